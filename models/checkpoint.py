@@ -1,0 +1,73 @@
+"""One file a model: safetensors, with everything needed to use it in the file's own metadata."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from pipeline.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a checkpoint is, and where it comes from.
+
+    `network` names a class in `models.facial.NETWORKS` or `models.speech.NETWORKS`; `options` are its
+    constructor's arguments. `temperature` divides the logits so that a probability is a frequency
+    (Guo et al. 2017). `data_sha256` identifies the training data, `command` remakes the file.
+    """
+
+    task: Literal["facial", "speech", "fusion"]
+    network: str
+    options: dict[str, Any]
+    labels: list[str]
+    features: dict[str, Any]
+    temperature: float
+    config: dict[str, Any]
+    seed: int
+    data_sha256: str
+    command: str
+    metrics: dict[str, float]
+
+
+def save(path: Path, state: "dict[str, torch.Tensor]", card: Card) -> None:
+    """Write a checkpoint so that a full disk or a crash leaves the last good file in place."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    try:
+        save_file(tensors, partial, metadata={"emopipe": msgspec.json.encode(card).decode()})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: Path, task: str) -> "tuple[dict[str, torch.Tensor], Card]":
+    """Read a checkpoint made for `task`.
+
+    Raises:
+        ModelError: the file is missing, damaged, not a checkpoint of ours, or for another task.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelError(f"{path}: no such weights; train them with `emopipe train {task}` or restore the file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}
+        card = msgspec.json.decode(metadata["emopipe"], type=Card)
+    except KeyError:
+        raise ModelError(f"{path}: not an emopipe checkpoint (its metadata has no card)") from None
+    except (SafetensorError, msgspec.MsgspecError, OSError) as error:
+        raise ModelError(f"{path}: damaged weights ({error}); restore the file or train it again") from None
+    if card.task != task:
+        raise ModelError(f"{path}: a {card.task} model, but a {task} model is needed")
+    return state, card

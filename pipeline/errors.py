@@ -1,11 +1,11 @@
 """The errors a user can meet. Each carries the exit code the command ends with.
 
-    EmopipeError                 exit 2: something the user gave is wrong, and the message says what to do
-    ├── GraphError               every problem found in a graph, one line each
-    ├── MediaError               a recording that cannot be opened or has nothing to decode
-    ├── ModelError               weights that are missing, damaged or made for something else
-    ├── DataError                training or evaluation data that is missing or laid out wrongly
-    └── StageFailed              exit 1: a stage died while the pipeline ran
+EmopipeError                 exit 2: something the user gave is wrong, and the message says what to do
+├── GraphError               every problem found in a graph, one line each
+├── MediaError               a recording that cannot be opened or has nothing to decode
+├── ModelError               weights that are missing, damaged or made for something else
+├── DataError                training or evaluation data that is missing or laid out wrongly
+└── StageFailed              exit 1: a stage died while the pipeline ran
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,68 @@
+"""Time: one monotonic clock a host, in integer nanoseconds, and a fake one that tests turn by hand."""
+
+import asyncio
+import heapq
+import time
+from typing import Protocol
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+
+
+class Clock(Protocol):
+    """What stages use instead of `time` and `asyncio.sleep`."""
+
+    def now(self) -> int:
+        """Monotonic time in ns; comparable between the processes of one host."""
+        ...
+
+    async def sleep_until(self, when: int) -> None:
+        """Return once `now() >= when` (ns)."""
+        ...
+
+
+class SystemClock:
+    """The host's monotonic clock."""
+
+    def now(self) -> int:
+        return time.monotonic_ns()
+
+    async def sleep_until(self, when: int) -> None:
+        while (left := when - time.monotonic_ns()) > 0:
+            await asyncio.sleep(left / SECOND)
+
+
+class FakeClock:
+    """A clock that stands still until a test calls `advance`."""
+
+    def __init__(self, start: int = 0) -> None:
+        self._now = start
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    def now(self) -> int:
+        return self._now
+
+    async def sleep_until(self, when: int) -> None:
+        if when <= self._now:
+            return
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (when, id(woken), woken))
+        await woken
+
+    async def advance(self, ns: int) -> None:
+        """Move time on by `ns`, waking each sleeper at its own moment and letting it run."""
+        target = self._now + ns
+        while self._sleepers and self._sleepers[0][0] <= target:
+            when, _, woken = heapq.heappop(self._sleepers)
+            self._now = max(self._now, when)
+            if not woken.done():
+                woken.set_result(None)
+            await settle()
+        self._now = target
+        await settle()
+
+
+async def settle(rounds: int = 20) -> None:
+    """Let every task that can run do so, without any time passing."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)

@@ -1,0 +1,141 @@
+"""What travels on a link: a header with its payload, and each array as a frame of its own.
+
+On the wire a message is a multipart ZeroMQ message: the first part is the header in MessagePack, a map
+with the field names of `Message`; an array inside the payload is replaced there by
+`{"frame": n, "dtype": "|u1", "shape": [h, w]}`, and part `n` of the multipart message holds its bytes in C order
+(`dtype` is NumPy's type string). Any MessagePack reader can read it; docs/wire-format.md says all of it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import msgspec
+import numpy as np
+
+WIRE_VERSION = 1
+FOREVER = 2**63 - 1  # the watermark of a stream that has ended
+
+Kind = Literal["data", "gap", "watermark", "eos"]
+Buffer = bytes | memoryview
+
+
+class Payload(msgspec.Struct, kw_only=True):
+    """Base of the payload types. A type is declared once: the struct is its schema and its validation."""
+
+
+class Hop(msgspec.Struct, array_like=True, frozen=True):
+    """One stage on a message's way: when it took the message, and when it sent its own on (monotonic ns)."""
+
+    stage: str
+    received: int
+    sent: int
+
+
+class Message(msgspec.Struct, kw_only=True):
+    """One message on one output.
+
+    Attributes:
+        kind: `data` carries a payload · `gap` says that nothing was there from `pts` for `duration` (silence) ·
+            `watermark` only moves the watermark · `eos` ends the stream, or with `stream == ""` the whole output.
+        stream: which source the message came from, so that many streams share a stage.
+        seq: counts data and gaps up from 0, per output and stream.
+        pts: ns of running time of the thing observed; a result keeps the pts of what it was derived from.
+        duration: ns.
+        watermark: nothing that follows on this output and stream has a smaller pts.
+        epoch: counts restarts and time jumps; a stage forgets a stream's state when it changes.
+        trace: the hops so far, so that latency needs no probe.
+        type: the payload's type name.
+        version: of the wire format.
+    """
+
+    kind: Kind
+    stream: str
+    seq: int = 0
+    pts: int = 0
+    duration: int = 0
+    watermark: int = 0
+    epoch: int = 0
+    trace: list[Hop] = []
+    type: str = ""
+    payload: Any = None
+    version: int = WIRE_VERSION
+
+
+class WireError(ValueError):
+    """Bytes that are not a message of this version and type."""
+
+
+class _ArrayRef(msgspec.Struct):
+    frame: int
+    dtype: str
+    shape: list[int]
+
+
+class _Header(Message, kw_only=True):
+    payload: msgspec.Raw = msgspec.Raw()
+
+
+class Codec:
+    """Encodes and decodes the messages of one link, whose payload is of one type. Not for concurrent use."""
+
+    def __init__(self, payload_type: type[Payload]) -> None:
+        self._name = payload_type.__name__
+        self._frames: list[Any] = []
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=self._store)
+        self._header = msgspec.msgpack.Decoder(_Header)
+        self._payload = msgspec.msgpack.Decoder(payload_type, dec_hook=self._restore)
+
+    def encode(self, message: Message) -> list[Buffer]:
+        """The parts of the multipart message; the arrays' bytes are views, not copies."""
+        self._frames = []
+        header = self._encoder.encode(message)
+        return [header, *self._frames]
+
+    def decode(self, parts: Sequence[Buffer]) -> Message:
+        """The message that `parts` hold; its arrays are read-only views of them.
+
+        Raises:
+            WireError: the parts are not a message of this version and payload type.
+        """
+        self._frames = list(parts)
+        try:
+            header = self._header.decode(parts[0])
+            if header.version != WIRE_VERSION:
+                raise WireError(f"wire format version {header.version}, but this side speaks {WIRE_VERSION}")
+            if header.type not in ("", self._name):
+                raise WireError(f"a message of type {header.type!r}, but {self._name!r} was expected")
+            payload = self._payload.decode(header.payload) if header.type else None
+        except (msgspec.MsgspecError, IndexError) as error:
+            raise WireError(f"not a message of type {self._name!r}: {error}") from None
+        finally:
+            self._frames = []
+        return Message(
+            kind=header.kind,
+            stream=header.stream,
+            seq=header.seq,
+            pts=header.pts,
+            duration=header.duration,
+            watermark=header.watermark,
+            epoch=header.epoch,
+            trace=header.trace,
+            type=header.type,
+            payload=payload,
+        )
+
+    def _store(self, value: object) -> _ArrayRef:
+        if not isinstance(value, np.ndarray):
+            raise TypeError(f"a payload cannot hold a {type(value).__name__}")
+        array = np.ascontiguousarray(value)
+        self._frames.append(memoryview(array.reshape(-1).view(np.uint8)))
+        return _ArrayRef(len(self._frames), array.dtype.str, list(array.shape))
+
+    def _restore(self, wanted: Any, value: object) -> Any:
+        ref = msgspec.convert(value, _ArrayRef)
+        if not 0 < ref.frame < len(self._frames):
+            raise ValueError(f"frame {ref.frame} of {len(self._frames)}")
+        array = np.frombuffer(self._frames[ref.frame], np.dtype(ref.dtype)).reshape(ref.shape)
+        array.flags.writeable = False
+        dtype = get_args(get_args(wanted)[1])[0]
+        if array.dtype != dtype:
+            raise ValueError(f"array of {array.dtype}, expected {np.dtype(dtype)}")
+        return array

@@ -1,0 +1,240 @@
+"""The base of every stage: what comes in, what goes out, its settings, and what it does to one message.
+
+A stage is one class in one file. It declares its ports and typed settings, and overrides what it needs of
+`setup`, `process`, `gap`, `flush`, `reset`, `watermark` and `close`; a source overrides `run` instead of
+`process`. The host (`pipeline.host`) calls them one at a time, moves watermarks, and forwards EOS:
+
+    class Brightness(Stage):
+        \"""How bright each frame is.\"""
+
+        name = "brightness"
+        inputs = {"video": Port(VideoFrame, "frames")}
+        outputs = {"levels": Port(Level, "mean luma of each frame")}
+
+        async def process(self, port: str, message: Message) -> None:
+            await self.emit("levels", Level(mean=float(message.payload.luma.mean())), cause=message)
+
+`pipeline.testing.run_stage` drives one stage alone.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from pipeline.clock import Clock
+from pipeline.message import Message, Payload
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Mode = Literal["replay", "live"]
+Policy = Literal["block", "drop-oldest", "drop-newest"]
+
+
+def about(
+    text: str,
+    *,
+    unit: str = "",
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    min_length: int | None = None,
+) -> msgspec.Meta:
+    """What a setting means, its unit and range: `hop: Annotated[float, about("…", unit="s", gt=0)] = 0.5`."""
+    return msgspec.Meta(description=text, extra={"unit": unit}, ge=ge, gt=gt, le=le, lt=lt, min_length=min_length)
+
+
+class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Base of a stage's typed settings; validation, `emopipe inspect` and the reference are made from it."""
+
+
+class Port(msgspec.Struct, frozen=True):
+    """One input or output.
+
+    `policy` and `size` (messages) are an input's default link policy in live mode; the graph may set others.
+    In replay mode every link blocks.
+    """
+
+    type: type[Payload]
+    doc: str
+    optional: bool = False
+    policy: Policy = "block"
+    size: int = 16
+
+
+class Host(Protocol):
+    """What a stage needs of whatever runs it."""
+
+    clock: Clock
+    mode: Mode
+
+    async def emit(self, output: str, message: Message) -> None: ...
+
+    def input_watermark(self, stream: str) -> int: ...
+
+    async def advance(self, stream: str) -> None: ...
+
+    async def end(self, stream: str) -> None: ...
+
+    def warn(self, text: str, damage: bool) -> None: ...
+
+    def progress(self, done: int, total: int) -> None: ...
+
+
+class Stage:
+    """Base of all stages; see the module's own docstring."""
+
+    name: ClassVar[str]
+    inputs: ClassVar[dict[str, Port]] = {}
+    outputs: ClassVar[dict[str, Port]] = {}
+
+    class Settings(Settings):
+        """A stage without settings."""
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        self.settings: Any = settings if settings is not None else self.Settings()
+        self.label = label or self.name  # the stage's name in the graph
+        self.counters: Counter[str] = Counter()  # reported at the end of the run
+        self.host: Host
+        self._thread: ThreadPoolExecutor | None = None
+
+    # -- what a stage overrides ------------------------------------------------------------------------------
+
+    @classmethod
+    def latency(cls, settings: Any) -> float:
+        """The least delay, in s, between a thing observed and its result, whatever the machine's speed."""
+        return 0.0
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        """What the stage binds or writes for itself alone (addresses, files); two stages may not share one."""
+        return []
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        """What is wrong with these settings beyond their types and ranges: (key, message) pairs."""
+        return []
+
+    async def setup(self) -> None:
+        """Load models, open files, warm up. Before any message; play starts when every stage is set up."""
+
+    async def run(self) -> None:
+        """A source's whole life: emit until there is nothing more. Call `end(stream)` where a stream ends."""
+        raise NotImplementedError
+
+    async def process(self, port: str, message: Message) -> None:
+        """Handle one data message."""
+        raise NotImplementedError
+
+    async def gap(self, port: str, message: Message) -> None:
+        """Nothing was there from `message.pts` for `message.duration`: by default passed on."""
+        for output in self.outputs:
+            await self.emit_gap(output, cause=message)
+
+    async def flush(self, stream: str) -> None:
+        """Every input of `stream` has ended: emit what is still held. EOS follows by itself."""
+
+    def reset(self, stream: str) -> None:
+        """Forget all state of `stream`: it has ended, or its time jumped."""
+
+    def watermark(self, stream: str) -> int:
+        """Nothing this stage will emit on `stream` has a smaller pts (ns).
+
+        By default the minimum over the inputs. A stage that holds something back returns the smallest pts it
+        holds; one that knows when its next result can be at the earliest returns that.
+        """
+        return self.host.input_watermark(stream)
+
+    async def close(self) -> None:
+        """Release what `setup` took; also called after an error."""
+
+    # -- what a stage calls ----------------------------------------------------------------------------------
+
+    async def emit(
+        self,
+        output: str,
+        payload: Payload,
+        *,
+        cause: Message | None = None,
+        stream: str | None = None,
+        pts: int | None = None,
+        duration: int | None = None,
+        watermark: int | None = None,
+    ) -> None:
+        """Send one result; waits while the link is full and its policy is to block.
+
+        `stream`, `pts`, `duration`, epoch and trace are those of `cause` where not given. `watermark` is
+        `self.watermark(stream)` where not given; a stage that emits several results for one message gives each
+        its own pts as watermark, so that the next may follow.
+        """
+        await self.host.emit(output, self._message("data", payload, cause, stream, pts, duration, watermark))
+
+    async def emit_gap(
+        self,
+        output: str,
+        *,
+        cause: Message | None = None,
+        stream: str | None = None,
+        pts: int | None = None,
+        duration: int | None = None,
+        watermark: int | None = None,
+    ) -> None:
+        """Say that there is nothing from `pts` for `duration` (ns); the arguments are those of `emit`."""
+        await self.host.emit(output, self._message("gap", None, cause, stream, pts, duration, watermark))
+
+    async def advance(self, stream: str) -> None:
+        """Send the watermark on if it moved. Only needed outside `process`, `gap` and `flush`."""
+        await self.host.advance(stream)
+
+    async def end(self, stream: str) -> None:
+        """A source's stream has ended on all outputs."""
+        await self.host.end(stream)
+
+    async def compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function in this stage's own single thread, so that the links go on meanwhile."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=self.label)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+    def warn(self, text: str) -> None:
+        """Tell the user something that does not stop the run."""
+        self.host.warn(text, damage=False)
+
+    def damaged(self, text: str) -> None:
+        """Tell the user that part of the input was lost; the run goes on, and ends with exit code 1."""
+        self.host.warn(text, damage=True)
+
+    def progress(self, done: int, total: int) -> None:
+        """How far a source has come, in ns of running time; `total` is 0 where nobody knows."""
+        self.host.progress(done, total)
+
+    def _message(
+        self,
+        kind: Literal["data", "gap"],
+        payload: Payload | None,
+        cause: Message | None,
+        stream: str | None,
+        pts: int | None,
+        duration: int | None,
+        watermark: int | None,
+    ) -> Message:
+        if stream is None:
+            if cause is None:
+                raise TypeError("emit needs a stream or a cause")
+            stream = cause.stream
+        return Message(
+            kind=kind,
+            stream=stream,
+            pts=pts if pts is not None else cause.pts if cause else 0,
+            duration=duration if duration is not None else cause.duration if cause else 0,
+            watermark=watermark if watermark is not None else self.watermark(stream),
+            epoch=cause.epoch if cause else 0,
+            trace=cause.trace if cause else [],
+            type=type(payload).__name__ if payload is not None else "",
+            payload=payload,
+        )

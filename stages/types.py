@@ -1,0 +1,137 @@
+"""The payload types of the links between stages. Boxes are relative to the frame: 0..1, origin top left."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.message import Payload
+
+
+class VideoFrame(Payload):
+    """One decoded frame, upright, in the two forms that the next stages need and no others.
+
+    `luma` is the decoder's own grey plane, uint8 [H, W]; face crops are cut from it. `small` is a reduced RGB
+    image of the same view, uint8 [h, w, 3], for the detector. `truth` names what a test source drew, if it did.
+    """
+
+    luma: NDArray[np.uint8]
+    small: NDArray[np.uint8]
+    truth: str = ""
+
+
+class AudioBlock(Payload):
+    """16 kHz mono sound, float32 in -1..1, [samples]; the message's pts is that of the first sample."""
+
+    samples: NDArray[np.float32]
+    truth: str = ""
+
+
+class Face(Payload):
+    """One face in a frame: who (`id`, stable while the face is followed), where, and a crop to classify."""
+
+    id: int
+    box: tuple[float, float, float, float]  # left, top, width, height
+    score: float  # the detector's, 0..1
+    quality: float  # 0..1: how far the crop can be trusted (size, sharpness, pose)
+    crop: NDArray[np.uint8]  # [48, 48], framed as FER2013's are
+
+
+class Faces(Payload):
+    """All faces of one frame; an empty list says that there is none."""
+
+    faces: list[Face]
+
+
+class FaceEmotion(Payload):
+    """What one face expresses: a calibrated distribution over `models.labels.FACE`."""
+
+    id: int
+    box: tuple[float, float, float, float]
+    score: float
+    quality: float
+    probabilities: list[float]
+
+
+class FaceEmotions(Payload):
+    """All faces of one frame, each with its distribution."""
+
+    faces: list[FaceEmotion]
+
+
+class SpeechWindow(Payload):
+    """The MFCC of one window of speech; the message's pts is the window's end on the hop grid.
+
+    `start` and `end` are the true span in ns of running time (at the end of a recording `end` may lie before
+    the grid), `mfcc` is float32 [frames, 40], `voiced` the fraction of the window that held speech, and
+    `level` its root mean square in dB relative to full scale.
+    """
+
+    start: int
+    end: int
+    mfcc: NDArray[np.float32]
+    voiced: float
+    level: float
+
+
+class SpeechEmotion(Payload):
+    """What the voice expresses in one window: a calibrated distribution over `models.labels.SPEECH`."""
+
+    start: int
+    end: int
+    voiced: float
+    level: float
+    probabilities: list[float]
+
+
+class Modality(Payload):
+    """One modality's part in a result, in the labels both share (`models.labels.FACE`).
+
+    `weight` is its share of the fused distribution, 0..1. `age` is how much older than the result it is, in ns.
+    """
+
+    probabilities: dict[str, float]
+    weight: float
+    age: int
+
+
+class Voice(Modality):
+    """The voice's part, with the window it came from (ns of running time)."""
+
+    start: int
+    end: int
+
+
+class PersonEmotion(Payload):
+    """What one face, with the voice where there is one, expresses.
+
+    `emotion` is the most probable label of the fused and smoothed `probabilities`, `confidence` its probability.
+    """
+
+    id: int
+    box: tuple[float, float, float, float]
+    emotion: str
+    confidence: float
+    probabilities: dict[str, float]
+    face: Modality
+
+
+class VoiceEmotion(Payload):
+    """What the voice alone expresses, when no face is in view."""
+
+    emotion: str
+    confidence: float
+    probabilities: dict[str, float]
+
+
+class Emotions(Payload):
+    """The result at one moment: of a frame (`source` is `face`), or of a window of speech while no face is in view
+    (`source` is `voice`).
+
+    `faces` is empty where no face was found. `voice` is the newest speech window not older than the fusion's
+    `hold`, and none where nobody spoke. `forced` says that a live deadline passed before everything was known.
+    """
+
+    source: str
+    faces: list[PersonEmotion]
+    voice: Voice | None
+    alone: VoiceEmotion | None
+    forced: bool

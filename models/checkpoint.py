@@ -1,6 +1,5 @@
 """One file a model: safetensors, with everything needed to use it in the file's own metadata."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,7 +43,7 @@ def save(path: Path, state: "dict[str, torch.Tensor]", card: Card) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     try:
         save_file(tensors, partial, metadata={"emopipe": msgspec.json.encode(card).decode()})
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -62,7 +61,7 @@ def load(path: Path, task: str) -> "tuple[dict[str, torch.Tensor], Card]":
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         card = msgspec.json.decode(metadata["emopipe"], type=Card)
     except KeyError:
         raise ModelError(f"{path}: not an emopipe checkpoint (its metadata has no card)") from None

@@ -126,7 +126,7 @@ class Codec:
         if not isinstance(value, np.ndarray):
             raise TypeError(f"a payload cannot hold a {type(value).__name__}")
         array = np.ascontiguousarray(value)
-        self._frames.append(memoryview(array.reshape(-1).view(np.uint8)))
+        self._frames.append(array.reshape(-1).view(np.uint8).data)
         return _ArrayRef(len(self._frames), array.dtype.str, list(array.shape))
 
     def _restore(self, wanted: Any, value: object) -> Any:

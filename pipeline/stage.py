@@ -46,10 +46,12 @@ def about(
     min_length: int | None = None,
 ) -> msgspec.Meta:
     """What a setting means, its unit and range: `hop: Annotated[float, about("…", unit="s", gt=0)] = 0.5`."""
-    return msgspec.Meta(description=text, extra={"unit": unit}, ge=ge, gt=gt, le=le, lt=lt, min_length=min_length)
+    limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "min_length": min_length}
+    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+    return msgspec.Meta(description=text, extra={"unit": unit}, **given)
 
 
-class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, forbid_unknown_fields=True):
     """Base of a stage's typed settings; validation, `emopipe inspect` and the reference are made from it."""
 
 
@@ -79,7 +81,9 @@ class Host(Protocol):
 
     async def advance(self, stream: str) -> None: ...
 
-    async def end(self, stream: str) -> None: ...
+    async def end(self, stream: str, output: str | None = None) -> None: ...
+
+    def connected(self, port: str) -> bool: ...
 
     def warn(self, text: str, damage: bool) -> None: ...
 
@@ -136,6 +140,12 @@ class Stage:
         for output in self.outputs:
             await self.emit_gap(output, cause=message)
 
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        """The watermark of one input is now `watermark` (ns); `message.FOREVER` says that it has ended there.
+
+        Called after each message was handled. A stage that joins its inputs releases here what is complete.
+        """
+
     async def flush(self, stream: str) -> None:
         """Every input of `stream` has ended: emit what is still held. EOS follows by itself."""
 
@@ -172,7 +182,10 @@ class Stage:
         `self.watermark(stream)` where not given; a stage that emits several results for one message gives each
         its own pts as watermark, so that the next may follow.
         """
-        await self.host.emit(output, self._message("data", payload, cause, stream, pts, duration, watermark))
+        await self.host.emit(
+            output,
+            self._message("data", payload, cause, stream=stream, pts=pts, duration=duration, watermark=watermark),
+        )
 
     async def emit_gap(
         self,
@@ -185,15 +198,27 @@ class Stage:
         watermark: int | None = None,
     ) -> None:
         """Say that there is nothing from `pts` for `duration` (ns); the arguments are those of `emit`."""
-        await self.host.emit(output, self._message("gap", None, cause, stream, pts, duration, watermark))
+        await self.host.emit(
+            output, self._message("gap", None, cause, stream=stream, pts=pts, duration=duration, watermark=watermark)
+        )
 
     async def advance(self, stream: str) -> None:
         """Send the watermark on if it moved. Only needed outside `process`, `gap` and `flush`."""
         await self.host.advance(stream)
 
-    async def end(self, stream: str) -> None:
-        """A source's stream has ended on all outputs."""
-        await self.host.end(stream)
+    async def end(self, stream: str, output: str | None = None) -> None:
+        """A source's stream has ended, on one output or on all; also where nothing was ever sent on it."""
+        await self.host.end(stream, output)
+
+    def connected(self, port: str) -> bool:
+        """Whether the graph feeds this input; only an optional one can be left unconnected."""
+        return self.host.connected(port)
+
+    def stop_thread(self) -> None:
+        """Let go of the thread of `compute`; the host calls it after `close`."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = None
 
     async def compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in this stage's own single thread, so that the links go on meanwhile."""
@@ -218,6 +243,7 @@ class Stage:
         kind: Literal["data", "gap"],
         payload: Payload | None,
         cause: Message | None,
+        *,
         stream: str | None,
         pts: int | None,
         duration: int | None,

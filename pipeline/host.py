@@ -1,0 +1,234 @@
+"""Runs one stage: takes its messages in order, moves its watermarks, forwards EOS, counts, and traces.
+
+The rules it keeps for every stage:
+    - a message is handled completely before the next one of any input is taken;
+    - an output's watermark never goes back, and nothing is emitted below it;
+    - a stream ends on the outputs when it has ended on every connected input and `flush` has returned;
+    - a new epoch resets the stream, and what is left of the old one is counted as stale and ignored.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from pipeline.clock import Clock
+from pipeline.latency import Latency
+from pipeline.link import LinkCounts
+from pipeline.message import FOREVER, Hop, Message
+from pipeline.stage import Mode, Stage
+from pipeline.transport import Inbox, Inlet, Outlet
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What a stage has done so far. `links` is keyed `output>stage.port`; `age` is from capture, at a sink."""
+
+    stage: str
+    counters: dict[str, int] = {}
+    links: dict[str, LinkCounts] = {}
+    age: Latency = msgspec.field(default_factory=Latency)
+    done: int = 0
+    total: int = 0
+    ended: bool = False
+
+
+class StageHost:
+    """One stage with its links. `inlets` and `outlets` may still be filled until `play` is called."""
+
+    def __init__(
+        self, stage: Stage, *, mode: Mode, clock: Clock, warn: Callable[[str, bool], None] = lambda text, damage: None
+    ) -> None:
+        self.stage = stage
+        self.mode: Mode = mode
+        self.clock = clock
+        self.inbox: Inbox = asyncio.Queue()
+        self.inlets: dict[str, list[Inlet]] = {}
+        self.outlets: dict[str, dict[str, Outlet]] = {output: {} for output in stage.outputs}
+        self._warn = warn
+        self._epochs: dict[str, int] = defaultdict(int)
+        self._watermarks: dict[str, dict[str, int]] = {}  # received, by stream, by port
+        self._sent_watermarks: dict[str, dict[str, int]] = defaultdict(dict)  # by output, by stream
+        self._open: dict[str, dict[str, None]] = defaultdict(dict)  # by output: streams that have begun, in order
+        self._seq: Counter[tuple[str, str]] = Counter()
+        self._age = Latency()
+        self._progress = (0, 0)
+        self._ended = False
+        stage.host = self
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def setup(self) -> None:
+        await self.stage.setup()
+
+    async def play(self) -> None:
+        """Run the stage until all its inputs have ended (a source: until `run` returns) and all is consumed."""
+        if self.stage.inputs:
+            await self._take_messages()
+        else:
+            await self.stage.run()
+        for output in self.stage.outputs:
+            for stream in list(self._open[output]):
+                await self._end(stream, output)
+            await self._send(output, Message(kind="eos", stream="", watermark=FOREVER))
+        for outlet in self._all_outlets():
+            await outlet.drain()
+        self._ended = True
+
+    async def close(self) -> None:
+        """Close the stage, its thread and its links; also after an error."""
+        try:
+            await self.stage.close()
+        finally:
+            self.stage.stop_thread()
+            for inlets in self.inlets.values():
+                for inlet in inlets:
+                    inlet.close()
+            for outlet in self._all_outlets():
+                outlet.close()
+
+    def report(self) -> Report:
+        return Report(
+            stage=self.stage.label,
+            counters=dict(self.stage.counters),
+            links={
+                f"{output}>{target}": outlet.counts()
+                for output, outlets in self.outlets.items()
+                for target, outlet in outlets.items()
+            },
+            age=self._age,
+            done=self._progress[0],
+            total=self._progress[1],
+            ended=self._ended,
+        )
+
+    # -- what the stage asks for -----------------------------------------------------------------------------
+
+    async def emit(self, output: str, message: Message) -> None:
+        stream = message.stream
+        bound = self._sent_watermarks[output].get(stream, 0)
+        if message.pts < bound:
+            raise RuntimeError(
+                f"{self.stage.label}: emitted pts {message.pts} on {output!r} below its own watermark {bound}; "
+                "a stage that emits several results for one message gives each its own pts as watermark"
+            )
+        # A source that says nothing of its watermark at least never goes back in time.
+        message.watermark = max(message.watermark, bound, 0 if self.stage.inputs else message.pts)
+        self._sent_watermarks[output][stream] = message.watermark
+        self._open[output].setdefault(stream)
+        message.seq = self._seq[output, stream]
+        self._seq[output, stream] += 1
+        now = self.clock.now()
+        hop = message.trace[-1] if message.trace and message.trace[-1].stage == self.stage.label else None
+        received = hop.received if hop else now
+        message.trace = [*(message.trace[:-1] if hop else message.trace), Hop(self.stage.label, received, now)]
+        if not self.stage.inputs:
+            message.epoch = self._epochs[stream]
+        await self._send(output, message)
+
+    def input_watermark(self, stream: str) -> int:
+        """The smallest pts that any connected input may still bring on `stream`."""
+        return min(self._watermarks.get(stream, {}).values(), default=0)
+
+    def connected(self, port: str) -> bool:
+        return bool(self.inlets.get(port))
+
+    async def advance(self, stream: str) -> None:
+        watermark = self.stage.watermark(stream)
+        if watermark >= FOREVER:  # the end is said by EOS
+            return
+        for output in self.stage.outputs:
+            if watermark > self._sent_watermarks[output].get(stream, 0):
+                self._sent_watermarks[output][stream] = watermark
+                self._open[output].setdefault(stream)
+                await self._send(
+                    output,
+                    Message(kind="watermark", stream=stream, watermark=watermark, epoch=self._epochs[stream]),
+                )
+
+    async def end(self, stream: str, output: str | None = None) -> None:
+        for name in self.stage.outputs if output is None else [output]:
+            await self._end(stream, name)
+
+    def warn(self, text: str, damage: bool) -> None:
+        self._warn(text, damage)
+
+    def progress(self, done: int, total: int) -> None:
+        self._progress = (done, total)
+
+    # -- messages --------------------------------------------------------------------------------------------
+
+    async def _take_messages(self) -> None:
+        while not all(inlet.ended for inlets in self.inlets.values() for inlet in inlets):
+            inlet, message = await self.inbox.get()
+            await self._handle(inlet, message)
+            inlet.consumed()
+            if self.inbox.empty():
+                for inlets in self.inlets.values():
+                    for each in inlets:
+                        each.acknowledge()
+
+    async def _handle(self, inlet: Inlet, message: Message) -> None:
+        stream, port = message.stream, inlet.port
+        if message.kind == "eos" and not stream:
+            inlet.ended = True
+            if self._port_ended(port):
+                for each in list(self._watermarks):
+                    await self._moved(each, port, FOREVER)
+            return
+        if message.epoch < self._epochs[stream]:
+            self.stage.counters["stale"] += message.kind in ("data", "gap")
+            return
+        if message.epoch > self._epochs[stream]:
+            self._begin_epoch(stream, message.epoch)
+        if stream not in self._watermarks:
+            self._watermarks[stream] = dict.fromkeys((each for each in self.inlets if self.connected(each)), 0)
+            for each in filter(self._port_ended, list(self._watermarks[stream])):
+                await self._moved(stream, each, FOREVER)
+        bounds = self._watermarks[stream]
+        bounds[port] = max(bounds[port], FOREVER if message.kind == "eos" else message.watermark)
+        if message.kind == "data":
+            await self.stage.process(port, message)
+            if not self.stage.outputs and message.trace:
+                self._age.add(self.clock.now() - message.trace[0].sent)
+        elif message.kind == "gap":
+            await self.stage.gap(port, message)
+        await self._moved(stream, port, bounds[port])
+
+    async def _moved(self, stream: str, port: str, watermark: int) -> None:
+        """The input's watermark is (now) `watermark`: pass it on, or end the stream where every input has."""
+        bounds = self._watermarks[stream]
+        bounds[port] = watermark
+        await self.stage.moved(port, stream, watermark)
+        if min(bounds.values()) < FOREVER:
+            await self.advance(stream)
+            return
+        await self.stage.flush(stream)
+        self.stage.reset(stream)
+        del self._watermarks[stream]
+        for output in self.stage.outputs:
+            await self._end(stream, output)
+
+    def _begin_epoch(self, stream: str, epoch: int) -> None:
+        self._epochs[stream] = epoch
+        self.stage.reset(stream)
+        bounds = self._watermarks.get(stream, {})
+        bounds.update({port: 0 for port, bound in bounds.items() if bound < FOREVER})
+        for watermarks in self._sent_watermarks.values():
+            watermarks.pop(stream, None)
+
+    def _port_ended(self, port: str) -> bool:
+        return all(inlet.ended for inlet in self.inlets[port])
+
+    async def _end(self, stream: str, output: str) -> None:
+        """EOS of one stream on one output. Sent even where nothing came before: the receiver must not wait."""
+        self._open[output].pop(stream, None)
+        self._sent_watermarks[output].pop(stream, None)
+        await self._send(output, Message(kind="eos", stream=stream, watermark=FOREVER, epoch=self._epochs[stream]))
+
+    async def _send(self, output: str, message: Message) -> None:
+        for outlet in self.outlets[output].values():
+            await outlet.send(message)
+
+    def _all_outlets(self) -> Sequence[Outlet]:
+        return [outlet for outlets in self.outlets.values() for outlet in outlets.values()]

@@ -1,0 +1,238 @@
+"""The two ways a link's messages travel: by reference inside a process, over ZeroMQ between processes.
+
+    Outlet  the sending end: waits while the link is full, transmits while there are credits
+    Inlet   the receiving end: hands messages to the stage's inbox, acknowledges what the stage has consumed
+
+The receiver binds and the sender connects, so that a restarted sender finds its receiver again. High-water marks
+are off: credits are the bound, and they hold in messages, not in socket buffers.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+
+from pipeline.clock import Clock
+from pipeline.link import LinkCounts, LinkQueue, Queue
+from pipeline.message import Codec, Hop, Message, Payload
+
+Inbox = asyncio.Queue[tuple["Inlet", Message]]
+
+
+class Outlet:
+    """The sending end of a link. Subclasses say how one message is transmitted."""
+
+    def __init__(self, queue: Queue, clock: Clock) -> None:
+        self._queue = LinkQueue(queue, clock)
+        self._moved = asyncio.Event()  # set on every acknowledgement
+        self._turn = asyncio.Lock()  # keeps the order of senders that wait for room
+
+    async def send(self, message: Message) -> None:
+        """Queue a message and transmit what the credits allow; waits for room where the policy is to block."""
+        async with self._turn:
+            while message.kind != "watermark" and self._queue.full:
+                await self._next_move()
+            self._queue.offer(message)
+            self._pump()
+
+    async def drain(self) -> None:
+        """Return once the receiver has consumed everything."""
+        while not self._queue.empty:
+            await self._next_move()
+
+    def counts(self) -> LinkCounts:
+        return self._queue.counts()
+
+    def close(self) -> None:
+        """Release the transport."""
+
+    def acknowledge(self, total: int) -> None:
+        self._queue.acknowledge(total)
+        self._pump()
+        self._moved.set()
+
+    async def _next_move(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
+
+    def _pump(self) -> None:
+        while (message := self._queue.take()) is not None:
+            self._transmit(message)
+
+    def _transmit(self, message: Message) -> None:
+        raise NotImplementedError
+
+
+class Inlet:
+    """The receiving end of a link. `stage` is the receiving stage's name, for the trace."""
+
+    def __init__(self, port: str, stage: str, inbox: Inbox, clock: Clock, window: int) -> None:
+        self.port = port
+        self.ended = False
+        self._stage = stage
+        self._inbox = inbox
+        self._clock = clock
+        self._consumed = 0
+        self._acknowledged = 0
+        # Acknowledging every message would double the traffic; half a window keeps the sender busy.
+        self._batch = max(1, window // 2)
+
+    def deliver(self, message: Message) -> None:
+        # Several local links may share one message, so the trace is never changed in place.
+        message = Message(
+            kind=message.kind,
+            stream=message.stream,
+            seq=message.seq,
+            pts=message.pts,
+            duration=message.duration,
+            watermark=message.watermark,
+            epoch=message.epoch,
+            trace=[*message.trace, Hop(self._stage, self._clock.now(), 0)],
+            type=message.type,
+            payload=message.payload,
+        )
+        self._inbox.put_nowait((self, message))
+
+    def consumed(self) -> None:
+        """The stage is done with the oldest message it has not been done with."""
+        self._consumed += 1
+        if self._consumed - self._acknowledged >= self._batch:
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Acknowledge all that was consumed; also called whenever the inbox is empty."""
+        if self._acknowledged < self._consumed:
+            self._acknowledged = self._consumed
+            self._acknowledge(self._consumed)
+
+    def close(self) -> None:
+        """Release the transport."""
+
+    def _acknowledge(self, total: int) -> None:
+        raise NotImplementedError
+
+
+class LocalInlet(Inlet):
+    """The receiving end of a link inside one process; `outlet` is set when it is connected."""
+
+    outlet: "LocalOutlet"
+
+    def _acknowledge(self, total: int) -> None:
+        # Not at once: a receiver must not run its sender's code in the middle of its own.
+        asyncio.get_running_loop().call_soon(self.outlet.acknowledge, total)
+
+
+class LocalOutlet(Outlet):
+    """The sending end of a link inside one process."""
+
+    def __init__(self, queue: Queue, clock: Clock, inlet: LocalInlet) -> None:
+        super().__init__(queue, clock)
+        self._inlet = inlet
+        inlet.outlet = self
+
+    def _transmit(self, message: Message) -> None:
+        self._inlet.deliver(message)
+
+
+class ZmqInlet(Inlet):
+    """The receiving end of a link between processes; `endpoint` is where it is bound."""
+
+    def __init__(
+        self,
+        port: str,
+        stage: str,
+        inbox: Inbox,
+        clock: Clock,
+        window: int,
+        *,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        endpoint: str,
+        payload: type[Payload],
+    ) -> None:
+        super().__init__(port, stage, inbox, clock, window)
+        self._codec = Codec(payload)
+        self._channel = Channel(context, self._received)
+        self.endpoint = self._channel.bind(endpoint)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _received(self, parts: Sequence[memoryview]) -> None:
+        self.deliver(self._codec.decode(parts))
+
+    def _acknowledge(self, total: int) -> None:
+        self._channel.send([total.to_bytes(8, "little")])
+
+
+class ZmqOutlet(Outlet):
+    """The sending end of a link between processes."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        clock: Clock,
+        *,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        endpoint: str,
+        payload: type[Payload],
+    ) -> None:
+        super().__init__(queue, clock)
+        self._codec = Codec(payload)
+        self._channel = Channel(context, self._received)
+        self._channel.connect(endpoint)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _received(self, parts: Sequence[memoryview]) -> None:
+        self.acknowledge(int.from_bytes(parts[0], "little"))
+
+    def _transmit(self, message: Message) -> None:
+        self._channel.send(self._codec.encode(message))
+
+
+class Channel:
+    """A DEALER socket in the running event loop; `received` is called with the parts of each message.
+
+    Cheaper than zmq.asyncio's futures: one wake-up takes all that has arrived.
+    """
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", received: Callable[[Sequence[memoryview]], None]
+    ) -> None:
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.set_hwm(0)
+        self._socket.linger = 0
+        self._received = received
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = self._socket.fileno()
+        self._loop.add_reader(self._descriptor, self._readable)
+
+    def bind(self, endpoint: str) -> str:
+        """Bind, and say where: a wildcard port is filled in."""
+        self._socket.bind(endpoint)
+        bound = self._socket.getsockopt(zmq.LAST_ENDPOINT)
+        return bound.rstrip(b"\0").decode() if isinstance(bound, bytes) else str(bound)
+
+    def connect(self, endpoint: str) -> None:
+        self._socket.connect(endpoint)
+
+    def send(self, parts: Sequence[Any]) -> None:
+        """Send without waiting; large parts are not copied, so their arrays must not change any more."""
+        self._socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
+        # ZeroMQ's descriptor is edge-triggered, and a send may have swallowed the edge.
+        self._loop.call_soon(self._readable)
+
+    def close(self) -> None:
+        if not self._socket.closed:
+            self._loop.remove_reader(self._descriptor)
+            self._socket.close()
+
+    def _readable(self) -> None:
+        while not self._socket.closed:
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._received([frame.buffer for frame in frames])

@@ -19,7 +19,7 @@ class Queue(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
     size: Annotated[int, about("how many messages may wait", unit="messages", ge=1, le=100_000)] = 16
     policy: Annotated[Policy, about("what happens when the queue is full")] = "block"
-    max_age: Annotated[float | None, about("what has waited longer is dropped", unit="s", gt=0)] = None
+    max_age: Annotated[float, about("what has waited longer is dropped", unit="s", gt=0)] | None = None
 
     @classmethod
     def of(cls, port: Port, mode: Mode, table: "Queue | None" = None) -> "Queue":

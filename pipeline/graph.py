@@ -1,0 +1,119 @@
+"""A graph from its TOML file: read, checked, and put in order. See docs/graph.md for the file's format.
+
+graph = load_graph("pipeline.toml", ["stages.capture.uri=clip.mp4"])
+for spec in graph.stages.values():
+    print(spec.name, spec.use, spec.settings)
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.check import check
+from pipeline.draft import Problems, read_pipeline, read_stages
+from pipeline.errors import GraphError
+from pipeline.link import Queue
+from pipeline.overrides import override
+from pipeline.registry import instantiate, make_importable, resolve
+from pipeline.spec import Graph, Link, Source, StageSpec
+
+__all__ = [
+    "Graph",
+    "Link",
+    "Queue",
+    "Source",
+    "StageSpec",
+    "graph_from_table",
+    "instantiate",
+    "load_graph",
+    "make_importable",
+    "read_table",
+    "resolve",
+]
+
+
+def load_graph(path: str | Path, overrides: Sequence[str] = ()) -> Graph:
+    """The graph in a TOML file, with `overrides` such as `stages.capture.uri=clip.mp4` applied.
+
+    Paths in settings are relative to the current folder, as a user of a command line expects. Modules of stages
+    are looked for beside the file and in the current folder.
+
+    Raises:
+        GraphError: everything that is wrong, one line each, beginning with the file's name.
+    """
+    return graph_from_table(read_table(path), path, overrides)
+
+
+def read_table(path: str | Path) -> dict[str, Any]:
+    """The TOML of a graph as it stands, unchecked.
+
+    Raises:
+        GraphError: the file cannot be read, or is not TOML.
+    """
+    problems = Problems(str(path))
+    table = _read(Path(path), problems)
+    if table is None:
+        raise GraphError(problems.lines([]))
+    return table
+
+
+def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str] = ()) -> Graph:
+    """The graph that a parsed TOML table describes; `origin` is the file it is said to be from.
+
+    Raises:
+        GraphError: everything that is wrong, one line each, beginning with `origin`.
+    """
+    problems = Problems(str(origin))
+    path = Path(origin)
+    make_importable(dict.fromkeys([path.absolute().parent, Path.cwd()]))
+    try:
+        table = override(table, overrides, problems)
+        pipeline = read_pipeline(table, problems)
+        drafts = read_stages(table, pipeline.mode, problems)
+        order = check(drafts, pipeline, problems)
+    except RecursionError:
+        raise GraphError([f"{origin}: tables or lists are nested too deeply"]) from None
+    if found := problems.lines(list(drafts)):
+        raise GraphError(found)
+    stages = {}
+    for name in order:
+        draft = drafts[name]
+        if draft.cls is not None:
+            stages[name] = StageSpec(
+                name, draft.use, draft.cls, draft.settings, draft.table, draft.inputs, draft.queues, draft.process
+            )
+    budget = pipeline.latency_budget if pipeline.mode == "live" else None
+    return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget)
+
+
+def _read(path: Path, problems: Problems) -> dict[str, Any] | None:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        problems.add((), "no such file; expected a graph in TOML")
+    except IsADirectoryError:
+        problems.add((), "this is a folder; expected a graph in TOML")
+    except OSError as error:
+        problems.add((), f"cannot be read: {error.strerror or error}")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problems.add((), f"line {line}: this is not UTF-8 text; expected a graph in TOML")
+    except tomllib.TOMLDecodeError as error:
+        problems.add((), _syntax(str(error), text))
+    except RecursionError:
+        problems.add((), "tables or lists are nested too deeply")
+    except ValueError as error:  # the parser's own: a null byte in the path, a number of thousands of digits
+        problems.add((), str(error))
+    return None
+
+
+def _syntax(message: str, text: str) -> str:
+    """`line 3, column 7: …` from the parser's `… (at line 3, column 7)`."""
+    message, _, place = message.removesuffix(")").partition(" (at ")
+    if not re.fullmatch(r"line \d+, column \d+", place):  # "end of document"
+        lines = text.splitlines() or [""]
+        place = f"line {len(lines)}, column {len(lines[-1]) + 1}"
+    return f"{place}: not valid TOML: {message[:1].lower()}{message[1:]}"

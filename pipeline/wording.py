@@ -1,0 +1,59 @@
+"""How errors about a graph speak: values as the user wrote them, paths of keys, the nearest valid name."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST = 60  # characters of a value that an error repeats
+
+
+def one_line(text: object) -> str:
+    """`text` on one line, with everything that a terminal would not print escaped."""
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in line)
+
+
+def show(value: object) -> str:
+    """A value as TOML would have it, shortened: `"fast"`, `1.5`, `true`, `a table`, `a list`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
+        return one_line(json.dumps(text, ensure_ascii=False))
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**_LONGEST else "a number of more than 60 digits"
+    if isinstance(value, float):
+        return f"{value:g}" if f"{value:g}" and float(f"{value:g}") == value else repr(value)
+    if isinstance(value, Mapping):
+        return "a table" if value else "an empty table"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return f"the {type(value).__name__} {one_line(value)}"
+
+
+def key_path(*keys: object) -> str:
+    """`stages.faces.min_confidence`, with keys quoted where TOML would need it."""
+    return ".".join(str(key) if _BARE_KEY.fullmatch(str(key)) else show(str(key)) for key in keys)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that `name` was probably meant to be."""
+    plain = {candidate.lower().replace("_", "-"): candidate for candidate in names}
+    found = difflib.get_close_matches(name[:_LONGEST].lower().replace("_", "-"), plain, n=1)
+    return plain[found[0]] if found else None
+
+
+def listing(values: Iterable[object], word: str = "and") -> str:
+    """`"a", "b" and "c"`."""
+    quoted = [show(value) for value in values]
+    return f" {word} ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def instead(name: str, names: Iterable[str]) -> str:
+    """What to write instead of `name`: the nearest of `names`, or all of them where none is near."""
+    known = list(names)
+    if (near := nearest(name, known)) is not None:
+        return f"did you mean {show(near)}?"
+    return f"known are {listing(known)}" if known else "there are none"

@@ -8,6 +8,7 @@ The rules it keeps for every stage:
 """
 
 import asyncio
+import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
@@ -34,10 +35,19 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class StageHost:
-    """One stage with its links. `inlets` and `outlets` may still be filled until `play` is called."""
+    """One stage with its links. `inlets` and `outlets` may still be filled until `play` is called.
+
+    `stall` (ms) delays each message at random by up to so much: a test that results do not depend on timing.
+    """
 
     def __init__(
-        self, stage: Stage, *, mode: Mode, clock: Clock, warn: Callable[[str, bool], None] = lambda text, damage: None
+        self,
+        stage: Stage,
+        *,
+        mode: Mode,
+        clock: Clock,
+        warn: Callable[[str, bool], None] = lambda text, damage: None,
+        stall: float = 0.0,
     ) -> None:
         self.stage = stage
         self.mode: Mode = mode
@@ -46,6 +56,7 @@ class StageHost:
         self.inlets: dict[str, list[Inlet]] = {}
         self.outlets: dict[str, dict[str, Outlet]] = {output: {} for output in stage.outputs}
         self._warn = warn
+        self._stall = stall
         self._epochs: dict[str, int] = defaultdict(int)
         self._watermarks: dict[str, dict[str, int]] = {}  # received, by stream, by port
         self._sent_watermarks: dict[str, dict[str, int]] = defaultdict(dict)  # by output, by stream
@@ -161,6 +172,8 @@ class StageHost:
     async def _take_messages(self) -> None:
         while not all(inlet.ended for inlets in self.inlets.values() for inlet in inlets):
             inlet, message = await self.inbox.get()
+            if self._stall:
+                await asyncio.sleep(random.uniform(0, self._stall) / 1000)
             await self._handle(inlet, message)
             inlet.consumed()
             if self.inbox.empty():

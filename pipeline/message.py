@@ -105,7 +105,9 @@ class Codec:
             if header.type not in ("", self._name):
                 raise WireError(f"a message of type {header.type!r}, but {self._name!r} was expected")
             payload = self._payload.decode(header.payload) if header.type else None
-        except (msgspec.MsgspecError, IndexError) as error:
+        except WireError:
+            raise
+        except (msgspec.MsgspecError, ValueError, TypeError, IndexError) as error:
             raise WireError(f"not a message of type {self._name!r}: {error}") from None
         finally:
             self._frames = []

@@ -193,17 +193,25 @@ class ZmqOutlet(Outlet):
 
 
 class Channel:
-    """A DEALER socket in the running event loop; `received` is called with the parts of each message.
+    """A ZeroMQ socket in the running event loop; `received` is called with the parts of each message.
 
-    Cheaper than zmq.asyncio's futures: one wake-up takes all that has arrived.
+    Cheaper than zmq.asyncio's futures: one wake-up takes all that has arrived. `name` is the routing id by which
+    a ROUTER on the other side knows this socket.
     """
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", received: Callable[[Sequence[memoryview]], None]
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        received: Callable[[Sequence[memoryview]], None],
+        *,
+        kind: int = zmq.DEALER,
+        name: str = "",
     ) -> None:
-        self._socket = context.socket(zmq.DEALER)
+        self._socket = context.socket(kind)
         self._socket.set_hwm(0)
         self._socket.linger = 0
+        if name:
+            self._socket.setsockopt(zmq.ROUTING_ID, name.encode())
         self._received = received
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._socket.fileno()
@@ -225,9 +233,15 @@ class Channel:
         self._loop.call_soon(self._readable)
 
     def close(self) -> None:
+        """Close at once; what is still under way is lost (links drain before they close)."""
         if not self._socket.closed:
             self._loop.remove_reader(self._descriptor)
             self._socket.close()
+
+    def flush_and_close(self, patience: int = 500) -> None:
+        """Close, but let ZeroMQ deliver what was sent for up to `patience` ms."""
+        self._socket.linger = patience
+        self.close()
 
     def _readable(self) -> None:
         while not self._socket.closed:

@@ -1,0 +1,84 @@
+"""Play a graph from a command line: progress while it runs, and at its end an account of what became of everything."""
+
+import asyncio
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.clock import SECOND
+from pipeline.graph import Graph
+from pipeline.supervisor import Outcome, Supervisor
+
+DAMAGED = 1  # the exit code of a run that lost part of its input
+
+
+def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
+    """Run the graph to its end; warnings go to standard error, at once."""
+    screen = Console(stderr=True, highlight=False)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not (bar and screen.is_terminal),
+    )
+    task = progress.add_task("loading", total=None, speed="")
+    told = 0
+
+    def updated(outcome: Outcome) -> None:
+        nonlocal told
+        for warning in outcome.warnings[told:]:
+            screen.print(f"emopipe: {warning.stage}: {warning.text}", markup=False, soft_wrap=True)
+        told = len(outcome.warnings)
+        sources = [report for report in outcome.reports.values() if report.total]
+        if sources:
+            done, total = sum(report.done for report in sources), sum(report.total for report in sources)
+            progress.update(task, description=graph.name, completed=done, total=total)
+            elapsed = progress.tasks[0].elapsed
+            if elapsed:
+                progress.update(task, speed=f"{done / SECOND / elapsed:.1f}× real time")
+
+    with progress:
+        return asyncio.run(Supervisor(graph, updated=updated, verbose=verbose).run())
+
+
+def account(outcome: Outcome) -> list[str]:
+    """What became of every frame and of the sound, one line each; what was dropped, and by whom."""
+    reports = outcome.reports.values()
+    counters: dict[str, int] = {}
+    for report in reports:
+        counters |= {name: max(count, counters.get(name, 0)) for name, count in report.counters.items()}
+    lines = []
+    if frames := counters.get("frames", 0):
+        shown, empty = counters.get("frames_with_face", 0), counters.get("frames_without_face", 0)
+        lines.append(f"{_many(frames, 'frame')}: {shown} with a face, {empty} without")
+    if samples := counters.get("samples", 0):
+        silent = counters.get("silent_ns", 0) / SECOND
+        windows = counters.get("windows", 0)
+        seconds = samples / 16_000
+        lines.append(f"{seconds:.1f} s of sound: {_many(windows, 'window')} of speech, {silent:.1f} s of silence")
+    for report in reports:
+        for link, counts in report.links.items():
+            for reason, count in counts.dropped.items():
+                lines.append(f"{report.stage}.{link}: {_many(count, 'message')} dropped ({reason})")
+    ages = [report.age for report in reports if report.age.count]
+    if ages:
+        oldest = max(ages, key=lambda age: age.percentile(50))
+        p50, p95, p99 = (oldest.percentile(percent) / 1e6 for percent in (50, 95, 99))
+        lines.append(f"capture to sink: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
+    return lines
+
+
+def conclude(outcome: Outcome, graph: Graph) -> int:
+    """Print the account to standard error, and return the exit code."""
+    for line in account(outcome):
+        print(f"{graph.name}: {line}", file=sys.stderr)
+    return DAMAGED if outcome.damaged else 0
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")

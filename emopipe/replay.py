@@ -1,0 +1,75 @@
+"""Replay recordings through a graph, losing nothing, and say what the faces and voices in them express.
+
+The graph's source becomes a file capture of the given recordings, and its consoles become the result files.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from emopipe.places import default_graph
+from emopipe.playing import conclude, play
+from emopipe.run import add_playing_arguments
+from emopipe.summary import print_summary
+from pipeline.errors import EmopipeError
+from pipeline.graph import graph_from_table, read_table
+
+HELP = "replay recordings, without loss"
+SINKS = {".jsonl": "jsonl", ".csv": "csv"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings: anything that FFmpeg decodes")
+    parser.add_argument("--graph", type=Path, help="the graph to replay them through (default: pipeline.toml)")
+    parser.add_argument("--realtime", action="store_true", help="at the recording's own pace, not as fast as possible")
+    parser.add_argument(
+        "--out",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="results as .jsonl or .csv; may be repeated",
+    )
+    add_playing_arguments(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    path = arguments.graph or default_graph()
+    with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
+        outs = list(arguments.out)
+        results = next((out for out in outs if out.suffix == ".jsonl"), None)
+        if results is None:
+            outs.append(results := Path(directory) / "results.jsonl")
+        table = replay_table(read_table(path), arguments.files, outs, realtime=arguments.realtime)
+        if arguments.one_process:
+            for stage in table["stages"].values():
+                stage["process"] = "all"
+        graph = graph_from_table(table, str(path), arguments.overrides)
+        code = conclude(play(graph, bar=True, verbose=arguments.verbose), graph)
+        print_summary(results)
+    return code
+
+
+def replay_table(table: dict[str, Any], files: list[str], outs: list[Path], *, realtime: bool) -> dict[str, Any]:
+    """A graph's table with its source replaced by `files`, and its consoles by `outs`.
+
+    Raises:
+        EmopipeError: the graph has no single source, or a result file is of an unknown kind.
+    """
+    stages: dict[str, Any] = table.get("stages", {})
+    sources = [name for name, stage in stages.items() if isinstance(stage, dict) and "inputs" not in stage]
+    if len(sources) != 1:
+        raise EmopipeError(f"a graph to replay through needs one source to put the recordings in, not {len(sources)}")
+    process = {key: value for key, value in stages[sources[0]].items() if key == "process"}
+    stages[sources[0]] = {"use": "file-capture", "uri": files, "realtime": realtime, **process}
+    consoles = [name for name, stage in stages.items() if isinstance(stage, dict) and stage.get("use") == "console"]
+    inputs = stages[consoles[0]]["inputs"] if consoles else {"emotions": "fusion.emotions"}
+    for name in consoles:
+        del stages[name]
+    for number, out in enumerate(outs):
+        if out.suffix not in SINKS:
+            raise EmopipeError(f"--out {out}: expected a name that ends in {' or '.join(SINKS)}")
+        stages[f"out{number}"] = {"use": SINKS[out.suffix], "path": str(out), "inputs": inputs}
+    table.setdefault("pipeline", {})["mode"] = "replay"
+    return table

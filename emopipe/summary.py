@@ -1,0 +1,76 @@
+"""A result file told in a table: who expressed what, from when to when."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+MOST_ROWS = 40
+APART = 1.0  # s without a result end a stretch
+
+
+class Stretch(msgspec.Struct):
+    """One face or voice keeping one emotion: seconds of running time, and the mean confidence."""
+
+    stream: str
+    who: str
+    emotion: str
+    start: float
+    end: float
+    results: int
+    confidence: float
+
+
+def stretches(records: Iterable[dict[str, object]]) -> Iterator[Stretch]:
+    """The results of a file as stretches of one emotion each, in order of their ends."""
+    current: dict[tuple[str, str], Stretch] = {}
+    for record in records:
+        for who, emotion, confidence in _people(record):
+            stream, time = str(record["stream"]), float(record["time"])  # type: ignore[arg-type]
+            stretch = current.get((stream, who))
+            if stretch and stretch.emotion == emotion and time - stretch.end <= APART:
+                stretch.end = time
+                stretch.confidence += (confidence - stretch.confidence) / (stretch.results + 1)
+                stretch.results += 1
+                continue
+            if stretch:
+                yield stretch
+            current[stream, who] = Stretch(stream, who, emotion, time, time, 1, confidence)
+    yield from current.values()
+
+
+def print_summary(results: Path) -> None:
+    """Print the table of a JSONL result file to standard output, the longest stretches first where it is long."""
+    with results.open("rb") as file:
+        found = list(stretches(map(msgspec.json.decode, file)))
+    if not found:
+        print("no face and no voice found", file=sys.stderr)
+        return
+    kept = sorted(found, key=lambda s: (s.start - s.end, -s.results))[:MOST_ROWS]
+    kept.sort(key=lambda s: (s.stream, s.start, s.who))
+    table = Table("recording", "who", "from s", "to s", "expresses", "confidence")
+    for stretch in kept:
+        table.add_row(
+            stretch.stream,
+            stretch.who,
+            f"{stretch.start:.2f}",
+            f"{stretch.end:.2f}",
+            stretch.emotion,
+            f"{stretch.confidence:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    if len(kept) < len(found):
+        console.print(f"… and {len(found) - len(kept)} shorter stretches")
+
+
+def _people(record: dict[str, object]) -> Iterator[tuple[str, str, float]]:
+    faces, alone = record["faces"], record["alone"]
+    assert isinstance(faces, list)
+    for face in faces:
+        yield f"face {face['id']}", face["emotion"], face["confidence"]
+    if isinstance(alone, dict):
+        yield "voice", alone["emotion"], alone["confidence"]

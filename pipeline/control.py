@@ -1,0 +1,115 @@
+"""What the supervisor and its workers say to each other: typed messages in MessagePack, over one ZeroMQ socket each.
+
+worker      Hello              Bound                Ready         Reported … Finished | Failed
+supervisor         Prepare            Connect              Play                                 Stop
+"""
+
+from typing import Any
+
+import msgspec
+
+from pipeline.host import Report
+from pipeline.link import Queue
+from pipeline.stage import Mode
+
+
+class LinkPlan(msgspec.Struct, frozen=True):
+    """One link. `local` says that both ends are in the same process."""
+
+    source: str  # stage
+    output: str
+    target: str  # stage
+    port: str
+    queue: Queue
+    local: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}.{self.output}>{self.target}.{self.port}"
+
+
+class StagePlan(msgspec.Struct, frozen=True):
+    """One stage as the graph gives it: `table` holds the settings as plain data."""
+
+    name: str
+    use: str
+    table: dict[str, Any]
+
+
+class Hello(msgspec.Struct, tag=True):
+    """The worker process `process` has started."""
+
+    process: str
+    pid: int
+
+
+class Prepare(msgspec.Struct, tag=True):
+    """Make these stages and bind their inputs.
+
+    `path` are the folders of users' own modules; `directory` is where Unix sockets go.
+    """
+
+    mode: Mode
+    stages: list[StagePlan]
+    links: list[LinkPlan]  # all that begin or end here
+    path: list[str]
+    directory: str
+
+
+class Bound(msgspec.Struct, tag=True):
+    """The inputs are bound: endpoint by link name."""
+
+    endpoints: dict[str, str]
+
+
+class Connect(msgspec.Struct, tag=True):
+    """Connect the outputs, then set the stages up."""
+
+    endpoints: dict[str, str]
+
+
+class Ready(msgspec.Struct, tag=True):
+    """Every stage of the worker is set up and warm."""
+
+
+class Play(msgspec.Struct, tag=True):
+    """Every stage of every worker is ready: begin."""
+
+
+class Reported(msgspec.Struct, tag=True):
+    """How far the stages are; sent several times a second, and once more at the end."""
+
+    reports: list[Report]
+
+
+class Warned(msgspec.Struct, tag=True):
+    """Something the user should know; `damage` says that part of the input was lost."""
+
+    stage: str
+    text: str
+    damage: bool
+
+
+class Failed(msgspec.Struct, tag=True):
+    """A stage has failed. `exit_code` is 2 where the user can mend it; `detail` is the traceback."""
+
+    stage: str
+    error: str
+    exit_code: int
+    detail: str
+
+
+class Finished(msgspec.Struct, tag=True):
+    """Every stage of the worker has ended and its outputs are consumed."""
+
+
+class Stop(msgspec.Struct, tag=True):
+    """Close the stages and exit."""
+
+
+FromWorker = Hello | Bound | Ready | Reported | Warned | Failed | Finished
+ToWorker = Prepare | Connect | Play | Stop
+
+encode = msgspec.msgpack.Encoder().encode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode

@@ -1,0 +1,239 @@
+"""Runs a graph: one worker process a process group, started in order, watched, and stopped without leftovers.
+
+start   spawn every worker → all inputs bound → outputs connected, stages set up → play
+end     every stage has ended (EOS has drained through the graph), or one has failed, or somebody said stop
+stop    ask each worker to close its stages; whoever is still there after GRACE seconds is killed
+"""
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+import zmq
+
+from pipeline import control
+from pipeline.control import LinkPlan, StagePlan
+from pipeline.errors import EmopipeError, StageFailed
+from pipeline.graph import Graph
+from pipeline.host import Report
+from pipeline.transport import Channel
+
+GRACE = 1.0  # s a worker has to close its stages; together with the kill it stays well under two seconds
+LAST_LINES = 20  # of a worker's standard error are shown when it dies without a word
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something a stage told the user; `damage` says that part of the input was lost."""
+
+    stage: str
+    text: str
+    damage: bool
+
+
+class Outcome(msgspec.Struct):
+    """What a run has done, by stage, so far or at its end."""
+
+    reports: dict[str, Report]
+    warnings: list[Notice]
+    seconds: float = 0.0  # from play to the end
+
+    @property
+    def damaged(self) -> bool:
+        """Whether part of the input was lost."""
+        return any(warning.damage for warning in self.warnings)
+
+
+class _Worker:
+    """A worker process, as the supervisor sees it."""
+
+    def __init__(self, name: str, stages: Sequence[str], process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.stages = stages
+        self.process = process
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.finished = False
+
+
+class Supervisor:
+    """Runs one graph once.
+
+    Args:
+        graph: checked.
+        updated: called with the outcome so far whenever a worker has reported.
+        verbose: pass the workers' standard error and the tracebacks of failed stages through.
+    """
+
+    def __init__(
+        self, graph: Graph, *, updated: Callable[[Outcome], None] = lambda outcome: None, verbose: bool = False
+    ) -> None:
+        self._graph = graph
+        self._updated = updated
+        self._verbose = verbose
+        self._outcome = Outcome({}, [])
+        self._workers: dict[str, _Worker] = {}
+        self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
+        self._failure: asyncio.Future[None]
+        self._channel: Channel
+        self._watching: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def run(self) -> Outcome:
+        """Play the graph to its end.
+
+        Raises:
+            EmopipeError: a stage could not be set up, or failed, for a reason the user can mend (exit code 2).
+            StageFailed: a stage died (exit code 1).
+            asyncio.CancelledError: this task was cancelled; every worker is gone all the same.
+        """
+        self._failure = asyncio.get_running_loop().create_future()
+        context = zmq.Context()
+        with tempfile.TemporaryDirectory(prefix="emopipe-", ignore_cleanup_errors=True) as directory:
+            self._channel = Channel(context, self._received, kind=zmq.ROUTER)
+            endpoint = self._channel.bind(f"ipc://{directory}/control" if zmq.has("ipc") else "tcp://127.0.0.1:*")
+            playing = asyncio.create_task(self._play(endpoint, directory))
+            try:
+                await asyncio.wait({playing, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+                if self._failure.done():
+                    self._failure.result()
+                await playing
+            finally:
+                playing.cancel()
+                await asyncio.gather(playing, return_exceptions=True)
+                await asyncio.shield(self._stop())
+                self._failure.cancel()
+                self._channel.close()
+                context.term()
+        return self._outcome
+
+    # -- the life of a run -----------------------------------------------------------------------------------
+
+    async def _play(self, endpoint: str, directory: str) -> None:
+        groups = self._graph.processes
+        for name, stages in groups.items():
+            await self._spawn(name, stages, endpoint)
+        await self._each(control.Hello)
+        links = self._links()
+        for name, stages in groups.items():
+            self._tell(name, self._plan(stages, links, directory))
+        endpoints: dict[str, str] = {}
+        for bound in await self._each(control.Bound):
+            assert isinstance(bound, control.Bound)
+            endpoints |= bound.endpoints
+        for name in groups:
+            self._tell(name, control.Connect(endpoints))
+        await self._each(control.Ready)
+        began = time.monotonic()
+        for name in groups:
+            self._tell(name, control.Play())
+        await self._each(control.Finished)
+        self._outcome.seconds = time.monotonic() - began
+
+    async def _spawn(self, name: str, stages: Sequence[str], endpoint: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # a folder `stages` or `models` where the user stands must not stand in for ours
+            "-m",
+            "pipeline.worker",
+            endpoint,
+            name,
+            stdin=asyncio.subprocess.PIPE,  # its closing tells the worker that we are gone
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C reaches us alone
+        )
+        worker = self._workers[name] = _Worker(name, stages, process)
+        self._watching.append(asyncio.create_task(self._watch(worker)))
+
+    async def _watch(self, worker: _Worker) -> None:
+        """Keep the last of its standard error, and notice when it ends before its time."""
+        assert worker.process.stderr is not None
+        async for line in worker.process.stderr:
+            text = line.decode(errors="replace").rstrip()
+            worker.last_lines.append(text)
+            if self._verbose:
+                print(f"[{worker.name}] {text}", file=sys.stderr)
+        code = await worker.process.wait()
+        if not self._stopping:
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+            stages = ", ".join(worker.stages)
+            noun = "stage" if len(worker.stages) == 1 else "stages"
+            last = "".join(f"\n  {text}" for text in worker.last_lines if code > 0)
+            self._fail(StageFailed(f"{noun} {stages}: the process {how}{last}"))
+
+    async def _stop(self) -> None:
+        self._stopping = True
+        for name in self._workers:
+            self._tell(name, control.Stop())
+        waits = [asyncio.create_task(worker.process.wait()) for worker in self._workers.values()]
+        if waits:
+            await asyncio.wait(waits, timeout=GRACE)
+        for worker in self._workers.values():
+            if worker.process.returncode is None:
+                worker.process.kill()
+        await asyncio.gather(*waits, *self._watching)
+
+    # -- messages --------------------------------------------------------------------------------------------
+
+    def _received(self, parts: Sequence[memoryview]) -> None:
+        sender, message = bytes(parts[0]).decode(), control.decode_from_worker(parts[1])
+        match message:
+            case control.Reported(reports):
+                self._outcome.reports |= {report.stage: report for report in reports}
+                self._updated(self._outcome)
+            case control.Warned(stage, text, damage):
+                self._outcome.warnings.append(Notice(stage, text, damage))
+                self._updated(self._outcome)
+            case control.Failed(stage, error, exit_code, detail):
+                if self._verbose:
+                    print(detail, file=sys.stderr)
+                kind = StageFailed if exit_code == StageFailed.exit_code else EmopipeError
+                self._fail(kind(f"{self._graph.path}: stages.{stage}: {error}"))
+            case _:
+                self._steps[sender].put_nowait(message)
+
+    def _fail(self, error: EmopipeError) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _each(self, step: type[control.FromWorker]) -> list[control.FromWorker]:
+        """Wait until every worker has said `step`."""
+        answers = []
+        for name in self._workers:
+            answer = await self._steps[name].get()
+            assert isinstance(answer, step), f"{name} said {answer}, expected {step.__name__}"
+            answers.append(answer)
+        return answers
+
+    def _tell(self, name: str, message: control.ToWorker) -> None:
+        # A worker that is gone, or has not said hello yet, cannot be told; ROUTER drops it, and so it should.
+        self._channel.send([name.encode(), control.encode(message)])
+
+    # -- plans -----------------------------------------------------------------------------------------------
+
+    def _links(self) -> list[LinkPlan]:
+        stages = self._graph.stages
+        return [
+            LinkPlan(
+                source=link.source.stage,
+                output=link.source.output,
+                target=link.stage,
+                port=link.port,
+                queue=link.queue,
+                local=stages[link.source.stage].process == stages[link.stage].process,
+            )
+            for link in self._graph.links
+        ]
+
+    def _plan(self, names: Sequence[str], links: Sequence[LinkPlan], directory: str) -> control.Prepare:
+        stages = [self._graph.stages[name] for name in names]
+        return control.Prepare(
+            mode=self._graph.mode,
+            stages=[StagePlan(stage.name, stage.use, stage.table) for stage in stages],
+            links=[link for link in links if link.source in names or link.target in names],
+            path=[str(folder) for folder in self._graph.import_path],
+            directory=directory,
+        )

@@ -1,0 +1,189 @@
+"""One worker process: the stages of one process group in one event loop, told what to do by the supervisor.
+
+Started as `python -m pipeline.worker ENDPOINT PROCESS`; everything else comes over the control socket.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import zmq
+
+from pipeline import control
+from pipeline.clock import SystemClock
+from pipeline.errors import EmopipeError
+from pipeline.host import StageHost
+from pipeline.registry import instantiate, make_importable
+from pipeline.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
+
+REPORT_EVERY = 0.2  # s
+
+
+class Worker:
+    """Makes, connects, plays and closes the stages of one process."""
+
+    def __init__(self, endpoint: str, process: str) -> None:
+        self._context = zmq.Context()
+        self._clock = SystemClock()
+        self._process = process
+        self._control = Channel(self._context, self._told, name=process)
+        self._control.connect(endpoint)
+        self._orders: asyncio.Queue[control.ToWorker] = asyncio.Queue()
+        self._hosts: dict[str, StageHost] = {}
+        self._local_inlets: dict[str, LocalInlet] = {}
+        self._links: list[control.LinkPlan] = []
+        # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
+        self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))
+
+    async def run(self) -> None:
+        """Follow orders until Stop."""
+        self._say(control.Hello(self._process, os.getpid()))
+        work: asyncio.Task[None] | None = None
+        while True:
+            order = await self._orders.get()
+            if isinstance(order, control.Stop):
+                break
+            # Orders come one after the other, but Stop may come in the middle of one.
+            work = asyncio.create_task(self._follow(order))
+        if work is not None:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        for host in self._hosts.values():
+            await self._guard(host.stage.label, host.close)
+        if self._hosts:
+            self._say(control.Reported([host.report() for host in self._hosts.values()]))
+        self._control.flush_and_close()
+        self._context.term()
+
+    async def _follow(self, order: control.ToWorker) -> None:
+        match order:
+            case control.Prepare():
+                await self._guard(self._process, lambda: self._prepare(order))
+            case control.Connect(endpoints):
+                await self._guard(self._process, lambda: self._connect(endpoints))
+            case control.Play():
+                await self._play()
+
+    async def _prepare(self, plan: control.Prepare) -> None:
+        make_importable(Path(folder) for folder in plan.path)
+        for stage in plan.stages:
+
+            def warn(text: str, damage: bool, name: str = stage.name) -> None:
+                self._say(control.Warned(name, text, damage))
+
+            async def make(stage: control.StagePlan = stage, warn: Callable[[str, bool], None] = warn) -> None:
+                made = instantiate(stage.name, stage.use, stage.table)
+                self._hosts[stage.name] = StageHost(
+                    made, mode=plan.mode, clock=self._clock, warn=warn, stall=self._stall
+                )
+
+            if not await self._guard(stage.name, make):
+                return
+        self._links = plan.links
+        endpoints: dict[str, str] = {}
+        for number, link in enumerate(plan.links):
+            if link.target not in self._hosts:
+                continue
+            host = self._hosts[link.target]
+            arguments = (link.port, link.target, host.inbox, self._clock, link.queue.window)
+            if link.local:
+                self._local_inlets[link.name] = inlet = LocalInlet(*arguments)
+                host.inlets.setdefault(link.port, []).append(inlet)
+            else:
+                remote = ZmqInlet(
+                    *arguments,
+                    context=self._context,
+                    endpoint=_endpoint(plan.directory, f"{self._process}-{number}"),
+                    payload=host.stage.inputs[link.port].type,
+                )
+                host.inlets.setdefault(link.port, []).append(remote)
+                endpoints[link.name] = remote.endpoint
+        self._say(control.Bound(endpoints))
+
+    async def _connect(self, endpoints: dict[str, str]) -> None:
+        for link in self._links:
+            if link.source not in self._hosts:
+                continue
+            host = self._hosts[link.source]
+            host.outlets[link.output][f"{link.target}.{link.port}"] = (
+                LocalOutlet(link.queue, self._clock, self._local_inlets[link.name])
+                if link.local
+                else ZmqOutlet(
+                    link.queue,
+                    self._clock,
+                    context=self._context,
+                    endpoint=endpoints[link.name],
+                    payload=host.stage.outputs[link.output].type,
+                )
+            )
+        for name, host in self._hosts.items():
+            if not await self._guard(name, host.setup):
+                return
+        self._say(control.Ready())
+
+    async def _play(self) -> None:
+        playing = [asyncio.create_task(self._guard(name, host.play)) for name, host in self._hosts.items()]
+        pending: set[asyncio.Task[bool]] = set(playing)
+        try:
+            while pending:
+                _, pending = await asyncio.wait(pending, timeout=REPORT_EVERY)
+                self._say(control.Reported([host.report() for host in self._hosts.values()]))
+            if all(task.result() for task in playing):
+                self._say(control.Finished())
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _guard(self, stage: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do `work`; if it fails, tell the supervisor which stage failed and why. Whether it went well."""
+        try:
+            await work()
+        except EmopipeError as error:
+            self._say(control.Failed(stage, str(error), error.exit_code, traceback.format_exc()))
+            return False
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            self._say(control.Failed(stage, text, 1, traceback.format_exc()))
+            return False
+        return True
+
+    def _say(self, message: control.FromWorker) -> None:
+        self._control.send([control.encode(message)])
+
+    def _told(self, parts: Sequence[memoryview]) -> None:
+        self._orders.put_nowait(control.decode_to_worker(parts[0]))
+
+
+def _endpoint(directory: str, name: str) -> str:
+    """Where an input binds: a Unix socket where there are such, else any free port of the loopback interface."""
+    return f"ipc://{directory}/{name}" if zmq.has("ipc") else "tcp://127.0.0.1:*"
+
+
+def _exit_with_parent() -> None:
+    """End this process when the supervisor's end of our standard input closes, however the supervisor died."""
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def main() -> None:
+    endpoint, process = sys.argv[1:]
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+    async def work() -> None:
+        await Worker(endpoint, process).run()
+
+    asyncio.run(work())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A native thread in the middle of a long computation must not hold the process back.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -113,10 +113,7 @@ def _check_endpoints(drafts: Mapping[str, Draft], problems: Problems) -> None:
 def _sort(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:
     """The stages in topological order, or none where there are cycles; each is named."""
     names = list(drafts)
-    before = {
-        name: list(dict.fromkeys(s.stage for sources in draft.inputs.values() for s in sources if s.stage in drafts))
-        for name, draft in drafts.items()
-    }
+    before = {name: _feeders(draft, drafts) for name, draft in drafts.items()}
     cyclic = False
     while True:
         try:
@@ -130,6 +127,17 @@ def _sort(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:
             problems.add(("stages",), f"cycle: {' → '.join(way)}; a stage cannot wait for its own results")
             links = set(pairwise([*cycle, cycle[0]]))
             before = {name: [s for s in sources if (s, name) not in links] for name, sources in before.items()}
+
+
+def _feeders(draft: Draft, drafts: Mapping[str, Draft]) -> list[str]:
+    """The stages that feed one, over links whose both ends exist as far as anybody knows."""
+    return [
+        source.stage
+        for port, sources in draft.inputs.items()
+        if draft.cls is None or port in draft.cls.inputs
+        for source in sources
+        if (sender := drafts.get(source.stage)) and (sender.cls is None or source.output in sender.cls.outputs)
+    ]
 
 
 def _in_order(before: Mapping[str, list[str]], names: list[str]) -> list[str]:
@@ -150,7 +158,7 @@ def _check_latency(order: list[str], drafts: Mapping[str, Draft], budget: float,
     longest: dict[str, tuple[float, list[str]]] = {}
     for name in order:
         own = _ask(drafts[name], "latency", lambda cls, settings: _seconds(cls.latency(settings)), problems) or 0.0
-        fed_by = [longest[s.stage] for sources in drafts[name].inputs.values() for s in sources if s.stage in longest]
+        fed_by = [longest[feeder] for feeder in _feeders(drafts[name], drafts)]
         total, way = max(fed_by, key=lambda path: path[0], default=(0.0, []))
         longest[name] = total + own, [*way, f"{name} ({show(round(own, 6))} s)" if own else name]
     total, way = max(longest.values(), key=lambda path: path[0])

@@ -52,7 +52,7 @@ class Problems:
 
 @dataclass
 class Draft:
-    """A stage as far as it could be read: `cls` and `settings` are none where they are wrong."""
+    """A stage as far as it could be read: `cls` and `settings` are none, an input's sources empty, where wrong."""
 
     name: str
     use: str = ""
@@ -103,7 +103,8 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Dra
         problems.add(where, f'expected a table with use = "…", got {show(table)}')
         return draft
     draft.table = {key: value for key, value in table.items() if key not in GRAPH_KEYS}
-    draft.inputs = _read_inputs(table.get("inputs", {}), where, problems)
+    inputs = _read_inputs(table.get("inputs", {}), where, problems)
+    draft.inputs = inputs or {}
     process = table.get("process", name)
     if isinstance(process, str) and _NAME.fullmatch(process):
         draft.process = process
@@ -122,6 +123,8 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Dra
         for text in error.problems:
             problems.add((*where, "use"), text)
         return draft
+    if inputs is None:
+        draft.inputs = {port: [] for port in cls.inputs}
     try:
         draft.settings, found = convert(draft.table, cls.Settings, also=GRAPH_KEYS)
     except Exception as error:  # in a stage's own __post_init__
@@ -132,15 +135,15 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Dra
     return draft
 
 
-def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[Source]]:
+def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[Source]] | None:
     if not isinstance(given, Mapping):
         problems.add((*where, "inputs"), f'expected inputs.PORT = "stage.output", got {show(given)}')
-        return {}
+        return None
     inputs: dict[str, list[Source]] = {}
     for port, sources in given.items():
         if sources == []:
             continue
-        inputs[port] = []  # stays empty where all of them are wrong
+        inputs[port] = []
         for source in sources if isinstance(sources, list) else [sources]:
             stage, dot, output = source.partition(".") if isinstance(source, str) else ("", "", "")
             if not (stage and output and dot):

@@ -122,3 +122,30 @@ class Nameless(Stage):
 
 def helper() -> None:
     """No stage at all."""
+
+
+class Late(Stage):
+    """A sink that shows everything late."""
+
+    name = "late"
+    inputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "to show")}
+
+    class Settings(Settings):
+        delay: Annotated[float, about("before it shows", unit="s", ge=0)] = 0.0
+
+    @classmethod
+    def latency(cls, settings: Any) -> float:
+        return float(settings.delay)
+
+
+class Picky(Camera):
+    """A camera whose settings raise what msgspec does not expect."""
+
+    name = "picky"
+
+    class Settings(Settings):
+        uri: str = "x"
+
+        def __post_init__(self) -> None:
+            if not self.uri:
+                raise RuntimeError("no uri")

@@ -30,6 +30,7 @@ __all__ = [
     "load_graph",
     "make_importable",
     "read_table",
+    "read_table",
     "resolve",
 ]
 
@@ -59,6 +60,35 @@ def read_table(path: str | Path) -> dict[str, Any]:
     return table
 
 
+def read_table(path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file, as it is: for those who change it before `graph_from_table`.
+
+    Raises:
+        GraphError: the file cannot be read, or is not TOML.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        problem = "no such file; expected a graph in TOML"
+    except IsADirectoryError:
+        problem = "this is a folder; expected a graph in TOML"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"line {line}: this is not UTF-8 text; expected a graph in TOML"
+    except tomllib.TOMLDecodeError as error:
+        problem = _syntax(str(error), text)
+    except RecursionError:
+        problem = "tables or lists are nested too deeply"
+    except ValueError as error:  # the parser's own: a null byte in the path, a number of thousands of digits
+        problem = str(error)
+    problems = Problems(str(path))
+    problems.add((), problem)
+    raise GraphError(problems.lines([]))
+
+
 def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str] = ()) -> Graph:
     """The graph that a parsed TOML table describes; `origin` is the file it is said to be from.
 
@@ -86,28 +116,6 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
             )
     budget = pipeline.latency_budget if pipeline.mode == "live" else None
     return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget)
-
-
-def _read(path: Path, problems: Problems) -> dict[str, Any] | None:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return tomllib.loads(text)
-    except FileNotFoundError:
-        problems.add((), "no such file; expected a graph in TOML")
-    except IsADirectoryError:
-        problems.add((), "this is a folder; expected a graph in TOML")
-    except OSError as error:
-        problems.add((), f"cannot be read: {error.strerror or error}")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        problems.add((), f"line {line}: this is not UTF-8 text; expected a graph in TOML")
-    except tomllib.TOMLDecodeError as error:
-        problems.add((), _syntax(str(error), text))
-    except RecursionError:
-        problems.add((), "tables or lists are nested too deeply")
-    except ValueError as error:  # the parser's own: a null byte in the path, a number of thousands of digits
-        problems.add((), str(error))
-    return None
 
 
 def _syntax(message: str, text: str) -> str:

@@ -1,8 +1,10 @@
-"""A graph from its TOML file: read, checked, and put in order. See docs/graph.md for the file's format.
+"""A graph from its TOML file: read, checked, and put in order.
 
-graph = load_graph("pipeline.toml", ["stages.capture.uri=clip.mp4"])
-for spec in graph.stages.values():
-    print(spec.name, spec.use, spec.settings)
+    graph = load_graph("pipeline.toml", ["stages.capture.uri=clip.mp4"])
+    for spec in graph.stages.values():
+        print(spec.name, spec.use, spec.settings)
+
+The file's format is described in docs/stages.md.
 """
 
 import re
@@ -30,7 +32,6 @@ __all__ = [
     "load_graph",
     "make_importable",
     "read_table",
-    "read_table",
     "resolve",
 ]
 
@@ -45,19 +46,6 @@ def load_graph(path: str | Path, overrides: Sequence[str] = ()) -> Graph:
         GraphError: everything that is wrong, one line each, beginning with the file's name.
     """
     return graph_from_table(read_table(path), path, overrides)
-
-
-def read_table(path: str | Path) -> dict[str, Any]:
-    """The TOML of a graph as it stands, unchecked.
-
-    Raises:
-        GraphError: the file cannot be read, or is not TOML.
-    """
-    problems = Problems(str(path))
-    table = _read(Path(path), problems)
-    if table is None:
-        raise GraphError(problems.lines([]))
-    return table
 
 
 def read_table(path: str | Path) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class FakeClock:
 
     async def advance(self, ns: int) -> None:
         """Move time on by `ns`, waking each sleeper at its own moment and letting it run."""
+        await settle()  # whoever is about to sleep sleeps from now
         target = self._now + ns
         while self._sleepers and self._sleepers[0][0] <= target:
             when, _, woken = heapq.heappop(self._sleepers)

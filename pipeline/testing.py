@@ -92,16 +92,17 @@ class _Collector(Outlet):
     def __init__(self, clock: FakeClock, kept: list[Message]) -> None:
         super().__init__(Queue(size=1_000_000), clock)
         self._kept = kept
-        self._bounds: dict[str, int] = {}
+        self._bounds: dict[tuple[str, int], int] = {}  # by stream and epoch
         self._taken = 0
 
     def _transmit(self, message: Message) -> None:
-        bound = self._bounds.get(message.stream, 0)
+        time_line = (message.stream, message.epoch)
+        bound = self._bounds.get(time_line, 0)
         if message.kind in ("data", "gap") and message.pts < bound:
             raise AssertionError(f"{message.stream}: pts {message.pts} came below the watermark {bound}")
         if message.watermark < bound and message.kind != "eos":
             raise AssertionError(f"{message.stream}: the watermark went back from {bound} to {message.watermark}")
-        self._bounds[message.stream] = message.watermark
+        self._bounds[time_line] = message.watermark
         self._kept.append(message)
         self._taken += 1
         asyncio.get_running_loop().call_soon(self.acknowledge, self._taken)

@@ -1,0 +1,149 @@
+"""pipeline.transport: links over real sockets and inside a process lose nothing, wait where they must, and drain."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+from pipeline.clock import SystemClock
+from pipeline.link import Queue
+from pipeline.message import FOREVER, Message
+from pipeline.transport import Inbox, Inlet, LocalInlet, LocalOutlet, Outlet, ZmqInlet, ZmqOutlet
+from tests.toy_stages import Number
+
+CLOCK = SystemClock()
+
+
+class Ends:
+    """Both ends of one link, and a receiver that takes from the inbox."""
+
+    def __init__(self, queue: Queue, how: str, tmp_path: Path) -> None:
+        self.inbox: Inbox = asyncio.Queue()
+        self.context = zmq.Context()
+        self.inlet: Inlet
+        self.outlet: Outlet
+        arguments = ("numbers", "receiver", self.inbox, CLOCK, queue.window)
+        if how == "local":
+            local = LocalInlet(*arguments)
+            self.inlet, self.outlet = local, LocalOutlet(queue, CLOCK, local)
+            return
+        endpoint = f"ipc://{tmp_path}/link" if how == "ipc" else "tcp://127.0.0.1:*"
+        remote = ZmqInlet(*arguments, context=self.context, endpoint=endpoint, payload=Number)
+        self.inlet = remote
+        self.outlet = ZmqOutlet(queue, CLOCK, context=self.context, endpoint=remote.endpoint, payload=Number)
+
+    async def take(self, count: int, slow: float = 0.0) -> list[Message]:
+        taken = []
+        while len(taken) < count:
+            _, message = await self.inbox.get()
+            if slow:
+                await asyncio.sleep(random.uniform(0, slow))
+            taken.append(message)
+            self.inlet.consumed()
+        self.inlet.acknowledge()
+        return taken
+
+    def close(self) -> None:
+        self.inlet.close()
+        self.outlet.close()
+        self.context.term()
+
+
+def number(n: int, size: int = 8) -> Message:
+    payload = Number(value=n, ballast=np.full(size, n % 256, np.uint8))
+    return Message(kind="data", stream="s", seq=n, pts=n, watermark=n + 1, type="Number", payload=payload)
+
+
+hows = pytest.mark.parametrize("how", ["local", "ipc", "tcp"])
+
+
+@hows
+@pytest.mark.parametrize("size", [1, 2, 16])
+def test_a_blocking_link_loses_nothing(how: str, size: int, tmp_path: Path) -> None:
+    async def drive() -> None:
+        ends = Ends(Queue(size=size), how, tmp_path)
+        receiving = asyncio.create_task(ends.take(301))
+        for n in range(300):
+            await ends.outlet.send(number(n, 1000))
+        await ends.outlet.send(Message(kind="eos", stream="s", watermark=FOREVER))
+        taken = await receiving
+        await ends.outlet.drain()
+        assert [message.payload.value for message in taken[:-1]] == list(range(300))
+        assert all((m.payload.ballast == m.payload.value % 256).all() for m in taken[:-1])
+        assert taken[-1].kind == "eos"
+        counts = ends.outlet.counts()
+        assert (counts.sent, counts.received, counts.dropped, counts.in_flight) == (300, 300, {}, 0)
+        ends.close()
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
+
+
+@hows
+def test_a_blocking_link_makes_its_sender_wait(how: str, tmp_path: Path) -> None:
+    async def drive() -> None:
+        ends = Ends(Queue(size=3), how, tmp_path)
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            for n in range(50):
+                await ends.outlet.send(number(n))
+                sent += 1
+
+        sending = asyncio.create_task(send())
+        await asyncio.sleep(0.2)
+        assert sent == 6  # three wait, three are under way, and nothing hides in a socket
+        await ends.take(50)
+        await sending
+        assert sent == 50
+        ends.close()
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
+
+
+@hows
+def test_a_dropping_link_never_makes_its_sender_wait_and_counts(how: str, tmp_path: Path) -> None:
+    async def drive() -> None:
+        ends = Ends(Queue(size=2, policy="drop-oldest"), how, tmp_path)
+        for n in range(100):
+            await ends.outlet.send(number(n))
+        await ends.outlet.send(Message(kind="eos", stream="s", watermark=FOREVER))
+        taken = await ends.take(4)
+        await ends.outlet.drain()
+        assert [m.payload.value for m in taken[:-1]] == [0, 98, 99]
+        assert taken[-1].kind == "eos"
+        counts = ends.outlet.counts()
+        assert (counts.sent, counts.received, counts.dropped) == (100, 3, {"oldest": 97})
+        ends.close()
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
+
+
+@hows
+def test_order_holds_for_a_receiver_of_any_speed(how: str, tmp_path: Path) -> None:
+    async def drive() -> None:
+        ends = Ends(Queue(size=4), how, tmp_path)
+        receiving = asyncio.create_task(ends.take(100, slow=0.002))
+        for n in range(100):
+            await ends.outlet.send(number(n))
+        assert [message.seq for message in await receiving] == list(range(100))
+        ends.close()
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
+
+
+def test_links_that_share_a_message_each_write_their_own_trace() -> None:
+    async def drive() -> None:
+        inbox: Inbox = asyncio.Queue()
+        shared = number(1)
+        for name in ("one", "two"):
+            inlet = LocalInlet("numbers", name, inbox, CLOCK, 1)
+            await LocalOutlet(Queue(), CLOCK, inlet).send(shared)
+        stages = [(await inbox.get())[1].trace[-1].stage for _ in range(2)]
+        assert stages == ["one", "two"]
+        assert shared.trace == []
+
+    asyncio.run(drive())

@@ -77,9 +77,13 @@ class Play(msgspec.Struct, tag=True):
 
 
 class Reported(msgspec.Struct, tag=True):
-    """How far the stages are; sent several times a second, and once more at the end."""
+    """How far the stages are; sent several times a second, and once more at the end.
+
+    `cpu` is the processor time in ns that the process has used since play.
+    """
 
     reports: list[Report]
+    cpu: int
 
 
 class Warned(msgspec.Struct, tag=True):

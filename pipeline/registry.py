@@ -5,6 +5,7 @@ The package `stages` is found by its name when a graph asks for it, so that the 
 
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -92,9 +93,18 @@ def _built_in(name: str) -> type[Stage]:
 
 @cache
 def _modules() -> dict[str, str]:
-    """Module names of the package of built-in stages, by the name that a stage in it would have."""
+    """The modules that hold a stage, by its name.
+
+    Read off the source: the stages' helpers lie in the same folder, and need not be imported to be passed over.
+    """
     package = importlib.import_module(BUILT_IN)
-    return {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(package.__path__)}
+    modules = {}
+    for found in pkgutil.iter_modules(package.__path__):
+        name = found.name.replace("_", "-")
+        source = pkgutil.get_data(BUILT_IN, f"{found.name}.py") or b""
+        if re.search(rf"""^    name(: \S+)? = ["']{re.escape(name)}["']$""", source.decode(), re.MULTILINE):
+            modules[name] = found.name
+    return modules
 
 
 def _stage_in(module: ModuleType, name: str) -> type[Stage] | None:

@@ -78,7 +78,7 @@ def describe(cls: type[msgspec.Struct]) -> list[Setting]:
         rows.append(
             Setting(
                 name=field.encode_name,
-                type=_expected(kind, ""),
+                type=_expected(kind).removeprefix("a "),
                 unit=unit,
                 default=default,
                 range=_limits(kind),

@@ -41,6 +41,7 @@ class Outcome(msgspec.Struct):
     reports: dict[str, Report]
     warnings: list[Notice]
     seconds: float = 0.0  # from play to the end
+    cpu: dict[str, int] = {}  # ns of processor time since play, by process
 
     @property
     def damaged(self) -> bool:
@@ -181,7 +182,8 @@ class Supervisor:
     def _received(self, parts: Sequence[memoryview]) -> None:
         sender, message = bytes(parts[0]).decode(), control.decode_from_worker(parts[1])
         match message:
-            case control.Reported(reports):
+            case control.Reported(reports, cpu):
+                self._outcome.cpu[sender] = cpu
                 self._outcome.reports |= {report.stage: report for report in reports}
                 self._updated(self._outcome)
             case control.Warned(stage, text, damage):

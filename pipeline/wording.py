@@ -57,3 +57,8 @@ def instead(name: str, names: Iterable[str]) -> str:
     if (near := nearest(name, known)) is not None:
         return f"did you mean {show(near)}?"
     return f"known are {listing(known)}" if known else "there are none"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 stage`, `2 stages`, `3 processes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

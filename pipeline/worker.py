@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ class Worker:
         self._hosts: dict[str, StageHost] = {}
         self._local_inlets: dict[str, LocalInlet] = {}
         self._links: list[control.LinkPlan] = []
+        self._cpu_at_play = 0
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
         self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))
 
@@ -55,7 +57,7 @@ class Worker:
         for host in self._hosts.values():
             await self._guard(host.stage.label, host.close)
         if self._hosts:
-            self._say(control.Reported([host.report() for host in self._hosts.values()]))
+            self._report()
         self._control.flush_and_close()
         self._context.term()
 
@@ -126,12 +128,13 @@ class Worker:
         self._say(control.Ready())
 
     async def _play(self) -> None:
+        self._cpu_at_play = time.process_time_ns()
         playing = [asyncio.create_task(self._guard(name, host.play)) for name, host in self._hosts.items()]
         pending: set[asyncio.Task[bool]] = set(playing)
         try:
             while pending:
                 _, pending = await asyncio.wait(pending, timeout=REPORT_EVERY)
-                self._say(control.Reported([host.report() for host in self._hosts.values()]))
+                self._report()
             if all(task.result() for task in playing):
                 self._say(control.Finished())
         finally:
@@ -151,6 +154,10 @@ class Worker:
             self._say(control.Failed(stage, text, 1, traceback.format_exc()))
             return False
         return True
+
+    def _report(self) -> None:
+        reports = [host.report() for host in self._hosts.values()]
+        self._say(control.Reported(reports, time.process_time_ns() - self._cpu_at_play))
 
     def _say(self, message: control.FromWorker) -> None:
         self._control.send([control.encode(message)])

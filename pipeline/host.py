@@ -123,6 +123,8 @@ class StageHost:
                 f"{self.stage.label}: emitted pts {message.pts} on {output!r} below its own watermark {bound}; "
                 "a stage that emits several results for one message gives each its own pts as watermark"
             )
+        if message.watermark >= FOREVER:  # the inputs have ended; the end of the output is said by EOS
+            message.watermark = message.pts
         # A source that says nothing of its watermark at least never goes back in time.
         message.watermark = max(message.watermark, bound, 0 if self.stage.inputs else message.pts)
         self._sent_watermarks[output][stream] = message.watermark

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from pipeline.errors import EmopipeError
+from pipeline.errors import EmopipeError, StageFailed
 
 
 def path_problem(path: str) -> str | None:
@@ -44,7 +44,7 @@ class LineFile:
         """Append `line`, which ends with its newline.
 
         Raises:
-            EmopipeError: it cannot be written; the file holds the lines before it.
+            StageFailed: it cannot be written; the file holds the lines before it.
         """
         rest = memoryview(line)
         try:
@@ -54,7 +54,7 @@ class LineFile:
             # Not every file can be cut (a pipe, a device); those take no part of a line back either.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
-            raise EmopipeError(
+            raise StageFailed(
                 f"{self._path} cannot be written any more: {error.strerror}; the {self._lines} lines before are whole"
             ) from None
         self._size += len(line)

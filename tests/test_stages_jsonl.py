@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.clock import MS
-from pipeline.errors import EmopipeError
+from pipeline.errors import EmopipeError, StageFailed
 from pipeline.message import Hop
 from pipeline.testing import StageHarness, gap, run_stage
 from stages.jsonl import JsonLines
@@ -110,3 +110,9 @@ def test_wrong_paths_are_found_before_the_run(tmp_path: Path, monkeypatch: pytes
 def test_a_path_that_became_wrong_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(EmopipeError, match=r"no/out\.jsonl: the directory .*no does not exist"):
         written(tmp_path / "no" / "out.jsonl")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
+def test_a_disk_that_fills_up_ends_the_run() -> None:
+    with pytest.raises(StageFailed, match="/dev/full cannot be written any more: No space left on device"):
+        written(Path("/dev/full"))

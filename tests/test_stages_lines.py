@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import EmopipeError
+from pipeline.errors import EmopipeError, StageFailed
 from stages.lines import LineFile, path_problem
 
 
@@ -34,7 +34,7 @@ def test_a_full_disk_leaves_whole_lines_and_a_clear_error(tmp_path: Path) -> Non
     # The limit on a file's size acts like a full disk: the last write is cut short, the next one fails.
     script = """
 import resource, signal, sys
-from pipeline.errors import EmopipeError
+from pipeline.errors import StageFailed
 from stages.lines import LineFile
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (105, 105))
@@ -42,7 +42,7 @@ file = LineFile(sys.argv[1])
 try:
     while True:
         file.write(b"123456789\\n")
-except EmopipeError as error:
+except StageFailed as error:
     print(error)
 """
     told = subprocess.run(
@@ -55,7 +55,7 @@ except EmopipeError as error:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
 def test_a_device_that_is_full() -> None:
     file = LineFile("/dev/full")
-    with pytest.raises(EmopipeError, match=r"^/dev/full cannot be written any more: No space left on device; the 0 "):
+    with pytest.raises(StageFailed, match=r"^/dev/full cannot be written any more: No space left on device; the 0 "):
         file.write(b"line\n")
     file.close()
 

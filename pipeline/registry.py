@@ -100,6 +100,8 @@ def _modules() -> dict[str, str]:
     package = importlib.import_module(BUILT_IN)
     modules = {}
     for found in pkgutil.iter_modules(package.__path__):
+        if found.ispkg:
+            continue
         name = found.name.replace("_", "-")
         source = pkgutil.get_data(BUILT_IN, f"{found.name}.py") or b""
         if re.search(rf"""^    name(: \S+)? = ["']{re.escape(name)}["']$""", source.decode(), re.MULTILINE):

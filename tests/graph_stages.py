@@ -149,3 +149,10 @@ class Picky(Camera):
         def __post_init__(self) -> None:
             if not self.uri:
                 raise RuntimeError("no uri")
+
+
+class Dice(Stage):
+    """A source of judgements."""
+
+    name = "dice"
+    outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "at random")}

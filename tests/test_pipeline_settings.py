@@ -113,7 +113,7 @@ def test_settings_describe_themselves() -> None:
     rows = {row.name: row for row in describe(Everything)}
     assert list(rows) == [field.name for field in msgspec.structs.fields(Everything)]
     hop = rows["hop"]
-    assert (hop.type, hop.unit, hop.default, hop.range, hop.text) == ("a number", "s", "0.5", "> 0", "between windows")
+    assert (hop.type, hop.unit, hop.default, hop.range, hop.text) == ("number", "s", "0.5", "> 0", "between windows")
     assert rows["share"].range == "0 … 1"
     assert rows["below"].range == "≥ 0, < 8"
     assert rows["mode"].type == '"live" or "replay"'

@@ -1,0 +1,33 @@
+"""Draw a graph: as Mermaid text, or as an SVG picture."""
+
+import argparse
+from pathlib import Path
+
+from emopipe.check import add_graph_arguments
+from emopipe.places import default_graph
+from pipeline.draw import mermaid, svg
+from pipeline.errors import EmopipeError
+from pipeline.graph import load_graph
+
+HELP = "draw a graph as Mermaid or SVG"
+FORMATS = {"mermaid": mermaid, "svg": svg}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_graph_arguments(parser)
+    parser.add_argument("--format", choices=FORMATS, help="default: what the name of --out says, else mermaid")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file instead of the terminal")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    out: Path | None = arguments.out
+    chosen = arguments.format or ("svg" if out is not None and out.suffix == ".svg" else "mermaid")
+    picture = FORMATS[chosen](load_graph(arguments.graph or default_graph(), arguments.overrides))
+    if out is None:
+        print(picture, end="")
+        return 0
+    try:
+        out.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise EmopipeError(f"--out {out}: cannot be written: {error.strerror or error}") from None
+    return 0

@@ -1,0 +1,187 @@
+"""The reference of stages, made from their code: declared ports, typed settings, payload types, docstrings."""
+
+import inspect
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+import numpy as np
+
+from pipeline.draft import PipelineSettings
+from pipeline.link import Queue
+from pipeline.message import Payload
+from pipeline.settings import convert, describe
+from pipeline.stage import Port, Stage
+from pipeline.wording import show
+
+HEADER = """\
+# Stages
+
+This page is made from the code by `emopipe inspect --markdown`. A stage is described by its own class, so what
+stands here is what `emopipe check` holds a graph against. In the terminal, `emopipe inspect` lists the stages and
+`emopipe inspect STAGE` shows one of them, a class of your own (`my_module:MyStage`) included.
+
+## The graph
+
+A graph is a TOML file with one table for each stage, `[stages.NAME]`, and one for the pipeline as a whole.
+
+```toml
+[pipeline]
+name = "interview"
+
+[stages.capture]
+use = "file-capture"
+uri = "clip.mp4"
+
+[stages.faces]
+use = "face-detection"
+inputs.video = "capture.video"
+queue.video = { size = 4, policy = "drop-oldest" }
+```
+
+Paths in settings are relative to the folder a command is run in, not to the graph's. Any key can be overridden on
+the command line: `--set stages.capture.uri=other.mp4`. The value is read as TOML, and taken as text where it is
+none.
+
+Keys of every stage:
+
+| key | meaning |
+|---|---|
+| `use` | the name of a stage on this page, or `my_package.my_module:MyStage` for a class of your own. \
+Its module is looked for among what is installed, then beside the graph's file, then in the current folder. |
+| `inputs.PORT` | where an input takes its messages from: `"stage.output"`, or a list of such. |
+| `queue.PORT` | how an input's queues behave in live mode, one for each link that leads there. |
+| `process` | the process the stage runs in; stages that name the same share one. Without it each has its own. |
+
+All other keys are the stage's settings.
+"""
+
+
+def summary(cls: type[Stage]) -> str:
+    """What the stage does, in the first sentence of its docstring."""
+    return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def purpose(cls: type[Stage]) -> str:
+    """The stage's whole docstring."""
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def latency(cls: type[Stage]) -> float:
+    """The least latency of the stage in s, with its settings' defaults; 0 where some have none."""
+    settings, _ = convert({}, cls.Settings)
+    return 0.0 if settings is None else cls.latency(settings)
+
+
+def port_row(name: str, port: Port, *, is_input: bool) -> list[str]:
+    """Name, type, meaning, and for an input the queue it has in live mode."""
+    row = [name, port.type.__name__, port.doc + (" (optional)" if port.optional else "")]
+    return [*row, f"{port.size}, {port.policy}"] if is_input else row
+
+
+def setting_rows(cls: type[msgspec.Struct]) -> list[list[str]]:
+    """Name, type, unit, default, range and meaning of each setting."""
+    return [
+        [row.name, row.type, row.unit, "required" if row.required else row.default, row.range, row.text]
+        for row in describe(cls)
+    ]
+
+
+def payload_types(ports: Iterable[Port]) -> dict[str, type[Payload]]:
+    """The payload types of these ports and all that they hold, by name, each after the one that holds it."""
+    found: dict[str, type[Payload]] = {}
+
+    def visit(kind: Any) -> None:
+        if isinstance(kind, type) and issubclass(kind, Payload) and kind.__name__ not in found:
+            found[kind.__name__] = kind
+            for field in msgspec.structs.fields(kind):
+                visit(field.type)
+        for part in get_args(kind):
+            visit(part)
+
+    for port in ports:
+        visit(port.type)
+    return found
+
+
+def field_rows(payload: type[Payload]) -> list[list[str]]:
+    """Name and type of each field of a payload."""
+    return [[field.encode_name, type_name(field.type)] for field in msgspec.structs.fields(payload)]
+
+
+def type_name(kind: Any) -> str:
+    """A field's type as a reader in any language understands it: `list[Face]`, `uint8 array`, `float or none`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is None or kind is types.NoneType:
+        return "none"
+    if origin is np.ndarray:
+        return f"{np.dtype(get_args(arguments[1])[0]).name} array"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_name(part) for part in arguments)
+    if origin is Literal:
+        return " or ".join(show(value) for value in arguments)
+    if origin is typing.Annotated:
+        return type_name(arguments[0])
+    if origin is tuple:
+        return f"({', '.join(type_name(part) for part in arguments)})"
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(type_name(part) for part in arguments)}]"
+    return str(getattr(kind, "__name__", kind))
+
+
+def markdown(stages: Mapping[str, type[Stage]]) -> str:
+    """The whole reference page."""
+    lines = [HEADER]
+    lines += ["Keys of `[pipeline]`:", "", *_settings_table(PipelineSettings)]
+    lines += ["Keys of `queue.PORT`; what is not given is the input's own, as the tables below have it:", ""]
+    lines += [*_settings_table(Queue), "In replay mode every queue blocks and nothing is dropped.", ""]
+    lines += ["## All stages", ""]
+    names = [f"[{name}](#{name})" for name in stages]
+    lines += _table(["stage", "what it does"], zip(names, (summary(cls) for cls in stages.values()), strict=True))
+    for name, cls in stages.items():
+        lines += [f"## {name}", "", *stage_markdown(cls)]
+    lines += [
+        "## Payload types",
+        "",
+        "What travels on the links; the wire format is in [wire-format.md](wire-format.md).",
+        "",
+    ]
+    ports = [port for cls in stages.values() for port in (*cls.inputs.values(), *cls.outputs.values())]
+    for name, payload in sorted(payload_types(ports).items()):
+        rows = ([f"`{field}`", kind] for field, kind in field_rows(payload))
+        lines += [f"### {name}", "", inspect.cleandoc(payload.__doc__ or ""), "", *_table(["field", "type"], rows)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def stage_markdown(cls: type[Stage]) -> list[str]:
+    """One stage's section, without its heading, as lines."""
+    lines = [purpose(cls), ""]
+    if least := latency(cls):
+        lines += [f"Least latency with the defaults: {show(least)} s.", ""]
+    for heading, ports, columns in (
+        ("input", cls.inputs, ["input", "type", "meaning", "queue in live mode"]),
+        ("output", cls.outputs, ["output", "type", "meaning"]),
+    ):
+        rows = [port_row(name, port, is_input=heading == "input") for name, port in ports.items()]
+        if rows:
+            lines += _table(columns, ([f"`{row[0]}`", f"[{row[1]}](#{row[1].lower()})", *row[2:]] for row in rows))
+    return [*lines, *(_settings_table(cls.Settings) or ["It has no settings.", ""])]
+
+
+def _settings_table(cls: type[msgspec.Struct]) -> list[str]:
+    columns = ["setting", "type", "unit", "default", "range", "meaning"]
+    rows = setting_rows(cls)
+    marked = ([f"`{r[0]}`", r[1], r[2], r[3] if r[3] in ("required", "not set") else f"`{r[3]}`", *r[4:]] for r in rows)
+    return _table(columns, marked) if rows else []
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)
+    return [
+        f"| {' | '.join(columns)} |",
+        f"|{'---|' * len(columns)}",
+        *(f"| {' | '.join(row)} |" for row in escaped),
+        "",
+    ]

@@ -1,0 +1,111 @@
+"""Sound in; out, on a fixed grid, the windows in which somebody speaks, as MFCC."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from models.vad import AGGRESSIVENESS
+from models.windower import Silence, SpeechWindower, Window
+from pipeline.message import FOREVER, Message
+from pipeline.stage import Port, Stage, about
+from stages.types import AudioBlock, SpeechWindow
+
+Event = Window | Silence
+
+
+class SpeechWindows(Stage):
+    """Cuts speech into windows that end on a grid of hops, and says of every hop without speech that it has none.
+
+    A window's pts is its end on the grid; it holds at most `window` seconds of one utterance. The next point of the
+    grid is promised as watermark in speech and in silence, so that whoever joins the windows waits for no more
+    than the sound itself. Lost sound is a hop without speech; the utterance starts anew behind it.
+    """
+
+    name = "speech-windows"
+    inputs: ClassVar[dict[str, Port]] = {
+        "audio": Port(AudioBlock, "sound, in blocks of any length", policy="drop-oldest", size=64)
+    }
+    outputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "MFCC of each window of speech")}
+
+    class Settings(Stage.Settings, kw_only=True):
+        window: Annotated[float, about("the longest span of speech in a window", unit="s", ge=0.1, le=30)] = 3.0
+        hop: Annotated[float, about("from one window's end to the next one's", unit="s", ge=0.05, le=10)] = 0.5
+        aggressiveness: Annotated[
+            int, about("of the voice detector: 0 hears most as speech, 3 the least", ge=0, le=3)
+        ] = AGGRESSIVENESS
+        hangover: Annotated[float, about("how long an utterance goes on without voice", unit="s", ge=0.01, le=10)] = 0.3
+        min_speech: Annotated[
+            float, about("how much voice makes an utterance, so that a click is none", unit="s", ge=0.03, le=10)
+        ] = 0.1
+
+    settings: Settings
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._windowers: dict[str, SpeechWindower] = {}
+        self._latest: dict[str, Message] = {}
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        if settings.window < settings.hop:
+            return [("window", f"{settings.window} s is shorter than hop ({settings.hop} s): sound would go unheard")]
+        return []
+
+    async def setup(self) -> None:
+        # Loads torchaudio now, not when the first sound is there.
+        await self.compute(SpeechWindower().push, np.zeros(1600, np.float32), 0)
+
+    async def process(self, port: str, message: Message) -> None:
+        self._latest[message.stream] = message
+        windower = self._windower(message.stream)
+        await self._emit_all(await self.compute(windower.push, message.payload.samples, message.pts), message.stream)
+
+    async def gap(self, port: str, message: Message) -> None:
+        self._latest[message.stream] = message
+        await self._emit_all(self._windower(message.stream).skip(message.pts + message.duration), message.stream)
+
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        if watermark < FOREVER:
+            await self._emit_all(self._windower(stream).skip(watermark), stream)
+
+    async def flush(self, stream: str) -> None:
+        await self._emit_all(self._windower(stream).flush(), stream)
+
+    def watermark(self, stream: str) -> int:
+        return self._windower(stream).watermark
+
+    def reset(self, stream: str) -> None:
+        windower = self._windowers.pop(stream, None)
+        if windower is not None:
+            self.counters["lost_samples"] += windower.lost
+            self.counters["repeated_samples"] += windower.repeated
+        self._latest.pop(stream, None)
+
+    def _windower(self, stream: str) -> SpeechWindower:
+        windower = self._windowers.get(stream)
+        if windower is None:
+            chosen = self.settings
+            windower = self._windowers[stream] = SpeechWindower(
+                window=chosen.window,
+                hop=chosen.hop,
+                aggressiveness=chosen.aggressiveness,
+                hangover=chosen.hangover,
+                min_speech=chosen.min_speech,
+            )
+        return windower
+
+    async def _emit_all(self, events: Sequence[Event], stream: str) -> None:
+        for event in events:
+            self.counters["samples"] += event.samples
+            about_it: dict[str, Any] = {"cause": self._latest.get(stream), "stream": stream, "pts": event.pts}
+            about_it |= {"duration": event.duration, "watermark": event.pts + event.duration}
+            if isinstance(event, Silence):
+                self.counters["silent_hops"] += event.duration // self._windower(stream).hop
+                await self.emit_gap("windows", **about_it)
+            else:
+                self.counters["windows"] += 1
+                payload = SpeechWindow(
+                    start=event.start, end=event.end, mfcc=event.mfcc, voiced=event.voiced, level=event.level
+                )
+                await self.emit("windows", payload, **about_it)

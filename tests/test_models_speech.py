@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from models import checkpoint
+from models.features import MfccSpec, window_features
+from models.labels import SPEECH
+from models.speech import LSTM, SpeechModel
+from pipeline.errors import ModelError
+from tests.voices import Floats
+
+OPTIONS = {"channels": 32, "hidden": 16}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def make_card(**changes: object) -> checkpoint.Card:
+    card = checkpoint.Card(
+        task="speech",
+        network="lstm",
+        options=OPTIONS,
+        labels=list(SPEECH),
+        features=msgspec.structs.asdict(MfccSpec()),
+        temperature=1.5,
+        config={},
+        seed=0,
+        data_sha256="",
+        command="",
+        metrics={},
+    )
+    return msgspec.structs.replace(card, **changes)
+
+
+def make_network() -> LSTM:
+    torch.manual_seed(0)
+    network = LSTM(**OPTIONS).eval()
+    network.standardise(torch.randn(200, 120) * 3 + 1)
+    return network
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "speech.safetensors"
+    checkpoint.save(path, make_network().state_dict(), make_card())
+    return path
+
+
+def make_windows(count: int = 16) -> list[Floats]:
+    random = np.random.default_rng(1)
+    return [random.normal(0, 4, (int(random.integers(1, 299)), 40)).astype(np.float32) for _ in range(count)]
+
+
+def test_a_window_has_the_same_bits_alone_and_anywhere_in_a_batch(weights: Path) -> None:
+    model = SpeechModel.load(weights, "cpu")
+    windows = make_windows()
+    alone = [model.probabilities([window]).tobytes() for window in windows]
+    for size in (2, 5, 16):
+        for first in range(0, len(windows), size):
+            rows = model.probabilities(windows[first : first + size])
+            assert [row.tobytes() for row in rows] == alone[first : first + size]
+    assert [row.tobytes() for row in model.probabilities(windows[::-1])] == alone[::-1]
+
+
+def test_probabilities_are_the_softmax_of_logits_over_the_temperature(weights: Path) -> None:
+    model = SpeechModel.load(weights, "cpu")
+    windows = make_windows(3)
+    result = model.probabilities(windows)
+    assert result.dtype == np.float32
+    assert result.shape == (3, len(model.labels))
+    assert result.sum(axis=1) == pytest.approx(1)
+    network = make_network()
+    with torch.inference_mode():
+        logits = torch.cat([network(window_features(torch.from_numpy(window))[None]) for window in windows])
+    assert result == pytest.approx((logits / 1.5).softmax(1).numpy(), abs=1e-6)
+
+
+def test_it_carries_labels_and_features(weights: Path) -> None:
+    model = SpeechModel.load(weights)
+    assert model.labels == SPEECH
+    assert model.spec == MfccSpec()
+
+
+def test_no_windows_give_no_rows(weights: Path) -> None:
+    assert SpeechModel.load(weights).probabilities([]).shape == (0, 8)
+
+
+def test_the_shortest_window_is_one_frame(weights: Path) -> None:
+    assert np.isfinite(SpeechModel.load(weights).probabilities([np.zeros((1, 40), np.float32)])).all()
+
+
+def test_a_batch_goes_through_the_network_as_its_rows_do() -> None:
+    features, network = torch.randn(4, 90, 120), make_network()
+    with torch.inference_mode():
+        rows = torch.cat([network(row[None]) for row in features])
+        assert torch.allclose(network(features), rows, atol=1e-5)
+
+
+def test_standardising_centres_the_training_features_and_survives_constants() -> None:
+    features = torch.cat([torch.randn(500, 119) * 7 - 3, torch.full((500, 1), 2.0)], dim=1)
+    network = LSTM(**OPTIONS)
+    network.standardise(features)
+    standard = (features - network.mean) * network.scale
+    assert standard.mean(0).abs().max() < 1e-4
+    assert torch.allclose(standard[:, :119].std(0), torch.ones(119), atol=1e-4)
+    assert torch.isfinite(standard).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "facial"}, "a facial model, but a speech model is needed"),
+        ({"network": "lstn"}, "network 'lstn' is unknown; the networks are lstm"),
+        ({"options": {"hidden": 8, "channels": 32}}, "do not fit its card"),
+        ({"options": {"depth": 8}}, "do not fit its card"),
+        ({"features": {"top_db": 80}}, "do not fit its card"),
+        ({"labels": ["happy", "sad"]}, "2 labels for 8 outputs"),
+    ],
+)
+def test_a_checkpoint_made_for_something_else_is_refused(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    path = tmp_path / "other.safetensors"
+    checkpoint.save(path, make_network().state_dict(), make_card(**changes))
+    with pytest.raises(ModelError, match=message) as error:
+        SpeechModel.load(path)
+    assert str(path) in str(error.value)
+
+
+def test_missing_weights_and_a_device_that_is_not_there(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(ModelError, match="train them with `emopipe train speech`"):
+        SpeechModel.load(tmp_path / "none.safetensors")
+    with pytest.raises(ModelError, match="device 'gpu9' cannot be used"):
+        SpeechModel.load(weights, "gpu9")

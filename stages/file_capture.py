@@ -1,0 +1,160 @@
+"""file-capture: plays recordings, each as a stream of its own."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from itertools import chain, count
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pipeline import stage
+from pipeline.errors import MediaError
+from pipeline.stage import Port, Stage, about
+from stages.damage import Damage
+from stages.media import Recording, unreadable
+from stages.pacing import ahead, due, in_time, send
+from stages.pictures import LUMA_SIZE, SMALL_SIZE
+from stages.sound import BLOCK
+from stages.types import AudioBlock, VideoFrame
+
+
+class FileCapture(Stage):
+    """Reads recordings of any container and codec that FFmpeg knows, one after the other.
+
+    Each is a stream of its own, named after its file. Pictures and sound share one time line, which begins at 0 with
+    whichever comes first. Damaged places are reported and left out.
+    """
+
+    name: ClassVar[str] = "file-capture"
+    outputs: ClassVar[dict[str, Port]] = {
+        "video": Port(VideoFrame, "each picture, upright, as luma and as a small RGB image"),
+        "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
+    }
+
+    class Settings(stage.Settings):
+        uri: Annotated[str | list[str], about("file to play, or several, played one after the other")]
+        realtime: Annotated[bool, about("play as fast as it was recorded; otherwise as fast as possible")] = False
+        loop: Annotated[int, about("how many times each recording is played, on one time line", ge=1)] = 1
+        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE
+        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE
+        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK
+
+    settings: Settings
+
+    @classmethod
+    def check(cls, settings: Settings) -> list[tuple[str, str]]:
+        files = _files(settings)
+        if not files or not all(files):
+            return [("uri", "names no file; expected the path of a recording")]
+        return [("uri", problem) for file in files if (problem := unreadable(file))]
+
+    async def run(self) -> None:
+        files = _files(self.settings)
+        lengths = Lengths(files, self.settings.loop)
+        failed: list[MediaError] = []
+        for file, stream in zip(files, stream_names(files), strict=True):
+            try:
+                await self._play(file, stream, lengths)
+            except MediaError as error:
+                failed.append(error)
+                if len(files) > 1:
+                    self.damaged(str(error))
+        if len(failed) == len(files):
+            raise failed[0] if len(files) == 1 else MediaError(f"none of the {len(files)} recordings can be played")
+
+    async def _play(self, file: str, stream: str, lengths: "Lengths") -> None:
+        """One recording as often as it is to be played."""
+
+        def report(damage: Damage) -> None:  # called in the thread that decodes
+            loop.call_soon_threadsafe(self.damaged, f"{file}: {damage}")
+
+        loop = asyncio.get_running_loop()
+        lengths.begin()
+        start = 0  # where this repetition begins (ns of the stream's running time)
+        began = 0  # the clock's time at running time 0
+        for repetition in range(self.settings.loop):
+            recording = await self.compute(self._open, file, report if repetition == 0 else None)
+            if repetition == 0:
+                lengths.opened(recording.duration)
+                began = self.host.clock.now()
+                for output in set(self.outputs).difference(recording.kinds):
+                    await self.end(stream, output)  # at once: a join would wait for it
+            try:
+                async with aclosing(ahead(self, in_time(recording, recording.kinds))) as items:
+                    async for item in items:
+                        if self.settings.realtime:
+                            await self.host.clock.sleep_until(began + start + due(item))
+                        await send(self, item, stream, start)
+                        lengths.reached(start + item.pts + item.duration)
+                        self.progress(*lengths.progress())
+            except MediaError:  # nothing in it decodes
+                await self._end(stream, recording)
+                raise
+            finally:
+                self.counters.update(recording.counters)
+                await self.compute(recording.close)
+            start = lengths.current
+        await self._end(stream, recording)
+
+    async def _end(self, stream: str, recording: Recording) -> None:
+        for output in recording.kinds:
+            await self.end(stream, output)
+
+    def _open(self, file: str, on_damage: Callable[[Damage], None] | None) -> Recording:
+        settings = self.settings
+        return Recording(
+            file,
+            small_size=settings.small_size,
+            luma_size=settings.luma_size,
+            block=settings.block,
+            on_damage=on_damage,
+        )
+
+
+def stream_names(files: Sequence[str]) -> list[str]:
+    """One for each file: its name without folder and suffix, with a number where another has the same."""
+    names: list[str] = []
+    for file in files:
+        stem = Path(file).stem
+        candidates = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        names.append(next(name for name in candidates if name not in names))
+    return names
+
+
+class Lengths:
+    """How far all recordings together have been played; those not opened yet are guessed by their size."""
+
+    def __init__(self, files: Sequence[str], loop: int) -> None:
+        self._sizes = [Path(file).stat().st_size if Path(file).is_file() else 0 for file in files]
+        self._loop = loop
+        self._index = -1
+        self._before = 0  # ns, of the recordings that are over
+        self._stated = 0
+        self.current = 0
+        """How far this recording has been played, all its repetitions on one line (ns)."""
+
+    def begin(self) -> None:
+        """The next recording."""
+        self._index += 1
+        self._before += self.current
+        self._stated = self.current = 0
+
+    def opened(self, duration: int) -> None:
+        """It is `duration` ns long by its header, 0 if that does not say."""
+        self._stated = duration * self._loop
+
+    def reached(self, end: int) -> None:
+        self.current = max(self.current, end)
+
+    def progress(self) -> tuple[int, int]:
+        """What is done and what there is (ns), the latter 0 where nobody knows."""
+        done = self._before + self.current
+        if not self._stated:
+            return done, 0
+        known = self._before + max(self._stated, self.current)
+        seen = sum(self._sizes[: self._index + 1])
+        return done, round(known * sum(self._sizes) / seen) if seen else known
+
+
+def _files(settings: FileCapture.Settings) -> list[str]:
+    return [settings.uri] if isinstance(settings.uri, str) else settings.uri

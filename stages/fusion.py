@@ -1,0 +1,185 @@
+"""Faces and voice, joined by event time and fused: what both say together."""
+
+import asyncio
+from collections import Counter, deque
+from typing import Annotated, Any, ClassVar
+
+from pipeline.alarm import Alarm
+from pipeline.clock import SECOND
+from pipeline.join import EventTimeJoin
+from pipeline.message import FOREVER, Message
+from pipeline.stage import Port, Stage, about
+from stages.fuser import Fuser, Output
+from stages.smoothing import Smoother
+from stages.types import Emotions, FaceEmotions, SpeechEmotion
+
+
+class Fusion(Stage):
+    """Fuses what each face and the voice express; a face without a voice and a voice without a face count too."""
+
+    name = "fusion"
+    # In the join's order: at equal times a window is known before the face.
+    inputs: ClassVar[dict[str, Port]] = {
+        "speech": Port(SpeechEmotion, "what the voice expresses, window by window", optional=True),
+        "faces": Port(FaceEmotions, "what the faces express, frame by frame", optional=True),
+    }
+    outputs: ClassVar[dict[str, Port]] = {
+        "emotions": Port(Emotions, "one result a frame, and one a window of speech while no face is in view")
+    }
+
+    class Settings(Stage.Settings):
+        hold: Annotated[float, about("how long a window of speech stays the partner of frames", unit="s", gt=0)] = 1.0
+        smoothing: Annotated[float, about("time constant of the smoothing; 0 turns it off", unit="s", ge=0)] = 0.3
+        forget: Annotated[float, about("a face away for longer starts anew", unit="s", gt=0)] = 2.0
+        face_weight: Annotated[float, about("how much faces count, against the voice", ge=0)] = 1.0
+        voice_weight: Annotated[float, about("how much the voice counts, against faces", ge=0)] = 1.0
+        budget: Annotated[float, about("in live mode, how long a frame waits for speech at most", unit="s", ge=0)] = 0.3
+        idle: Annotated[
+            float,
+            about("in live mode, an input silent for so long is not waited for until it speaks again", unit="s", gt=0),
+        ] = 2.0
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        problems = []
+        if settings.face_weight == settings.voice_weight == 0:
+            problems.append(
+                ("face_weight", "0 together with voice_weight = 0 leaves nothing to fuse; raise one of them")
+            )
+        if settings.forget < settings.smoothing:
+            problems.append(
+                (
+                    "forget",
+                    f"{settings.forget} s is less than smoothing, {settings.smoothing} s, which it would cut off",
+                )
+            )
+        return problems
+
+    settings: Settings
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._lines: dict[str, _Line] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    async def setup(self) -> None:
+        self._alarm = Alarm(self.host.clock)
+        if self.host.mode == "live":  # in replay there are no deadlines: nothing but the messages decides
+            self._watch = asyncio.create_task(self._watch_deadlines())
+
+    async def process(self, port: str, message: Message) -> None:
+        line = self._line(message.stream)
+        if not line.join.push(port, message.pts, message, self.host.clock.now()):
+            self.counters[f"late_{port}"] += 1
+            if port == "speech" and message.kind == "data":
+                line.fuser.late(message)
+
+    async def gap(self, port: str, message: Message) -> None:
+        await self.process(port, message)
+
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        self._line(stream).move(port, watermark, self.host.clock.now())
+        await self._release(stream)
+        if self._watch is not None and self._watch.done():
+            self._watch.result()  # raises what ended it
+        self._alarm.ring()
+
+    def watermark(self, stream: str) -> int:
+        return self._lines[stream].watermark if stream in self._lines else self.host.input_watermark(stream)
+
+    def reset(self, stream: str) -> None:
+        old = self._lines.pop(stream, None)
+        if old is None:
+            return
+        if stale := old.join.pending + old.fuser.held + len(old.unsent):
+            self.counters["stale"] += stale
+        if 0 < len(old.join.ended) < len(old.ports):  # time jumped, but what has ended stays so
+            for port in old.join.ended:
+                self._line(stream).move(port, FOREVER, self.host.clock.now())
+
+    async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    def _line(self, stream: str) -> "_Line":
+        if stream not in self._lines:
+            ports = [port for port in self.inputs if self.connected(port)]
+            live = self.host.mode == "live"
+            self._lines[stream] = _Line(ports, self.settings, live, self.host.clock.now(), self.counters)
+        return self._lines[stream]
+
+    async def _release(self, stream: str) -> None:
+        line = self._lines[stream]
+        line.collect(self.host.clock.now())
+        async with line.turn:
+            while line.unsent and self._lines.get(stream) is line:  # else its time has jumped meanwhile
+                cause, result = line.unsent[0]
+                bound = line.following
+                if result is None:
+                    await self.emit_gap("emotions", cause=cause, watermark=bound)
+                else:
+                    await self.emit("emotions", result, cause=cause, watermark=bound)
+                line.unsent.popleft()  # only now: what waits for room still bounds the watermark
+
+    async def _watch_deadlines(self) -> None:
+        while True:
+            now = self.host.clock.now()
+            deadlines = {stream: line.join.next_deadline(now) for stream, line in self._lines.items()}
+            due = {stream: deadline for stream, deadline in deadlines.items() if deadline is not None}
+            await self._alarm.wait(min(due.values(), default=None))
+            for stream, deadline in due.items():
+                if deadline <= self.host.clock.now() and stream in self._lines:
+                    await self._release(stream)
+                    await self.advance(stream)
+
+
+class _Line:
+    """One stream: its join, its fuser, and the results on their way out."""
+
+    def __init__(self, ports: list[str], settings: Any, live: bool, now: int, counters: Counter[str]) -> None:
+        idle = round(settings.idle * SECOND)
+        # A frame is what is due soon; a window that faces lag behind waits until they are as good as silent, since
+        # forcing it would make all frames before it late.
+        budget = {"faces": round(settings.budget * SECOND), "speech": idle}
+        self.ports = ports
+        self.join: EventTimeJoin[Message] = EventTimeJoin(
+            ports, budget=budget if live else None, idle=idle if live else None, now=now
+        )
+        self.fuser = Fuser(
+            hold=round(settings.hold * SECOND),
+            smoother=Smoother(settings.smoothing, settings.forget),
+            face_weight=settings.face_weight,
+            voice_weight=settings.voice_weight,
+            faces="faces" in ports,
+            counters=counters,
+        )
+        self.unsent: deque[Output] = deque()
+        self.turn = asyncio.Lock()  # a deadline may pass while results wait for room
+
+    def move(self, port: str, watermark: int, now: int) -> None:
+        if port in self.join.ended:
+            return
+        if watermark >= FOREVER:
+            self.join.end(port, now)
+        else:
+            self.join.advance(port, watermark, now)
+
+    def collect(self, now: int) -> None:
+        """Fuse what the join releases."""
+        for event in self.join.pop(now):
+            self.unsent += self.fuser.push(event)
+        self.unsent += self.fuser.settle(self.join.watermark)
+        if "faces" in self.ports and self.join.silent("faces", now):
+            self.unsent += self.fuser.release()
+
+    @property
+    def watermark(self) -> int:
+        """The smallest pts that may still go out."""
+        return min(self.unsent[0].cause.pts if self.unsent else FOREVER, self.fuser.watermark, self.join.watermark)
+
+    @property
+    def following(self) -> int:
+        """The smallest pts that may go out after the first that is unsent."""
+        later = self.unsent[1].cause.pts if len(self.unsent) > 1 else FOREVER
+        return min(later, self.fuser.watermark, self.join.watermark)

@@ -6,9 +6,10 @@ for few crossings; the members of a process are neighbours in it, so that frames
 where wires are straight, within the distances that the order demands.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise, zip_longest
+from itertools import combinations, pairwise
 
 from pipeline.spec import Graph, Link
 
@@ -75,6 +76,7 @@ def lay_out(graph: Graph, notes: Mapping[tuple[str, str], str], margin: float = 
     boxes = _boxes(graph, notes)
     wires, blocks = _wire(graph, boxes)
     blocks = _ordered(blocks, wires)
+    _order_ports(blocks, wires)
     groups = [block for block in blocks if len(block) > 1]
     _settle(blocks, wires)
     places = [place for block in blocks for place in block]
@@ -93,19 +95,21 @@ def _boxes(graph: Graph, notes: Mapping[tuple[str, str], str]) -> dict[str, Plac
     boxes: dict[str, Place] = {}
     for name, spec in graph.stages.items():
         feeders = [boxes[source.stage].rank for sources in spec.inputs.values() for source in sources]
-        rows = list(zip_longest(spec.cls.inputs, spec.cls.outputs, fillvalue=""))
-        widths = [text_width(name, 15) + 32, text_width(spec.use, 11) + 32]
-        for port, output in rows:
-            widths.append(text_width(f"{port}  {notes.get((name, port), '')}   {output}", 11.5) + 32)
+        inputs = [f"{port}  {notes.get((name, port), '')}" for port in spec.cls.inputs]
+        ports = sum(max((text_width(text, 11.5) for text in side), default=0.0) for side in (inputs, spec.cls.outputs))
         boxes[name] = Place(
             name,
             rank=max(feeders, default=-1) + 1,
-            height=HEADER + len(rows) * ROW + PAD,
-            width=max(120.0, *widths),
-            inputs={port: HEADER + ROW * (i + 0.5) + PAD / 2 for i, port in enumerate(spec.cls.inputs)},
-            outputs={port: HEADER + ROW * (i + 0.5) + PAD / 2 for i, port in enumerate(spec.cls.outputs)},
+            height=HEADER + max(len(spec.cls.inputs), len(spec.cls.outputs)) * ROW + PAD,
+            width=max(120.0, text_width(name, 15) + 32, text_width(spec.use, 11) + 32, ports + 52),
+            inputs=_rows(spec.cls.inputs),
+            outputs=_rows(spec.cls.outputs),
         )
     return boxes
+
+
+def _rows(ports: Iterable[str]) -> dict[str, float]:
+    return {port: HEADER + PAD / 2 + ROW * (row + 0.5) for row, port in enumerate(ports)}
 
 
 def _wire(graph: Graph, boxes: dict[str, Place]) -> tuple[list[Wire], list[Block]]:
@@ -171,12 +175,28 @@ def _cost(blocks: list[Block], wires: list[Wire]) -> float:
     spans: dict[int, list[tuple[float, float]]] = {}
     bends = 0.0
     for wire in wires:
-        for number, (start, end) in enumerate(pairwise(wire.places)):
-            low, high = _ends(wire, number)
-            spans.setdefault(start.rank, []).append((at[id(start)] + low / 1000, at[id(end)] + high / 1000))
+        for start, end in pairwise(wire.places):
+            spans.setdefault(start.rank, []).append((at[id(start)], at[id(end)]))
             bends += abs(at[id(start)] - at[id(end)])
     crossings = sum((a - c) * (b - d) < 0 for span in spans.values() for (a, b), (c, d) in combinations(span, 2))
     return crossings * 1000 + bends
+
+
+def _order_ports(blocks: list[Block], wires: list[Wire]) -> None:
+    """Each box's ports from top to bottom as the places their wires lead to; those without wires come last."""
+    order = {id(place): number for number, place in enumerate(place for block in blocks for place in block)}
+    leads: dict[tuple[str, str, str], list[int]] = {}
+    for wire in wires:
+        leads.setdefault(("out", wire.link.source.stage, wire.link.source.output), []).append(order[id(wire.places[1])])
+        leads.setdefault(("in", wire.link.stage, wire.link.port), []).append(order[id(wire.places[-2])])
+
+    def height(side: str, box: Place, port: str) -> float:
+        found = leads.get((side, box.name, port))
+        return sum(found) / len(found) if found else math.inf
+
+    for box in (place for block in blocks for place in block if place.width):
+        box.inputs = _rows(sorted(box.inputs, key=lambda port: height("in", box, port)))
+        box.outputs = _rows(sorted(box.outputs, key=lambda port: height("out", box, port)))
 
 
 def _ends(wire: Wire, number: int) -> tuple[float, float]:
@@ -202,17 +222,22 @@ def _settle(blocks: list[Block], wires: list[Wire]) -> None:
     places = [place for block in blocks for place in block]
     for place in places:
         place.y = max((upper.y + distance for upper, distance in above.get(id(place), [])), default=0.0)
+
+    def move(place: Place, wanted: float) -> None:
+        low = max((upper.y + distance for upper, distance in above.get(id(place), [])), default=-math.inf)
+        high = min((lower.y - distance for lower, distance in below.get(id(place), [])), default=math.inf)
+        place.y = max(low, min(high, wanted))
+
     for sweep in range(SWEEPS):
         for place in places if sweep % 2 else reversed(places):
-            pull = pulls.get(id(place), [])
-            level = [other.y + offset for other, offset in pull] or [place.y]
-            wanted = sum(level) / len(level)
-            if sweep >= SWEEPS - 4:  # a wire that is almost straight had better be
-                nearest = min(level, key=lambda y: abs(y - wanted))
-                wanted = nearest if abs(nearest - wanted) < ROW else wanted
-            low = max((upper.y + distance for upper, distance in above.get(id(place), [])), default=wanted)
-            high = min((lower.y - distance for lower, distance in below.get(id(place), [])), default=wanted)
-            place.y = max(low, min(high, wanted))
+            if levels := [other.y + offset for other, offset in pulls.get(id(place), [])]:
+                move(place, sum(levels) / len(levels))
+    for place in sorted(places, key=lambda place: place.rank):
+        # A wire that is almost straight had better be; what is left of this place does not move any more.
+        levels = [other.y + offset for other, offset in pulls.get(id(place), []) if other.rank < place.rank]
+        nearest = min(levels, key=lambda level: abs(level - place.y), default=place.y)
+        if abs(nearest - place.y) < ROW:
+            move(place, nearest)
 
 
 def _distances(blocks: list[Block]) -> Iterator[tuple[Place, Place, float]]:

@@ -78,7 +78,7 @@ def describe(cls: type[msgspec.Struct]) -> list[Setting]:
         rows.append(
             Setting(
                 name=field.encode_name,
-                type=_expected(kind).removeprefix("a "),
+                type=_expected(kind, None).removeprefix("a "),
                 unit=unit,
                 default=default,
                 range=_limits(kind),
@@ -177,10 +177,10 @@ def _wrong_length(value: Any, kind: kinds.StrType | kinds.ListType | kinds.VarTu
     return None
 
 
-def _expected(kind: kinds.Type, unit: str = "", *, several: bool = False) -> str:
-    """`a number of seconds`, `text`, `a list of whole numbers`, `"replay" or "live"`."""
+def _expected(kind: kinds.Type, unit: str | None = "", *, several: bool = False) -> str:
+    """`a number of seconds`, `text`, `a list of whole numbers`, `"replay" or "live"`; no units where `unit` is none."""
     kind, own_unit, _ = _unwrap(kind)
-    unit = own_unit or unit
+    unit = unit if unit is None else own_unit or unit
     of_unit = f" of {_UNITS[unit]}" if unit in _UNITS else f" ({unit})" if unit else ""
     match kind:
         case kinds.BoolType():

@@ -120,6 +120,7 @@ def test_settings_describe_themselves() -> None:
     assert rows["mode"].default == '"replay"'
     assert rows["on"].default == "true"
     assert rows["size"].default == "[640, 480]"
+    assert rows["limit"].type == "number"
     assert (rows["limit"].default, rows["limit"].unit, rows["limit"].range) == ("not set", "s", "> 0")
     assert (rows["weights"].text, rows["weights"].range) == ("of each", "≥ 0")
     assert rows["names"].default == "{}"

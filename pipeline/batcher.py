@@ -43,6 +43,8 @@ class Batcher(Generic[Tag, Row, Result]):
         infer: rows -> as many results, in order; at most `max_size` rows at once.
         deliver: called with a message's tag, its results, and the smallest pts still in flight behind it on its
             stream (FOREVER if none): with the input's own watermark that bounds what follows.
+        settled: called with a message's stream once it is no longer in flight: the watermark may have moved while
+            `deliver` waited for room.
         max_size: rows in a batch.
         max_delay: how long, in ns, the oldest message waits for a batch to fill; 0 takes whatever is there as
             soon as the worker is free.
@@ -53,6 +55,7 @@ class Batcher(Generic[Tag, Row, Result]):
         self,
         infer: Callable[[list[Row]], Awaitable[Sequence[Result]]],
         deliver: Callable[[Tag, list[Result], int], Awaitable[None]],
+        settled: Callable[[str], Awaitable[None]] | None = None,
         *,
         max_size: int,
         max_delay: int,
@@ -60,6 +63,7 @@ class Batcher(Generic[Tag, Row, Result]):
     ) -> None:
         self._infer = infer
         self._deliver = deliver
+        self._settled = settled
         self._max_size = max_size
         self._max_delay = max_delay
         self._clock = clock
@@ -194,6 +198,8 @@ class Batcher(Generic[Tag, Row, Result]):
             if not lane:
                 del self._in_flight[entry.stream]
             self._moved.set()
+        if self._settled is not None:
+            await self._settled(entry.stream)
 
     # -- waiting ---------------------------------------------------------------------------------------------
 

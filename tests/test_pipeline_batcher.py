@@ -244,13 +244,19 @@ def test_a_message_is_in_flight_until_its_delivery_has_returned() -> None:
         async def infer(rows: list[int]) -> list[int]:
             return rows
 
-        batcher: Batcher[Tag, int, int] = Batcher(infer, deliver, max_size=1, max_delay=0, clock=FakeClock())
+        async def settled(stream: str) -> None:
+            watermarks.append((stream, batcher.watermark(stream, 9)))
+
+        watermarks: list[tuple[str, int]] = []
+        batcher: Batcher[Tag, int, int] = Batcher(infer, deliver, settled, max_size=1, max_delay=0, clock=FakeClock())
         await batcher.put("a", 5, ("a", 5), [1])
         await settle()
         assert batcher.watermark("a", 9) == 5
+        assert watermarks == []
         room.set()
         await batcher.drain("a")
-        assert batcher.watermark("a", 9) == 9
+        await settle()
+        assert watermarks == [("a", 9)]
         await batcher.close()
 
     run(scenario())

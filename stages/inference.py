@@ -1,0 +1,129 @@
+"""What both inference stages share: rows of messages go through a model in batches, in the stage's own thread."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from models.checkpoint import WEIGHTS
+from pipeline.batcher import Batcher
+from pipeline.clock import SECOND
+from pipeline.errors import ModelError
+from pipeline.message import Message, Payload
+from pipeline.stage import Stage, about
+
+Row = TypeVar("Row")
+
+
+class Inference(Stage, Generic[Row]):
+    """Batches the rows of its one input's messages, over streams, and emits a result for each message in order.
+
+    A subclass names its ports and says how its model is loaded, which rows a payload has, what the model makes of
+    rows, and which payload becomes of the answers. Results wait for the batch before them, never longer than
+    `max_delay` for company, and have the same bits whatever the batch (on CPU; see the models).
+    """
+
+    task: ClassVar[str]  # names the shipped weights
+    labels: ClassVar[tuple[str, ...]]
+
+    class Settings(Stage.Settings):
+        weights: Annotated[str, about("a file made by `emopipe train`; empty: the shipped one")] = ""
+        device: Annotated[Literal["auto", "cpu", "cuda"], about("where to infer; auto: on a GPU if there is one")] = (
+            "auto"
+        )
+        batch_size: Annotated[int, about("how many are inferred at once at most", ge=1, le=256)] = 16
+        max_delay: Annotated[
+            float,
+            about("how long one waits for a batch to fill; 0: never longer than the model is busy", unit="s", ge=0),
+        ] = 0.0
+        threads: Annotated[int, about("CPU threads of the model; more are rarely faster", ge=1, le=256)] = 1
+
+    settings: Settings
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        path = cls._weights(settings)
+        if path.is_file():
+            return []
+        return [("weights", f"{path}: no such file; train it with `emopipe train {cls.task}`, or restore it")]
+
+    # -- what a subclass provides; the first two run in the stage's thread -------------------------------------
+
+    def load(self, path: Path, device: str) -> Any:
+        """The model, warmed up, with its `labels`; may import torch."""
+        raise NotImplementedError
+
+    def infer(self, model: Any, rows: list[Row]) -> list[list[float]]:
+        """One distribution for each row."""
+        raise NotImplementedError
+
+    def rows(self, payload: Any) -> Sequence[Row]:
+        """What is to be inferred of one message."""
+        raise NotImplementedError
+
+    def result(self, payload: Any, answers: list[list[float]]) -> Payload:
+        """What is said of one message, with one distribution for each of its rows."""
+        raise NotImplementedError
+
+    # -- the stage -----------------------------------------------------------------------------------------------
+
+    async def setup(self) -> None:
+        self._model = await self.compute(self._open)
+        self._batcher: Batcher[Message, Row, list[float]] = Batcher(
+            self._infer,
+            self._deliver,
+            self.advance,
+            max_size=self.settings.batch_size,
+            max_delay=round(self.settings.max_delay * SECOND),
+            clock=self.host.clock,
+        )
+
+    async def process(self, port: str, message: Message) -> None:
+        await self._batcher.put(message.stream, message.pts, message, self.rows(message.payload))
+
+    async def gap(self, port: str, message: Message) -> None:
+        await self._batcher.put(message.stream, message.pts, message, [])  # in its place among the results
+
+    async def flush(self, stream: str) -> None:
+        await self._batcher.drain(stream)
+
+    def reset(self, stream: str) -> None:
+        if stale := self._batcher.forget(stream):
+            self.counters["stale"] += stale
+
+    def watermark(self, stream: str) -> int:
+        return self._batcher.watermark(stream, self.host.input_watermark(stream))
+
+    async def close(self) -> None:
+        if hasattr(self, "_batcher"):  # setup may have failed
+            await self._batcher.close()
+
+    async def _infer(self, rows: list[Row]) -> list[list[float]]:
+        self.counters["batches"] += 1
+        self.counters["inferred"] += len(rows)
+        return await self.compute(self.infer, self._model, rows)
+
+    async def _deliver(self, message: Message, answers: list[list[float]], following: int) -> None:
+        bound = min(following, self.host.input_watermark(message.stream))
+        (output,) = self.outputs
+        if message.kind == "gap":
+            await self.emit_gap(output, cause=message, watermark=bound)
+        else:
+            await self.emit(output, self.result(message.payload, answers), cause=message, watermark=bound)
+
+    def _open(self) -> Any:
+        import torch
+
+        # OpenMP's setting is the calling thread's own, and this is the thread that infers.
+        torch.set_num_threads(self.settings.threads)
+        path = self._weights(self.settings)
+        model = self.load(path, self.settings.device)
+        if tuple(model.labels) != self.labels:
+            raise ModelError(
+                f"{path}: gives the labels {', '.join(model.labels)}, but {self.name} needs {', '.join(self.labels)}; "
+                f"train it with `emopipe train {self.task}`"
+            )
+        return model
+
+    @classmethod
+    def _weights(cls, settings: Any) -> Path:
+        return Path(settings.weights) if settings.weights else WEIGHTS / f"{cls.task}.safetensors"

@@ -1,0 +1,59 @@
+"""Checkpoints of random weights: what they say is meaningless, but they say it with the real networks' kernels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from models import checkpoint
+from models.features import MfccSpec
+from models.labels import FACE, SPEECH
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def facial_weights(path: Path, labels: Sequence[str] = FACE) -> Path:
+    """A checkpoint of the custom CNN at `path`."""
+    import torch
+
+    from models.facial import CustomCNN
+
+    torch.manual_seed(0)
+    return _save(path, CustomCNN(), "facial", "custom", labels, {})
+
+
+def speech_weights(path: Path, spec: MfccSpec | None = None) -> Path:
+    """A checkpoint of the LSTM at `path`."""
+    import torch
+
+    from models.speech import LSTM
+
+    torch.manual_seed(0)
+    return _save(path, LSTM(), "speech", "lstm", SPEECH, msgspec.structs.asdict(spec or MfccSpec()))
+
+
+def _save(
+    path: Path,
+    network: "nn.Module",
+    task: Literal["facial", "speech"],
+    name: str,
+    labels: Sequence[str],
+    features: dict[str, Any],
+) -> Path:
+    card = checkpoint.Card(
+        task=task,
+        network=name,
+        options={},
+        labels=list(labels),
+        features=features,
+        temperature=0.5,
+        config={},
+        seed=0,
+        data_sha256="",
+        command="",
+        metrics={},
+    )
+    checkpoint.save(path, network.state_dict(), card)
+    return path

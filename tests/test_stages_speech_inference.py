@@ -1,0 +1,74 @@
+"""The speech inference stage with a real network: the same bits whatever the batch, silence in its place."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.features import MfccSpec
+from models.labels import SPEECH
+from pipeline.clock import MS
+from pipeline.errors import ModelError
+from pipeline.message import Message
+from pipeline.testing import StageHarness, data, gap, run_stage
+from stages.speech_inference import SpeechInference
+from stages.types import SpeechEmotion, SpeechWindow
+from tests.random_weights import speech_weights
+
+HOP = 500 * MS
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speech_weights(tmp_path_factory.mktemp("weights") / "speech.safetensors")
+
+
+def stage(weights: Path, batch_size: int = 16) -> SpeechInference:
+    return SpeechInference(SpeechInference.Settings(weights=str(weights), device="cpu", batch_size=batch_size))
+
+
+def window(pts: int, frames: int) -> Message:
+    """A window with so many frames of noise."""
+    mfcc = np.random.default_rng(frames).normal(size=(frames, 40)).astype(np.float32)
+    payload = SpeechWindow(start=pts - frames * 10 * MS, end=pts, mfcc=mfcc, voiced=0.75, level=-20.0)
+    return data(payload, pts, duration=HOP, watermark=pts + HOP)
+
+
+def test_every_window_gets_a_distribution_and_silence_keeps_its_place(weights: Path) -> None:
+    script = [window(HOP, 48), gap(2 * HOP, HOP, watermark=3 * HOP), window(3 * HOP, 1), window(4 * HOP, 298)]
+    outputs = run_stage(stage(weights), [("windows", message) for message in script])
+    seen = [message for message in outputs.messages["emotions"] if message.kind in ("data", "gap")]
+    assert [(message.kind, message.pts, message.duration) for message in seen] == [
+        (message.kind, message.pts, HOP) for message in script
+    ]
+    for sent, got in zip(script, seen, strict=True):
+        if sent.kind == "data":
+            result: SpeechEmotion = got.payload
+            assert (result.start, result.end) == (sent.payload.start, sent.payload.end)
+            assert (result.voiced, result.level) == (0.75, -20.0)
+            assert len(result.probabilities) == len(SPEECH)
+            assert sum(result.probabilities) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_promise_of_the_next_window_is_passed_on(weights: Path) -> None:
+    async def scenario() -> None:
+        async with StageHarness(stage(weights)) as speech:
+            await speech.send("windows", window(HOP, 48))
+            while not speech.outputs.data("emotions"):
+                await asyncio.sleep(0.001)  # the stage's thread
+            assert speech.outputs.data("emotions")[0].watermark == 2 * HOP
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_the_batch_changes_no_bit(weights: Path) -> None:
+    script = [("windows", window(place * HOP, frames)) for place, frames in enumerate([298, 48, 298, 5, 120, 298], 1)]
+    results = [run_stage(stage(weights, size), script).payloads("emotions") for size in (1, 16)]
+    assert results[0] == results[1]
+
+
+def test_weights_for_other_features_are_refused(tmp_path: Path) -> None:
+    other = speech_weights(tmp_path / "other.safetensors", MfccSpec(hop=200))
+    with pytest.raises(ModelError, match=r"trained on other features than speech-windows makes .*hop=200"):
+        run_stage(stage(other))

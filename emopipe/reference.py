@@ -21,41 +21,8 @@ HEADER = """\
 
 This page is made from the code by `emopipe inspect --markdown`. A stage is described by its own class, so what
 stands here is what `emopipe check` holds a graph against. In the terminal, `emopipe inspect` lists the stages and
-`emopipe inspect STAGE` shows one of them, a class of your own (`my_module:MyStage`) included.
-
-## The graph
-
-A graph is a TOML file with one table for each stage, `[stages.NAME]`, and one for the pipeline as a whole.
-
-```toml
-[pipeline]
-name = "interview"
-
-[stages.capture]
-use = "file-capture"
-uri = "clip.mp4"
-
-[stages.faces]
-use = "face-detection"
-inputs.video = "capture.video"
-queue.video = { size = 4, policy = "drop-oldest" }
-```
-
-Paths in settings are relative to the folder a command is run in, not to the graph's. Any key can be overridden on
-the command line: `--set stages.capture.uri=other.mp4`. The value is read as TOML, and taken as text where it is
-none.
-
-Keys of every stage:
-
-| key | meaning |
-|---|---|
-| `use` | the name of a stage on this page, or `my_package.my_module:MyStage` for a class of your own. \
-Its module is looked for among what is installed, then beside the graph's file, then in the current folder. |
-| `inputs.PORT` | where an input takes its messages from: `"stage.output"`, or a list of such. |
-| `queue.PORT` | how an input's queues behave in live mode, one for each link that leads there. |
-| `process` | the process the stage runs in; stages that name the same share one. Without it each has its own. |
-
-All other keys are the stage's settings.
+`emopipe inspect STAGE` shows one of them, a class of your own (`my_module:MyStage`) included. How a graph is
+written is in [graph.md](graph.md).
 """
 
 
@@ -134,14 +101,12 @@ def type_name(kind: Any) -> str:
 def markdown(stages: Mapping[str, type[Stage]]) -> str:
     """The whole reference page."""
     lines = [HEADER]
-    lines += ["Keys of `[pipeline]`:", "", *_settings_table(PipelineSettings)]
-    lines += ["Keys of `queue.PORT`; what is not given is the input's own, as the tables below have it:", ""]
-    lines += [*_settings_table(Queue), "In replay mode every queue blocks and nothing is dropped.", ""]
-    lines += ["## All stages", ""]
     names = [f"[{name}](#{name})" for name in stages]
     lines += _table(["stage", "what it does"], zip(names, (summary(cls) for cls in stages.values()), strict=True))
     for name, cls in stages.items():
         lines += [f"## {name}", "", *stage_markdown(cls)]
+    lines += ["## The graph's own keys", "", "In `[pipeline]`:", "", *_settings_table(PipelineSettings)]
+    lines += ["In `queue.PORT`; what is not given is the input's own default:", "", *_settings_table(Queue)]
     lines += [
         "## Payload types",
         "",

@@ -4,7 +4,7 @@
     for spec in graph.stages.values():
         print(spec.name, spec.use, spec.settings)
 
-The file's format is described in docs/stages.md.
+The file's format is described in docs/graph.md.
 """
 
 import re

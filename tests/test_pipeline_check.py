@@ -336,3 +336,17 @@ def test_any_table_gives_a_graph_or_problems(data: st.DataObject) -> None:
             break
     overrides = data.draw(st.lists(st.text(max_size=12) | st.sampled_from(["stages.faces.retries=3"]), max_size=2))
     graph_or_problems(lambda: graph_from_table(table, "pipeline.toml", overrides), "pipeline.toml")
+
+
+def test_the_documentation_shows_what_check_really_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "graph.md").read_text(encoding="utf-8")
+    right, wrong = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (said,) = re.findall(r"it says\n\n```\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.toml").write_text(wrong)
+    with pytest.raises(GraphError) as caught:
+        load_graph("wrong.toml")
+    assert caught.value.problems == said.splitlines()
+    Path("right.toml").write_text(right)
+    Path("clip.mp4").write_bytes(b"only its presence is checked")
+    assert list(load_graph("right.toml").processes) == ["capture", "vision", "fusion", "results"]

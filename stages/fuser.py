@@ -38,7 +38,7 @@ class Fuser:
 
     The weight of an opinion is prior × quality × certainty: the setting of its modality; the crop's quality, or the
     fraction of the window that was voiced; and 1 less the distribution's normalised entropy. Both are pooled
-    (`pooling.pool`) in proportion to their weights.
+    (`pooling.pool`) in proportion to their weights; with several faces the voice's reported weight is its mean share.
 
     Args:
         hold: how long a window stays the partner of frames, in ns.

@@ -10,7 +10,7 @@ from tests.graphs import GOOD
 from tests.verbs import verb
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "torchaudio", "torchvision", "mediapipe", "av", "cv2", "skimage", "lightning", "sklearn", "scipy")
+HEAVY = ("torch", "torchaudio", "torchvision", "mediapipe", "cv2", "skimage", "lightning", "sklearn", "scipy")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
         return asyncio.run(Supervisor(graph, updated=updated, verbose=verbose).run())
 
 
-def account(outcome: Outcome) -> list[str]:
+def account(outcome: Outcome, graph: Graph) -> list[str]:
     """What became of every frame and of the sound, one line each; what was dropped, and by whom."""
     reports = outcome.reports.values()
     counters: dict[str, int] = {}
@@ -65,8 +65,10 @@ def account(outcome: Outcome) -> list[str]:
         for link, counts in report.links.items():
             for reason, count in counts.dropped.items():
                 lines.append(f"{report.stage}.{link}: {_many(count, 'message')} dropped ({reason})")
+    # Played as fast as possible, the time from capture to sink is that of waiting in full queues.
+    paced = graph.mode == "live" or any(getattr(stage.settings, "realtime", False) for stage in graph.stages.values())
     ages = [report.age for report in reports if report.age.count]
-    if ages:
+    if paced and ages:
         oldest = max(ages, key=lambda age: age.percentile(50))
         p50, p95, p99 = (oldest.percentile(percent) / 1e6 for percent in (50, 95, 99))
         lines.append(f"capture to sink: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
@@ -75,7 +77,7 @@ def account(outcome: Outcome) -> list[str]:
 
 def conclude(outcome: Outcome, graph: Graph) -> int:
     """Print the account to standard error, and return the exit code."""
-    for line in account(outcome):
+    for line in account(outcome, graph):
         print(f"{graph.name}: {line}", file=sys.stderr)
     return DAMAGED if outcome.damaged else 0
 

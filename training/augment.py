@@ -1,0 +1,59 @@
+"""Augmentation of a whole batch at once, on whatever device it lies."""
+
+import math
+from typing import Annotated
+
+import msgspec
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Augmentation(msgspec.Struct, kw_only=True):
+    """How much of what, at most. All zero (with `flip` off) leaves a batch as it is."""
+
+    flip: bool = True
+    rotation: Annotated[float, msgspec.Meta(ge=0, le=180)] = 10.0
+    scale: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.1
+    shift: Fraction = 0.06
+    contrast: Fraction = 0.15
+    erasing: Fraction = 0.15
+    erasing_size: Fraction = 0.33
+
+
+def augment(images: Tensor, how: Augmentation) -> Tensor:
+    """Mirror, turn, scale, shift, re-light and erase each image of [N, 1, H, W] by its own random amount.
+
+    Geometry is one affine map and one bilinear sampling; what comes from outside repeats the border.
+    Randomness is torch's default generator, so `torch.manual_seed` makes it repeatable.
+    """
+    count, _, height, width = images.shape
+    device = images.device
+
+    def uniform(limit: float) -> Tensor:
+        return (torch.rand(count) * 2 - 1).mul_(limit).to(device)
+
+    angle, zoom = uniform(math.radians(how.rotation)), 1 + uniform(how.scale)
+    mirror = torch.where(torch.rand(count) < 0.5, -1.0, 1.0).to(device) if how.flip else torch.ones_like(zoom)
+    cos, sin = angle.cos() / zoom, angle.sin() / zoom
+    rows = [cos * mirror, -sin, uniform(2 * how.shift), sin * mirror, cos, uniform(2 * how.shift)]
+    theta = torch.stack(rows, dim=1).view(count, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+    gain, offset = 1 + uniform(how.contrast), uniform(how.contrast)
+    images = images * gain.view(-1, 1, 1, 1) + offset.view(-1, 1, 1, 1)
+
+    def span(length: int) -> Tensor:
+        """[N, length], true inside a random interval of at most `erasing_size` of the length."""
+        size = torch.rand(count, 1) * how.erasing_size * length
+        start = torch.rand(count, 1) * (length - size)
+        at = torch.arange(length)
+        return ((at >= start) & (at < start + size)).to(device)
+
+    hit = (torch.rand(count, 1, 1) < how.erasing).to(device)
+    erased = span(height)[:, :, None] & span(width)[:, None, :] & hit
+    # Zero is the mean grey after `prepare`.
+    return images.masked_fill(erased.unsqueeze(1), 0.0)

@@ -1,0 +1,295 @@
+"""Training and evaluating the face classifier on FER2013."""
+
+import logging
+import math
+import os
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import lightning.pytorch as pl
+import msgspec
+import torch
+import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from models import checkpoint
+from models.facial import MEAN, NETWORKS, SIZE, STD, prepare
+from models.labels import FACE
+from pipeline.errors import EmopipeError
+from training import fer2013, metrics
+from training.augment import Augmentation, augment
+from training.memory import keep_freed_memory
+from training.settings import settings
+
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
+    """Defaults and ranges; configs/training/facial.toml says what each means."""
+
+    network: str = "custom"
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    epochs: Count = 14
+    batch_size: Annotated[int, msgspec.Meta(ge=2)] = 128
+    learning_rate: Positive = 0.15
+    warmup: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
+    momentum: Share = 0.9
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 5e-4
+    label_smoothing: Share = 0.1
+    ema_decay: Share = 0.995
+    threads: Count = 2
+
+
+class Batches:
+    """Batches of one split, held as one tensor: no decoding and no copy from disk while training."""
+
+    def __init__(self, split: fer2013.Split, size: int, device: torch.device, shuffle: bool) -> None:
+        self.images = torch.from_numpy(split.images).to(device)
+        self.targets = torch.from_numpy(split.targets).to(device)
+        self.size, self.shuffle = size, shuffle
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.images), self.size)
+        # A last batch that is nearly empty would spoil the batch norm's statistics: training leaves it out.
+        return max(whole, 1) if self.shuffle else whole + (rest > 0)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        count = len(self.images)
+        order = torch.randperm(count) if self.shuffle else torch.arange(count)
+        for index in torch.split(order.to(self.images.device), self.size)[: len(self)]:
+            yield self.images[index], self.targets[index]
+
+
+def one_cycle(progress: float, warmup: float) -> float:
+    """Factor of the peak learning rate: up along a cosine from 4 % to all, then down to nothing (Smith 2018).
+
+    A function of the progress alone, so that a run can be resumed with another number of epochs.
+    """
+    if progress < warmup:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / warmup)) / 2
+    return (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup)))) / 2
+
+
+def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential moving average for `AveragedModel`, shorter at first so as to forget the random start."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        step = float(count)
+        weight = 1 - min(decay, (1 + step) / (10 + step))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, weight)
+            else:
+                old.copy_(new)
+
+    return update
+
+
+class FacialTraining(pl.LightningModule):
+    """The network, its moving average (which is validated and saved), and how both are trained."""
+
+    def __init__(self, config: Settings, data: fer2013.Fer2013, command: str = "") -> None:
+        super().__init__()
+        self.config = config
+        self.command = command
+        self.data = data
+        # Channels-last is 1.3 times as fast for depthwise convolutions on CPU, and no slower on a GPU.
+        self.network = NETWORKS[config.network]()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(self.network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
+        self.scores = MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(len(FACE), average="micro"),
+                "macro_f1": MulticlassF1Score(len(FACE), average="macro"),
+                "uar": MulticlassAccuracy(len(FACE), average="macro"),
+            }
+        )
+
+    def train_dataloader(self) -> Batches:
+        return Batches(self.data.split("train"), self.config.batch_size, self.device, shuffle=True)
+
+    def val_dataloader(self) -> Batches:
+        return Batches(self.data.split("validation"), 256, self.device, shuffle=False)
+
+    def on_train_epoch_start(self) -> None:
+        # Seeded by the epoch, a resumed run sees the images as the uninterrupted one would have.
+        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        self.average.eval()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        images, targets = batch
+        logits = self.network(augment(prepare(images), self.config))
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+        return loss
+
+    def on_save_checkpoint(self, state: dict[str, Any]) -> None:
+        state["settings"] = msgspec.structs.asdict(self.config)
+
+    def on_load_checkpoint(self, state: dict[str, Any]) -> None:
+        now, then = msgspec.structs.asdict(self.config), state["settings"]
+        for key in now.keys() - {"epochs", "threads"}:
+            if now[key] != then.get(key):
+                raise EmopipeError(f"{key}: {now[key]!r}, but the run to resume has {then.get(key)!r}; keep that")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        images, targets = batch
+        logits = self.average(prepare(images))
+        self.scores.update(logits, targets)
+        self.log("nll", F.cross_entropy(logits, targets), batch_size=len(targets), prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.scores.compute(), prog_bar=True)
+        self.scores.reset()
+
+    def configure_optimizers(self) -> Any:
+        config = self.config
+        weights = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.SGD(
+            [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = LambdaLR(optimizer, lambda step: one_cycle(step / steps, config.warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Export(Callback):
+    """After each epoch: one line in the log, and the averaged weights as a checkpoint that can be used."""
+
+    def __init__(self, path: Path, epochs: int) -> None:
+        self.path, self.epochs, self.started = path, epochs, time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not isinstance(module, FacialTraining):
+            raise TypeError(f"Export saves a FacialTraining, not a {type(module).__name__}")
+        save(module, self.path)
+        now = trainer.callback_metrics
+        figures = " · ".join(f"{name} {float(now[name]):.4f}" for name in ("train_loss", "nll", "accuracy", "uar"))
+        minutes = (time.monotonic() - self.started) / 60
+        print(f"epoch {trainer.current_epoch + 1}/{self.epochs} · {figures} · {minutes:.1f} min", flush=True)
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, split: fer2013.Split) -> Tensor:
+    """Logits [N, classes] of a network in evaluation mode."""
+    device = next(network.parameters()).device
+    return torch.cat([network(prepare(images)).cpu() for images, _ in Batches(split, 256, device, shuffle=False)])
+
+
+def save(module: FacialTraining, path: Path) -> None:
+    """Write the averaged weights, with the temperature fitted on the validation split."""
+    network = module.average.module
+    network.eval()
+    split = module.data.split("validation")
+    logits, targets = predict(network, split), torch.from_numpy(split.targets)
+    temperature = metrics.fit_temperature(logits, targets)
+    card = checkpoint.Card(
+        task="facial",
+        network=module.config.network,
+        options={},
+        labels=list(FACE),
+        features={"size": SIZE, "mean": MEAN, "std": STD},
+        temperature=temperature,
+        config=msgspec.structs.asdict(module.config),
+        seed=module.config.seed,
+        data_sha256=module.data.sha256,
+        command=module.command,
+        metrics=metrics.summarise(logits, targets, FACE, temperature) | {"epochs": float(module.current_epoch + 1)},
+    )
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    checkpoint.save(path, state, card)
+
+
+def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, runs: Path = Path("runs")) -> None:
+    """Train on the Training images, watch PublicTest, write the averaged weights of the last epoch to `out`.
+
+    `runs`/facial/ holds the log (metrics.csv), the state to resume from (last.ckpt) and, after each epoch,
+    weights that can be used (facial.safetensors), so that a run cut short is not lost.
+
+    Raises:
+        EmopipeError: a setting is unknown or out of range, or there is nothing to resume.
+        DataError: the data set is missing or not laid out as FER2013.
+    """
+    chosen = settings(config, Settings)
+    if chosen.network not in NETWORKS:
+        raise EmopipeError(f"network: {chosen.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
+    run = runs / "facial"
+    last = run / "last.ckpt"
+    if resume and not last.is_file():
+        raise EmopipeError(f"{last}: no run to resume; start one without --resume")
+    dataset = fer2013.load(data)
+    for name in ("train", "validation"):
+        dataset.split(name)
+
+    # Lightning's advice about data loader workers and logging intervals does not fit images held in memory.
+    warnings.filterwarnings("ignore", module="lightning.*")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    keep_freed_memory()
+    torch.set_num_threads(chosen.threads)
+    pl.seed_everything(chosen.seed, verbose=False)
+    # Where the data lay on this machine is nobody's business: its name and digest say which it was.
+    arguments = [data.name if argument == str(data) else argument for argument in sys.argv[1:]]
+    module = FacialTraining(chosen, dataset, shlex.join(["emopipe", *arguments]))
+    terminal = sys.stdout.isatty()
+    trainer = pl.Trainer(
+        max_epochs=chosen.epochs,
+        accelerator="auto",
+        devices=1,
+        logger=CSVLogger(run, name=None, version=""),
+        callbacks=[
+            ModelCheckpoint(run, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
+            Export(run / "facial.safetensors", chosen.epochs),
+            *([TQDMProgressBar(refresh_rate=5)] if terminal else []),
+        ],
+        enable_progress_bar=terminal,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, ckpt_path=last if resume else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    save(module, out)
+
+
+def evaluate(data: Path, weights: Path | None = None, split: str = "validation") -> dict[str, float]:
+    """Figures of a checkpoint (by default the committed one) on a split: see `metrics.summarise`.
+
+    288 PrivateTest and 280 PublicTest images are byte-identical to a Training image. With the Training images
+    at hand, `accuracy_without_duplicates` and `n_duplicates` say what they are worth.
+    """
+    state, card = checkpoint.load(weights or checkpoint.WEIGHTS / "facial.safetensors", "facial")
+    network = NETWORKS[card.network](**card.options)
+    network.load_state_dict(state)
+    network.eval()
+    torch.set_num_threads(os.cpu_count() or 1)
+    dataset = fer2013.load(data)
+    chosen = dataset.split(split)
+    logits, targets = predict(network, chosen), torch.from_numpy(chosen.targets)
+    figures = metrics.summarise(logits, targets, FACE, card.temperature)
+    if "train" in dataset.splits and split != "train":
+        seen = {image.tobytes() for image in dataset.split("train").images}
+        fresh = torch.tensor([image.tobytes() not in seen for image in chosen.images])
+        figures["n_duplicates"] = float((~fresh).sum())
+        figures["accuracy_without_duplicates"] = float((logits.argmax(1) == targets)[fresh].double().mean())
+    return figures

@@ -79,13 +79,14 @@ class FFmpegErrors:
 
     _lock = threading.Lock()
     _listeners = 0
-    _level: int | None = None
+    _before: tuple[int | None, bool] = (None, True)
 
     def __init__(self) -> None:
         with FFmpegErrors._lock:
             if FFmpegErrors._listeners == 0:
-                FFmpegErrors._level = av.logging.get_level()
+                FFmpegErrors._before = av.logging.get_level(), av.logging.get_skip_repeated()
                 av.logging.set_level(av.logging.ERROR)
+                av.logging.set_skip_repeated(False)  # the same error again is another error
             FFmpegErrors._listeners += 1
         self._open = True
 
@@ -96,7 +97,9 @@ class FFmpegErrors:
         with FFmpegErrors._lock:
             FFmpegErrors._listeners -= 1
             if FFmpegErrors._listeners == 0:
-                av.logging.set_level(FFmpegErrors._level)
+                level, skip_repeated = FFmpegErrors._before
+                av.logging.set_level(level)
+                av.logging.set_skip_repeated(skip_repeated)
 
     def capture(self) -> av.logging.Capture:
         """A context whose value is the list of (level, component, text) logged inside it by this thread."""

@@ -33,6 +33,9 @@ def decode(container: InputContainer, tracks: Sequence[Track], errors: FFmpegErr
         with errors.capture() as logs:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                # PyAV stumbles at the very end where damage has made FFmpeg see another stream on the way.
+                packet, failures, wrong = None, 0, ""
             except av.error.FFmpegError as error:
                 failures += 1
                 # The iterator has ended with its error; a new one goes on at the same place.

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import av
 from av.container import InputContainer
@@ -145,7 +145,7 @@ class Recording:
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 problem = explain(error if isinstance(error, av.error.FFmpegError) else None, logs) or str(error)
         self._errors.close()
-        if "moov atom not found" in problem:
+        if "moov atom not found" in problem and _is_mp4(self.path):
             raise MediaError(
                 f"{self.path} was cut off before its index (moov) was written, so nothing in it can be found; "
                 "copy or record it again, or rebuild the index with a repair tool"
@@ -188,7 +188,7 @@ class Recording:
             # It begins later: say so at once, since somebody may wait for it.
             start = ns(track.stream.start_time or 0, track.base) - self._timeline.origin
             if start > 2 * MARGIN:
-                yield from track.skip_to(start - MARGIN)
+                yield from self._convert(track, track.skip_to(start - MARGIN))
         for event in head:
             yield from self._handle(event)
         head.clear()
@@ -196,8 +196,8 @@ class Recording:
             yield from self._handle(event)
         for track in self._tracks:
             for frame, at in track.times.rest():
-                yield from self._place(track, frame, at)
-            yield from track.flush()
+                yield from self._convert(track, track.read(frame, at))
+            yield from self._convert(track, track.flush())
         self._end()
 
     def _origin(self, head: list[Event]) -> int:
@@ -221,18 +221,19 @@ class Recording:
         if event.frame is None:
             return
         for frame, at in track.times.admit(event.frame, event.time):
-            yield from self._place(track, frame, at)
+            yield from self._convert(track, track.read(frame, at))
         now = track.times.end
         self._damage.passed(now)
         for other in self._tracks:
             if other.times.end < now - LAG - SECOND:
                 until = now - LAG if other.times.bound is None else min(now - LAG, other.times.bound)
                 if until > other.times.end:
-                    yield from other.skip_to(until)
+                    yield from self._convert(other, other.skip_to(until))
 
-    def _place(self, track: Track, frame: Any, at: int | None) -> Iterator[Item]:
+    def _convert(self, track: Track, items: Iterator[Item]) -> Iterator[Item]:
+        """`items`, or what was wrong with them."""
         try:
-            yield from track.read(frame, at)
+            yield from items
         except (ValueError, av.error.FFmpegError) as error:
             self._damaged(track.times.end, f"{track.kind}: cannot be converted: {error}")
 
@@ -256,3 +257,9 @@ class Recording:
     def _damaged(self, at: int, reason: str) -> None:
         self.counters["damaged"] += 1
         self._damage.add(max(0, at), reason)
+
+
+def _is_mp4(path: Path) -> bool:
+    """Whether it begins with a box of ISO/IEC 14496-12, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] in (b"ftyp", b"mdat", b"wide", b"free", b"skip")

@@ -63,16 +63,24 @@ class Sound:
         return self._next
 
     def push(self, frame: av.AudioFrame) -> Iterator[Block]:
-        """All blocks that `frame` completes."""
+        """All blocks that `frame` completes.
+
+        Raises:
+            ValueError, av.error.FFmpegError: its format cannot be converted; the frame is left out.
+        """
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if shape != self._shape:
             self._drain()
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             self._shape = shape
         assert self._resampler is not None
-        self.end += frame.samples * SECOND // frame.sample_rate
         frame.pts = None  # times are counted here
-        self._hold(self._resampler.resample(frame))
+        try:
+            self._hold(self._resampler.resample(frame))
+        except (ValueError, av.error.FFmpegError):
+            self._resampler = self._shape = None  # it cannot be flushed either
+            raise
+        self.end += frame.samples * SECOND // frame.sample_rate
         while len(self._held) >= self._size:
             yield self._cut(self._size)
 
@@ -84,9 +92,9 @@ class Sound:
             yield self._cut(min(self._size, len(self._held)))
 
     def _drain(self) -> None:
-        if self._resampler is not None:
-            self._hold(self._resampler.resample(None))
-            self._resampler = None
+        resampler, self._resampler = self._resampler, None
+        if resampler is not None:
+            self._hold(resampler.resample(None))
 
     def _hold(self, frames: list[av.AudioFrame]) -> None:
         new = [frame.to_ndarray().reshape(-1).astype(np.int16, copy=False) for frame in frames]

@@ -42,7 +42,7 @@ class Track(ABC):
         self.base = stream.time_base or Fraction(1, av.time_base)
         self.times: Times[Any] = Times(timeline, self.base)
         self.decodes = False  # whether its decoder has given a frame yet
-        self._counters = counters
+        self.counters = counters
 
     @abstractmethod
     def read(self, frame: Any, at: int | None) -> Iterator[Item]:
@@ -77,12 +77,12 @@ class PictureTrack(Track):
         self._last = -MS  # what follows has a larger pts, and none below 0
 
     def read(self, frame: av.VideoFrame, at: int | None) -> Iterator[Item]:
-        self._counters["frames"] += 1
+        self.counters["frames"] += 1
         picture = self._pictures.read(frame, self._aspect)
         pts = self.times.end if at is None else at
         if pts <= self._last or pts < 0:
             pts = max(0, self._last + MS)  # a whole ms later: MediaPipe counts in these
-        self._counters["repaired"] += pts != at or frame.pts is None
+        self.counters["repaired"] += pts != at or frame.pts is None
         duration = ns(frame.duration, self.base) if frame.duration else self._nominal
         self._last = pts
         self.times.end = max(self.times.end, pts + duration)
@@ -108,17 +108,17 @@ class SoundTrack(Track):
 
     def read(self, frame: av.AudioFrame, at: int | None) -> Iterator[Item]:
         sound = self._sound
-        self._counters["repaired"] += at is None
+        self.counters["repaired"] += at is None
         ahead = 0 if at is None else at - sound.end
         if ahead > self._tolerance:
             yield from self.skip_to(sound.end + ahead)
         elif ahead < -self._tolerance:
             # The time is taken. Keeping the samples would part sound and pictures from here on.
-            self._counters["overlapping"] += sound.skip(-ahead)
+            self.counters["overlapping"] += sound.skip(-ahead)
         elif not self._anchored:
             sound.begin(sound.end + max(0, ahead))
         self._anchored = True
-        self._counters["source-samples"] += frame.samples
+        self.counters["source-samples"] += frame.samples
         yield from self._items(frame)
         self.times.end = max(self.times.end, sound.end)
 
@@ -136,5 +136,5 @@ class SoundTrack(Track):
 
     def _items(self, frame: av.AudioFrame | None) -> Iterator[Item]:
         for block in self._sound.flush() if frame is None else self._sound.push(frame):
-            self._counters["samples"] += len(block.samples)
+            self.counters["samples"] += len(block.samples)
             yield Item("audio", block.pts, block.duration, AudioBlock(samples=block.samples))

@@ -42,6 +42,10 @@ class FileCapture(Stage):
     settings: Settings
 
     @classmethod
+    def latency(cls, settings: Settings) -> float:
+        return settings.block if settings.realtime else 0.0  # sound is sent by the block
+
+    @classmethod
     def check(cls, settings: Settings) -> list[tuple[str, str]]:
         files = _files(settings)
         if not files or not all(files):

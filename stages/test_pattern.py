@@ -66,6 +66,10 @@ class TestPattern(Stage):
     settings: Settings
 
     @classmethod
+    def latency(cls, settings: Settings) -> float:
+        return settings.block if settings.realtime else 0.0  # sound is sent by the block
+
+    @classmethod
     def check(cls, settings: Settings) -> list[tuple[str, str]]:
         there = speaking.installed() and importlib.util.find_spec("skimage") is not None
         return [] if there else [("use", _MISSING)]

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes says more of what else the machine is doing than of the code.
+hypothesis.settings.register_profile("emopipe", deadline=None)
+hypothesis.settings.load_profile("emopipe")
 
 
 @pytest.fixture(scope="session")

@@ -276,6 +276,11 @@ def test_wrong_settings(settings: dict[str, Any], problem: str) -> None:
     assert problem in str(problems)
 
 
+def test_sound_by_the_block_is_late_by_a_block() -> None:
+    assert FileCapture.latency(FileCapture.Settings(uri="a", realtime=True, block=0.1)) == 0.1
+    assert FileCapture.latency(FileCapture.Settings(uri="a")) == 0
+
+
 # -- parts ---------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Whole recordings: what is in them comes out, once, at its time; what is damaged is said, and reading goes on."""
 
 import gc
+import struct
 import weakref
 from fractions import Fraction
 from itertools import pairwise
@@ -305,6 +306,26 @@ def test_odd_sizes(tmp_path: Path) -> None:
     assert frame.small.shape == (178, 320, 3)
     assert frame.luma[:50, :100].min() > 200
     assert frame.luma[70:, 120:].max() < 60
+
+
+def test_lines_stored_from_the_bottom_up(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "a.avi",
+        pictures=[0],
+        draw=lambda _: corner(162, 96),
+        video="rawvideo",
+        pix_fmt="bgr24",
+        base=Fraction(1, 25),
+    )
+    data = bytearray(path.read_bytes())
+    height = data.index(b"strf") + 16  # of BITMAPINFOHEADER: below 0 from the top down, as FFmpeg writes it
+    assert struct.unpack_from("<i", data, height) == (-96,)
+    struct.pack_into("<i", data, height, 96)
+    path.write_bytes(data)
+    frame = pictures(read(path)[0])[0].payload
+    for image in (frame.luma, frame.small):
+        assert image[70:, :50].min() > 200
+        assert image[:60].max() < 60
 
 
 def test_only_as_large_as_asked_for(tmp_path: Path) -> None:

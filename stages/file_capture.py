@@ -1,7 +1,7 @@
 """file-capture: plays recordings, each as a stream of its own."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
 from itertools import chain, count
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline import stage
 from pipeline.errors import MediaError
 from pipeline.stage import Port, Stage, about
 from stages.damage import Damage
-from stages.media import Recording, unreadable
+from stages.media import Item, Recording, unreadable
 from stages.pacing import ahead, due, in_time, send
 from stages.pictures import LUMA_SIZE, SMALL_SIZE
 from stages.sound import BLOCK
@@ -67,38 +67,49 @@ class FileCapture(Stage):
             raise failed[0] if len(files) == 1 else MediaError(f"none of the {len(files)} recordings can be played")
 
     async def _play(self, file: str, stream: str, lengths: "Lengths") -> None:
-        """One recording as often as it is to be played."""
+        """One recording, as a stream of its own."""
 
         def report(damage: Damage) -> None:  # called in the thread that decodes
             loop.call_soon_threadsafe(self.damaged, f"{file}: {damage}")
 
         loop = asyncio.get_running_loop()
         lengths.begin()
-        start = 0  # where this repetition begins (ns of the stream's running time)
-        began = 0  # the clock's time at running time 0
-        for repetition in range(self.settings.loop):
-            recording = await self.compute(self._open, file, report if repetition == 0 else None)
-            if repetition == 0:
-                lengths.opened(recording.duration)
-                began = self.host.clock.now()
-                for output in set(self.outputs).difference(recording.kinds):
-                    await self.end(stream, output)  # at once: a join would wait for it
-            try:
-                async with aclosing(ahead(self, in_time(recording, recording.kinds))) as items:
-                    async for item in items:
-                        if self.settings.realtime:
-                            await self.host.clock.sleep_until(began + start + due(item))
-                        await send(self, item, stream, start)
-                        lengths.reached(start + item.pts + item.duration)
-                        self.progress(*lengths.progress())
-            except MediaError:  # nothing in it decodes
-                await self._end(stream, recording)
-                raise
-            finally:
-                self.counters.update(recording.counters)
-                await self.compute(recording.close)
-            start = lengths.current
+        recording = await self.compute(self._open, file, report)
+        lengths.opened(recording.duration)
+        for output in set(self.outputs).difference(recording.kinds):
+            await self.end(stream, output)  # at once: a join would wait for it
+        items = self._repeat(recording)
+        began: int | None = None  # the clock's time at running time 0
+        try:
+            async with aclosing(ahead(self, items)) as coming:
+                async for item in coming:
+                    if self.settings.realtime:
+                        began = self.host.clock.now() - due(item) if began is None else began
+                        await self.host.clock.sleep_until(began + due(item))
+                    await send(self, item, stream)
+                    lengths.reached(item.pts + item.duration)
+                    self.progress(*lengths.progress())
+        except MediaError:  # nothing in it decodes
+            await self._end(stream, recording)
+            raise
+        finally:
+            await self.compute(items.close)
+            await self.compute(recording.close)
         await self._end(stream, recording)
+
+    def _repeat(self, recording: Recording) -> Generator[Item, None, None]:
+        """The recording as often as it is to be played, each time where the last ended."""
+        start = end = 0
+        for repetition in range(self.settings.loop):
+            again = recording if repetition == 0 else self._open(str(recording.path), None)
+            with again:
+                try:
+                    for item in in_time(again, again.kinds):
+                        yield item._replace(pts=start + item.pts)
+                        end = max(end, start + item.pts + item.duration)
+                finally:
+                    self.counters.update(again.counters)
+            start = end
 
     async def _end(self, stream: str, recording: Recording) -> None:
         for output in recording.kinds:

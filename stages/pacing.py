@@ -55,12 +55,12 @@ async def ahead(stage: Stage, items: Iterator[Item]) -> AsyncGenerator[Item, Non
         await asyncio.gather(coming, return_exceptions=True)
 
 
-async def send(stage: Stage, item: Item, stream: str, start: int = 0) -> None:
-    """Emit `item`, `start` ns later than it says, on the output named after its kind."""
-    pts = start + item.pts
+async def send(stage: Stage, item: Item, stream: str) -> None:
+    """Emit `item` on the output named after its kind."""
+    kind, pts, duration, payload = item
     # Sound fills its time; after a picture the next one may come at any later moment.
-    watermark = pts + 1 if isinstance(item.payload, VideoFrame) else pts + item.duration
-    if item.payload is None:
-        await stage.emit_gap(item.kind, stream=stream, pts=pts, duration=item.duration, watermark=watermark)
+    watermark = pts + 1 if isinstance(payload, VideoFrame) else pts + duration
+    if payload is None:
+        await stage.emit_gap(kind, stream=stream, pts=pts, duration=duration, watermark=watermark)
     else:
-        await stage.emit(item.kind, item.payload, stream=stream, pts=pts, duration=item.duration, watermark=watermark)
+        await stage.emit(kind, payload, stream=stream, pts=pts, duration=duration, watermark=watermark)

@@ -37,7 +37,8 @@ class FakeClock:
 
     def __init__(self, start: int = 0) -> None:
         self._now = start
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []  # (when, the how manieth, woken)
+        self._slept = 0
 
     def now(self) -> int:
         return self._now
@@ -46,7 +47,8 @@ class FakeClock:
         if when <= self._now:
             return
         woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (when, id(woken), woken))
+        heapq.heappush(self._sleepers, (when, self._slept, woken))
+        self._slept += 1
         await woken
 
     async def advance(self, ns: int) -> None:

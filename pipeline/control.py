@@ -1,7 +1,7 @@
 """What the supervisor and its workers say to each other: typed messages in MessagePack, over one ZeroMQ socket each.
 
-worker      Hello              Bound                Ready         Reported … Finished | Failed
-supervisor         Prepare            Connect              Play                                 Stop
+worker      Hello          Bound          Ready       Reported … Finished | Failed       Closed
+supervisor        Prepare        Connect        Play                                Stop
 """
 
 from typing import Any
@@ -37,10 +37,7 @@ class StagePlan(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, tag=True):
-    """The worker process `process` has started."""
-
-    process: str
-    pid: int
+    """The worker has started; the socket's routing id says which."""
 
 
 class Prepare(msgspec.Struct, tag=True):
@@ -111,7 +108,11 @@ class Stop(msgspec.Struct, tag=True):
     """Close the stages and exit."""
 
 
-FromWorker = Hello | Bound | Ready | Reported | Warned | Failed | Finished
+class Closed(msgspec.Struct, tag=True):
+    """Every stage of the worker is closed; nothing follows."""
+
+
+FromWorker = Hello | Bound | Ready | Reported | Warned | Failed | Finished | Closed
 ToWorker = Prepare | Connect | Play | Stop
 
 encode = msgspec.msgpack.Encoder().encode

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pipeline.clock import Clock
+from pipeline.errors import EmopipeError
 from pipeline.latency import Latency
 from pipeline.link import LinkCounts
 from pipeline.message import FOREVER, Hop, Message
@@ -57,7 +58,7 @@ class StageHost:
         self.outlets: dict[str, dict[str, Outlet]] = {output: {} for output in stage.outputs}
         self._warn = warn
         self._stall = stall
-        self._epochs: dict[str, int] = defaultdict(int)
+        self._epochs: dict[str, int] = {}  # of streams that are open
         self._watermarks: dict[str, dict[str, int]] = {}  # received, by stream, by port
         self._sent_watermarks: dict[str, dict[str, int]] = defaultdict(dict)  # by output, by stream
         self._open: dict[str, dict[str, None]] = defaultdict(dict)  # by output: streams that have begun, in order
@@ -65,6 +66,7 @@ class StageHost:
         self._age = Latency()
         self._progress = (0, 0)
         self._ended = False
+        self._origins: dict[tuple[str, str], Inlet] = {}  # which link brings a stream to a port
         stage.host = self
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ class StageHost:
     def report(self) -> Report:
         return Report(
             stage=self.stage.label,
-            counters=dict(self.stage.counters),
+            counters={name: int(count) for name, count in self.stage.counters.items()},  # NumPy's integers too
             links={
                 f"{output}>{target}": outlet.counts()
                 for output, outlets in self.outlets.items()
@@ -117,6 +119,12 @@ class StageHost:
 
     async def emit(self, output: str, message: Message) -> None:
         stream = message.stream
+        if message.epoch < self.epoch(stream):  # of before the jump: whoever comes after us would ignore it
+            self.stage.counters["stale"] += 1
+            return
+        wanted = self.stage.outputs[output].type
+        if message.kind == "data" and type(message.payload) is not wanted:
+            raise TypeError(f"emitted a {message.type} on {output!r}, which is declared to carry {wanted.__name__}")
         bound = self._sent_watermarks[output].get(stream, 0)
         if message.pts < bound:
             raise RuntimeError(
@@ -135,13 +143,14 @@ class StageHost:
         hop = message.trace[-1] if message.trace and message.trace[-1].stage == self.stage.label else None
         received = hop.received if hop else now
         message.trace = [*(message.trace[:-1] if hop else message.trace), Hop(self.stage.label, received, now)]
-        if not self.stage.inputs:
-            message.epoch = self._epochs[stream]
         await self._send(output, message)
 
     def input_watermark(self, stream: str) -> int:
         """The smallest pts that any connected input may still bring on `stream`."""
         return min(self._watermarks.get(stream, {}).values(), default=0)
+
+    def epoch(self, stream: str) -> int:
+        return self._epochs.get(stream, 0)
 
     def connected(self, port: str) -> bool:
         return bool(self.inlets.get(port))
@@ -156,7 +165,7 @@ class StageHost:
                 self._open[output].setdefault(stream)
                 await self._send(
                     output,
-                    Message(kind="watermark", stream=stream, watermark=watermark, epoch=self._epochs[stream]),
+                    Message(kind="watermark", stream=stream, watermark=watermark, epoch=self.epoch(stream)),
                 )
 
     async def end(self, stream: str, output: str | None = None) -> None:
@@ -188,13 +197,16 @@ class StageHost:
         if message.kind == "eos" and not stream:
             inlet.ended = True
             if self._port_ended(port):
-                for each in list(self._watermarks):
+                for each in [each for each, bounds in self._watermarks.items() if bounds[port] < FOREVER]:
                     await self._moved(each, port, FOREVER)
             return
-        if message.epoch < self._epochs[stream]:
+        if message.epoch < self.epoch(stream) and message.kind != "eos":  # what has ended stays so
             self.stage.counters["stale"] += message.kind in ("data", "gap")
             return
-        if message.epoch > self._epochs[stream]:
+        if self._origins.setdefault((stream, port), inlet) is not inlet:
+            remedy = "give the streams different names"
+            raise EmopipeError(f"input {port!r} gets the stream {stream!r} from two stages; {remedy}")
+        if message.epoch > self.epoch(stream):
             self._begin_epoch(stream, message.epoch)
         if stream not in self._watermarks:
             self._watermarks[stream] = dict.fromkeys((each for each in self.inlets if self.connected(each)), 0)
@@ -223,6 +235,9 @@ class StageHost:
         del self._watermarks[stream]
         for output in self.stage.outputs:
             await self._end(stream, output)
+        self._epochs.pop(stream, None)
+        for each in self.inlets:
+            self._origins.pop((stream, each), None)
 
     def _begin_epoch(self, stream: str, epoch: int) -> None:
         self._epochs[stream] = epoch
@@ -239,7 +254,8 @@ class StageHost:
         """EOS of one stream on one output. Sent even where nothing came before: the receiver must not wait."""
         self._open[output].pop(stream, None)
         self._sent_watermarks[output].pop(stream, None)
-        await self._send(output, Message(kind="eos", stream=stream, watermark=FOREVER, epoch=self._epochs[stream]))
+        self._seq.pop((output, stream), None)
+        await self._send(output, Message(kind="eos", stream=stream, watermark=FOREVER, epoch=self.epoch(stream)))
 
     async def _send(self, output: str, message: Message) -> None:
         for outlet in self.outlets[output].values():

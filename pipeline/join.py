@@ -180,11 +180,6 @@ class EventTimeJoin(Generic[T]):
         heapq.heappush(self._pending, (pts, source.rank, self._arrivals, deadline, item))
         self._arrivals += 1
 
-    def _overdue(self, now: int) -> list[Key]:
-        if not self._budgets:
-            return []
-        return [(pts, rank) for pts, rank, _, deadline, _ in self._pending if deadline is not None and deadline <= now]
-
     def _complete(self, now: int) -> Key:
         """The first place that an input may still fill; everything up to it is complete."""
         open_bounds = {name: each.bound for name, each in self._inputs.items() if not each.ended}

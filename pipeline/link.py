@@ -45,8 +45,9 @@ class LinkCounts(msgspec.Struct, kw_only=True):
 class LinkQueue:
     """What waits on a link and what is under way, in one order: data, gaps, watermarks and EOS.
 
-    Drops take data only. A dropped message leaves its watermark behind, so time never stands still for the
-    receiver; a watermark that waits is replaced by the next one of its stream.
+    Data and gaps fill the queue, and only they are dropped. A dropped message leaves its watermark behind, so time
+    never stands still for the receiver; of watermarks of one stream that wait with nothing of the stream between
+    them the newest remains, so that what waits is bounded.
     """
 
     def __init__(self, queue: Queue, clock: Clock) -> None:
@@ -55,15 +56,15 @@ class LinkQueue:
         self._waiting: deque[tuple[int, Message]] = deque()  # (offered at, message)
         self._under_way: deque[Message] = deque()
         self._acknowledged = 0
-        self._data_waiting = 0
+        self._items_waiting = 0
         self._sent = 0
         self._received = 0
         self._dropped: Counter[str] = Counter()
 
     @property
     def full(self) -> bool:
-        """Whether a sender must wait before it may offer data; only ever true with the policy `block`."""
-        return self.policy.policy == "block" and self._data_waiting >= self.policy.size
+        """Whether a sender must wait before it may offer data or a gap; only ever true with the policy `block`."""
+        return self.policy.policy == "block" and self._items_waiting >= self.policy.size
 
     @property
     def empty(self) -> bool:
@@ -81,15 +82,15 @@ class LinkQueue:
         if message.kind == "watermark":
             self._queue_watermark(now, message)
             return
-        if message.kind == "data":
-            if self._data_waiting >= self.policy.size:
+        if _counts(message):
+            if self._items_waiting >= self.policy.size:
                 if self.policy.policy == "drop-newest":
                     self._dropped["newest"] += 1
                     self._queue_watermark(now, _watermark_of(message))
                     return
                 if self.policy.policy == "drop-oldest":
                     self._drop_oldest("oldest")
-            self._data_waiting += 1
+            self._items_waiting += 1
         self._waiting.append((now, message))
 
     def take(self) -> Message | None:
@@ -98,12 +99,12 @@ class LinkQueue:
             return None
         if self.policy.max_age is not None and self.policy.policy != "block":
             deadline = self._clock.now() - int(self.policy.max_age * SECOND)
-            while self._data_waiting and self._oldest_data()[0] < deadline:
+            while self._items_waiting and self._oldest_item()[0] < deadline:
                 self._drop_oldest("age")
         if not self._waiting:
             return None
         _, message = self._waiting.popleft()
-        self._data_waiting -= message.kind == "data"
+        self._items_waiting -= _counts(message)
         self._under_way.append(message)
         return message
 
@@ -113,27 +114,32 @@ class LinkQueue:
             self._received += _counts(self._under_way.popleft())
             self._acknowledged += 1
 
-    def _oldest_data(self) -> tuple[int, Message]:
-        return next(item for item in self._waiting if item[1].kind == "data")
+    def _oldest_item(self) -> tuple[int, Message]:
+        return next(entry for entry in self._waiting if _counts(entry[1]))
 
     def _drop_oldest(self, reason: str) -> None:
-        at = next(index for index, (_, message) in enumerate(self._waiting) if message.kind == "data")
+        at = next(index for index, (_, message) in enumerate(self._waiting) if _counts(message))
         offered, message = self._waiting[at]
-        if any(later.stream == message.stream for _, later in list(self._waiting)[at + 1 :]):
-            del self._waiting[at]
-        else:
-            self._waiting[at] = (offered, _watermark_of(message))
-        self._data_waiting -= 1
+        del self._waiting[at]
+        same = [index for index, (_, other) in enumerate(self._waiting) if other.stream == message.stream]
+        ahead = next((index for index in reversed(same) if index < at), None)
+        behind = next((index for index in same if index >= at), None)
+        if behind is None:
+            self._waiting.insert(behind := at, (offered, _watermark_of(message)))
+        if ahead is not None and self._waiting[ahead][1].kind == self._waiting[behind][1].kind == "watermark":
+            self._waiting[ahead] = self._waiting[behind]
+            del self._waiting[behind]
+        self._items_waiting -= 1
         self._dropped[reason] += 1
 
     def _queue_watermark(self, now: int, message: Message) -> None:
-        """Append a watermark, in place of an older one that waits behind the last message of another kind."""
-        at = len(self._waiting) - 1
-        while at >= 0 and self._waiting[at][1].kind == "watermark":
+        """Put a watermark in the place of the one that waits last of its stream, else at the end."""
+        for at in range(len(self._waiting) - 1, -1, -1):
             if self._waiting[at][1].stream == message.stream:
-                del self._waiting[at]
+                if self._waiting[at][1].kind == "watermark":
+                    self._waiting[at] = (now, message)
+                    return
                 break
-            at -= 1
         self._waiting.append((now, message))
 
 

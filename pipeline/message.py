@@ -129,10 +129,12 @@ class Codec:
             raise TypeError(f"a payload cannot hold a {type(value).__name__}")
         array = np.ascontiguousarray(value)
         self._frames.append(array.reshape(-1).view(np.uint8).data)
-        return _ArrayRef(len(self._frames), array.dtype.str, list(array.shape))
+        return _ArrayRef(len(self._frames), array.dtype.str, list(value.shape))
 
     def _restore(self, wanted: Any, value: object) -> Any:
         ref = msgspec.convert(value, _ArrayRef)
+        if min(ref.shape, default=0) < 0:
+            raise ValueError(f"a shape of {ref.shape}")
         if not 0 < ref.frame < len(self._frames):
             raise ValueError(f"frame {ref.frame} of {len(self._frames)}")
         array = np.frombuffer(self._frames[ref.frame], np.dtype(ref.dtype)).reshape(ref.shape)

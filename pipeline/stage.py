@@ -79,6 +79,8 @@ class Host(Protocol):
 
     def input_watermark(self, stream: str) -> int: ...
 
+    def epoch(self, stream: str) -> int: ...
+
     async def advance(self, stream: str) -> None: ...
 
     async def end(self, stream: str, output: str | None = None) -> None: ...
@@ -259,7 +261,7 @@ class Stage:
             pts=pts if pts is not None else cause.pts if cause else 0,
             duration=duration if duration is not None else cause.duration if cause else 0,
             watermark=watermark if watermark is not None else self.watermark(stream),
-            epoch=cause.epoch if cause else 0,
+            epoch=cause.epoch if cause else self.host.epoch(stream),
             trace=cause.trace if cause else [],
             type=type(payload).__name__ if payload is not None else "",
             payload=payload,

@@ -6,12 +6,11 @@ stop    ask each worker to close its stages; whoever is still there after GRACE 
 """
 
 import asyncio
-import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 import zmq
@@ -21,10 +20,11 @@ from pipeline.control import LinkPlan, StagePlan
 from pipeline.errors import EmopipeError, StageFailed
 from pipeline.graph import Graph
 from pipeline.host import Report
-from pipeline.transport import Channel
+from pipeline.process import WorkerProcess
+from pipeline.transport import Channel, local_endpoint
 
 GRACE = 1.0  # s a worker has to close its stages; together with the kill it stays well under two seconds
-LAST_LINES = 20  # of a worker's standard error are shown when it dies without a word
+PATIENCE = 10.0  # s the stages have to close once everything has ended: there may be files to finish
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -49,17 +49,6 @@ class Outcome(msgspec.Struct):
         return any(warning.damage for warning in self.warnings)
 
 
-class _Worker:
-    """A worker process, as the supervisor sees it."""
-
-    def __init__(self, name: str, stages: Sequence[str], process: asyncio.subprocess.Process) -> None:
-        self.name = name
-        self.stages = stages
-        self.process = process
-        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        self.finished = False
-
-
 class Supervisor:
     """Runs one graph once.
 
@@ -76,12 +65,13 @@ class Supervisor:
         self._updated = updated
         self._verbose = verbose
         self._outcome = Outcome({}, [])
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, WorkerProcess] = {}
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
         self._failure: asyncio.Future[None]
         self._channel: Channel
         self._watching: list[asyncio.Task[None]] = []
-        self._stopping = False
+        self._closing = False  # all has ended: a worker may exit
+        self._stopping = False  # whatever happens to a worker now, we do it
 
     async def run(self) -> Outcome:
         """Play the graph to its end.
@@ -95,7 +85,7 @@ class Supervisor:
         context = zmq.Context()
         with tempfile.TemporaryDirectory(prefix="emopipe-", ignore_cleanup_errors=True) as directory:
             self._channel = Channel(context, self._received, kind=zmq.ROUTER)
-            endpoint = self._channel.bind(f"ipc://{directory}/control" if zmq.has("ipc") else "tcp://127.0.0.1:*")
+            endpoint = self._channel.bind(local_endpoint(directory, "control"))
             playing = asyncio.create_task(self._play(endpoint, directory))
             try:
                 await asyncio.wait({playing, self._failure}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,12 +93,12 @@ class Supervisor:
                     self._failure.result()
                 await playing
             finally:
-                playing.cancel()
-                await asyncio.gather(playing, return_exceptions=True)
-                await asyncio.shield(self._stop())
-                self._failure.cancel()
-                self._channel.close()
-                context.term()
+                try:
+                    await _to_the_end(self._stop(playing))
+                finally:
+                    self._failure.cancel()
+                    self._channel.close()
+                    context.term()
         return self._outcome
 
     # -- the life of a run -----------------------------------------------------------------------------------
@@ -133,54 +123,51 @@ class Supervisor:
             self._tell(name, control.Play())
         await self._each(control.Finished)
         self._outcome.seconds = time.monotonic() - began
+        self._closing = True
+        for name in groups:
+            self._tell(name, control.Stop())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._each(control.Closed)
+        except TimeoutError:
+            raise StageFailed(f"the stages did not close within {PATIENCE:g} s; what they write may be cut") from None
 
     async def _spawn(self, name: str, stages: Sequence[str], endpoint: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # a folder `stages` or `models` where the user stands must not stand in for ours
-            "-m",
-            "pipeline.worker",
-            endpoint,
-            name,
-            stdin=asyncio.subprocess.PIPE,  # its closing tells the worker that we are gone
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a terminal's Ctrl-C reaches us alone
-        )
-        worker = self._workers[name] = _Worker(name, stages, process)
+        worker = await WorkerProcess.spawn(name, stages, endpoint, verbose=self._verbose)
+        self._workers[name] = worker
         self._watching.append(asyncio.create_task(self._watch(worker)))
 
-    async def _watch(self, worker: _Worker) -> None:
-        """Keep the last of its standard error, and notice when it ends before its time."""
-        assert worker.process.stderr is not None
-        async for line in worker.process.stderr:
-            text = line.decode(errors="replace").rstrip()
-            worker.last_lines.append(text)
-            if self._verbose:
-                print(f"[{worker.name}] {text}", file=sys.stderr)
-        code = await worker.process.wait()
-        if not self._stopping:
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
-            stages = ", ".join(worker.stages)
-            noun = "stage" if len(worker.stages) == 1 else "stages"
-            last = "".join(f"\n  {text}" for text in worker.last_lines if code > 0)
-            self._fail(StageFailed(f"{noun} {stages}: the process {how}{last}"))
+    async def _watch(self, worker: WorkerProcess) -> None:
+        """Notice when it ends before its time."""
+        code = await worker.exited
+        if self._stopping or (self._closing and code == 0):
+            return
+        self._fail(StageFailed(await worker.obituary(code)))
 
-    async def _stop(self) -> None:
+    async def _stop(self, playing: asyncio.Task[None]) -> None:
         self._stopping = True
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
         for name in self._workers:
             self._tell(name, control.Stop())
-        waits = [asyncio.create_task(worker.process.wait()) for worker in self._workers.values()]
-        if waits:
-            await asyncio.wait(waits, timeout=GRACE)
+        if self._watching:
+            await asyncio.wait(self._watching, timeout=GRACE)
         for worker in self._workers.values():
-            if worker.process.returncode is None:
-                worker.process.kill()
-        await asyncio.gather(*waits, *self._watching)
+            if not worker.exited.done():
+                worker.kill()
+        await asyncio.gather(*self._watching)
+        for worker in self._workers.values():
+            worker.close()
 
     # -- messages --------------------------------------------------------------------------------------------
 
     def _received(self, parts: Sequence[memoryview]) -> None:
-        sender, message = bytes(parts[0]).decode(), control.decode_from_worker(parts[1])
+        try:
+            self._take(bytes(parts[0]).decode(), control.decode_from_worker(parts[1]))
+        except Exception as error:  # `updated` is the caller's: a terminal that is gone, for one
+            self._fail(error)
+
+    def _take(self, sender: str, message: control.FromWorker) -> None:
         match message:
             case control.Reported(reports, cpu):
                 self._outcome.cpu[sender] = cpu
@@ -197,7 +184,7 @@ class Supervisor:
             case _:
                 self._steps[sender].put_nowait(message)
 
-    def _fail(self, error: EmopipeError) -> None:
+    def _fail(self, error: Exception) -> None:
         if not self._failure.done():
             self._failure.set_exception(error)
 
@@ -239,3 +226,17 @@ class Supervisor:
             path=[str(folder) for folder in self._graph.import_path],
             directory=directory,
         )
+
+
+async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Await `work` even when cancelled meanwhile (Ctrl-C while a run ends); the cancellation follows."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

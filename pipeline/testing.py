@@ -20,7 +20,7 @@ from typing import Any
 from pipeline.clock import FakeClock, settle
 from pipeline.host import StageHost
 from pipeline.link import Queue
-from pipeline.message import FOREVER, Message, Payload
+from pipeline.message import FOREVER, Codec, Message, Payload
 from pipeline.stage import Mode, Stage
 from pipeline.transport import LocalInlet, LocalOutlet, Outlet
 
@@ -89,8 +89,9 @@ class Outputs:
 class _Collector(Outlet):
     """An outlet that keeps what it is given, and checks the promises every stage makes."""
 
-    def __init__(self, clock: FakeClock, kept: list[Message]) -> None:
+    def __init__(self, clock: FakeClock, kept: list[Message], payload: type[Payload]) -> None:
         super().__init__(Queue(size=1_000_000), clock)
+        self._codec = Codec(payload)
         self._kept = kept
         self._bounds: dict[tuple[str, int], int] = {}  # by stream and epoch
         self._taken = 0
@@ -102,7 +103,8 @@ class _Collector(Outlet):
             raise AssertionError(f"{message.stream}: pts {message.pts} came below the watermark {bound}")
         if message.watermark < bound and message.kind != "eos":
             raise AssertionError(f"{message.stream}: the watermark went back from {bound} to {message.watermark}")
-        self._bounds[time_line] = message.watermark
+        self._bounds[time_line] = 0 if message.kind == "eos" else message.watermark  # the stream may begin anew
+        self._codec.decode([bytes(part) for part in self._codec.encode(message)])  # as between processes
         self._kept.append(message)
         self._taken += 1
         asyncio.get_running_loop().call_soon(self.acknowledge, self._taken)
@@ -141,8 +143,12 @@ class StageHarness:
             self._host.inlets[port] = [inlet]
             self._sources[port] = _Source(Queue(size=1), self.clock, inlet)
         for output, kept in self.outputs.messages.items():
-            self._host.outlets[output]["test"] = _Collector(self.clock, kept)
-        await self._host.setup()
+            self._host.outlets[output]["test"] = _Collector(self.clock, kept, self.stage.outputs[output].type)
+        try:
+            await self._host.setup()
+        except BaseException:
+            await self._host.close()
+            raise
         self._playing = asyncio.create_task(self._host.play())
         return self
 
@@ -166,6 +172,8 @@ class StageHarness:
             self._playing.cancel()
             await asyncio.gather(self._playing, return_exceptions=True)
         await self._host.close()
+        if error is None and self._playing is not None and not self._playing.cancelled():
+            self._playing.result()  # raises what ended the stage after the test's last step
 
     async def _alive(self, work: Any) -> None:
         """Await `work`, or raise what ended the stage."""

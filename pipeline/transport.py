@@ -8,14 +8,17 @@ are off: credits are the bound, and they hold in messages, not in socket buffers
 """
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import zmq
 
 from pipeline.clock import Clock
 from pipeline.link import LinkCounts, LinkQueue, Queue
-from pipeline.message import Codec, Hop, Message, Payload
+from pipeline.message import Codec, Hop, Message, Payload, WireError
 
 Inbox = asyncio.Queue[tuple["Inlet", Message]]
 
@@ -80,18 +83,8 @@ class Inlet:
 
     def deliver(self, message: Message) -> None:
         # Several local links may share one message, so the trace is never changed in place.
-        message = Message(
-            kind=message.kind,
-            stream=message.stream,
-            seq=message.seq,
-            pts=message.pts,
-            duration=message.duration,
-            watermark=message.watermark,
-            epoch=message.epoch,
-            trace=[*message.trace, Hop(self._stage, self._clock.now(), 0)],
-            type=message.type,
-            payload=message.payload,
-        )
+        hop = Hop(self._stage, self._clock.now(), 0)
+        message = msgspec.structs.replace(message, trace=[*message.trace, hop])
         self._inbox.put_nowait((self, message))
 
     def consumed(self) -> None:
@@ -159,10 +152,15 @@ class ZmqInlet(Inlet):
         self._channel.close()
 
     def _received(self, parts: Sequence[memoryview]) -> None:
-        self.deliver(self._codec.decode(parts))
+        try:
+            message = self._codec.decode(parts)
+        except WireError as error:
+            raise WireError(f"{self._stage}: input {self.port!r} got {error}") from error
+        self.deliver(message)
 
     def _acknowledge(self, total: int) -> None:
-        self._channel.send([total.to_bytes(8, "little")])
+        with contextlib.suppress(zmq.Again):  # the sender is gone; whoever watches it says so
+            self._channel.send([total.to_bytes(8, "little")])
 
 
 class ZmqOutlet(Outlet):
@@ -192,11 +190,21 @@ class ZmqOutlet(Outlet):
         self._channel.send(self._codec.encode(message))
 
 
+def local_endpoint(directory: str, name: str) -> str:
+    """Where to bind on this host: a Unix socket where there are such and its path fits, else any loopback port."""
+    path = f"{directory}/{name}"
+    if zmq.has("ipc") and len(os.fsencode(path)) <= zmq.IPC_PATH_MAX_LEN:
+        return f"ipc://{path}"
+    return "tcp://127.0.0.1:*"
+
+
 class Channel:
     """A ZeroMQ socket in the running event loop; `received` is called with the parts of each message.
 
+    What `received` raises goes to the loop's exception handler.
+
     Cheaper than zmq.asyncio's futures: one wake-up takes all that has arrived. `name` is the routing id by which
-    a ROUTER on the other side knows this socket.
+    a ROUTER on the other side knows this socket; it must be unique there.
     """
 
     def __init__(
@@ -249,4 +257,8 @@ class Channel:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            self._received([frame.buffer for frame in frames])
+            try:
+                self._received([frame.buffer for frame in frames])
+            except Exception:
+                self._loop.call_soon(self._readable)  # no new edge comes for what has arrived behind it
+                raise

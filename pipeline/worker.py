@@ -19,7 +19,7 @@ from pipeline.clock import SystemClock
 from pipeline.errors import EmopipeError
 from pipeline.host import StageHost
 from pipeline.registry import instantiate, make_importable
-from pipeline.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
+from pipeline.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet, local_endpoint
 
 REPORT_EVERY = 0.2  # s
 
@@ -43,7 +43,11 @@ class Worker:
 
     async def run(self) -> None:
         """Follow orders until Stop."""
-        self._say(control.Hello(self._process, os.getpid()))
+        # Nobody awaits the callbacks of sockets: without this, what they raise would end nothing, and the run hang.
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: self._failed(self._process, context.get("exception") or Exception(context["message"]))
+        )
+        self._say(control.Hello())
         work: asyncio.Task[None] | None = None
         while True:
             order = await self._orders.get()
@@ -58,6 +62,7 @@ class Worker:
             await self._guard(host.stage.label, host.close)
         if self._hosts:
             self._report()
+        self._say(control.Closed())
         self._control.flush_and_close()
         self._context.term()
 
@@ -68,14 +73,14 @@ class Worker:
             case control.Connect(endpoints):
                 await self._guard(self._process, lambda: self._connect(endpoints))
             case control.Play():
-                await self._play()
+                await self._guard(self._process, self._play)
 
     async def _prepare(self, plan: control.Prepare) -> None:
         make_importable(Path(folder) for folder in plan.path)
         for stage in plan.stages:
 
             def warn(text: str, damage: bool, name: str = stage.name) -> None:
-                self._say(control.Warned(name, text, damage))
+                self._say(control.Warned(name, _printable(text), damage))
 
             async def make(stage: control.StagePlan = stage, warn: Callable[[str, bool], None] = warn) -> None:
                 made = instantiate(stage.name, stage.use, stage.table)
@@ -99,7 +104,7 @@ class Worker:
                 remote = ZmqInlet(
                     *arguments,
                     context=self._context,
-                    endpoint=_endpoint(plan.directory, f"{self._process}-{number}"),
+                    endpoint=local_endpoint(plan.directory, f"{self._process}-{number}"),
                     payload=host.stage.inputs[link.port].type,
                 )
                 host.inlets.setdefault(link.port, []).append(remote)
@@ -146,14 +151,19 @@ class Worker:
         """Do `work`; if it fails, tell the supervisor which stage failed and why. Whether it went well."""
         try:
             await work()
-        except EmopipeError as error:
-            self._say(control.Failed(stage, str(error), error.exit_code, traceback.format_exc()))
-            return False
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            self._say(control.Failed(stage, text, 1, traceback.format_exc()))
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # by Stop; any other cancellation is a stage's own mistake
+            self._failed(stage, error)
             return False
         return True
+
+    def _failed(self, stage: str, error: BaseException) -> None:
+        mendable = isinstance(error, EmopipeError)
+        text = str(error) if mendable else f"{type(error).__name__}: {error}"
+        detail = "".join(traceback.format_exception(error))
+        self._say(control.Failed(stage, _printable(text), getattr(error, "exit_code", 1), _printable(detail)))
 
     def _report(self) -> None:
         reports = [host.report() for host in self._hosts.values()]
@@ -166,9 +176,9 @@ class Worker:
         self._orders.put_nowait(control.decode_to_worker(parts[0]))
 
 
-def _endpoint(directory: str, name: str) -> str:
-    """Where an input binds: a Unix socket where there are such, else any free port of the loopback interface."""
-    return f"ipc://{directory}/{name}" if zmq.has("ipc") else "tcp://127.0.0.1:*"
+def _printable(text: str) -> str:
+    """`text` in characters that UTF-8 has: a file's name may hold bytes that are none."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _exit_with_parent() -> None:

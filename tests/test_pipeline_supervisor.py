@@ -123,6 +123,60 @@ def test_a_stage_that_exits_is_named_with_its_code(out: Path) -> None:
         run(graph(out, double={"at": 10, "how": "exit"}))
 
 
+def test_a_child_of_a_stage_neither_delays_the_end_nor_outlives_it(out: Path) -> None:
+    with pytest.raises(StageFailed, match="stage double: the process was killed by SIGKILL"):
+        run(graph(out, double={"at": 10, "how": "child"}))
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "import time; time.sleep(3600)" not in [line.partition("-c ")[2] for line in listing.splitlines()]
+
+
+def test_standard_error_of_any_length_and_shape_does_no_harm(out: Path) -> None:
+    with pytest.raises(StageFailed, match=r"exited with code 3\n  x{2000}$"):
+        run(graph(out, double={"at": 10, "how": "noise"}))
+
+
+def test_a_message_that_does_not_decode_ends_the_run(out: Path) -> None:
+    with pytest.raises(StageFailed, match=r"write: input 'numbers' got not a message of type 'Number'.*float64"):
+        run(graph(out, double={"at": 10, "how": "dtype"}))
+
+
+def test_a_stage_that_cannot_close_is_an_error(out: Path) -> None:
+    with pytest.raises(EmopipeError, match=r"stages\.double: the last page does not fit; make room"):
+        run(graph(out, double={"how": "close"}))
+
+
+def test_a_stage_has_time_to_close_once_all_is_done(out: Path) -> None:
+    outcome = run(graph(out, double={"how": "slow-close"}))
+    assert outcome.reports["write"].counters == {"lines": 100}
+
+
+def test_an_error_of_whoever_watches_ends_the_run(out: Path) -> None:
+    def updated(outcome: Outcome) -> None:
+        raise BrokenPipeError("the terminal is gone")
+
+    with pytest.raises(BrokenPipeError, match="the terminal is gone"):
+        asyncio.run(Supervisor(graph(out), updated=updated).run())
+
+
+def test_a_folder_for_sockets_with_a_long_name_will_do(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    assert run(graph(out)).reports["write"].counters == {"lines": 100}
+
+
+def test_one_stream_from_two_stages_is_refused(out: Path) -> None:
+    table: dict[str, Any] = {
+        "a": {"use": f"{TOY}Numbers", "ballast": 0},
+        "b": {"use": f"{TOY}Numbers", "ballast": 0},
+        "write": {"use": f"{TOY}Write", "inputs": {"numbers": ["a.numbers", "b.numbers"]}, "path": str(out)},
+    }
+    with pytest.raises(EmopipeError, match="input 'numbers' gets the stream 's0' from two stages"):
+        run(graph_from_table({"stages": table}, "toy.toml"))
+
+
 def test_damage_is_reported_and_does_not_stop_the_run(out: Path) -> None:
     outcome = run(graph(out, double={"at": 7, "how": "warn"}))
     assert [(w.stage, w.text, w.damage) for w in outcome.warnings] == [("double", "the number is scratched", True)]

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -52,10 +54,21 @@ class Double(Stage):
 
     class Settings(Stage.Settings):
         at: Annotated[int, about("the number at which it happens")] = -1
-        how: Annotated[str, about("what happens: raise, mend, kill, exit, hang, setup, warn")] = ""
+        how: Annotated[
+            str,
+            about("what happens: raise, mend, kill, exit, hang, setup, warn, child, noise, dtype, close, slow-close"),
+        ] = ""
         slow: Annotated[float, about("time for each number", unit="s")] = 0.0
 
     settings: Settings
+    _dtype = np.dtype(np.uint8)
+
+    async def close(self) -> None:
+        if self.settings.how == "close":
+            raise EmopipeError("the last page does not fit; make room")
+        if self.settings.how == "slow-close":
+            await asyncio.sleep(1.5)
+            print("closed after all", file=sys.stderr)
 
     async def setup(self) -> None:
         if self.settings.how == "setup":
@@ -66,7 +79,8 @@ class Double(Stage):
             self._misbehave()
         if self.settings.slow:
             await self.compute(time.sleep, self.settings.slow)
-        doubled = Number(value=2 * message.payload.value, ballast=message.payload.ballast)
+        ballast = message.payload.ballast.astype(self._dtype)
+        doubled = Number(value=2 * message.payload.value, ballast=ballast)
         await self.emit("numbers", doubled, cause=message)
 
     def _misbehave(self) -> None:
@@ -83,6 +97,14 @@ class Double(Stage):
                 time.sleep(3600)
             case "warn":
                 self.damaged("the number is scratched")
+            case "child":  # keeps our standard error open
+                subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "noise":
+                os.write(2, b"x" * 300_000)
+                os._exit(3)
+            case "dtype":
+                self._dtype = np.dtype(np.float64)
 
 
 class Write(Stage):

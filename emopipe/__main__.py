@@ -13,24 +13,26 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: 0 done · 1 failed · 2 something to mend · 130 interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    modules = {name: importlib.import_module(f"emopipe.{name}") for name in VERBS}
-    for name, module in modules.items():
-        module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
+    verb = ""
     try:
+        parser = argparse.ArgumentParser(
+            prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
+        )
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        modules = {name: importlib.import_module(f"emopipe.{name}") for name in VERBS}
+        for name, module in modules.items():
+            module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
         given = parser.parse_args(arguments)
-        return int(modules[given.verb].main(given))
+        verb = given.verb
+        return int(modules[verb].main(given))
     except EmopipeError as error:
         print(f"emopipe: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # `emopipe inspect | head`
+    except BrokenPipeError:  # `emopipe inspect | head` has all it wanted; a run that nobody watches any more has not
         sys.stderr.close()
-        return 0
+        return 1 if verb in ("run", "replay") else 0
 
 
 if __name__ == "__main__":

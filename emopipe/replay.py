@@ -10,7 +10,7 @@ from typing import Any
 
 from emopipe.places import default_graph
 from emopipe.playing import conclude, play
-from emopipe.run import add_playing_arguments
+from emopipe.run import add_playing_arguments, in_one_process
 from emopipe.summary import print_summary
 from pipeline.errors import EmopipeError
 from pipeline.graph import graph_from_table, read_table
@@ -42,10 +42,9 @@ def main(arguments: argparse.Namespace) -> int:
         if results is None:
             outs.append(results := Path(directory) / "results.jsonl")
         table = replay_table(read_table(path), arguments.files, outs, realtime=arguments.realtime)
+        graph = graph_from_table(table, path, arguments.overrides)
         if arguments.one_process:
-            for stage in table["stages"].values():
-                stage["process"] = "all"
-        graph = graph_from_table(table, str(path), arguments.overrides)
+            graph = graph_from_table(table, path, [*arguments.overrides, *in_one_process(graph)])
         code = conclude(play(graph, bar=True, verbose=arguments.verbose), graph)
         print_summary(results)
     return code
@@ -57,19 +56,22 @@ def replay_table(table: dict[str, Any], files: list[str], outs: list[Path], *, r
     Raises:
         EmopipeError: the graph has no single source, or a result file is of an unknown kind.
     """
-    stages: dict[str, Any] = table.get("stages", {})
-    sources = [name for name, stage in stages.items() if isinstance(stage, dict) and "inputs" not in stage]
+    stages = table.get("stages")
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        return table  # whoever loads it says what is wrong
+    sources = [name for name, stage in stages.items() if "inputs" not in stage]
     if len(sources) != 1:
         raise EmopipeError(f"a graph to replay through needs one source to put the recordings in, not {len(sources)}")
     process = {key: value for key, value in stages[sources[0]].items() if key == "process"}
     stages[sources[0]] = {"use": "file-capture", "uri": files, "realtime": realtime, **process}
-    consoles = [name for name, stage in stages.items() if isinstance(stage, dict) and stage.get("use") == "console"]
-    inputs = stages[consoles[0]]["inputs"] if consoles else {"emotions": "fusion.emotions"}
+    consoles = [name for name, stage in stages.items() if stage.get("use") == "console"]
+    inputs = stages[consoles[0]].get("inputs") if consoles else {"emotions": "fusion.emotions"}
     for name in consoles:
         del stages[name]
     for number, out in enumerate(outs):
         if out.suffix not in SINKS:
             raise EmopipeError(f"--out {out}: expected a name that ends in {' or '.join(SINKS)}")
         stages[f"out{number}"] = {"use": SINKS[out.suffix], "path": str(out), "inputs": inputs}
-    table.setdefault("pipeline", {})["mode"] = "replay"
+    if isinstance(pipeline := table.setdefault("pipeline", {}), dict):
+        pipeline["mode"] = "replay"
     return table

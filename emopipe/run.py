@@ -5,7 +5,7 @@ from pathlib import Path
 
 from emopipe.places import default_graph
 from emopipe.playing import conclude, play
-from pipeline.graph import load_graph
+from pipeline.graph import Graph, load_graph
 
 HELP = "run a graph"
 
@@ -33,6 +33,10 @@ def main(arguments: argparse.Namespace) -> int:
     path = arguments.graph or default_graph()
     graph = load_graph(path, arguments.overrides)
     if arguments.one_process:
-        together = [f'stages.{name}.process="all"' for name in graph.stages]
-        graph = load_graph(path, [*arguments.overrides, *together])
+        graph = load_graph(path, [*arguments.overrides, *in_one_process(graph)])
     return conclude(play(graph, bar=False, verbose=arguments.verbose), graph)
+
+
+def in_one_process(graph: Graph) -> list[str]:
+    """The overrides that put all stages of a graph into one process."""
+    return [f'stages.{name}.process="all"' for name in graph.stages]

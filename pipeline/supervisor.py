@@ -109,8 +109,12 @@ class Supervisor:
             await self._spawn(name, stages, endpoint)
         await self._each(control.Hello)
         links = self._links()
-        for name, stages in groups.items():
-            self._tell(name, self._plan(stages, links, directory))
+        try:
+            for name, stages in groups.items():
+                self._tell(name, self._plan(stages, links, directory))
+        except UnicodeEncodeError as error:
+            remedy = "rename the file or key"
+            raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
         endpoints: dict[str, str] = {}
         for bound in await self._each(control.Bound):
             assert isinstance(bound, control.Bound)

@@ -70,7 +70,10 @@ def load(data: Path, cache: Path = Path(".cache")) -> Fer2013:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     cached = cache / f"fer2013-{sha256}.npz"
     if cached.is_file():
-        return _read_cache(cached, sha256)
+        try:
+            return _read_cache(cached, sha256)
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            log.warning("%s: damaged; made anew", cached)
     with zipfile.ZipFile(data) as archive:
         decoded = _decode(_zip(archive), data, sha256)
     _write_cache(cached, decoded)
@@ -78,9 +81,12 @@ def load(data: Path, cache: Path = Path(".cache")) -> Fer2013:
 
 
 def _folder(root: Path) -> Iterator[tuple[str, bytes | Exception]]:
-    for path in sorted(root.rglob("*")):
-        if path.is_file():
-            yield path.relative_to(root).as_posix(), path.read_bytes()
+    for path in _files(root):
+        yield path.relative_to(root).as_posix(), path.read_bytes()
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
 
 
 def _zip(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes | Exception]]:
@@ -95,9 +101,9 @@ def _zip(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes | Exception]]:
 
 def _digest_folder(root: Path) -> str:
     digest = hashlib.sha256()
-    for name, content in _folder(root):
-        assert isinstance(content, bytes)
-        digest.update(f"{name}\0{len(content)}\0".encode())
+    for path in _files(root):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
 
@@ -162,7 +168,7 @@ def _write_cache(path: Path, data: Fer2013) -> None:
 
 
 def _read_cache(path: Path, sha256: str) -> Fer2013:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         names = [name for name in SPLITS.values() if f"{name}_images" in arrays]
         splits = {name: Split(arrays[f"{name}_images"], arrays[f"{name}_targets"]) for name in names}
         damaged = [str(name) for name in arrays["damaged"]]

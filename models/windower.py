@@ -58,7 +58,8 @@ class SpeechWindower:
     pts alone, not on how they are cut into chunks.
 
     Where sound is missing (a pts later than the samples say) what is held is flushed and all state is reset;
-    sound that came before (a pts earlier) is dropped. `lost` and `repeated` count the samples of either.
+    sound that came before (a pts earlier) is dropped. `lost` and `repeated` count the samples of either. What an event
+    holds of a hop that another event has already ended counts for the next one.
 
     Args:
         window, hop, hangover, min_speech, pre_roll: seconds.
@@ -78,7 +79,7 @@ class SpeechWindower:
     ) -> None:
         self._spec = spec or MfccSpec()
         self._rate = self._spec.sample_rate
-        self.hop = round(hop * SECOND)
+        self.hop = round(hop * SECOND)  # ns
         self._window = round(window * self._rate)
         self._hangover = round(hangover * self._rate)
         self._min_speech = round(min_speech * self._rate)

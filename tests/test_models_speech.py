@@ -137,3 +137,19 @@ def test_missing_weights_and_a_device_that_is_not_there(tmp_path: Path, weights:
         SpeechModel.load(tmp_path / "none.safetensors")
     with pytest.raises(ModelError, match="device 'gpu9' cannot be used"):
         SpeechModel.load(weights, "gpu9")
+
+
+def test_the_committed_weights_are_exact_in_the_batch_and_fit_what_the_stream_computes() -> None:
+    model = SpeechModel.load(device="cpu")
+    assert model.labels == SPEECH
+    assert model.spec == MfccSpec()
+    windows = make_windows()
+    alone = [model.probabilities([window]).tobytes() for window in windows]
+    assert [row.tobytes() for row in model.probabilities(windows)] == alone
+
+
+def test_the_committed_card_says_how_good_the_weights_are_on_unseen_people() -> None:
+    _, card = checkpoint.load(checkpoint.WEIGHTS / "speech.safetensors", "speech")
+    assert card.metrics["n"] == 1140
+    assert card.metrics["uar"] > 0.55
+    assert not set(card.config["validation_actors"]) & set(card.config["trained_on"])

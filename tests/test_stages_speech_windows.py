@@ -1,5 +1,7 @@
 import asyncio
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -131,3 +133,9 @@ def test_a_window_shorter_than_its_hop_is_refused() -> None:
         ("window", "0.4 s is shorter than hop (0.5 s): sound would go unheard"),
     ]
     assert SpeechWindows.check(SpeechWindows.Settings()) == []
+
+
+def test_importing_the_stage_does_not_import_torch() -> None:
+    code = "import stages.speech_windows, sys; print(sorted({'torch', 'torchaudio', 'webrtcvad'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

@@ -93,6 +93,8 @@ def test_the_same_seed_gives_the_same_bits_also_when_resumed(tmp_path: Path, dat
         with pytest.raises(PowerCut):
             speech.train(config, data, tmp_path / "resumed.safetensors", runs=tmp_path / "cut")
     assert not (tmp_path / "resumed.safetensors").exists()
+    state = torch.load(tmp_path / "cut/speech/final/last.ckpt", weights_only=True)
+    assert state["global_step"] == 4  # two epochs of two batches
     speech.train(config, data, tmp_path / "resumed.safetensors", resume=True, runs=tmp_path / "cut")
     whole, _ = checkpoint.load(tmp_path / "whole.safetensors", "speech")
     resumed, _ = checkpoint.load(tmp_path / "resumed.safetensors", "speech")

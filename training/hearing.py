@@ -90,7 +90,7 @@ def figures(heard: Heard, temperature: float) -> dict[str, float]:
     if len(heard.owners):
         of_windows = metrics.summarise(heard.window_logits, windows, SPEECH, temperature)
         result |= {f"window_{name}": value for name, value in of_windows.items() if name != "temperature"}
-    result["unheard"] = float(len(heard.names) - len(heard.owners.unique()))
+    result["unheard"] = float(len(heard.names) - len(set(heard.owners.tolist())))
     female = torch.tensor([name.sex == "female" for name in heard.names])
     strong = torch.tensor([name.intensity == 2 for name in heard.names])
     for group, of in {"female": female, "male": ~female, "normal": ~strong, "strong": strong}.items():

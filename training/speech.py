@@ -67,7 +67,7 @@ class Training:
             check_val_every_n_epoch=min(10, config.epochs),
             logger=CSVLogger(folder, name=None, version=""),
             callbacks=[
-                ModelCheckpoint(folder, save_last=True, save_top_k=0),
+                ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
                 *([TQDMProgressBar(refresh_rate=5)] if terminal else []),
             ],
             enable_progress_bar=terminal,

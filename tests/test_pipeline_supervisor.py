@@ -39,7 +39,9 @@ def run(graph: Graph) -> Outcome:
 
 def workers_of(pid: int) -> list[int]:
     """The worker processes that `pid` has started and that still live."""
-    listing = subprocess.run(["ps", "-eo", "pid,ppid,stat,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["ps", "-ww", "-eo", "pid,ppid,stat,args"], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split(None, 3) for line in listing.splitlines()[1:]]
     return [int(r[0]) for r in rows if int(r[1]) == pid and "pipeline.worker" in r[3] and not r[2].startswith("Z")]
 
@@ -126,7 +128,7 @@ def test_a_stage_that_exits_is_named_with_its_code(out: Path) -> None:
 def test_a_child_of_a_stage_neither_delays_the_end_nor_outlives_it(out: Path) -> None:
     with pytest.raises(StageFailed, match="stage double: the process was killed by SIGKILL"):
         run(graph(out, double={"at": 10, "how": "child"}))
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert "import time; time.sleep(3600)" not in [line.partition("-c ")[2] for line in listing.splitlines()]
 
 

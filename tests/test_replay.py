@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,20 @@ def emopipe(*arguments: object, **more: Any) -> "subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=ROOT, **more)
 
 
-def start(*arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "emopipe", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+@contextmanager
+def playing(clip: Path, out: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A long replay in real time that has begun to give results; killed if the test does not end it."""
+    settings = ["--realtime", "--set", "stages.capture.loop=100"]
+    command = [sys.executable, "-m", "emopipe", "replay", str(clip), "--out", str(out), *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            deadline = time.monotonic() + 90
+            while not (out.exists() and out.stat().st_size):
+                assert time.monotonic() < deadline, "no results came"
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.kill()
 
 
 def results(path: Path) -> list[dict[str, Any]]:
@@ -143,11 +156,7 @@ def reference(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_ctrl_c_ends_a_replay_at_once_and_its_results_are_readable(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
-    with start("replay", clip, "--out", out, "--set", "stages.capture.loop=100", "--realtime") as process:
-        deadline = time.monotonic() + 90
-        while not (out.exists() and out.stat().st_size):
-            assert time.monotonic() < deadline, "no results came"
-            time.sleep(0.1)
+    with playing(clip, out) as process:
         workers = workers_of(process.pid)
         assert len(workers) == 7
         interrupted = time.monotonic()
@@ -160,13 +169,9 @@ def test_ctrl_c_ends_a_replay_at_once_and_its_results_are_readable(clip: Path, t
 
 def test_a_killed_stage_ends_the_run_and_is_named(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
-    with start("replay", clip, "--out", out, "--set", "stages.capture.loop=100", "--realtime") as process:
-        deadline = time.monotonic() + 90
-        while not (out.exists() and out.stat().st_size):
-            assert time.monotonic() < deadline, "no results came"
-            time.sleep(0.1)
+    with playing(clip, out) as process:
         workers = workers_of(process.pid)
-        listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        listing = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
         victim = next(
             int(line.split()[0]) for line in listing.splitlines() if line.endswith(" facial") and "worker" in line
         )

@@ -56,6 +56,18 @@ def test_a_face_is_fused_with_the_newest_window_by_weight() -> None:
     assert person.probabilities[person.emotion] == person.confidence == max(pooled.values())
 
 
+def test_a_longer_window_weighs_more() -> None:
+    weights = []
+    for end in (HOP, 2 * HOP, 3 * HOP):
+        fold = fuser()
+        fold.push(speech_event(window(end, "sad")))
+        voice = result(fold.push(face_event(frame(end + FRAME, {0: "happy"})))).voice
+        assert voice is not None
+        weights.append(voice.weight / (1 - voice.weight))
+    assert weights[1] == pytest.approx(2 * weights[0])
+    assert weights[2] == pytest.approx(3 * weights[0])
+
+
 def test_the_age_counts_from_the_true_end_of_the_sound() -> None:
     fold = fuser()
     fold.push(speech_event(window(HOP, end=HOP - 100 * MS)))

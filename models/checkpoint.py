@@ -43,6 +43,7 @@ def save(path: Path, state: "dict[str, torch.Tensor]", card: Card) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     try:
         save_file(tensors, partial, metadata={"emopipe": msgspec.json.encode(card).decode()})
+        partial.chmod(0o644)  # safetensors makes files for their owner alone
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

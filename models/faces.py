@@ -51,8 +51,12 @@ class FaceDetector:
     """
 
     def __init__(self, min_confidence: float = 0.5, max_faces: int = 8) -> None:
-        import mediapipe as mp
-        from mediapipe.tasks.python import BaseOptions, vision
+        try:
+            import mediapipe as mp
+            from mediapipe.tasks.python import BaseOptions, vision
+        except (ImportError, OSError) as error:  # a bare server lacks what it is linked against
+            remedy = "on Debian and Ubuntu: apt install libgl1 libegl1 libgles2"
+            raise ModelError(f"MediaPipe cannot be loaded: {error}; {remedy}") from None
 
         path = assets.face_detector_model()
         options = vision.FaceDetectorOptions(

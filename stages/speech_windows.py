@@ -53,8 +53,7 @@ class SpeechWindows(Stage):
         return []
 
     async def setup(self) -> None:
-        # Loads torchaudio now, not when the first sound is there.
-        await self.compute(SpeechWindower().push, np.zeros(1600, np.float32), 0)
+        await self.compute(self._warm_up)
 
     async def process(self, port: str, message: Message) -> None:
         self._latest[message.stream] = message
@@ -81,6 +80,14 @@ class SpeechWindows(Stage):
             self.counters["lost_samples"] += windower.lost
             self.counters["repeated_samples"] += windower.repeated
         self._latest.pop(stream, None)
+
+    def _warm_up(self) -> None:
+        """Load torchaudio now, not when the first sound is there."""
+        import torch
+
+        # A block holds a few frames of MFCC: more threads would only wait for each other (ten times the CPU time).
+        torch.set_num_threads(1)
+        SpeechWindower().push(np.zeros(1600, np.float32), 0)
 
     def _windower(self, stream: str) -> SpeechWindower:
         windower = self._windowers.get(stream)

@@ -1,5 +1,6 @@
 """Training and evaluating the face classifier on FER2013."""
 
+import csv
 import logging
 import math
 import os
@@ -7,7 +8,6 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +16,7 @@ import msgspec
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MetricCollection
@@ -29,6 +28,8 @@ from models.labels import FACE
 from pipeline.errors import EmopipeError
 from training import fer2013, metrics
 from training.augment import Augmentation, augment
+from training.averaging import calibrate_norms, moving_average
+from training.batches import Batches, predict
 from training.memory import keep_freed_memory
 from training.settings import settings
 
@@ -53,26 +54,6 @@ class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
     threads: Count = 2
 
 
-class Batches:
-    """Batches of one split, held as one tensor: no decoding and no copy from disk while training."""
-
-    def __init__(self, split: fer2013.Split, size: int, device: torch.device, shuffle: bool) -> None:
-        self.images = torch.from_numpy(split.images).to(device)
-        self.targets = torch.from_numpy(split.targets).to(device)
-        self.size, self.shuffle = size, shuffle
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.images), self.size)
-        # A last batch that is nearly empty would spoil the batch norm's statistics: training leaves it out.
-        return max(whole, 1) if self.shuffle else whole + (rest > 0)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count = len(self.images)
-        order = torch.randperm(count) if self.shuffle else torch.arange(count)
-        for index in torch.split(order.to(self.images.device), self.size)[: len(self)]:
-            yield self.images[index], self.targets[index]
-
-
 def one_cycle(progress: float, warmup: float) -> float:
     """Factor of the peak learning rate: up along a cosine from 4 % to all, then down to nothing (Smith 2018).
 
@@ -81,22 +62,6 @@ def one_cycle(progress: float, warmup: float) -> float:
     if progress < warmup:
         return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / warmup)) / 2
     return (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup)))) / 2
-
-
-def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """An exponential moving average for `AveragedModel`, shorter at first so as to forget the random start."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        step = float(count)
-        weight = 1 - min(decay, (1 + step) / (10 + step))
-        for old, new in zip(averaged, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, weight)
-            else:
-                old.copy_(new)
-
-    return update
 
 
 class FacialTraining(pl.LightningModule):
@@ -110,7 +75,7 @@ class FacialTraining(pl.LightningModule):
         # Channels-last is 1.3 times as fast for depthwise convolutions on CPU, and no slower on a GPU.
         self.network = NETWORKS[config.network]()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(self.network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
+        self.average = AveragedModel(self.network, multi_avg_fn=moving_average(config.ema_decay))
         self.scores = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(len(FACE), average="micro"),
@@ -149,6 +114,9 @@ class FacialTraining(pl.LightningModule):
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.network)
 
+    def on_validation_epoch_start(self) -> None:
+        calibrate_norms(self.average, self.data.split("train"))
+
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
         images, targets = batch
         logits = self.average(prepare(images))
@@ -175,29 +143,33 @@ class FacialTraining(pl.LightningModule):
 
 
 class Export(Callback):
-    """After each epoch: one line in the log, and the averaged weights as a checkpoint that can be used."""
+    """After each epoch: its figures, as a line on the terminal and in the log, and weights that can be used."""
 
-    def __init__(self, path: Path, epochs: int) -> None:
-        self.path, self.epochs, self.started = path, epochs, time.monotonic()
+    figures = ("train_loss", "nll", "accuracy", "macro_f1", "uar")
+
+    def __init__(self, run: Path, epochs: int, resume: bool) -> None:
+        self.run, self.epochs, self.started = run, epochs, time.monotonic()
+        if not resume:
+            run.mkdir(parents=True, exist_ok=True)
+            self._log("w", ["epoch", *self.figures, "minutes"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if not isinstance(module, FacialTraining):
             raise TypeError(f"Export saves a FacialTraining, not a {type(module).__name__}")
-        save(module, self.path)
-        now = trainer.callback_metrics
-        figures = " · ".join(f"{name} {float(now[name]):.4f}" for name in ("train_loss", "nll", "accuracy", "uar"))
-        minutes = (time.monotonic() - self.started) / 60
-        print(f"epoch {trainer.current_epoch + 1}/{self.epochs} · {figures} · {minutes:.1f} min", flush=True)
+        epoch = trainer.current_epoch + 1
+        save(module, self.run / "facial.safetensors", epoch)
+        values = [f"{float(trainer.callback_metrics[name]):.4f}" for name in self.figures]
+        minutes = f"{(time.monotonic() - self.started) / 60:.1f}"
+        self._log("a", [str(epoch), *values, minutes])
+        shown = " · ".join(f"{name} {value}" for name, value in zip(self.figures, values, strict=True))
+        print(f"epoch {epoch}/{self.epochs} · {shown} · {minutes} min", flush=True)
+
+    def _log(self, mode: str, row: list[str]) -> None:
+        with (self.run / "metrics.csv").open(mode, newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(row)
 
 
-@torch.inference_mode()
-def predict(network: nn.Module, split: fer2013.Split) -> Tensor:
-    """Logits [N, classes] of a network in evaluation mode."""
-    device = next(network.parameters()).device
-    return torch.cat([network(prepare(images)).cpu() for images, _ in Batches(split, 256, device, shuffle=False)])
-
-
-def save(module: FacialTraining, path: Path) -> None:
+def save(module: FacialTraining, path: Path, epochs: int) -> None:
     """Write the averaged weights, with the temperature fitted on the validation split."""
     network = module.average.module
     network.eval()
@@ -215,7 +187,7 @@ def save(module: FacialTraining, path: Path) -> None:
         seed=module.config.seed,
         data_sha256=module.data.sha256,
         command=module.command,
-        metrics=metrics.summarise(logits, targets, FACE, temperature) | {"epochs": float(module.current_epoch + 1)},
+        metrics=metrics.summarise(logits, targets, FACE, temperature) | {"epochs": float(epochs)},
     )
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     checkpoint.save(path, state, card)
@@ -256,10 +228,10 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         max_epochs=chosen.epochs,
         accelerator="auto",
         devices=1,
-        logger=CSVLogger(run, name=None, version=""),
+        logger=False,
         callbacks=[
             ModelCheckpoint(run, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
-            Export(run / "facial.safetensors", chosen.epochs),
+            Export(run, chosen.epochs, resume),
             *([TQDMProgressBar(refresh_rate=5)] if terminal else []),
         ],
         enable_progress_bar=terminal,
@@ -269,7 +241,8 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
     trainer.fit(module, ckpt_path=last if resume else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    save(module, out)
+    calibrate_norms(module.average, dataset.split("train"))  # not done yet if there was nothing left to train
+    save(module, out, trainer.current_epoch)
 
 
 def evaluate(data: Path, weights: Path | None = None, split: str = "validation") -> dict[str, float]:

@@ -205,10 +205,22 @@ except KeyboardInterrupt:
 """
 
 
+def popen(command: list[str], **more: Any) -> "subprocess.Popen[str]":
+    """A process that Ctrl-C reaches, even where the tests run in the background of a shell, which ignores it."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        **more,
+    )
+
+
 def start(out: Path, hang_at: int = -1) -> "subprocess.Popen[str]":
     """An endless run in a process of its own, about to start its workers."""
     command = [sys.executable, "-c", SCRIPT, str(out), str(hang_at)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = popen(command)
     assert process.stdout is not None
     assert process.stdout.readline() == "starting\n"
     return process

@@ -21,7 +21,7 @@ import pytest
 from emopipe.replay import replay_table
 from pipeline.graph import Graph, graph_from_table, read_table
 from pipeline.supervisor import Outcome, Supervisor
-from tests.test_pipeline_supervisor import wait_until_gone, workers_of
+from tests.test_pipeline_supervisor import popen, wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent
 GRAPH = ROOT / "pipeline.toml"
@@ -38,7 +38,7 @@ def playing(clip: Path, out: Path) -> Iterator["subprocess.Popen[str]"]:
     """A long replay in real time that has begun to give results; killed if the test does not end it."""
     settings = ["--realtime", "--set", "stages.capture.loop=100"]
     command = [sys.executable, "-m", "emopipe", "replay", str(clip), "--out", str(out), *settings]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with popen(command, cwd=ROOT) as process:
         try:
             deadline = time.monotonic() + 90
             while not (out.exists() and out.stat().st_size):

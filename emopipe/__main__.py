@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"emopipe: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        print("emopipe: interrupted; the files written so far are whole", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `emopipe inspect | head` has all it wanted; a run that nobody watches any more has not
         sys.stderr.close()

@@ -8,6 +8,7 @@ from emopipe.places import default_graph
 from pipeline.draw import mermaid, svg
 from pipeline.errors import EmopipeError
 from pipeline.graph import load_graph
+from stages.lines import path_problem
 
 HELP = "draw a graph as Mermaid or SVG"
 FORMATS = {"mermaid": mermaid, "svg": svg}
@@ -26,6 +27,8 @@ def main(arguments: argparse.Namespace) -> int:
     if out is None:
         print(picture, end="")
         return 0
+    if problem := path_problem(str(out)):
+        raise EmopipeError(f"--out {problem}")
     try:
         out.write_text(picture, encoding="utf-8")
     except OSError as error:

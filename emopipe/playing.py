@@ -55,12 +55,14 @@ def account(outcome: Outcome, graph: Graph) -> list[str]:
     lines = []
     if frames := counters.get("frames", 0):
         shown, empty = counters.get("frames_with_face", 0), counters.get("frames_without_face", 0)
-        lines.append(f"{_many(frames, 'frame')}: {shown} with a face, {empty} without")
+        seen = f": {shown} with a face, {empty} without" if shown + empty else ""
+        lines.append(_many(frames, "frame") + seen)
     if samples := counters.get("samples", 0):
         silent = counters.get("silent_ns", 0) / SECOND
         windows = counters.get("windows", 0)
         seconds = samples / 16_000
-        lines.append(f"{seconds:.1f} s of sound: {_many(windows, 'window')} of speech, {silent:.1f} s of silence")
+        heard = f": {_many(windows, 'window')} of speech, {silent:.1f} s of silence" if windows or silent else ""
+        lines.append(f"{seconds:.1f} s of sound{heard}")
     for report in reports:
         for link, counts in report.links.items():
             for reason, count in counts.dropped.items():

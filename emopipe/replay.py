@@ -4,6 +4,7 @@ The graph's source becomes a file capture of the given recordings, and its conso
 """
 
 import argparse
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from emopipe.places import default_graph
 from emopipe.playing import conclude, play
 from emopipe.run import add_playing_arguments, in_one_process
 from emopipe.summary import print_summary
-from pipeline.errors import EmopipeError
+from pipeline.errors import EmopipeError, GraphError
 from pipeline.graph import graph_from_table, read_table
 
 HELP = "replay recordings, without loss"
@@ -42,9 +43,12 @@ def main(arguments: argparse.Namespace) -> int:
         if results is None:
             outs.append(results := Path(directory) / "results.jsonl")
         table = replay_table(read_table(path), arguments.files, outs, realtime=arguments.realtime)
-        graph = graph_from_table(table, path, arguments.overrides)
-        if arguments.one_process:
-            graph = graph_from_table(table, path, [*arguments.overrides, *in_one_process(graph)])
+        try:
+            graph = graph_from_table(table, path, arguments.overrides)
+            if arguments.one_process:
+                graph = graph_from_table(table, path, [*arguments.overrides, *in_one_process(graph)])
+        except GraphError as error:
+            raise GraphError([in_words_of_the_command(problem, path, outs) for problem in error.problems]) from None
         code = conclude(play(graph, bar=True, verbose=arguments.verbose), graph)
         print_summary(results)
     return code
@@ -73,5 +77,19 @@ def replay_table(table: dict[str, Any], files: list[str], outs: list[Path], *, r
             raise EmopipeError(f"--out {out}: expected a name that ends in {' or '.join(SINKS)}")
         stages[f"out{number}"] = {"use": SINKS[out.suffix], "path": str(out), "inputs": inputs}
     if isinstance(pipeline := table.setdefault("pipeline", {}), dict):
-        pipeline["mode"] = "replay"
+        pipeline |= {"name": "replay", "mode": "replay"}
     return table
+
+
+def in_words_of_the_command(problem: str, graph: Path, outs: list[Path]) -> str:
+    """A problem of the graph that `replay_table` made, said of the argument that it stems from."""
+    text = problem.removeprefix(f"{graph}: ")
+    if found := re.match(r"stages\.out\d+\.path: ", text):  # what follows begins with the path
+        text = f"--out {text[found.end() :]}"
+    elif found := re.match(r"stages\.out(\d+): ", text):
+        text = f"--out {outs[int(found[1])]}: {text[found.end() :]}"
+    elif found := re.match(r"stages\.\w+\.uri(\[\d+\])?: ", text):
+        text = text[found.end() :]
+    else:
+        return problem
+    return re.sub(r"stages\.out(\d+)", lambda match: f"--out {outs[int(match[1])]}", text)

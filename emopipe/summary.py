@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+from pipeline.clock import SECOND
 
 MOST_ROWS = 40
 APART = 1.0  # s without a result end a stretch
@@ -24,21 +27,23 @@ class Stretch(msgspec.Struct):
     confidence: float
 
 
-def stretches(records: Iterable[dict[str, object]]) -> Iterator[Stretch]:
+def stretches(records: Iterable[dict[str, Any]]) -> Iterator[Stretch]:
     """The results of a file as stretches of one emotion each, in order of their ends."""
     current: dict[tuple[str, str], Stretch] = {}
     for record in records:
-        for who, emotion, confidence in _people(record):
-            stream, time = str(record["stream"]), float(record["time"])  # type: ignore[arg-type]
+        for who, emotion, confidence, start, end in _people(record):
+            stream = str(record["stream"])
             stretch = current.get((stream, who))
-            if stretch and stretch.emotion == emotion and time - stretch.end <= APART:
-                stretch.end = time
+            if stretch and stretch.emotion == emotion and start - stretch.end <= APART:
+                stretch.end = end
                 stretch.confidence += (confidence - stretch.confidence) / (stretch.results + 1)
                 stretch.results += 1
                 continue
             if stretch:
                 yield stretch
-            current[stream, who] = Stretch(stream, who, emotion, time, time, 1, confidence)
+            # Windows of speech overlap: what is new in this one begins where the one before ended.
+            begin = max(start, stretch.end) if stretch else start
+            current[stream, who] = Stretch(stream, who, emotion, min(begin, end), end, 1, confidence)
     yield from current.values()
 
 
@@ -67,10 +72,11 @@ def print_summary(results: Path) -> None:
         console.print(f"… and {len(found) - len(kept)} shorter stretches")
 
 
-def _people(record: dict[str, object]) -> Iterator[tuple[str, str, float]]:
-    faces, alone = record["faces"], record["alone"]
-    assert isinstance(faces, list)
-    for face in faces:
-        yield f"face {face['id']}", face["emotion"], face["confidence"]
-    if isinstance(alone, dict):
-        yield "voice", alone["emotion"], alone["confidence"]
+def _people(record: dict[str, Any]) -> Iterator[tuple[str, str, float, float, float]]:
+    """Who expresses what, how surely, and the seconds from when to when this was seen or heard."""
+    start = record["time"]
+    for face in record["faces"]:
+        yield f"face {face['id']}", face["emotion"], face["confidence"], start, start + record["duration"] / SECOND
+    if (alone := record["alone"]) is not None:
+        voice = record["voice"]
+        yield "voice", alone["emotion"], alone["confidence"], voice["start"] / SECOND, voice["end"] / SECOND

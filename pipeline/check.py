@@ -108,6 +108,11 @@ def _check_endpoints(drafts: Mapping[str, Draft], problems: Problems) -> None:
             owner = owners.setdefault(endpoint, draft.name)
             if owner != draft.name:
                 problems.add(("stages", draft.name), f"{show(endpoint)} is taken by stages.{owner} already")
+    for draft in drafts.values():
+        for file in _ask(draft, "reads", lambda cls, settings: [str(f) for f in cls.reads(settings)], problems) or []:
+            if file in owners:
+                text = f"would overwrite {show(file)}, which stages.{draft.name} reads; choose another path"
+                problems.add(("stages", owners[file]), text)
 
 
 def _sort(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:

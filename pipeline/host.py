@@ -78,6 +78,7 @@ class StageHost:
         """Run the stage until all its inputs have ended (a source: until `run` returns) and all is consumed."""
         if self.stage.inputs:
             await self._take_messages()
+            await self.stage.finish()
         else:
             await self.stage.run()
         for output in self.stage.outputs:

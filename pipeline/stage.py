@@ -122,6 +122,11 @@ class Stage:
         return []
 
     @classmethod
+    def reads(cls, settings: Any) -> list[str]:
+        """The files the stage reads; no other stage may have them among its `endpoints`."""
+        return []
+
+    @classmethod
     def check(cls, settings: Any) -> list[tuple[str, str]]:
         """What is wrong with these settings beyond their types and ranges: (key, message) pairs."""
         return []
@@ -150,6 +155,9 @@ class Stage:
 
     async def flush(self, stream: str) -> None:
         """Every input of `stream` has ended: emit what is still held. EOS follows by itself."""
+
+    async def finish(self) -> None:
+        """Every stream of every input has ended, and no error came: complete what the stage leaves behind."""
 
     def reset(self, stream: str) -> None:
         """Forget all state of `stream`: it has ended, or its time jumped."""

@@ -48,8 +48,7 @@ class CsvTable(Stage):
         self._file: LineFile | None = None
 
     async def setup(self) -> None:
-        self._file = LineFile(self.settings.path)
-        self._file.write(_line(COLUMNS))
+        self._file = LineFile(self.settings.path, _line(COLUMNS))
 
     async def process(self, port: str, message: Message) -> None:
         assert self._file is not None  # setup has returned
@@ -59,6 +58,14 @@ class CsvTable(Stage):
 
     async def gap(self, port: str, message: Message) -> None:
         account(self.counters, message)
+
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        assert self._file is not None
+        self._file.begin()
+
+    async def finish(self) -> None:
+        assert self._file is not None
+        self._file.begin()  # a table without results still has its header
 
     async def close(self) -> None:
         if self._file is not None:

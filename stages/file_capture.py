@@ -46,11 +46,21 @@ class FileCapture(Stage):
         return settings.block if settings.realtime else 0.0  # sound is sent by the block
 
     @classmethod
+    def reads(cls, settings: Settings) -> list[str]:
+        return [str(Path(file).resolve()) for file in _files(settings)]
+
+    @classmethod
     def check(cls, settings: Settings) -> list[tuple[str, str]]:
         files = _files(settings)
         if not files or not all(files):
             return [("uri", "names no file; expected the path of a recording")]
-        return [("uri", problem) for file in files if (problem := unreadable(file))]
+        problems = [problem for file in files if (problem := unreadable(file))]
+        if not problems and len(files) == 1:  # one of several that cannot be read does not stop the others
+            try:
+                Recording(files[0]).close()
+            except MediaError as error:
+                problems = [str(error)]
+        return [("uri", problem) for problem in problems]
 
     async def run(self) -> None:
         files = _files(self.settings)

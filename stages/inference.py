@@ -40,10 +40,16 @@ class Inference(Stage, Generic[Row]):
     settings: Settings
 
     @classmethod
+    def reads(cls, settings: Any) -> list[str]:
+        return [str(cls._weights(settings).resolve())]
+
+    @classmethod
     def check(cls, settings: Any) -> list[tuple[str, str]]:
         path = cls._weights(settings)
         if path.is_file():
             return []
+        if path.is_dir():
+            return [("weights", f"{path} is a directory, but a file of weights is expected; name the file in it")]
         return [("weights", f"{path}: no such file; train it with `emopipe train {cls.task}`, or restore it")]
 
     # -- what a subclass provides; the first two run in the stage's thread -------------------------------------

@@ -61,6 +61,14 @@ class JsonLines(Stage):
     async def gap(self, port: str, message: Message) -> None:
         account(self.counters, message)
 
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        for file in self._files.values():
+            file.begin()
+
+    async def finish(self) -> None:
+        for file in self._files.values():
+            file.begin()
+
     async def close(self) -> None:
         for file in self._files.values():
             file.close()

@@ -22,23 +22,44 @@ def path_problem(path: str) -> str | None:
 
 
 class LineFile:
-    """A new file (an old one is overwritten) of which every line is written at once and whole.
+    """A file of which every line is written at once and whole.
 
     A line is one unbuffered write, so nothing is lost when the process is killed; a line that does not fit on the
-    disk any more is taken back.
+    disk any more is taken back. An old file is emptied by `begin` or the first line, not before: a run that fails
+    at its start must not cost the results of another.
+
+    Args:
+        path: of the file.
+        head: what stands before the first line.
 
     Raises:
         EmopipeError: the file cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, head: bytes = b"") -> None:
         self._path = path
+        self._head = head
+        self._begun = False
         self._size = 0
         self._lines = 0
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise EmopipeError(path_problem(path) or f"{path} cannot be written: {error.strerror}") from None
+
+    def begin(self) -> None:
+        """Empty the file and write its head, once.
+
+        Raises:
+            EmopipeError: it cannot be written.
+        """
+        if self._begun:
+            return
+        self._begun = True
+        with contextlib.suppress(OSError):  # a pipe or a device cannot be cut
+            os.ftruncate(self._descriptor, 0)
+        if self._head:
+            self.write(self._head)
 
     def write(self, line: bytes) -> None:
         """Append `line`, which ends with its newline.
@@ -46,6 +67,7 @@ class LineFile:
         Raises:
             StageFailed: it cannot be written; the file holds the lines before it.
         """
+        self.begin()
         rest = memoryview(line)
         try:
             while rest:
@@ -54,9 +76,8 @@ class LineFile:
             # Not every file can be cut (a pipe, a device); those take no part of a line back either.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
-            raise StageFailed(
-                f"{self._path} cannot be written any more: {error.strerror}; the {self._lines} lines before are whole"
-            ) from None
+            kept = f"the {self._lines} lines before are whole; free some space, or choose another path"
+            raise StageFailed(f"{self._path} cannot be written any more: {error.strerror}; {kept}") from None
         self._size += len(line)
         self._lines += 1
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.graphs import GOOD
+from tests.media import every, make
 from tests.verbs import verb
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +73,7 @@ def test_the_default_graph_takes_a_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    (tmp_path / "clip.mp4").write_bytes(b"only its presence is checked here")
+    make(tmp_path / "clip.mp4", pictures=every(10, 0.5))
     use = ("--set", "stages.capture.use=file-capture", "--set")
     assert verb("check", *use, f"stages.capture.uri={tmp_path / 'clip.mp4'}") == 0
     capsys.readouterr()

@@ -36,7 +36,7 @@ def test_a_wrong_graph_is_not_drawn() -> None:
 
 
 def test_a_file_that_cannot_be_written_is_an_error_of_the_user() -> None:
-    with pytest.raises(EmopipeError, match=r"--out no/such\.svg: cannot be written: No such file or directory"):
+    with pytest.raises(EmopipeError, match=r"--out no/such\.svg: the directory no does not exist; create it"):
         verb("graph", "--out", "no/such.svg")
 
 

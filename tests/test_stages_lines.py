@@ -13,6 +13,8 @@ import pytest
 from pipeline.errors import EmopipeError, StageFailed
 from stages.lines import LineFile, path_problem
 
+REMEDY = "free some space, or choose another path"
+
 
 def test_every_line_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "lines"
@@ -52,7 +54,7 @@ except StageFailed as error:
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     assert path.read_bytes() == b"123456789\n" * 10
-    assert told == f"{path} cannot be written any more: File too large; the 10 lines before are whole\n"
+    assert told == f"{path} cannot be written any more: File too large; the 10 lines before are whole; {REMEDY}\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
@@ -106,3 +108,16 @@ def test_a_path_without_permission() -> None:
 def test_what_the_system_alone_knows_to_be_wrong() -> None:
     with pytest.raises(EmopipeError, match=r"^/proc/emopipe cannot be written: "):
         LineFile("/proc/emopipe")
+
+
+def test_an_old_file_is_kept_until_there_is_something_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "results"
+    path.write_text("precious\n" * 3)
+    file = LineFile(str(path), b"head\n")
+    assert path.read_text() == "precious\n" * 3
+    file.begin()
+    assert path.read_text() == "head\n"
+    file.write(b"line\n")
+    file.begin()
+    file.close()
+    assert path.read_text() == "head\nline\n"

@@ -16,8 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which graph, and what of it to override: for the verbs that read one and do not play it."""
+    """Which graph, and what of it to override."""
     parser.add_argument("graph", nargs="?", type=Path, help="the graph (default: pipeline.toml)")
+    add_set_argument(parser)
+
+
+def add_set_argument(parser: argparse.ArgumentParser) -> None:
+    """What of a graph to override."""
     parser.add_argument(
         "--set",
         action="append",

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from emopipe.check import add_set_argument
 from emopipe.places import default_graph
 from emopipe.playing import conclude, play
 from emopipe.run import add_playing_arguments, in_one_process
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="results as .jsonl or .csv; may be repeated",
     )
+    add_set_argument(parser)
     add_playing_arguments(parser)
 
 

@@ -1,8 +1,8 @@
 """Run a graph until its sources end or Ctrl-C."""
 
 import argparse
-from pathlib import Path
 
+from emopipe.check import add_graph_arguments
 from emopipe.places import default_graph
 from emopipe.playing import conclude, play
 from pipeline.graph import Graph, load_graph
@@ -11,20 +11,12 @@ HELP = "run a graph"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("graph", nargs="?", type=Path, help="the graph (default: pipeline.toml)")
+    add_graph_arguments(parser)
     add_playing_arguments(parser)
 
 
 def add_playing_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that everything which plays a graph has in common."""
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override one key of the graph, such as stages.capture.uri=clip.mp4; may be repeated",
-    )
     parser.add_argument("--one-process", action="store_true", help="all stages in one process, not one each")
     parser.add_argument("--verbose", action="store_true", help="show what the stages' processes log, and tracebacks")
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory [--minutes 60] [--fps 5]
 
-Prints the resident memory of each process early in the run and at its end.
+Prints the resident memory of each process from a tenth of the run to its end.
 """
 
 import argparse
@@ -21,8 +21,6 @@ from emopipe.replay import replay_table
 from pipeline.clock import SECOND
 from pipeline.graph import graph_from_table, read_table
 from pipeline.supervisor import Outcome, Supervisor
-
-WARM = 0.1  # share of the run after which everything has been allocated once
 
 
 def black(path: Path, minutes: float, fps: int) -> None:
@@ -76,11 +74,11 @@ def main() -> None:
         outcome = asyncio.run(Supervisor(graph_from_table(table, GRAPH), updated=updated).run())
     counters = outcome.reports["capture"].counters
     print(f"{counters['frames']} frames, {counters['samples'] / 16_000 / 60:.1f} minutes of sound")
-    early = next(sample for sample in samples if sample[0] >= WARM * arguments.minutes)
-    late = [sample for sample in samples if sample[1].keys() == early[1].keys()][-1]
-    print(f"{'MB resident':12}  minute {early[0]:5.1f}  minute {late[0]:5.1f}")
-    for name in early[1]:
-        print(f"{name:12}  {early[1][name]:12.1f}  {late[1][name]:12.1f}")
+    whole = [sample for sample in samples if sample[1].keys() == samples[0][1].keys()]
+    shown = [next(s for s in whole if s[0] >= share * whole[-1][0]) for share in (0.1, 0.25, 0.5, 0.75, 1.0)]
+    print(f"{'MB resident':12}" + "".join(f"  minute {minute:5.1f}" for minute, _ in shown))
+    for name in shown[0][1]:
+        print(f"{name:12}" + "".join(f"  {memory[name]:12.1f}" for _, memory in shown))
 
 
 if __name__ == "__main__":

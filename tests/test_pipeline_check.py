@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import GraphError
 from pipeline.graph import Graph, graph_from_table, load_graph
 from tests.graphs import GOOD, good
+from tests.media import every, make
 
 CAMERA, LOOK, LISTEN, MIX, SHOW = (f"tests.graph_stages:{name}" for name in ("Camera", "Look", "Listen", "Mix", "Show"))
 
@@ -348,5 +349,5 @@ def test_the_documentation_shows_what_check_really_says(tmp_path: Path, monkeypa
         load_graph("wrong.toml")
     assert caught.value.problems == said.splitlines()
     Path("right.toml").write_text(right)
-    Path("clip.mp4").write_bytes(b"only its presence is checked")
+    make(Path("clip.mp4"), pictures=every(10, 0.5))
     assert list(load_graph("right.toml").processes) == ["capture", "vision", "fusion", "results"]

@@ -23,13 +23,15 @@ class Augmentation(msgspec.Struct, kw_only=True):
     erasing_size: Fraction = 0.33
 
 
-def augment(images: Tensor, how: Augmentation) -> Tensor:
+def augment(images: Tensor, how: Augmentation, size: int | None = None) -> Tensor:
     """Mirror, turn, scale, shift, re-light and erase each image of [N, 1, H, W] by its own random amount.
 
-    Geometry is one affine map and one bilinear sampling; what comes from outside repeats the border.
+    Geometry is one affine map and one bilinear sampling; what comes from outside repeats the border. With a `size`
+    the result is [N, 1, size, size], sampled in the same step.
     Randomness is torch's default generator, so `torch.manual_seed` makes it repeatable.
     """
-    count, _, height, width = images.shape
+    count, channels, *shape = images.shape
+    height, width = (size, size) if size else shape
     device = images.device
 
     def uniform(limit: float) -> Tensor:
@@ -40,7 +42,7 @@ def augment(images: Tensor, how: Augmentation) -> Tensor:
     cos, sin = angle.cos() / zoom, angle.sin() / zoom
     rows = [cos * mirror, -sin, uniform(2 * how.shift), sin * mirror, cos, uniform(2 * how.shift)]
     theta = torch.stack(rows, dim=1).view(count, 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = F.affine_grid(theta, [count, channels, height, width], align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
     gain, offset = 1 + uniform(how.contrast), uniform(how.contrast)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from models.calibration import Selection
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     `network` names a class in `models.facial.NETWORKS` or `models.speech.NETWORKS`; `options` are its
     constructor's arguments. `temperature` divides the logits so that a probability is a frequency
-    (Guo et al. 2017). `data_sha256` identifies the training data, `command` remakes the file.
+    (Guo et al. 2017). `prior` is the share of each label in the training data, which another prior is measured
+    against, and `selective` says below which confidence an answer is uncertain for a stated risk (both: see
+    `models.calibration`; empty where nobody filled them). `data_sha256` identifies the training data, `command`
+    remakes the file.
     """
 
     task: Literal["facial", "speech", "fusion"]
@@ -32,6 +36,8 @@ class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     data_sha256: str
     command: str
     metrics: dict[str, float]
+    prior: dict[str, float] = {}
+    selective: list[Selection] = []
 
 
 def save(path: Path, state: "dict[str, torch.Tensor]", card: Card) -> None:

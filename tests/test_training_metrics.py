@@ -71,3 +71,58 @@ def test_calibrating_changes_confidence_and_no_decision() -> None:
     assert figures["nll"] < plain["nll"] == figures["nll_uncalibrated"]
     assert figures["ece"] < 0.02
     assert figures["ece_uncalibrated"] > 0.1
+
+
+@settings(max_examples=30)
+@given(st.integers(3, 6), st.integers(1, 80), st.integers(0, 2**16))
+def test_agrees_with_formulas_written_out(classes: int, count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    logits, targets = random.normal(size=(count, classes)), random.integers(classes, size=count)
+    figures = metrics.summarise(torch.from_numpy(logits), torch.from_numpy(targets), "abcdef"[:classes], 1.7)
+    said = logits.argmax(axis=1)
+    recalls, f1s = [], []
+    for number in range(classes):
+        hits = int(((said == number) & (targets == number)).sum())
+        expressed, answered = int((targets == number).sum()), int((said == number).sum())
+        if expressed + answered:
+            f1s.append(2 * hits / (expressed + answered))
+        name = "abcdef"[number]
+        if not expressed:
+            assert f"recall_{name}" not in figures
+            continue
+        recalls.append(hits / expressed)
+        assert figures[f"n_{name}"] == expressed
+        assert figures[f"recall_{name}"] == pytest.approx(recalls[-1], abs=1e-6)
+        assert figures[f"precision_{name}"] == pytest.approx(hits / answered if answered else 0.0, abs=1e-6)
+        assert figures[f"f1_{name}"] == pytest.approx(f1s[-1], abs=1e-6)
+    assert figures["accuracy"] == pytest.approx(np.mean(said == targets), abs=1e-6)
+    assert figures["uar"] == pytest.approx(np.mean(recalls), abs=1e-6)
+    assert figures["macro_f1"] == pytest.approx(np.mean(f1s), abs=1e-6)
+    exponential = np.exp(logits / 1.7)
+    probabilities = exponential / exponential.sum(axis=1, keepdims=True)
+    assert figures["nll"] == pytest.approx(-np.log(probabilities[np.arange(count), targets]).mean())
+    assert figures["majority_accuracy"] == np.bincount(targets).max() / count
+    assert figures["majority_uar"] == pytest.approx(1 / len(set(targets.tolist())))
+    assert metrics.confusion(torch.from_numpy(logits), torch.from_numpy(targets), classes).sum() == count
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 200), st.floats(0.1, 5), st.integers(0, 2**16))
+def test_calibration_error_is_that_of_torchmetrics(count: int, scale: float, seed: int) -> None:
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    random = torch.Generator().manual_seed(seed)
+    probabilities = (scale * torch.randn(count, 4, generator=random)).softmax(dim=1)
+    targets = torch.randint(0, 4, (count,), generator=random)
+    ours = metrics.expected_calibration_error(probabilities.double().numpy(), targets.numpy())
+    theirs = multiclass_calibration_error(probabilities, targets, 4, n_bins=15, norm="l1")
+    assert ours == pytest.approx(float(theirs), abs=1e-5)
+
+
+def test_reliability_of_a_known_case() -> None:
+    probabilities = np.array([[0.99, 0.01], [0.95, 0.05], [0.4, 0.6], [1.0, 0.0]])
+    found = metrics.reliability(probabilities, np.array([0, 1, 1, 0]), bins=10)
+    assert found.counts.tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 3]
+    assert found.confidence[9] == pytest.approx((0.99 + 0.95 + 1.0) / 3)
+    assert found.accuracy[[6, 9]] == pytest.approx([1.0, 2 / 3])
+    assert found.error == pytest.approx((0.4 + abs(2.94 - 2.0)) / 4)

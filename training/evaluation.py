@@ -4,12 +4,18 @@ Faces, voices and both together are evaluated by their own modules (`training.fa
 `training.fusion`); each returns an `Evaluation`, and how figures are computed, bounded and drawn stands here once.
 """
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from training import metrics
+from training.intervals import calibration_noise, intervals
+
+BOUNDED = ("accuracy", "macro_f1", "uar", "nll", "ece")
+"""The figures that get an interval, and over folds a mean and a deviation."""
 
 
 @dataclass(frozen=True)
@@ -20,20 +26,67 @@ class Answers:
         logits: [N, classes], before the temperature.
         targets: [N] class indices.
         labels: the classes' names.
-        temperature: divides the logits.
-        groups: [N] what belongs together (an actor, a fold), for intervals that resample whole groups; none where
-            each example stands for itself.
+        temperature: divides the logits; one for all, or one for each example [N] (it may depend on a window's length,
+            or on the fold).
+        groups: [N] what belongs together (an actor), for intervals that resample whole groups; none where each
+            example stands for itself.
+        folds: [N] which fold or seed an example was tested in; with it, figures get their mean over the folds and
+            its standard deviation as `<figure>_mean` and `<figure>_sd`.
     """
 
     logits: Tensor
     targets: Tensor
     labels: Sequence[str]
-    temperature: float
+    temperature: float | Tensor
     groups: Tensor | None = None
+    folds: Tensor | None = None
 
     def figures(self) -> dict[str, float]:
         """Every figure by name: see `metrics.summarise`."""
         return metrics.summarise(self.logits, self.targets, self.labels, self.temperature)
+
+    def bounded(self) -> dict[str, float]:
+        """The figures, their intervals (`intervals.intervals`) and deviations over folds.
+
+        `ece_noise` is the ECE that exactly true confidences would have on so few examples.
+        """
+        figures = self.figures() | {"ece_noise": calibration_noise(self.probabilities().numpy())}
+        figures |= intervals(self.logits, self.targets, self.temperature, self.groups) | self._over_folds()
+        if self.groups is not None:
+            figures["groups"] = float(len(set(self.groups.tolist())))
+        return figures
+
+    def probabilities(self) -> Tensor:
+        """[N, classes] float64, after the temperature."""
+        return metrics.calibrate(self.logits, self.temperature).softmax(dim=1)
+
+    def confusion(self) -> list[list[int]]:
+        """Counts: a row for what was expressed, a column for what was answered."""
+        counts: list[list[int]] = metrics.confusion(self.logits, self.targets, len(self.labels)).tolist()
+        return counts
+
+    def of(self, keep: Tensor) -> "Answers":
+        """The examples for which `keep` [N] is true, or whose indices it holds."""
+
+        def kept(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[keep]
+
+        temperature = self.temperature[keep] if isinstance(self.temperature, Tensor) else self.temperature
+        return Answers(
+            self.logits[keep], self.targets[keep], self.labels, temperature, kept(self.groups), kept(self.folds)
+        )
+
+    def _over_folds(self) -> dict[str, float]:
+        if self.folds is None:
+            return {}
+        each = [self.of(self.folds == fold).figures() for fold in sorted(set(self.folds.tolist()))]
+        result = {"folds": float(len(each))}
+        for name in BOUNDED:
+            values = [figures[name] for figures in each]
+            result[f"{name}_mean"] = statistics.fmean(values)
+            if len(values) > 1:
+                result[f"{name}_sd"] = statistics.stdev(values)
+        return result
 
 
 @dataclass(frozen=True)
@@ -43,7 +96,8 @@ class Evaluation:
     Attributes:
         answers: by what they are of; the first is the one that counts, its figures carry no prefix, the others'
             figures are named `<name>_<figure>` (`windows_uar`, `face_accuracy`).
-        figures: what is not made from answers alone, by name: deviations over folds, groups, counts.
+        figures: what is not made from answers alone, by name: groups, counts. `<figure>_mean` and `<figure>_sd` are
+            shown beside the figure, as its mean and deviation over folds or seeds.
         notes: what a reader has to know of these figures, a sentence each: that the actors were trained on, that a
             protocol leaks.
     """
@@ -51,3 +105,34 @@ class Evaluation:
     answers: dict[str, Answers]
     figures: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def report(self) -> "Report":
+        """All figures, with their intervals."""
+        (primary, first), *others = self.answers.items()
+        figures = first.bounded()
+        for name, answers in others:
+            figures |= {f"{name}_{figure}": value for figure, value in answers.bounded().items()}
+        return Report(primary, figures | self.figures, self.notes, list(first.labels), first.confusion())
+
+
+@dataclass(frozen=True)
+class Report:
+    """An evaluation in figures.
+
+    Attributes:
+        primary: what the figures without a prefix are of.
+        figures: every figure by name.
+        notes: what has to be known of them.
+        labels: the classes, in the order of `confusion`.
+        confusion: counts; a row for what was expressed, a column for what was answered.
+    """
+
+    primary: str
+    figures: dict[str, float]
+    notes: list[str]
+    labels: list[str]
+    confusion: list[list[int]]
+
+    def json(self) -> dict[str, Any]:
+        """Flat: numbers by name, and `notes`, `labels` and `confusion`."""
+        return {**self.figures, "notes": self.notes, "labels": self.labels, "confusion": self.confusion}

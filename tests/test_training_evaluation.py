@@ -1,0 +1,63 @@
+import json
+
+import pytest
+import torch
+
+from training.evaluation import Answers, Evaluation
+from training.metrics import summarise
+
+LABELS = ("calm", "glad", "cross")
+
+
+def answers(**changes: object) -> Answers:
+    random = torch.Generator().manual_seed(2)
+    targets = torch.arange(90) % 3
+    logits = torch.randn(90, 3, generator=random) + 2 * torch.nn.functional.one_hot(targets, 3)
+    given = {"groups": torch.arange(90) // 18, "folds": torch.arange(90) // 45} | changes
+    return Answers(logits, targets, LABELS, 0.8, **given)  # type: ignore[arg-type]
+
+
+def test_the_first_answers_have_no_prefix_and_the_others_their_name() -> None:
+    short = answers(folds=None).of(torch.arange(90) < 60)
+    report = Evaluation({"clips": answers(), "windows": short}, {"unheard": 2.0}, ["A sentence."]).report()
+    plain = summarise(answers().logits, answers().targets, LABELS, 0.8)
+    assert {name: report.figures[name] for name in plain} == plain
+    assert report.figures["windows_n"] == 60
+    assert report.figures["unheard"] == 2
+    assert report.figures["accuracy_low"] < report.figures["accuracy"] < report.figures["accuracy_high"]
+    assert report.figures["windows_uar_low"] < report.figures["windows_uar_high"]
+    assert report.figures["groups"] == 5
+    assert report.primary == "clips"
+
+
+def test_figures_over_folds_have_a_mean_and_a_deviation() -> None:
+    figures = answers().bounded()
+    one, two = (answers().of(answers().folds == fold).figures()["uar"] for fold in (0, 1))  # type: ignore[arg-type]
+    assert figures["folds"] == 2
+    assert figures["uar_mean"] == pytest.approx((one + two) / 2)
+    assert figures["uar_sd"] == pytest.approx(abs(one - two) / 2**0.5)
+    alone = answers(folds=torch.zeros(90)).bounded()
+    assert alone["uar_mean"] == alone["uar"]
+    assert "uar_sd" not in alone
+    assert "uar_mean" not in answers(folds=None).bounded()
+
+
+def test_a_temperature_for_each_example() -> None:
+    one = answers()
+    each = Answers(one.logits, one.targets, LABELS, torch.full((90,), 0.8), one.groups, one.folds)
+    expected = one.bounded()
+    assert expected.pop("temperature") == 0.8
+    assert each.bounded() == pytest.approx(expected)
+    torch.testing.assert_close(each.of(torch.tensor([3, 1])).probabilities(), one.probabilities()[[3, 1]])
+
+
+def test_the_report_is_flat_and_of_plain_numbers() -> None:
+    report = Evaluation({"clips": answers()}, {}, ["A sentence."]).report().json()
+    read = json.loads(json.dumps(report))
+    assert read == report
+    assert read.pop("notes") == ["A sentence."]
+    assert read.pop("labels") == list(LABELS)
+    confusion = read.pop("confusion")
+    assert sum(map(sum, confusion)) == 90
+    assert [sum(row) for row in confusion] == [30, 30, 30], "rows are what was expressed"
+    assert all(isinstance(value, float) for value in read.values())

@@ -1,7 +1,7 @@
 """Faces in, calibrated probabilities out, with the same bits whatever the batch."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import checkpoint
+from models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
 from models.facial import NETWORKS, SIZE, FaceNetwork, prepare
-from pipeline.errors import ModelError
+from models.loading import load_network, pick_device
 
 TILES = (8, 4, 2, 1)
 GPU_TILE = 256
@@ -38,10 +38,20 @@ class FacialModel:
     any size: what comes out of a replay must not depend on how faces happened to be batched.
     """
 
-    def __init__(self, network: FaceNetwork, labels: tuple[str, ...], temperature: float, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: FaceNetwork,
+        labels: tuple[str, ...],
+        temperature: float,
+        device: torch.device | str = "cpu",
+        odds: Doubles | None = None,
+        selective: Sequence[Selection] = (),
+    ) -> None:
         self.labels = labels
         self.temperature = temperature
+        self.selective = selective
         self.device = torch.device(device)
+        self._odds = odds
         self._network = copy.deepcopy(network).eval()
         self._network.fold()
         # Channels last suits depthwise convolutions: measured a third faster on CPU than the default.
@@ -51,28 +61,18 @@ class FacialModel:
             self._tile = exact_tile(self._forward) if self.device.type == "cpu" else GPU_TILE
 
     @classmethod
-    def load(cls, path: Path | None = None, device: str = "auto") -> "FacialModel":
+    def load(cls, path: Path | None = None, device: str = "auto", prior: Prior = "training") -> "FacialModel":
         """Read a checkpoint (by default the committed one) onto `device`: a name of torch's, or "auto".
+
+        Under another `prior` than that of the training data (see `models.calibration`) its probabilities shift.
 
         Raises:
             ModelError: weights missing, damaged, or for another network; no such device.
+            EmopipeError: no such prior.
         """
-        path = path or checkpoint.WEIGHTS / "facial.safetensors"
-        state, card = checkpoint.load(path, "facial")
-        if card.network not in NETWORKS:
-            raise ModelError(f"{path}: made for the network {card.network!r}; known are {', '.join(NETWORKS)}")
-        try:
-            network = NETWORKS[card.network](**card.options)
-            network.load_state_dict(state)
-        except (RuntimeError, TypeError) as error:
-            problem = str(error).splitlines()[-1].strip()
-            raise ModelError(f"{path}: does not fit the network {card.network!r}: {problem}; train it again") from None
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            return cls(network, tuple(card.labels), card.temperature, device)
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}; try `cpu`") from None
+        network, card = load_network(path, "facial", NETWORKS)
+        odds = prior_odds(prior, card.labels, card.prior)
+        return cls(network, tuple(card.labels), card.temperature, pick_device(device), odds, card.selective)
 
     @torch.inference_mode()
     def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -88,10 +88,8 @@ class FacialModel:
 
     def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Grey crops uint8 [N, 48, 48] → float32 [N, labels]: calibrated, each row summing to one."""
-        scaled = self.logits(faces).astype(np.float64) / self.temperature
-        odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float32] = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probabilities
+        probabilities = reweighed(softmax(self.logits(faces), self.temperature), self._odds)
+        return probabilities.astype(np.float32)
 
     def _forward(self, x: Tensor) -> Tensor:
         """The network's `forward`, with the head as products and sums.

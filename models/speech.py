@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models import checkpoint
+from models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
 from models.features import Floats, MfccSpec, window_features
 from models.labels import SPEECH
+from models.loading import load_network, pick_device
 from pipeline.errors import ModelError
 
 
@@ -102,41 +103,41 @@ def logits_of(network: nn.Module, windows: Sequence[Floats], spec: MfccSpec) -> 
 class SpeechModel:
     """A trained network with its labels, its features' settings and its calibration."""
 
-    def __init__(self, network: nn.Module, spec: MfccSpec, labels: Sequence[str], temperature: float) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: MfccSpec,
+        labels: Sequence[str],
+        temperature: float,
+        odds: Doubles | None = None,
+        selective: Sequence[Selection] = (),
+    ) -> None:
         self.network = network.eval()
         self.spec = spec
         self.labels = tuple(labels)
         self.temperature = temperature
+        self.selective = selective
+        self._odds = odds
 
     @classmethod
-    def load(cls, path: Path | None = None, device: str = "auto") -> Self:
+    def load(cls, path: Path | None = None, device: str = "auto", prior: Prior = "training") -> Self:
         """Load a checkpoint, by default the one trained here. `device`: auto, cpu, cuda, mps or as torch says.
+
+        Under another `prior` than that of the training data (see `models.calibration`) its probabilities shift.
 
         Raises:
             ModelError: the file is missing, damaged or of another task, its network is unknown or does not fit
                 its weights, or the device is not there.
+            EmopipeError: no such prior.
         """
-        path = path or checkpoint.WEIGHTS / "speech.safetensors"
-        state, card = checkpoint.load(path, "speech")
-        if card.network not in NETWORKS:
-            raise ModelError(f"{path}: network {card.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
+        network, card = load_network(path, "speech", NETWORKS)
         try:
             spec = msgspec.convert(card.features, MfccSpec)
-            network = NETWORKS[card.network](**card.options)
-            network.load_state_dict(state)
-        except (msgspec.ValidationError, TypeError, RuntimeError) as error:
-            raise ModelError(f"{path}: its weights do not fit its card ({error}); train it again") from None
-        if len(card.labels) != network.head.out_features:
-            raise ModelError(
-                f"{path}: {len(card.labels)} labels for {network.head.out_features} outputs; restore the file"
-            )
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            network.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"device {device!r} cannot be used ({error}); `auto` takes what is there") from None
-        return cls(network, spec, card.labels, card.temperature)
+        except msgspec.ValidationError as error:
+            raise ModelError(f"{path}: its features do not fit its card: {error}; train it again") from None
+        odds = prior_odds(prior, card.labels, card.prior)
+        network.to(pick_device(device))
+        return cls(network, spec, card.labels, card.temperature, odds, card.selective)
 
     def logits(self, windows: Sequence[Floats]) -> Tensor:
         """Logits before calibration; see `logits_of`."""
@@ -149,5 +150,5 @@ class SpeechModel:
         """
         if not windows:
             return np.empty((0, len(self.labels)), np.float32)
-        scaled = self.logits(windows).double() / self.temperature
-        return scaled.softmax(dim=1).to(torch.float32).numpy()
+        probabilities = reweighed(softmax(self.logits(windows), self.temperature), self._odds)
+        return probabilities.astype(np.float32)

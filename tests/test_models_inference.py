@@ -108,15 +108,36 @@ def test_names_what_is_wrong_with_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such weights"):
         FacialModel.load(path)
     checkpoint.save(path, random_network().state_dict(), msgspec.structs.replace(CARD, network="vgg"))
-    with pytest.raises(ModelError, match="made for the network 'vgg'; known are custom"):
+    with pytest.raises(ModelError, match="network 'vgg' is unknown; the networks are custom"):
         FacialModel.load(path)
     checkpoint.save(path, random_network().state_dict(), msgspec.structs.replace(CARD, options={"classes": 8}))
-    with pytest.raises(ModelError, match="does not fit the network 'custom'"):
+    with pytest.raises(ModelError, match="weights do not fit its card"):
         FacialModel.load(path)
 
 
 def test_names_a_device_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "facial.safetensors"
     checkpoint.save(path, random_network().state_dict(), CARD)
-    with pytest.raises(ModelError, match=r"device 'npu:7' cannot be used: .*; try `cpu`"):
+    with pytest.raises(ModelError, match=r"device 'npu:7' cannot be used: .*; `auto` takes what is there"):
         FacialModel.load(path, "npu:7")
+
+
+def test_a_prior_moves_the_neutral_faces_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "facial.safetensors"
+    prior = dict(zip(FACE, (0.14, 0.02, 0.14, 0.25, 0.17, 0.11, 0.17), strict=True))
+    checkpoint.save(path, random_network().state_dict(), msgspec.structs.replace(CARD, prior=prior))
+    shares = (0.05, 0.17, 0.4, 0.6, 0.9)
+    rows = [FacialModel.load(path, "cpu", {"neutral": share}).probabilities(faces(4)) for share in shares]
+    neutral = np.array([row[:, FACE.index("neutral")] for row in rows])
+    assert (np.diff(neutral, axis=0) > 0).all()
+    others = np.array([row[:, :-1] / row[:, :-1].sum(axis=1, keepdims=True) for row in rows])
+    np.testing.assert_allclose(others, others[:1].repeat(5, axis=0), rtol=1e-4)
+    as_trained = FacialModel.load(path, "cpu").probabilities(faces(4))
+    np.testing.assert_allclose(FacialModel.load(path, "cpu", prior).probabilities(faces(4)), as_trained, rtol=1e-5)
+
+
+def test_another_prior_needs_a_card_that_states_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "facial.safetensors"
+    checkpoint.save(path, random_network().state_dict(), CARD)
+    with pytest.raises(ModelError, match="do not say how often angry, disgust"):
+        FacialModel.load(path, "cpu", "neutral")

@@ -30,7 +30,7 @@ class FacialInference(Inference[Crop]):
     def load(self, path: Path, device: str) -> "FacialModel":
         from models.inference import FacialModel
 
-        model = FacialModel.load(path, device)
+        model = FacialModel.load(path, device, self.settings.prior)
         model.probabilities(np.zeros((1, 48, 48), np.uint8))
         return model
 

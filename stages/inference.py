@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
+from models.calibration import prior_problem
 from models.checkpoint import WEIGHTS
 from pipeline.batcher import Batcher
 from pipeline.clock import SECOND
@@ -36,6 +37,13 @@ class Inference(Stage, Generic[Row]):
             about("how long one waits for a batch to fill; 0: never longer than the model is busy", unit="s", ge=0),
         ] = 0.0
         threads: Annotated[int, about("CPU threads of the model; more are rarely faster", ge=1, le=256)] = 1
+        prior: Annotated[
+            Literal["training", "uniform", "neutral"] | dict[str, float],
+            about(
+                "how common each label is where this runs: training (as in the training data), uniform, neutral (live "
+                "use: 60 % neutral), or the share of some labels, as { neutral = 0.5 }; the others divide the rest"
+            ),
+        ] = "training"
 
     settings: Settings
 
@@ -45,17 +53,24 @@ class Inference(Stage, Generic[Row]):
 
     @classmethod
     def check(cls, settings: Any) -> list[tuple[str, str]]:
+        problems = []
         path = cls._weights(settings)
-        if path.is_file():
-            return []
         if path.is_dir():
-            return [("weights", f"{path} is a directory, but a file of weights is expected; name the file in it")]
-        return [("weights", f"{path}: no such file; train it with `emopipe train {cls.task}`, or restore it")]
+            problems.append(
+                ("weights", f"{path} is a directory, but a file of weights is expected; name the file in it")
+            )
+        elif not path.is_file():
+            problems.append(
+                ("weights", f"{path}: no such file; train it with `emopipe train {cls.task}`, or restore it")
+            )
+        if problem := prior_problem(settings.prior, cls.labels):
+            problems.append(("prior", problem))
+        return problems
 
     # -- what a subclass provides; the first two run in the stage's thread -------------------------------------
 
     def load(self, path: Path, device: str) -> Any:
-        """The model, warmed up, with its `labels`; may import torch."""
+        """The model under the settings' prior, warmed up, with its `labels`; may import torch."""
         raise NotImplementedError
 
     def infer(self, model: Any, rows: list[Row]) -> list[list[float]]:

@@ -32,7 +32,7 @@ class SpeechInference(Inference[Mfcc]):
     def load(self, path: Path, device: str) -> "SpeechModel":
         from models.speech import SpeechModel
 
-        model = SpeechModel.load(path, device)
+        model = SpeechModel.load(path, device, self.settings.prior)
         if model.spec != MfccSpec():
             raise ModelError(
                 f"{path}: trained on other features than speech-windows makes ({model.spec}); train it again"

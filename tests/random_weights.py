@@ -54,6 +54,7 @@ def _save(
         data_sha256="",
         command="",
         metrics={},
+        prior={label: (place + 1) / sum(range(len(labels) + 1)) for place, label in enumerate(labels)},
     )
     checkpoint.save(path, network.state_dict(), card)
     return path

@@ -84,3 +84,21 @@ def test_weights_for_other_labels_are_refused(tmp_path: Path) -> None:
     other = facial_weights(tmp_path / "other.safetensors", [*FACE[1:], "contempt"])
     with pytest.raises(ModelError, match=r"contempt, but facial-inference needs angry, disgust"):
         run_stage(stage(other))
+
+
+def test_a_neutral_prior_cures_a_sad_look(weights: Path) -> None:
+    sent = [("faces", message) for message in frames([3])]
+    neutral = []
+    for share in (0.1, 0.3, 0.6, 0.9):
+        settings = FacialInference.Settings(weights=str(weights), device="cpu", prior={"neutral": share})
+        (result,) = run_stage(FacialInference(settings), sent).payloads("emotions")
+        neutral.append([face.probabilities[FACE.index("neutral")] for face in result.faces])
+    assert (np.diff(neutral, axis=0) > 0).all()
+
+
+def test_a_wrong_prior_is_found_before_anything_runs() -> None:
+    (problem,) = FacialInference.check(FacialInference.Settings(prior={"calm": 0.5}))
+    assert problem == (
+        "prior",
+        "'calm' is no label; expected one of angry, disgust, fear, happy, sad, surprise, neutral",
+    )

@@ -224,9 +224,10 @@ def test_other_errors_are_left_alone(tmp_path: Path) -> None:
         run_toy(Broken(), tmp_path)
 
 
-FULL_DISK = """
-import resource, sys
+PROGRAM = """
+import resource, signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and passes that on
 from pipeline.errors import EmopipeError
 from tests.test_training_fitting import Toy, run_toy
 
@@ -236,34 +237,6 @@ class Fills(Toy):
         if self.current_epoch == 2:  # no file may grow past 64 KB: writing one ends as on a full disk
             resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, resource.RLIM_INFINITY))
 
-try:
-    run_toy(Fills(wide=8192), Path(sys.argv[1]))
-except EmopipeError as error:
-    sys.exit(f"emopipe: {error}")
-"""
-
-
-def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "the disk is full (File too large); " in done.stderr
-    assert "last.ckpt is whole: make room, then go on with --resume" in done.stderr
-    assert not list(tmp_path.glob("*.partial"))
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 1
-    whole, resumed = Toy(wide=8192), Toy(wide=8192)
-    run_toy(resumed, tmp_path, resume=True)
-    run_toy(whole, tmp_path / "whole")
-    assert same(whole, resumed)
-
-
-INTERRUPTED = """
-import signal, sys, time
-from pathlib import Path
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and passes that on
-from tests.test_training_fitting import Toy, run_toy
-
 class Slow(Toy):
     def on_train_epoch_start(self):
         super().on_train_epoch_start()
@@ -271,16 +244,25 @@ class Slow(Toy):
             print("ready", flush=True)
             time.sleep(60)
 
+folder = Path(sys.argv[1])
 try:
-    run_toy(Slow(), Path(sys.argv[1]))
+    run_toy(Fills(wide=8192), folder / "full")
+except EmopipeError as error:
+    print(error, file=sys.stderr)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+try:
+    run_toy(Slow(), folder / "interrupted")
 except KeyboardInterrupt:
-    sys.exit(130)
+    sys.exit(130 if signal.getsignal(signal.SIGINT) is signal.default_int_handler else 1)
 """
 
 
-def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def ended_badly(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A process that met a full disk and then Ctrl-C, both in the third epoch: its runs, and what it said."""
+    folder = tmp_path_factory.mktemp("runs")
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        [sys.executable, "-c", PROGRAM, str(folder)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -292,11 +274,28 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
             break
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
+    return folder, errors
+
+
+def test_a_full_disk_leaves_the_last_state_whole(ended_badly: tuple[Path, str], tmp_path: Path) -> None:
+    folder, errors = ended_badly
+    assert "the disk is full (File too large); " in errors
+    assert "last.ckpt is whole: make room, then go on with --resume" in errors
+    assert not list((folder / "full").glob("*.partial"))
+    assert torch.load(folder / "full" / "last.ckpt", weights_only=True)["epoch"] == 1
+    whole, resumed = Toy(wide=8192), Toy(wide=8192)
+    run_toy(resumed, folder / "full", resume=True)
+    run_toy(whole, tmp_path)
+    assert same(whole, resumed)
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(ended_badly: tuple[Path, str], tmp_path: Path) -> None:
+    folder, errors = ended_badly
     assert "interrupted in epoch 3/4: go on after the last whole one with --resume" in errors
     resumed, whole = Toy(), Toy()
-    run_toy(resumed, tmp_path, resume=True)
-    run_toy(whole, tmp_path / "whole")
+    run_toy(resumed, folder / "interrupted", resume=True)
+    run_toy(whole, tmp_path)
     assert same(resumed, whole)
 
 

@@ -23,6 +23,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from models import checkpoint
+from models.calibration import class_shares, selective, softmax
 from models.facial import MEAN, NETWORKS, SIZE, STD, prepare
 from models.labels import FACE
 from pipeline.errors import EmopipeError
@@ -201,6 +202,8 @@ def save(module: FacialTraining, path: Path, epochs: int) -> None:
         data_sha256=module.data.sha256,
         command=module.command,
         metrics=metrics.summarise(logits, targets, FACE, temperature) | {"epochs": float(epochs)},
+        prior=class_shares(module.data.split("train").targets, FACE),
+        selective=selective(softmax(logits.numpy(), temperature), split.targets),
     )
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     checkpoint.save(path, state, card)

@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from models import checkpoint
+from models.calibration import class_shares, selective, softmax
 from models.features import MfccSpec
 from models.labels import SPEECH
 from models.speech import LSTM, NETWORKS, SpeechModel
@@ -160,6 +161,8 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         data_sha256=training.corpus.sha256,
         command=shlex.join(["emopipe", *sys.argv[1:]]),
         metrics=found | {f"validation_{name}": value for name, value in validation.items()},
+        prior=class_shares([clip.name.label for clip in training.clips(actors)], SPEECH),
+        selective=selective(softmax(heard.window_logits.numpy(), temperature), heard.window_targets.numpy()),
     )
     checkpoint.save(out, network.state_dict(), card)
 

@@ -1,6 +1,8 @@
 """Networks for faces: 48×48 grey crops framed as FER2013's, in; one logit a label of `labels.FACE`, out."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,11 +29,44 @@ def prepare(gray: NDArray[np.uint8] | Tensor) -> Tensor:
     return images.unsqueeze(1).to(torch.float32).div_(255.0).sub_(MEAN).div_(STD)
 
 
-def merged(convolution: nn.Module, norm: nn.Module) -> nn.Conv2d:
-    """One convolution that does what a convolution and a batch norm in evaluation mode do."""
-    if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
-        raise TypeError(f"cannot merge {type(norm).__name__} into {type(convolution).__name__}; already folded?")
-    return fuse_conv_bn_eval(convolution, norm)
+class FaceNetwork(nn.Module):
+    """What training and inference need of a network for faces. A new one is one class, and its name in `NETWORKS`:
+
+        class Tiny(FaceNetwork):
+            def __init__(self, dropout: float = 0.2, classes: int = len(FACE)) -> None:
+                super().__init__()
+                self.features = nn.Sequential(nn.Conv2d(1, 32, 7, stride=4, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+                self.dropout, self.head = nn.Dropout(dropout), nn.Linear(32, classes)
+
+            def embed(self, x: Tensor) -> Tensor:
+                return self.features(x).mean((2, 3))
+
+    `embed` should end in a mean over all pixels: then a network also takes smaller faces, as training begins with.
+    """
+
+    dropout: nn.Module
+    head: nn.Linear
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Faces [N, 1, 48, 48], as `prepare` makes them, → what the head judges by, [N, head.in_features]."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Faces [N, 1, 48, 48] → logits [N, classes]."""
+        logits: Tensor = self.head(self.dropout(self.embed(x)))
+        return logits
+
+    def fold(self) -> None:
+        """For inference only, in place: merge each batch norm into the convolution that stands right before it.
+
+        A module must hold both in the order in which it applies them, as those here and torchvision's do.
+        """
+        for parent in list(self.modules()):
+            children = list(parent.named_children())
+            for (name, convolution), (next_name, norm) in pairwise(children):
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    parent.add_module(name, fuse_conv_bn_eval(convolution, norm))
+                    parent.add_module(next_name, nn.Identity())
 
 
 class SqueezeExcite(nn.Module):
@@ -63,22 +98,6 @@ class SeparableBlock(nn.Module):
         y = F.relu(self.norm1(self.depthwise(x)), inplace=True)
         y = self.attention(self.norm2(self.pointwise(y)))
         return F.relu(y + x if self.residual else y, inplace=True)
-
-    def fold(self) -> None:
-        self.depthwise = merged(self.depthwise, self.norm1)
-        self.pointwise = merged(self.pointwise, self.norm2)
-        self.norm1 = self.norm2 = nn.Identity()
-
-
-class FaceNetwork(nn.Module):
-    """What training and inference need of a network: `features` [N, 1, 48, 48] → [N, C, h, w], pooled, then `head`."""
-
-    features: nn.Sequential
-    head: nn.Linear
-
-    def fold(self) -> None:
-        """For inference only, in place: merge each batch norm into the convolution before it."""
-        raise NotImplementedError
 
 
 class CustomCNN(FaceNetwork):
@@ -114,16 +133,33 @@ class CustomCNN(FaceNetwork):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(inputs, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.dropout(self.features(x).mean((2, 3))))
-        return logits
-
-    def fold(self) -> None:
-        self.features[0] = merged(self.features[0], self.features[1])
-        self.features[1] = nn.Identity()
-        for block in self.features:
-            if isinstance(block, SeparableBlock):
-                block.fold()
+    def embed(self, x: Tensor) -> Tensor:
+        maps: Tensor = self.features(x)
+        return maps.mean((2, 3))
 
 
-NETWORKS: dict[str, Callable[..., FaceNetwork]] = {"custom": CustomCNN}
+def _vgg16(**options: Any) -> FaceNetwork:
+    from models.backbones import VGG16
+
+    return VGG16(**options)
+
+
+def _resnet50(**options: Any) -> FaceNetwork:
+    from models.backbones import ResNet50
+
+    return ResNet50(**options)
+
+
+def _mobilenet(**options: Any) -> FaceNetwork:
+    from models.backbones import MobileNet
+
+    return MobileNet(**options)
+
+
+# By functions, since importing torchvision takes seconds that only its users should pay.
+NETWORKS: dict[str, Callable[..., FaceNetwork]] = {
+    "custom": CustomCNN,
+    "vgg16": _vgg16,
+    "resnet50": _resnet50,
+    "mobilenet": _mobilenet,
+}

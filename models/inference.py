@@ -96,7 +96,7 @@ class FacialModel:
 
         As a matrix product it goes through another routine for one face than for several, with other last bits.
         """
-        pooled = self._network.features(x).mean((2, 3))
+        pooled = self._network.embed(x)
         head = self._network.head
         logits: Tensor = (pooled.unsqueeze(1) * head.weight).sum(dim=2) + head.bias
         return logits

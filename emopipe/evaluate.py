@@ -1,58 +1,91 @@
-"""Evaluate a model on data it was not trained on: accuracy, UAR, calibration, and recall for each class."""
+"""Evaluate a model: accuracy, UAR, macro F1, NLL and calibration, each with its interval, and recall by class."""
 
 import argparse
-import importlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from emopipe import datasets
+from emopipe.outputs import need_folder, need_writable, write_json
 from emopipe.terminal import log_to_stderr
-from emopipe.train import TASKS
+from emopipe.train import TASKS, add_data_arguments, read_config, told_by, training_module
 from pipeline.errors import EmopipeError
 
 HELP = "evaluate a model"
-SPLITS = {"facial": ("validation", "test"), "speech": ("unseen", "all")}
-SPLIT_HELP = {
-    "facial": "PublicTest (validation) or PrivateTest (test)",
-    "speech": "the actors that the model was not trained on (unseen), or all",
+SPLITS = ("Training", "PublicTest", "PrivateTest")
+PROTOCOLS = {
+    "model": "scores the weights as they are",
+    "actor-folds": "trains and tests in the literature's folds of whole actors",
+    "random": "does so in random folds of clips, which leak the speaker, and shows both",
 }
-FRACTIONS = ("accuracy", "macro_f1", "uar", "recall_", "ece")
+OFFERED = {"speech": ("model", "actor-folds", "random"), "fusion": ("model", "actor-folds")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", required=True, metavar="MODEL")
     for task, description in TASKS.items():
         options = tasks.add_parser(task, help=description, description=f"Evaluate the model of {description}.")
-        options.add_argument("--data", type=Path, required=True, metavar="PATH", help="the data set")
+        add_data_arguments(options, task)
         options.add_argument("--weights", type=Path, metavar="FILE", help="by default those of the project")
-        splits = SPLITS[task]
-        options.add_argument("--split", choices=splits, default=splits[0], help=f"{SPLIT_HELP[task]} (%(default)s)")
+        if task == "facial":
+            help_ = "PublicTest is FER2013's validation split, PrivateTest its test split (%(default)s)"
+            options.add_argument("--split", choices=SPLITS, default="PublicTest", help=help_)
+        else:
+            help_ = "; ".join(f"{name} {PROTOCOLS[name]}" for name in OFFERED[task])
+            options.add_argument("--protocol", choices=OFFERED[task], default="model", help=f"{help_} (%(default)s)")
+            options.add_argument("--config", type=Path, metavar="FILE", help="settings, where the protocol trains")
+            options.add_argument("--resume", action="store_true", help="go on with a protocol that was cut short")
         options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+        options.add_argument(
+            "--pictures", type=Path, metavar="FOLDER", help="draw confusion matrices and reliability diagrams there"
+        )
 
 
 def main(args: argparse.Namespace) -> int:
     log_to_stderr()
-    evaluate = importlib.import_module(f"training.{args.task}").evaluate
-    figures: dict[str, float] = evaluate(args.data, args.weights, args.split)
-    print(table(figures))
+    if args.task != "facial":
+        _refuse_contradictions(args)
     if args.json:
-        try:
-            args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise EmopipeError(f"{args.json}: cannot be written ({error.strerror})") from None
+        need_writable(args.json, "--json")
+    if args.pictures:
+        need_folder(args.pictures, "--pictures")
+    how = args.split if args.task == "facial" else args.protocol
+    config_file = getattr(args, "config", None)
+    with told_by(config_file):
+        config = read_config(config_file) if config_file else {}
+        arguments = _arguments(args, config)
+        evaluation = training_module(args.task).evaluate(**arguments)
+
+    from emopipe.report import show
+
+    report = evaluation.report()
+    show(report, f"{args.task} · {how} · {arguments['data'].name}")
+    if args.json:
+        write_json(args.json, report.json(), "--json")
+    if args.pictures:
+        from training.pictures import draw
+
+        for path in draw(evaluation, args.pictures):
+            print(f"drew {path}")
     return 0
 
 
-def table(figures: Mapping[str, float]) -> str:
-    """One figure a line: shares in per cent, counts whole."""
-    width = max(map(len, figures))
-    lines = []
-    for name, value in figures.items():
-        if name.startswith(FRACTIONS):
-            shown = f"{value:8.2%}"
-        elif float(value).is_integer():
-            shown = f"{value:8.0f}"
-        else:
-            shown = f"{value:8.4f}"
-        lines.append(f"{name:<{width}}  {shown}")
-    return "\n".join(lines)
+def _arguments(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
+    """What `training.<task>.evaluate` is called with."""
+    arguments: dict[str, Any] = {"data": datasets.find(args.task, args.data, config), "weights": args.weights}
+    if args.task == "facial":
+        return arguments | {"split": args.split}
+    if args.task == "fusion":
+        arguments["faces"] = datasets.find_faces(args.faces, config)
+    chosen = {key: value for key, value in config.items() if key != "data"}
+    return arguments | {"protocol": args.protocol, "config": chosen, "resume": args.resume}
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    trains = args.protocol != "model"
+    if trains and args.weights:
+        raise EmopipeError(
+            f"--weights {args.weights}: --protocol {args.protocol} trains its own; leave one of them out"
+        )
+    for option, given in (("--config", args.config), ("--resume", args.resume)):
+        if given and not trains:
+            raise EmopipeError(f"{option}: --protocol model trains nothing; choose actor-folds, or leave {option} out")

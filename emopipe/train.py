@@ -1,18 +1,24 @@
-"""Train a model: the faces' on FER2013, the voices' on RAVDESS."""
+"""Train a model: the faces' on FER2013, the voices' on RAVDESS, or both together on RAVDESS's pairs."""
 
 import argparse
 import importlib
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from emopipe import datasets
+from emopipe.outputs import need_writable
 from emopipe.terminal import log_to_stderr
 from pipeline.errors import EmopipeError
 
 HELP = "train a model"
 TASKS = {
-    "facial": "faces, on FER2013 (a folder or zip with train/<class>/… and test/<class>/…)",
-    "speech": "voices, on RAVDESS (a folder or zip with Actor_NN/…)",
+    "facial": "faces, on FER2013",
+    "speech": "voices, on RAVDESS",
+    "fusion": "faces and voices together, on RAVDESS",
 }
 
 
@@ -20,26 +26,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", required=True, metavar="MODEL")
     for task, description in TASKS.items():
         options = tasks.add_parser(task, help=description, description=f"Train the model of {description}.")
-        options.add_argument("--config", type=Path, metavar="TOML", help=f"settings, as configs/training/{task}.toml")
-        options.add_argument("--data", type=Path, required=True, metavar="PATH", help="the data set")
+        options.add_argument("--config", type=Path, metavar="FILE", help=f"settings, as configs/training/{task}.toml")
+        add_data_arguments(options, task)
         out = Path("models") / "weights" / f"{task}.safetensors"
         options.add_argument("--out", type=Path, default=out, metavar="FILE", help="weights to write (%(default)s)")
         options.add_argument("--resume", action="store_true", help="go on with the run that was cut short")
+        options.add_argument("--evaluate", action="store_true", help="then evaluate what was trained")
+
+
+def add_data_arguments(options: argparse.ArgumentParser, task: str) -> None:
+    """`--data`, and `--faces` where voices alone are not enough."""
+    data = datasets.DATA[task]
+    options.add_argument(
+        "--data", type=Path, metavar="PATH", help=f"{data.name}: {data.layout} (the config's data, or {data.default})"
+    )
+    if task == "fusion":
+        faces = datasets.FACES
+        options.add_argument(
+            "--faces", type=Path, metavar="FILE", help=f"{faces.name} (the config's faces, or {faces.default})"
+        )
 
 
 def main(args: argparse.Namespace) -> int:
-    config = read_config(args.config) if args.config else {}
     log_to_stderr()
-    training = importlib.import_module(f"training.{args.task}")
-    try:
-        training.train(config, args.data, args.out, resume=args.resume)
-    except EmopipeError as error:
-        # A wrong setting is named with the file that it stands in.
-        if args.config and type(error) is EmopipeError:
-            raise EmopipeError(f"{args.config}: {error}") from None
-        raise
+    with told_by(args.config):
+        config = read_config(args.config) if args.config else {}
+        data = datasets.find(args.task, args.data, config)
+        if args.task == "fusion":
+            config["faces"] = str(datasets.find_faces(args.faces, config))
+        need_writable(args.out, "--out")
+        training = training_module(args.task)
+        chosen = {key: value for key, value in config.items() if key != "data"}
+        training.train(chosen, data, args.out, resume=args.resume)
     print(f"wrote {args.out}")
+    if args.evaluate:
+        from emopipe.report import show
+
+        faces = {"faces": Path(config["faces"])} if args.task == "fusion" else {}
+        show(training.evaluate(data, weights=args.out, **faces).report(), f"{args.out.name} on {data.name}")
     return 0
+
+
+def training_module(task: str) -> ModuleType:
+    """`training.<task>`, which imports torch and Lightning: only where there is something to do.
+
+    Raises:
+        EmopipeError: what training needs is not installed.
+    """
+    try:
+        return importlib.import_module(f"training.{task}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("training", "models", "pipeline"):
+            raise
+        raise EmopipeError(
+            f"{error.name} is not installed, and training and evaluating need it: pip install 'emopipe[train]'"
+        ) from None
+
+
+@contextmanager
+def told_by(config: Path | None) -> Iterator[None]:
+    """A wrong setting is named with the file that it stands in."""
+    try:
+        yield
+    except EmopipeError as error:
+        if config is None or type(error) is not EmopipeError or str(error).startswith(("--", str(config))):
+            raise
+        raise EmopipeError(f"{config}: {error}") from None
 
 
 def read_config(path: Path) -> dict[str, Any]:

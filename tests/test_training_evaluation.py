@@ -20,14 +20,15 @@ def answers(**changes: object) -> Answers:
 def test_the_first_answers_have_no_prefix_and_the_others_their_name() -> None:
     short = answers(folds=None).of(torch.arange(90) < 60)
     report = Evaluation({"clips": answers(), "windows": short}, {"unheard": 2.0}, ["A sentence."]).report()
+    assert list(report.answers) == ["clips", "windows"]
+    figures = report.flat()
     plain = summarise(answers().logits, answers().targets, LABELS, 0.8)
-    assert {name: report.figures[name] for name in plain} == plain
-    assert report.figures["windows_n"] == 60
-    assert report.figures["unheard"] == 2
-    assert report.figures["accuracy_low"] < report.figures["accuracy"] < report.figures["accuracy_high"]
-    assert report.figures["windows_uar_low"] < report.figures["windows_uar_high"]
-    assert report.figures["groups"] == 5
-    assert report.primary == "clips"
+    assert {name: figures[name] for name in plain} == plain
+    assert figures["windows_n"] == 60
+    assert figures["unheard"] == 2
+    assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
+    assert figures["windows_uar_low"] < figures["windows_uar_high"]
+    assert figures["groups"] == 5
 
 
 def test_figures_over_folds_have_a_mean_and_a_deviation() -> None:

@@ -39,7 +39,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_learns(trained: Path, data: Path) -> None:
-    figures = facial.evaluate(data, trained / "facial.safetensors")
+    figures = facial.evaluate(data, trained / "facial.safetensors").report().flat()
     assert figures["accuracy"] > 2 / 7, "classes that differ in brightness are learnt in 48 steps"
     with (trained / "runs" / "facial" / "metrics.csv").open() as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
@@ -54,7 +54,7 @@ def test_the_checkpoint_says_how_it_came_to_be(trained: Path, data: Path) -> Non
     assert card.config["label_smoothing"] == 0.1, "defaults as well"
     assert card.data_sha256 == fer2013.load(data).sha256
     assert card.command.startswith("emopipe")
-    figures = facial.evaluate(data, trained / "facial.safetensors")
+    figures = facial.evaluate(data, trained / "facial.safetensors").report().flat()
     for name in ("accuracy", "uar", "nll", "ece", "recall_sad", "n"):
         assert card.metrics[name] == pytest.approx(figures[name], abs=1e-4)
     assert figures["nll"] <= figures["nll_uncalibrated"] + 1e-9
@@ -73,7 +73,7 @@ def test_what_was_trained_can_be_used(trained: Path, data: Path) -> None:
     split = fer2013.load(data).split("validation")
     answers = FacialModel.load(trained / "facial.safetensors", "cpu").probabilities(split.images)
     accuracy = float((answers.argmax(axis=1) == split.targets).mean())
-    assert accuracy == pytest.approx(facial.evaluate(data, trained / "facial.safetensors")["accuracy"])
+    assert accuracy == pytest.approx(facial.evaluate(data, trained / "facial.safetensors").report().flat()["accuracy"])
 
 
 def test_resuming_gives_what_no_interruption_would_have(trained: Path, data: Path, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_duplicates_of_training_images_are_told_apart(trained: Path, data: Path,
     seen = next((copy / "train" / "sad").iterdir())
     shutil.copy(seen, copy / "test" / "sad" / "PrivateTest_1.jpg")
     (copy / "test" / "happy" / "PrivateTest_2.jpg").write_bytes(encoded(image(3, 12345)))
-    figures = facial.evaluate(copy, trained / "facial.safetensors", "test")
+    figures = facial.evaluate(copy, trained / "facial.safetensors", "PrivateTest").report().flat()
     assert (figures["n"], figures["n_duplicates"]) == (2, 1)
     assert figures["accuracy_without_duplicates"] in (0.0, 1.0)
 

@@ -44,14 +44,11 @@ def test_it_learns_and_the_checkpoint_says_what_it_is(tmp_path: Path, data: Path
     assert card.temperature == pytest.approx(card.metrics["validation_temperature"])
     assert SpeechModel.load(out).labels == SPEECH
     assert (tmp_path / "runs/speech/final/metrics.csv").read_text().startswith("epoch,step,")
-    unseen = speech.evaluate(data, out)
-    assert unseen["n"] == 8
-    assert unseen["uar"] == pytest.approx(card.metrics["validation_uar"])
-    assert speech.evaluate(data, out, "all")["n"] == 24
-    with pytest.raises(DataError, match="every actor in it was trained on"):
-        speech.evaluate(data / "Actor_01", out)
-    with pytest.raises(EmopipeError, match="split: 'test' is unknown; expected unseen or all"):
-        speech.evaluate(data, out, "test")
+    evaluation = speech.evaluate(data, out)
+    figures = evaluation.report().flat()
+    assert (figures["n"], figures["unseen_n"]) == (24, 8)
+    assert figures["unseen_uar"] == pytest.approx(card.metrics["validation_uar"])
+    assert "trained on actors 1, 2" in evaluation.notes[0]
 
 
 def test_cross_validation_tests_each_fold_on_what_the_others_taught(tmp_path: Path, data: Path) -> None:

@@ -7,10 +7,12 @@ Faces, voices and both together are evaluated by their own modules (`training.fa
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from pipeline.errors import ModelError
 from training import metrics
 from training.intervals import calibration_noise, intervals
 
@@ -108,11 +110,9 @@ class Evaluation:
 
     def report(self) -> "Report":
         """All figures, with their intervals."""
-        (primary, first), *others = self.answers.items()
-        figures = first.bounded()
-        for name, answers in others:
-            figures |= {f"{name}_{figure}": value for figure, value in answers.bounded().items()}
-        return Report(primary, figures | self.figures, self.notes, list(first.labels), first.confusion())
+        first = next(iter(self.answers.values()))
+        figures = {name: answers.bounded() for name, answers in self.answers.items()}
+        return Report(figures, dict(self.figures), list(self.notes), list(first.labels), first.confusion())
 
 
 @dataclass(frozen=True)
@@ -120,19 +120,40 @@ class Report:
     """An evaluation in figures.
 
     Attributes:
-        primary: what the figures without a prefix are of.
-        figures: every figure by name.
+        answers: the figures of each of the evaluation's answers, by name; the first is the one that counts.
+        figures: what is not of answers alone.
         notes: what has to be known of them.
         labels: the classes, in the order of `confusion`.
-        confusion: counts; a row for what was expressed, a column for what was answered.
+        confusion: the first answers' counts; a row for what was expressed, a column for what was answered.
     """
 
-    primary: str
+    answers: dict[str, dict[str, float]]
     figures: dict[str, float]
     notes: list[str]
     labels: list[str]
     confusion: list[list[int]]
 
+    def flat(self) -> dict[str, float]:
+        """Every figure in one table: the first answers' as they are, the others' with their name before it."""
+        (_, first), *others = self.answers.items()
+        flat = dict(first)
+        for name, figures in others:
+            flat |= {f"{name}_{figure}": value for figure, value in figures.items()}
+        return flat | self.figures
+
     def json(self) -> dict[str, Any]:
-        """Flat: numbers by name, and `notes`, `labels` and `confusion`."""
-        return {**self.figures, "notes": self.notes, "labels": self.labels, "confusion": self.confusion}
+        """Numbers by name, and `notes`, `labels` and `confusion`."""
+        return {**self.flat(), "notes": self.notes, "labels": self.labels, "confusion": self.confusion}
+
+
+def need_labels(found: Sequence[str], expected: Sequence[str], path: Path | None) -> None:
+    """Refuse to score a model on data with other labels, or with the same in another order.
+
+    Raises:
+        ModelError: the labels differ.
+    """
+    if list(found) != list(expected):
+        raise ModelError(
+            f"{path or 'the shipped weights'}: its labels are {', '.join(found)}, "
+            f"but the data's are {', '.join(expected)}; choose weights that were trained on this kind of data"
+        )

@@ -26,11 +26,13 @@ from models import checkpoint
 from models.calibration import class_shares, selective, softmax
 from models.facial import MEAN, NETWORKS, SIZE, STD, prepare
 from models.labels import FACE
+from models.loading import load_network
 from pipeline.errors import EmopipeError
 from training import fer2013, metrics
 from training.augment import Augmentation, augment
 from training.averaging import calibrate_norms, moving_average
 from training.batches import Batches, predict
+from training.evaluation import Answers, Evaluation, need_labels
 from training.memory import keep_freed_memory
 from training.settings import settings
 
@@ -262,24 +264,23 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
     save(module, out, trainer.current_epoch)
 
 
-def evaluate(data: Path, weights: Path | None = None, split: str = "validation") -> dict[str, float]:
-    """Figures of a checkpoint (by default the committed one) on a split: see `metrics.summarise`.
+def evaluate(data: Path, weights: Path | None = None, split: str = "PublicTest") -> Evaluation:
+    """A checkpoint's answers (by default the committed one's) on a split of FER2013.
 
     288 PrivateTest and 280 PublicTest images are byte-identical to a Training image. With the Training images
     at hand, `accuracy_without_duplicates` and `n_duplicates` say what they are worth.
     """
-    state, card = checkpoint.load(weights or checkpoint.WEIGHTS / "facial.safetensors", "facial")
-    network = NETWORKS[card.network](**card.options)
-    network.load_state_dict(state)
-    network.eval()
+    network, card = load_network(weights, "facial", NETWORKS)
+    need_labels(card.labels, FACE, weights)
     torch.set_num_threads(os.cpu_count() or 1)
     dataset = fer2013.load(data)
-    chosen = dataset.split(split)
+    chosen = dataset.split(fer2013.SPLITS[split])
     logits, targets = predict(network, chosen), torch.from_numpy(chosen.targets)
-    figures = metrics.summarise(logits, targets, FACE, card.temperature)
-    if "train" in dataset.splits and split != "train":
+    figures: dict[str, float] = {}
+    if "train" in dataset.splits and split != "Training":
         seen = {image.tobytes() for image in dataset.split("train").images}
         fresh = torch.tensor([image.tobytes() not in seen for image in chosen.images])
         figures["n_duplicates"] = float((~fresh).sum())
         figures["accuracy_without_duplicates"] = float((logits.argmax(1) == targets)[fresh].double().mean())
-    return figures
+    notes = ["the model was trained on these images: this says nothing of others"] if split == "Training" else []
+    return Evaluation({"images": Answers(logits, targets, FACE, card.temperature)}, figures, notes)

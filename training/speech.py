@@ -1,14 +1,12 @@
 """Training and evaluating the voice classifier on RAVDESS, on people it has never heard.
 
 Every figure comes from actors who were not trained on: folds of whole actors, a schedule of fixed length (the last
-weights are taken, no epoch is picked), temperature fitted on other actors than it is scored on.
+weights are taken, no epoch is picked), temperatures fitted on other actors than they are scored on.
 """
 
 import json
-import logging
 import shlex
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,25 +14,41 @@ from typing import Any
 import lightning.pytorch as pl
 import msgspec
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
 
 from models import checkpoint
-from models.calibration import class_shares, selective, softmax
+from models.calibration import class_shares, selective
 from models.features import MfccSpec
 from models.labels import SPEECH
-from models.speech import LSTM, NETWORKS, SpeechModel
+from models.speaker import SpeakerStatistics
+from models.speech import SpeechModel
+from models.speech_networks import SpeechNetwork
+from models.temperature import Knot
 from pipeline.errors import DataError, EmopipeError
 from training import metrics, ravdess
-from training.hearing import Heard, figures, hear, join, mean_and_sd
-from training.memory import keep_freed_memory
+from training.evaluation import Evaluation
+from training.fitting import fit
+from training.folds import (
+    KNOWN,
+    CrossValidation,
+    Fold,
+    actor_folds,
+    by_clips_heard,
+    cross_validate,
+    listen,
+    random_folds,
+    save,
+)
+from training.hearing import Heard, answers, by_group, hear
 from training.ravdess import Clip
 from training.settings import settings
-from training.voices import Settings, SpeechTraining, options
+from training.voices import Settings, SpeechTraining, check, options
+
+PROTOCOLS = ("model", "actor-folds", "random")
+LEAKS = "random folds leak: every voice that is tested was trained on; read the figures of actor-folds instead"
 
 
 class Training:
-    """Trains networks on some actors each, in folders of `run`."""
+    """Trains networks on some clips each, in folders of `run`; with `resume` it goes on with what lies there."""
 
     def __init__(self, config: Settings, data: Path, run: Path, resume: bool) -> None:
         self.config, self.run, self.resume = config, run, resume
@@ -43,175 +57,214 @@ class Training:
         corpora = ravdess.read(data, self.spec, speeds)
         self.corpus = corpora[1.0]
         self.versions = [corpora[speed].clips for speed in config.speeds]
+        _keep_settings(run / "settings.json", config, self.corpus.sha256, resume)
 
-    def clips(self, actors: Sequence[int]) -> list[Clip]:
-        return [clip for clip in self.corpus.clips if clip.name.actor in actors]
+    @property
+    def seeds(self) -> range:
+        return range(self.config.seed, self.config.seed + self.config.seeds)
 
-    def others(self, *groups: Sequence[int]) -> list[int]:
-        """The actors in none of `groups`."""
-        return [actor for actor in self.corpus.actors if not any(actor in group for group in groups)]
+    def fit(self, fold: Fold) -> tuple[SpeechNetwork, SpeakerStatistics]:
+        """Train on all clips but the fold's and the validation actors'; keep the network in the fold's folder.
 
-    def fit(self, name: str, actors: Sequence[int], validation: Sequence[int]) -> LSTM:
-        """Train on `actors`, watching `validation`; give the averaged weights of the last step."""
-        config, folder = self.config, self.run / name
-        if not any(clip.windows for clip in self.clips(validation)):
-            raise DataError(f"no speech was heard in the clips of actors {_list(validation)}; are these their sounds?")
-        pl.seed_everything(config.seed, verbose=False)
-        train = [[clip for clip in clips if clip.name.actor in actors] for clips in self.versions]
-        module = SpeechTraining(config, self.spec, train, self.clips(validation))
-        terminal = sys.stdout.isatty()
-        trainer = pl.Trainer(
-            max_epochs=config.epochs,
-            accelerator="auto",
-            devices=1,
-            gradient_clip_val=1.0,
-            check_val_every_n_epoch=min(10, config.epochs),
-            logger=CSVLogger(folder, name=None, version=""),
-            callbacks=[
-                ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
-                *([TQDMProgressBar(refresh_rate=5)] if terminal else []),
-            ],
-            enable_progress_bar=terminal,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        last = folder / "last.ckpt"
-        try:
-            trainer.fit(module, ckpt_path=last if self.resume and last.is_file() else None, weights_only=True)
-        except SystemExit:  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from None
-        network = module.average.module.eval()
-        if not isinstance(network, LSTM):
-            raise TypeError(f"a {type(network).__name__} was averaged")
-        return network
-
-    def cross_validate(self) -> tuple[float, dict[str, float]]:
-        """Test on the actors of each fold in turn what was trained on the others.
-
-        A fold's temperature is fitted on two of its training side's actors who were kept out of training for that.
-        Gives the temperature that fits all folds' test windows together, and the figures' mean and deviation.
+        Gives the averaged weights of the last step, or of the best one where there is `patience`.
         """
-        folds = ravdess.folds(self.corpus.actors)
-        tested: list[Heard] = []
-        scored: list[dict[str, float]] = []
-        for number, test in enumerate(folds):
-            watched = _one_of_each_sex(folds[(number + 1) % len(folds)])
-            network = self.fit(f"fold-{number + 1}", self.others(test, watched), watched)
-            kept = hear(network, self.clips(watched), self.spec)
-            temperature = metrics.fit_temperature(kept.window_logits, kept.window_targets)
-            tested.append(hear(network, self.clips(test), self.spec))
-            scored.append(figures(tested[-1], temperature))
-            print(f"fold {number + 1}/{len(folds)} · actors {_list(test)} · {_line(scored[-1])}", flush=True)
-        everyone = join(tested)
-        summary = mean_and_sd(scored)
-        (self.run / "cross-validation.json").write_text(
-            json.dumps({"folds": dict(zip(map(_list, folds), scored, strict=True)), "all": summary}, indent=2)
+        watched = self.config.validation_actors
+        clips = self.corpus.clips
+        left_out = {*fold.tested, *(index for index, clip in enumerate(clips) if clip.name.actor in watched)}
+        taken = [index for index in range(len(clips)) if index not in left_out]
+        path = self.run / fold.name / "speech.safetensors"
+        card = self.card(fold.seed, sorted({clips[index].name.actor for index in taken}))
+        if self.resume and path.is_file() and _same(checkpoint.load(path, "speech")[1], card):
+            model = SpeechModel.load(path, "cpu")
+            return model.network, model.speaker()
+        network = self._train(fold, taken, [clip for clip in clips if clip.name.actor in watched])
+        checkpoint.save(path, network.state_dict(), card)
+        return network, SpeechModel(network, self.spec, SPEECH, 1.0).speaker()
+
+    def _train(self, fold: Fold, taken: Sequence[int], validation: Sequence[Clip]) -> SpeechNetwork:
+        config, folder = self.config, self.run / fold.name
+        pl.seed_everything(fold.seed, verbose=False)
+        train = [[clips[index] for index in taken] for clips in self.versions]
+        if not train[0]:
+            raise DataError(f"{fold.name}: nobody is left to train on; leave out fewer validation_actors")
+        module = SpeechTraining(config, self.spec, train, validation, fold.seed)
+        fit(
+            module,
+            folder,
+            epochs=config.epochs,
+            resume=self.resume and (folder / "last.ckpt").is_file(),
+            threads=config.threads,
+            monitor="window_nll",
+            precision=config.precision,
+            devices=config.devices,
+            patience=config.patience or None,
+            validate_every=min(10, config.epochs),
+            gradient_clip=1.0,
         )
-        return metrics.fit_temperature(everyone.window_logits, everyone.window_targets), summary
+        return module.result()
+
+    def card(self, seed: int, actors: Sequence[int]) -> checkpoint.Card:
+        """Of a network that was trained on these actors; what is measured is filled in later."""
+        labels = [clip.name.label for clip in self.corpus.clips if clip.name.actor in actors]
+        return checkpoint.Card(
+            task="speech",
+            network=self.config.network,
+            options=options(self.config),
+            labels=list(SPEECH),
+            features=msgspec.structs.asdict(self.spec),
+            temperature=1.0,
+            prior=class_shares(labels, SPEECH),
+            config=msgspec.to_builtins(self.config) | {"trained_on": list(actors)},
+            seed=seed,
+            data_sha256=self.corpus.sha256,
+            command=shlex.join(["emopipe", *sys.argv[1:]]),
+            metrics={},
+        )
+
+    def cross_validate(self, folds: Sequence[Fold]) -> CrossValidation:
+        """Test each fold on what the others taught, and write the temperatures into the folds' networks."""
+        result = cross_validate(self.corpus, self.spec, folds, self.fit)
+        for fold, temperatures in zip(folds, result.left_out(), strict=True):
+            path = self.run / fold.name / "speech.safetensors"
+            state, card = checkpoint.load(path, "speech")
+            checkpoint.save(path, state, msgspec.structs.replace(card, temperatures=temperatures))
+        save(self.run / "out-of-fold.safetensors", result)
+        return result
 
 
 def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, runs: Path = Path("runs")) -> None:
     """Cross-validate over the usual folds of actors, then train on all but `validation_actors` and write to `out`.
 
-    `runs`/speech/ holds a folder for each fold and for the last training, with its log (metrics.csv) and the state to
-    resume from (last.ckpt), and the folds' figures (cross-validation.json).
+    `runs`/speech/ holds a folder for each fold and for the last training, with its log (metrics.csv), the state to
+    resume from (last.ckpt) and, once trained, the network (speech.safetensors); what the folds' networks made of the
+    clips they were not trained on (out-of-fold.safetensors), and their figures (cross-validation.json).
 
     Raises:
         EmopipeError: a setting is unknown or out of range, or there is no run with these settings to resume.
         DataError: the data set is missing, or lacks the actors that are needed.
     """
     chosen = settings(config, Settings)
-    if chosen.network not in NETWORKS:
-        raise EmopipeError(f"network: {chosen.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
-    if chosen.shortest > chosen.longest:
-        raise EmopipeError(f"shortest: {chosen.shortest} is more than longest ({chosen.longest})")
-    run = runs / "speech"
-    _keep_settings(run / "settings.json", chosen, resume)
-
-    # Lightning's advice about data loader workers and logging intervals does not fit features held in memory.
-    warnings.filterwarnings("ignore", module="lightning.*")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    keep_freed_memory()
-    torch.set_num_threads(chosen.threads)
-    training = Training(chosen, data, run, resume)
-    watched = chosen.validation_actors
-    missing = [actor for actor in watched if actor not in training.corpus.actors]
-    if missing or not training.others(watched):
-        raise DataError(
-            f"validation_actors: {_list(watched)}, but {data} has actors {_list(training.corpus.actors)}; "
-            "choose some of them, and leave others to train on"
-        )
-    temperature, found = training.cross_validate() if chosen.cross_validate else (None, {})
-    actors = training.others(watched)
-    network = training.fit("final", actors, watched)
-    heard = hear(network, training.clips(watched), training.spec)
-    if temperature is None:
-        temperature = metrics.fit_temperature(heard.window_logits, heard.window_targets)
-    validation = figures(heard, temperature)
-    print(f"validation actors {_list(watched)} · {_line(validation)}", flush=True)
-    card = checkpoint.Card(
-        task="speech",
-        network=chosen.network,
-        options=options(chosen),
-        labels=list(SPEECH),
-        features=msgspec.structs.asdict(training.spec),
-        temperature=temperature,
-        config=msgspec.structs.asdict(chosen) | {"trained_on": actors},
-        seed=chosen.seed,
-        data_sha256=training.corpus.sha256,
-        command=shlex.join(["emopipe", *sys.argv[1:]]),
-        metrics=found | {f"validation_{name}": value for name, value in validation.items()},
-        prior=class_shares([clip.name.label for clip in training.clips(actors)], SPEECH),
-        selective=selective(softmax(heard.window_logits.numpy(), temperature), heard.window_targets.numpy()),
-    )
-    checkpoint.save(out, network.state_dict(), card)
+    check(chosen)
+    training = Training(chosen, data, runs / "speech", resume)
+    watched, actors = chosen.validation_actors, training.corpus.actors
+    if missing := [actor for actor in watched if actor not in actors]:
+        raise DataError(f"validation_actors: {_list(missing)} are not among the actors of {data} ({_list(actors)})")
+    measured: dict[str, float] = {}
+    validated: Heard | None = None
+    if chosen.cross_validate:
+        result = training.cross_validate(actor_folds(training.corpus, training.seeds))
+        evaluation = result.evaluation()
+        measured, validated = evaluation.report().figures, result.heard
+        (training.run / "cross-validation.json").write_text(json.dumps(evaluation.report().flat(), indent=2))
+    network, _ = training.fit(Fold("final", (), chosen.seed))
+    if validated is None and watched:
+        clips = [clip for clip in training.corpus.clips if clip.name.actor in watched]
+        validated = hear(network, clips, training.spec)
+        measured = {f"validation_{name}": value for name, value in _plain(validated).items()}
+    card = training.card(chosen.seed, [actor for actor in actors if actor not in watched])
+    checkpoint.save(out, network.state_dict(), _calibrated(card, validated, measured))
 
 
-def evaluate(data: Path, weights: Path | None = None, split: str = "unseen") -> dict[str, float]:
-    """Figures of a checkpoint (by default the committed one): see `hearing.figures`.
+def evaluate(
+    data: Path,
+    weights: Path | None = None,
+    protocol: str = "model",
+    config: dict[str, Any] | None = None,
+    resume: bool = False,
+    runs: Path = Path("runs"),
+) -> Evaluation:
+    """What is said of whole clips (first), of windows, and of both after speaker calibration.
 
-    `split` is `unseen` (the actors in `data` that it was not trained on) or `all`.
+    Args:
+        data: RAVDESS speech, all of it or some actors.
+        weights: what *model* scores; by default the committed ones.
+        protocol: *model* scores weights as they are; *actor-folds* trains and tests in the usual folds of actors;
+            *random* does so in random folds of clips, which leak the speaker, and gives actor-folds beside it.
+        config: settings for the protocols that train.
+        resume: go on with an evaluation that was cut short; what is trained already is taken as it is.
+        runs: where these protocols train, in speech/.
 
     Raises:
-        DataError: the data set is missing, or has no actor that it was not trained on.
+        DataError: the data set is missing, or has too few actors for the protocol.
+        EmopipeError: there is no such protocol, or a setting is wrong.
     """
-    if split not in ("unseen", "all"):
-        raise EmopipeError(f"split: {split!r} is unknown; expected unseen or all")
+    if protocol not in PROTOCOLS:
+        raise EmopipeError(f"protocol: {protocol!r} is unknown; the protocols are {', '.join(PROTOCOLS)}")
+    if protocol == "model":
+        return _evaluate_model(data, weights)
+    chosen = settings(config or {}, Settings)
+    check(chosen)
+    training = Training(chosen, data, runs / "speech", resume)
+    folds = actor_folds(training.corpus, training.seeds)
+    strict = training.cross_validate(folds).evaluation()
+    if protocol == "actor-folds":
+        return strict
+    leaking = training.cross_validate(random_folds(training.corpus, training.seeds)).evaluation([LEAKS])
+    beside = {f"actor_folds_{name}": answer for name, answer in strict.answers.items()}
+    return Evaluation(leaking.answers | beside, leaking.figures, leaking.notes)
+
+
+def _evaluate_model(data: Path, weights: Path | None) -> Evaluation:
     _, card = checkpoint.load(weights or checkpoint.WEIGHTS / "speech.safetensors", "speech")
     model = SpeechModel.load(weights)
-    clips = ravdess.read(data, model.spec)[1.0].clips
-    seen = card.config["trained_on"] if split == "unseen" else []
-    chosen = [clip for clip in clips if clip.name.actor not in seen]
-    if not chosen:
-        raise DataError(
-            f"{data}: every actor in it was trained on; add others, or evaluate `all` (too good to be true)"
-        )
-    return figures(hear(model.network, chosen, model.spec), model.temperature)
+    corpus = ravdess.read(data, model.spec)[1.0]
+    temperatures: list[list[Knot]] = [list(model.temperatures) or [(1.0, model.temperature)]]
+    listened = listen(model.network, corpus.clips, model.spec, model.speaker())
+    clips, windows = answers(listened.strict, temperatures)
+    known, known_windows = answers(listened.known[KNOWN[-1]], temperatures)
+    found = {"clips": clips, "windows": windows, "calibrated": known, "calibrated_windows": known_windows}
+    seen = [actor for actor in corpus.actors if actor in card.config.get("trained_on", [])]
+    notes = []
+    if seen:
+        notes.append(f"the model was trained on actors {_list(seen)}: their clips flatter it")
+        unseen = [actor not in seen for actor in clips.groups.tolist()] if clips.groups is not None else []
+        if any(unseen):
+            strangers = answers(listened.strict.of(unseen), temperatures)
+            found |= {"unseen": strangers[0], "unseen_windows": strangers[1]}
+    if not len(listened.strict.owners):
+        notes.append("no speech was heard in any clip, so there are no windows")
+        found = {name: answer for name, answer in found.items() if len(answer.targets)}
+    return Evaluation(found, by_group(listened.strict) | by_clips_heard(listened.strict, listened.known), notes)
 
 
-def _keep_settings(path: Path, chosen: Settings, resume: bool) -> None:
-    """Note the settings of a run; a run is resumed with the settings it was started with."""
+def _calibrated(card: checkpoint.Card, heard: Heard | None, measured: dict[str, float]) -> checkpoint.Card:
+    """The card with what follows from clips of people who were not trained on."""
+    if heard is None:
+        return card
+    temperatures = heard.temperatures()
+    windows = answers(heard, [temperatures])[1]
+    return msgspec.structs.replace(
+        card,
+        temperature=metrics.fit_temperature(heard.window_logits, heard.window_targets),
+        temperatures=temperatures,
+        selective=selective(windows.probabilities().numpy(), windows.targets.numpy()),
+        metrics=measured,
+    )
+
+
+def _plain(heard: Heard) -> dict[str, float]:
+    return answers(heard, [heard.temperatures()])[0].figures()
+
+
+def _same(one: checkpoint.Card, other: checkpoint.Card) -> bool:
+    """Whether two networks come from the same recipe and data."""
+    return (one.config, one.seed, one.data_sha256) == (other.config, other.seed, other.data_sha256)
+
+
+def _keep_settings(path: Path, chosen: Settings, data_sha256: str, resume: bool) -> None:
+    """Note a run's settings and data; it is resumed with those it was started with."""
+    noted = {"settings": msgspec.to_builtins(chosen), "data_sha256": data_sha256}
     if resume:
         if not path.is_file():
             raise EmopipeError(f"{path}: no run to resume; start one without --resume")
-        if msgspec.json.decode(path.read_bytes(), type=Settings) != chosen:
-            raise EmopipeError(f"{path}: the run was started with these other settings; use them, or start a new one")
+        if msgspec.json.decode(path.read_bytes()) != noted:
+            raise EmopipeError(
+                f"{path}: the run was started with these other settings, or other data; use them, or start a new one"
+            )
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for state in path.parent.glob("*/last.ckpt"):
-            state.unlink()
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(chosen)))
-
-
-def _one_of_each_sex(actors: Sequence[int]) -> list[int]:
-    firsts = [next((actor for actor in actors if actor % 2 == odd), None) for odd in (0, 1)]
-    return [actor for actor in firsts if actor is not None]
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(noted)))
 
 
 def _list(actors: Sequence[int]) -> str:
     return ", ".join(map(str, actors))
-
-
-def _line(found: dict[str, float]) -> str:
-    shown = ("uar", "accuracy", "nll", "ece", "window_uar", "window_nll", "window_ece")
-    return " · ".join(f"{name} {found[name]:.3f}" for name in shown if name in found)

@@ -58,7 +58,8 @@ def main(args: argparse.Namespace) -> int:
     from emopipe.report import show
 
     report = evaluation.report()
-    show(report, f"{args.task} · {how} · {arguments['data'].name}")
+    leaks = " (leaks the speaker)" if how == "random" else ""
+    show(report, f"{args.task} · {how}{leaks} · {arguments['data'].name}")
     if args.json:
         write_json(args.json, report.json(), "--json")
     if args.pictures:

@@ -52,8 +52,17 @@ def test_a_temperature_for_each_example() -> None:
     torch.testing.assert_close(each.of(torch.tensor([3, 1])).probabilities(), one.probabilities()[[3, 1]])
 
 
+def test_few_people_are_said_to_be_few() -> None:
+    def notes(people: int) -> list[str]:
+        return Evaluation({"clips": answers(groups=torch.arange(90) % people)}).report().notes
+
+    assert notes(1) == ["There is one person only: nothing can be said of how it would be with others."]
+    assert notes(5) == ["The intervals come from 5 people, and are too narrow for that."]
+    assert notes(10) == Evaluation({"images": answers(groups=None)}).report().notes == []
+
+
 def test_the_report_is_flat_and_of_plain_numbers() -> None:
-    report = Evaluation({"clips": answers()}, {}, ["A sentence."]).report().json()
+    report = Evaluation({"clips": answers(groups=None)}, {}, ["A sentence."]).report().json()
     read = json.loads(json.dumps(report))
     assert read == report
     assert read.pop("notes") == ["A sentence."]

@@ -19,6 +19,9 @@ from training.intervals import calibration_noise, intervals
 BOUNDED = ("accuracy", "macro_f1", "uar", "nll", "ece")
 """The figures that get an interval, and over folds a mean and a deviation."""
 
+FEW = 10
+"""With fewer people than this a bootstrap over them is known to be too narrow (Cameron, Gelbach & Miller 2008)."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -112,7 +115,13 @@ class Evaluation:
         """All figures, with their intervals."""
         first = next(iter(self.answers.values()))
         figures = {name: answers.bounded() for name, answers in self.answers.items()}
-        return Report(figures, dict(self.figures), list(self.notes), list(first.labels), first.confusion())
+        notes = list(self.notes)
+        groups = next(iter(figures.values())).get("groups", FEW)
+        if groups < 2:
+            notes.append("There is one person only: nothing can be said of how it would be with others.")
+        elif groups < FEW:
+            notes.append(f"The intervals come from {groups:.0f} people, and are too narrow for that.")
+        return Report(figures, dict(self.figures), notes, list(first.labels), first.confusion())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -17,9 +18,10 @@ WEIGHTS = Path(__file__).parent / "weights"
 class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a checkpoint is, and where it comes from.
 
-    `network` names a class in `models.facial.NETWORKS` or `models.speech.NETWORKS`; `options` are its
-    constructor's arguments. `temperature` divides the logits so that a probability is a frequency
-    (Guo et al. 2017). `prior` is the share of each label in the training data, which another prior is measured
+    `network` names a class in the `NETWORKS` of its task (`models.facial`, `models.speech`, `models.fusion`);
+    `options` are its constructor's arguments. `temperature` divides the logits so that a probability is a frequency
+    (Guo et al. 2017); where there are `temperatures`, they do so, by the length of what was heard
+    (`models.temperature`). `prior` is the share of each label in the training data, which another prior is measured
     against, and `selective` says below which confidence an answer is uncertain for a stated risk (both: see
     `models.calibration`; empty where nobody filled them). `data_sha256` identifies the training data, `command`
     remakes the file.
@@ -36,6 +38,7 @@ class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     data_sha256: str
     command: str
     metrics: dict[str, float]
+    temperatures: list[tuple[float, float]] = []
     prior: dict[str, float] = {}
     selective: list[Selection] = []
 
@@ -61,12 +64,32 @@ def load(path: Path, task: str) -> "tuple[dict[str, torch.Tensor], Card]":
     Raises:
         ModelError: the file is missing, damaged, not a checkpoint of ours, or for another task.
     """
+    return _read(path, task, "pt")
+
+
+def load_arrays(path: Path, task: str) -> "tuple[dict[str, NDArray[Any]], Card]":
+    """As `load`, in NumPy arrays: for a process that does without torch."""
+    return _read(path, task, "np")
+
+
+def card_of(path: Path) -> Card:
+    """The card of a checkpoint made for any task.
+
+    Raises:
+        ModelError: the file is missing, damaged, or not a checkpoint of ours.
+    """
+    return _read(path, None, "np")[1]
+
+
+def _read(path: Path, task: str | None, framework: str) -> tuple[dict[str, Any], Card]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise ModelError(f"{path}: no such weights; train them with `emopipe train {task}` or restore the file")
+        raise ModelError(
+            f"{path}: no such weights; train them with `emopipe train {task or 'MODEL'}` or restore the file"
+        )
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         card = msgspec.json.decode(metadata["emopipe"], type=Card)
@@ -74,6 +97,6 @@ def load(path: Path, task: str) -> "tuple[dict[str, torch.Tensor], Card]":
         raise ModelError(f"{path}: not an emopipe checkpoint (its metadata has no card)") from None
     except (SafetensorError, msgspec.MsgspecError, OSError) as error:
         raise ModelError(f"{path}: damaged weights ({error}); restore the file or train it again") from None
-    if card.task != task:
+    if task is not None and card.task != task:
         raise ModelError(f"{path}: a {card.task} model, but a {task} model is needed")
     return state, card

@@ -15,6 +15,7 @@ from stages.types import Emotions, PersonEmotion, VoiceEmotion
 
 COLUMNS = (
     *("stream", "time_s", "pts_ns", "source", "face", "left", "top", "width", "height", "emotion", "confidence"),
+    "uncertain",
     *FACE,
     *("voice_start_s", "voice_end_s", "voice_age_s", "forced"),
 )
@@ -93,7 +94,13 @@ def rows(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def _distribution(result: PersonEmotion | VoiceEmotion) -> dict[str, Any]:
-    return {"emotion": result.emotion, "confidence": result.confidence, **result.probabilities}
+    uncertain = str(result.uncertain).lower()
+    return {
+        "emotion": result.emotion,
+        "confidence": result.confidence,
+        "uncertain": uncertain,
+        **result.probabilities,
+    }
 
 
 def _line(values: Any) -> bytes:

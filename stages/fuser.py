@@ -10,10 +10,11 @@ out of the join, or can no longer come.
 from collections import Counter, deque
 from typing import NamedTuple
 
-from pipeline.clock import SECOND
+from models.fusion_networks import WINDOWS
 from pipeline.join import Ended, Released
 from pipeline.message import FOREVER, Message
-from stages.pooling import certainty, likeliest, named, pool, shared, shares
+from stages.combining import Combiner
+from stages.pooling import likeliest, named, shared
 from stages.smoothing import Smoother
 from stages.types import (
     Emotions,
@@ -26,8 +27,6 @@ from stages.types import (
     VoiceEmotion,
 )
 
-LONG_ENOUGH = 2 * SECOND  # of speech; a longer window is not heard any better
-
 
 class Output(NamedTuple):
     """What to emit for `cause`, at its pts; a gap where `result` is none."""
@@ -39,35 +38,34 @@ class Output(NamedTuple):
 class Fuser:
     """Folds faces and speech (`Released` messages of `FaceEmotions` and `SpeechEmotion`, gaps among them) into results.
 
-    The weight of an opinion is prior × quality × certainty: the setting of its modality; the crop's quality, or how
-    far the window can be trusted (`_trust`); and 1 less the distribution's normalised entropy. Both are pooled
-    (`pooling.pool`) in proportion to their weights; with several faces the voice's reported weight is its mean share.
+    With several faces the voice's reported weight is its mean one.
 
     Args:
+        combine: what makes one distribution of a face and the voice (see `stages.combining`).
         hold: how long a window stays the partner of frames, in ns.
         smoother: of faces by their id, and of the voice alone.
-        face_weight, voice_weight: the priors.
+        threshold: the confidence below which a result is uncertain.
         faces: whether faces may come at all.
         counters: `windows_superseded` counts windows heard with a face that a newer one replaced before any frame.
     """
 
     def __init__(
         self,
+        combine: Combiner,
         *,
         hold: int,
         smoother: Smoother,
-        face_weight: float = 1.0,
-        voice_weight: float = 1.0,
+        threshold: float = 0.0,
         faces: bool = True,
         counters: Counter[str] | None = None,
     ) -> None:
         self._hold = hold
         self._smoother = smoother
-        self._face_weight = face_weight
-        self._voice_weight = voice_weight
+        self._combine = combine
+        self._threshold = threshold
         self._faces_over = not faces
         self._counters: Counter[str] = Counter() if counters is None else counters
-        self._partner: Message | None = None
+        self._heard: deque[Message] = deque(maxlen=WINDOWS)  # windows in order; the newest may be a partner
         self._held: deque[Message] = deque()  # windows that wait for the next frame, and the gaps behind them
 
     @property
@@ -93,15 +91,15 @@ class Fuser:
             return [*outputs, Output(message, self._frame(message, seen.faces, event.forced))]
         self._held.append(message)
         if message.kind == "data":
-            self._partner = message
+            self._heard.append(message)
             if event.forced or self._faces_over:
                 return outputs + self.release(event.forced)
         return outputs + self.settle(event.pts)
 
     def late(self, window: Message) -> None:
         """A window that came too late for its place (live): what follows may still be fused with it."""
-        if self._partner is None or self._partner.pts < window.pts:
-            self._partner = window
+        if not self._heard or self._heard[-1].pts < window.pts:
+            self._heard.append(window)
 
     def settle(self, watermark: int) -> list[Output]:
         """What needs no frame any more, now that none below `watermark` can come."""
@@ -124,25 +122,20 @@ class Fuser:
         return gaps
 
     def _frame(self, message: Message, faces: list[FaceEmotion], forced: bool) -> Emotions:
-        partner = self._partner
-        if partner is not None and (not faces or message.pts - partner.pts > self._hold):
+        partner = self._heard[-1] if self._heard and faces else None
+        if partner is not None and message.pts - partner.pts > self._hold:
             partner = None
-        people = [self._person(message.pts, face, partner) for face in faces]
+        heard = [each.payload for each in self._heard] if partner is not None else []
+        people = [self._person(message.pts, face, heard) for face in faces]
         voice = None
         if partner is not None:
             share = sum(1 - person.face.weight for person in people) / len(people)
             voice = _voice(partner.payload, message.pts, share)
         return Emotions(source="face", faces=people, voice=voice, alone=None, forced=forced)
 
-    def _person(self, pts: int, face: FaceEmotion, partner: Message | None) -> PersonEmotion:
-        opinions = [face.probabilities]
-        weights = [self._face_weight * face.quality * certainty(face.probabilities)]
-        if partner is not None:
-            voice = shared(partner.payload.probabilities)
-            opinions.append(voice)
-            weights.append(self._voice_weight * _trust(partner.payload) * certainty(voice))
-        own_shares = shares(weights)
-        result = self._smoother.push(face.id, pts, pool(opinions, own_shares), sum(weights))
+    def _person(self, pts: int, face: FaceEmotion, heard: list[SpeechEmotion]) -> PersonEmotion:
+        combined = self._combine.person(pts, face, heard)
+        result = self._smoother.push(face.id, pts, combined.probabilities, combined.sureness)
         emotion, confidence = likeliest(result)
         return PersonEmotion(
             id=face.id,
@@ -150,29 +143,26 @@ class Fuser:
             emotion=emotion,
             confidence=confidence,
             probabilities=named(result),
-            face=Modality(probabilities=named(face.probabilities), weight=own_shares[0], age=0),
+            face=Modality(probabilities=named(face.probabilities), weight=combined.face_weight, age=0),
+            uncertain=confidence < self._threshold,
         )
 
     def _alone(self, message: Message, forced: bool) -> Output:
         if message.kind == "gap":
             return Output(message, None)
         window: SpeechEmotion = message.payload
-        heard = shared(window.probabilities)
-        weight = self._voice_weight * _trust(window) * certainty(heard)
-        result = self._smoother.push("voice", message.pts, pool([heard], [1.0]), weight)
+        earlier = [each.payload for each in self._heard if each.pts < message.pts]
+        combined = self._combine.voice(message.pts, [*earlier, window])
+        result = self._smoother.push("voice", message.pts, combined.probabilities, combined.sureness)
         emotion, confidence = likeliest(result)
-        alone = VoiceEmotion(emotion=emotion, confidence=confidence, probabilities=named(result))
+        alone = VoiceEmotion(
+            emotion=emotion,
+            confidence=confidence,
+            probabilities=named(result),
+            uncertain=confidence < self._threshold,
+        )
         voice = _voice(window, message.pts, 1.0)
         return Output(message, Emotions(source="voice", faces=[], voice=voice, alone=alone, forced=forced))
-
-
-def _trust(window: SpeechEmotion) -> float:
-    """How far a window can be trusted, 0..1: by how much of it was voiced, and by its length.
-
-    On unseen actors the UAR above chance grows about linearly with the length and levels off at two seconds
-    (docs/models/speech.md: 16 points below one second, 34 up to two, 48 beyond).
-    """
-    return window.voiced * min(1.0, (window.end - window.start) / LONG_ENOUGH)
 
 
 def _voice(window: SpeechEmotion, pts: int, share: float) -> Voice:

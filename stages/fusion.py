@@ -1,17 +1,28 @@
 """Faces and voice, joined by event time and fused: what both say together."""
 
 import asyncio
-from collections import Counter, deque
-from typing import Annotated, Any, ClassVar
+from collections import deque
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
+from models.calibration import threshold
+from models.checkpoint import WEIGHTS
+from models.fusion import FusionModel
 from pipeline.alarm import Alarm
 from pipeline.clock import SECOND
 from pipeline.join import EventTimeJoin
 from pipeline.message import FOREVER, Message
 from pipeline.stage import Port, Stage, about
+from stages.combining import LONGEST, Learned, Pool
 from stages.fuser import Fuser, Output
 from stages.smoothing import Smoother
 from stages.types import Emotions, FaceEmotions, SpeechEmotion
+
+SHIPPED = {
+    "decision": "fusion.safetensors",
+    "feature": "fusion-feature.safetensors",
+    "attention": "fusion-attention.safetensors",
+}
 
 
 class Fusion(Stage):
@@ -29,6 +40,20 @@ class Fusion(Stage):
 
     class Settings(Stage.Settings):
         hold: Annotated[float, about("how long a window of speech stays the partner of frames", unit="s", gt=0)] = 1.0
+        method: Annotated[
+            Literal["pool", "decision", "feature", "attention"],
+            about("a trained network of this kind, or the untrained pool of both distributions by their certainty"),
+        ] = "pool"
+        weights: Annotated[
+            str,
+            about("a file made by `emopipe train fusion`, whatever its network; empty: the shipped one of `method`"),
+        ] = ""
+        history: Annotated[
+            float, about("how long a face's past counts for a trained network", unit="s", gt=0, le=LONGEST)
+        ] = 2.0
+        risk: Annotated[
+            float, about("share of wrong answers tolerated among those that are not uncertain; 1: none is", gt=0, le=1)
+        ] = 0.3
         smoothing: Annotated[float, about("time constant of the smoothing; 0 turns it off", unit="s", ge=0)] = 0.3
         forget: Annotated[float, about("a face away for longer starts anew", unit="s", gt=0)] = 2.0
         face_weight: Annotated[float, about("how much faces count, against the voice", ge=0)] = 1.0
@@ -46,6 +71,10 @@ class Fusion(Stage):
             problems.append(
                 ("face_weight", "0 together with voice_weight = 0 leaves nothing to fuse; raise one of them")
             )
+        if settings.method == "pool" and settings.weights:
+            problems.append(("weights", 'the pool has none; leave them out, or set method = "decision"'))
+        if (path := cls._weights(settings)) is not None and not path.is_file():
+            problems.append(("weights", f"{path}: no such file; train it with `emopipe train fusion`, or restore it"))
         if settings.forget < settings.smoothing:
             problems.append(
                 (
@@ -63,6 +92,12 @@ class Fusion(Stage):
         self._watch: asyncio.Task[None] | None = None
 
     async def setup(self) -> None:
+        path = self._weights(self.settings)
+        self._model = FusionModel.load(path) if path is not None else None
+        # A calibrated answer of confidence c is wrong 1 - c of the time. The pool has no table that would say more.
+        self._threshold = 1 - self.settings.risk
+        if self._model is not None:
+            self._threshold = threshold(self._model.selective, self.settings.risk)
         self._alarm = Alarm(self.host.clock)
         if self.host.mode == "live":  # in replay there are no deadlines: nothing but the messages decides
             self._watch = asyncio.create_task(self._watch_deadlines())
@@ -106,8 +141,34 @@ class Fusion(Stage):
         if stream not in self._lines:
             ports = [port for port in self.inputs if self.connected(port)]
             live = self.host.mode == "live"
-            self._lines[stream] = _Line(ports, self.settings, live, self.host.clock.now(), self.counters)
+            fuser = self._fuser(faces="faces" in ports)
+            self._lines[stream] = _Line(ports, fuser, self.settings, live, self.host.clock.now())
         return self._lines[stream]
+
+    def _fuser(self, faces: bool) -> Fuser:
+        settings = self.settings
+        weights = settings.face_weight, settings.voice_weight
+        history, forget = round(settings.history * SECOND), round(settings.forget * SECOND)
+        return Fuser(
+            Learned(self._model, history, forget, *weights) if self._model is not None else Pool(*weights),
+            hold=round(settings.hold * SECOND),
+            smoother=Smoother(settings.smoothing, settings.forget),
+            threshold=self._threshold,
+            faces=faces,
+            counters=self.counters,
+        )
+
+    @classmethod
+    def reads(cls, settings: Any) -> list[str]:
+        path = cls._weights(settings)
+        return [] if path is None else [str(path.resolve())]
+
+    @classmethod
+    def _weights(cls, settings: Any) -> Path | None:
+        """The trained network's file, if there is one."""
+        if settings.weights:
+            return Path(settings.weights)
+        return None if settings.method == "pool" else WEIGHTS / SHIPPED[settings.method]
 
     async def _release(self, stream: str) -> None:
         line = self._lines[stream]
@@ -137,7 +198,7 @@ class Fusion(Stage):
 class _Line:
     """One stream: its join, its fuser, and the results on their way out."""
 
-    def __init__(self, ports: list[str], settings: Any, live: bool, now: int, counters: Counter[str]) -> None:
+    def __init__(self, ports: list[str], fuser: Fuser, settings: Any, live: bool, now: int) -> None:
         idle = round(settings.idle * SECOND)
         # A frame is what is due soon; a window that faces lag behind waits until they are as good as silent, since
         # forcing it would make all frames before it late.
@@ -146,14 +207,7 @@ class _Line:
         self.join: EventTimeJoin[Message] = EventTimeJoin(
             ports, budget=budget if live else None, idle=idle if live else None, now=now
         )
-        self.fuser = Fuser(
-            hold=round(settings.hold * SECOND),
-            smoother=Smoother(settings.smoothing, settings.forget),
-            face_weight=settings.face_weight,
-            voice_weight=settings.voice_weight,
-            faces="faces" in ports,
-            counters=counters,
-        )
+        self.fuser = fuser
         self.unsent: deque[Output] = deque()
         self.turn = asyncio.Lock()  # a deadline may pass while results wait for room
 

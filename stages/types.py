@@ -1,5 +1,6 @@
 """The payload types of the links between stages. Boxes are relative to the frame: 0..1, origin top left."""
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,19 +74,25 @@ class SpeechWindow(Payload):
 
 
 class SpeechEmotion(Payload):
-    """What the voice expresses in one window: a calibrated distribution over `models.labels.SPEECH`."""
+    """What the voice expresses in one window: a calibrated distribution over `models.labels.SPEECH`.
+
+    `timbre` is how the window sounds, float32 [120] (`models.fusion.timbre`); empty where nobody knows.
+    """
 
     start: int
     end: int
     voiced: float
     level: float
     probabilities: list[float]
+    timbre: NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty(0, np.float32))
 
 
 class Modality(Payload):
     """One modality's part in a result, in the labels both share (`models.labels.FACE`).
 
-    `weight` is its share of the fused distribution, 0..1. `age` is how much older than the result it is, in ns.
+    `weight` is its part in the fused distribution, 0..1: in the pool its share; of a trained network, how far the
+    distribution would move without it (total variation), as a share of how far it would without either. `age` is how
+    much older than the result it is, in ns.
     """
 
     probabilities: dict[str, float]
@@ -103,7 +110,8 @@ class Voice(Modality):
 class PersonEmotion(Payload):
     """What one face, with the voice where there is one, expresses.
 
-    `emotion` is the most probable label of the fused and smoothed `probabilities`, `confidence` its probability.
+    `emotion` is the most probable label of the fused and smoothed `probabilities`, `confidence` its probability, and
+    `uncertain` says that it lies below the threshold for the risk that the fusion's settings allow.
     """
 
     id: int
@@ -112,14 +120,16 @@ class PersonEmotion(Payload):
     confidence: float
     probabilities: dict[str, float]
     face: Modality
+    uncertain: bool = False
 
 
 class VoiceEmotion(Payload):
-    """What the voice alone expresses, when no face is in view."""
+    """What the voice alone expresses, when no face is in view; fields as in `PersonEmotion`."""
 
     emotion: str
     confidence: float
     probabilities: dict[str, float]
+    uncertain: bool = False
 
 
 class Emotions(Payload):

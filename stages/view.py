@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -25,28 +26,37 @@ COLOURS = {
     "neutral": "white",
 }
 
-Finding = tuple[str, dict[str, float]]  # who (`face 3`, `voice`), and their distribution
+
+class Finding(NamedTuple):
+    """Who (`face 3`, `voice`), their distribution, and whether its first label is uncertain."""
+
+    who: str
+    probabilities: dict[str, float]
+    uncertain: bool
 
 
 def findings(emotions: Emotions) -> list[Finding]:
     """Each face, then the voice, with the distribution that a person wants to see."""
-    found: list[Finding] = [(f"face {face.id}", face.probabilities) for face in emotions.faces]
-    voice = emotions.alone or emotions.voice
-    return [*found, ("voice", voice.probabilities)] if voice else found
+    found = [Finding(f"face {face.id}", face.probabilities, face.uncertain) for face in emotions.faces]
+    if emotions.alone is not None:
+        found.append(Finding("voice", emotions.alone.probabilities, emotions.alone.uncertain))
+    elif emotions.voice is not None:
+        found.append(Finding("voice", emotions.voice.probabilities, False))
+    return found
 
 
-def labels(emotions: Emotions) -> list[tuple[str, str]]:
-    """Who shows what; a plain line is due when this changes."""
-    return [(who, likeliest(probabilities)[0]) for who, probabilities in findings(emotions)]
+def labels(emotions: Emotions) -> list[tuple[str, str, bool]]:
+    """Who shows what, and whether that is uncertain; a plain line is due when this changes."""
+    return [(each.who, likeliest(each.probabilities)[0], each.uncertain) for each in findings(emotions)]
 
 
 def line(message: Message) -> str:
     """One result as one line of plain text (ASCII but for the stream's name)."""
     emotions: Emotions = message.payload
     said = [] if emotions.faces else ["no face"]
-    for who, probabilities in findings(emotions):
+    for who, probabilities, uncertain in findings(emotions):
         label, probability = likeliest(probabilities)
-        said.append(f"{who} {label} {probability:.2f}")
+        said.append(f"{who} {label} {probability:.2f}{' (uncertain)' if uncertain else ''}")
     forced = " (forced)" if emotions.forced else ""
     return f"{moment(message)}  {', '.join(said)}{forced}"
 
@@ -107,13 +117,17 @@ def _rows(view: StreamView, width: int, ascii_only: bool) -> Table:
     if tops:
         result.add_column("most probable", no_wrap=True)
     emotions: Emotions = view.message.payload
-    for who, probabilities in findings(emotions):
+    for who, probabilities, uncertain in findings(emotions):
         label, probability = likeliest(probabilities)
-        colour = COLOURS.get(label, "white")
+        colour = "dim" if uncertain else COLOURS.get(label, "white")
         filled = round(probability * BAR)
         bar = ("#" if ascii_only else "█") * filled + ("." if ascii_only else "░") * (BAR - filled)
         number = f"{probability:.2f}"
-        cells = [Text(who), Text(label, colour), Text(f"{bar} {number}" if bars else number, colour)]
+        cells = [
+            Text(who),
+            Text(f"{label}?" if uncertain else label, colour),
+            Text(f"{bar} {number}" if bars else number, colour),
+        ]
         if tops:
             ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
             cells.append(Text("  ".join(f"{each} {share:.2f}" for each, share in ranked)))

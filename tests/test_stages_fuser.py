@@ -12,6 +12,7 @@ from pipeline.clock import MS, SECOND
 from pipeline.join import Ended, EventTimeJoin, Released
 from pipeline.message import FOREVER, Message
 from pipeline.testing import gap
+from stages.combining import Pool
 from stages.fuser import Fuser, Output
 from stages.pooling import named, pool, shared
 from stages.smoothing import Smoother
@@ -22,7 +23,7 @@ HOLD = SECOND
 
 
 def fuser(*, smoothing: float = 0.0, faces: bool = True, counters: Counter[str] | None = None) -> Fuser:
-    return Fuser(hold=HOLD, smoother=Smoother(smoothing, 2.0), faces=faces, counters=counters)
+    return Fuser(Pool(), hold=HOLD, smoother=Smoother(smoothing, 2.0), faces=faces, counters=counters)
 
 
 def face_event(message: Message) -> Released[Message]:

@@ -29,7 +29,7 @@ def framing(data: Path, count: int) -> None:
     """Print medians and spreads of the geometry, relative to the images' side."""
     import cv2
 
-    images = fer2013.load(data).split("train").images
+    images = fer2013.load(data).split("Training").images
     chosen = np.random.default_rng(0).choice(len(images), min(count, len(images)), replace=False)
     detector = FaceDetector(0.5, 1)
     rows = []

@@ -69,65 +69,53 @@ class FaceNetwork(nn.Module):
                     parent.add_module(next_name, nn.Identity())
 
 
-class SqueezeExcite(nn.Module):
-    """Channel attention (Hu et al. 2018, arXiv:1709.01507)."""
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut (He et al. 2016, arXiv:1512.03385)."""
 
-    def __init__(self, channels: int, reduction: int = 8) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.squeeze = nn.Conv2d(channels, channels // reduction, 1)
-        self.excite = nn.Conv2d(channels // reduction, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate = F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
-        return x * torch.sigmoid(self.excite(gate))
-
-
-class SeparableBlock(nn.Module):
-    """A depthwise 3×3 and a pointwise 1×1 convolution (MobileNet, arXiv:1704.04861), residual where shapes allow."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, attention: bool) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False)
-        self.norm1: nn.Module = nn.BatchNorm2d(inputs)
-        self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.norm1: nn.Module = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2: nn.Module = nn.BatchNorm2d(outputs)
-        self.attention = SqueezeExcite(outputs) if attention else nn.Identity()
-        self.residual = stride == 1 and inputs == outputs
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        # Starting as its shortcut alone, a deep stack learns sooner (Goyal et al. 2017, arXiv:1706.02677).
+        nn.init.zeros_(self.norm2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.depthwise(x)), inplace=True)
-        y = self.attention(self.norm2(self.pointwise(y)))
-        return F.relu(y + x if self.residual else y, inplace=True)
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x), inplace=True)
 
 
 class CustomCNN(FaceNetwork):
-    """A depthwise-separable network of 0.63 M parameters, made for one CPU core.
+    """A residual network of 1.6 M parameters, made for one CPU core.
 
-    The stem keeps all 48×48 pixels, since a face this small has none to spare; the four stages then work on
-    24², 12², 6² and 6² pixels. Squeeze-and-excitation, cheap where maps are small, is in the last one.
+    The stem halves a face to 24×24; the four stages then work on 24², 12², 6² and 3² pixels. Dense convolutions:
+    on CPU they do twice as many products a second as depthwise ones, in training and in use.
 
     `forward` takes [N, 1, 48, 48] as `prepare` makes it and returns logits [N, classes].
     """
 
     def __init__(
         self,
-        widths: Sequence[int] = (64, 128, 256, 384),
-        depths: Sequence[int] = (2, 3, 4, 2),
-        dropout: float = 0.1,
+        widths: Sequence[int] = (32, 64, 128, 256),
+        depths: Sequence[int] = (1, 2, 2, 1),
+        dropout: float = 0.2,
         classes: int = len(FACE),
     ) -> None:
         super().__init__()
-        stem = 32
+        stem = widths[0]
         layers: list[nn.Module] = [
-            nn.Conv2d(1, stem, 3, padding=1, bias=False),
+            nn.Conv2d(1, stem, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(stem),
             nn.ReLU(inplace=True),
         ]
-        inputs, last = stem, len(widths) - 1
+        inputs = stem
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             for block in range(depth):
-                stride = 2 if block == 0 and stage < last else 1
-                layers.append(SeparableBlock(inputs, width, stride, attention=stage == last))
+                layers.append(ResidualBlock(inputs, width, stride=2 if block == 0 and stage > 0 else 1))
                 inputs = width
         self.features = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)

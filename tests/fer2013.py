@@ -1,5 +1,6 @@
 """FER2013 as a user has it, small: images whose class can be learnt from their brightness."""
 
+import csv
 import zipfile
 from pathlib import Path
 
@@ -29,6 +30,29 @@ def write_folder(root: Path, train: int = 4, validation: int = 2) -> Path:
                 seed += 1
                 (root / folder / label / f"{prefix}_{seed}.jpg").write_bytes(encoded(image(target, seed)))
     return root
+
+
+HEADERS = {
+    "fer2013.csv": ("emotion", "pixels", "Usage"),
+    "icml_face_data.csv": ("emotion", " Usage", " pixels"),
+}
+
+
+def write_csv(path: Path, root: Path) -> Path:
+    """The images of a folder as the original csv, with the columns that go with the file's name."""
+    header = HEADERS.get(path.name, HEADERS["fer2013.csv"])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(header)
+        for image_path in sorted(root.rglob("*.jpg")):
+            pixels = cv2.imread(str(image_path), cv2.IMREAD_GRAYSCALE).ravel()
+            row = {
+                "emotion": FACE.index(image_path.parent.name),
+                "pixels": " ".join(map(str, pixels)),
+                "Usage": image_path.stem.partition("_")[0],
+            }
+            table.writerow([row[name.strip()] for name in header])
+    return path
 
 
 def write_zip(path: Path, root: Path, inside: str = "") -> Path:

@@ -35,5 +35,5 @@ def calibrate_norms(network: nn.Module, split: fer2013.Split, count: int = 4096)
     device = next(network.parameters()).device
     chosen = np.random.default_rng(0).permutation(len(split))[:count]
     some = fer2013.Split(split.images[chosen], split.targets[chosen])
-    update_bn((prepare(images) for images, _ in Batches(some, 256, device, shuffle=False)), network)
+    update_bn((prepare(images) for images, _ in Batches(some, 256, device)), network)
     network.eval()

@@ -1,121 +1,85 @@
-"""Networks for voices: windows of MFCC in, one logit a label of `labels.SPEECH` out; and the model that stages run."""
+"""The model that hears voices: a network of `models.speech_networks` with its features and its calibration."""
 
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
 from models.features import Floats, MfccSpec, window_features
-from models.labels import SPEECH
 from models.loading import load_network, pick_device
+from models.speaker import SpeakerStatistics
+from models.speech_networks import NETWORKS, SpeechNetwork
+from models.temperature import Knot, temperature_at
 from pipeline.errors import ModelError
 
-
-class LSTM(nn.Module):
-    """A bidirectional LSTM with attention pooling: features [N, T, inputs] in, logits [N, classes] out.
-
-    Two strided convolutions make one step of four frames (40 ms), which takes three quarters of the recurrence's
-    time away. The pooling weighs each step by what it seems to be worth (Mirsamadi et al. 2017, ICASSP, pp.
-    2227-2231). The features are standardised by the statistics of the training actors, kept as buffers.
-
-    Args:
-        inputs: features a frame.
-        classes: how many labels.
-        channels: of the convolutions.
-        hidden: units of the LSTM in each direction.
-        dropout: probability of dropping an activation, between the layers.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(
-        self,
-        inputs: int = 120,
-        classes: int = len(SPEECH),
-        channels: int = 128,
-        hidden: int = 64,
-        dropout: float = 0.3,
-    ) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("scale", torch.ones(inputs))
-        self.stem = nn.Sequential(
-            nn.Conv1d(inputs, channels, 5, stride=2, padding=2),
-            nn.BatchNorm1d(channels),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Conv1d(channels, channels, 5, stride=2, padding=2),
-            nn.BatchNorm1d(channels),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-        )
-        self.lstm = nn.LSTM(channels, hidden, batch_first=True, bidirectional=True)
-        self.attention = nn.Linear(2 * hidden, 1)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * hidden, classes)
-
-    def standardise(self, features: Tensor) -> None:
-        """Take mean and standard deviation from features [frames, inputs] of the training data."""
-        self.mean.copy_(features.mean(0))
-        self.scale.copy_(1 / features.std(0).clamp(min=1e-3))
-
-    def forward(self, features: Tensor) -> Tensor:
-        standard = (features - self.mean) * self.scale
-        steps, _ = self.lstm(self.stem(standard.transpose(1, 2)).transpose(1, 2))
-        weights = self.attention(steps).softmax(dim=1)
-        logits: Tensor = self.head(self.dropout((weights * steps).sum(dim=1)))
-        return logits
+__all__ = ["NETWORKS", "Outputs", "SpeechModel", "SpeechNetwork", "outputs_of"]
 
 
-NETWORKS: dict[str, type[LSTM]] = {"lstm": LSTM}
+class Outputs(NamedTuple):
+    """What a network makes of N windows, float32 on the CPU: logits [N, classes] and embeddings [N, D]."""
+
+    logits: Tensor
+    embeddings: Tensor
 
 
 @torch.inference_mode()
-def logits_of(network: nn.Module, windows: Sequence[Floats], spec: MfccSpec) -> Tensor:
-    """Logits float32 [N, classes], on the CPU, of windows of MFCC, each [T, coefficients] with a T of its own.
+def outputs_of(network: SpeechNetwork, windows: Sequence[Floats], spec: MfccSpec) -> Outputs:
+    """Run a network over windows of MFCC, each [T, coefficients] with a T of its own.
 
     On a CPU the windows go through one by one: a GEMM rounds differently for different batch sizes (measured: a batch
-    of two already differs in the last bit), while a replay has to give the same bits for all. A window of 3 s takes
-    about 3 ms so, twice its share of a batch of 16, and a voice has two windows a second.
-    On another device those of one length go through together.
+    of two already differs in the last bit), while a replay has to give the same bits for all. A voice has but two
+    windows a second. On another device those of one length go through together.
     """
-    device = next(network.parameters()).device
+    device = network.mean.device
     if not windows:
         raise ValueError("no windows")
-    result: list[Tensor | None] = [None] * len(windows)
+    logits: list[Tensor] = [torch.empty(0)] * len(windows)
+    embeddings = list(logits)
     order = sorted(range(len(windows)), key=lambda index: len(windows[index]))
     for _, group in groupby(order, key=lambda index: index if device.type == "cpu" else len(windows[index])):
         same = list(group)
         mfcc = torch.from_numpy(np.stack([windows[index] for index in same])).to(device)
-        for index, row in zip(same, network(window_features(mfcc, spec)).cpu(), strict=True):
-            result[index] = row
-    return torch.stack([row for row in result if row is not None])
+        embedding = network.embed(window_features(mfcc, spec))
+        for index, row, vector in zip(same, network.classify(embedding).cpu(), embedding.cpu(), strict=True):
+            logits[index], embeddings[index] = row, vector
+    return Outputs(torch.stack(logits), torch.stack(embeddings))
 
 
 class SpeechModel:
-    """A trained network with its labels, its features' settings and its calibration."""
+    """A trained network with its labels, its features' settings and its calibration.
+
+    Args:
+        network: see `models.speech_networks`.
+        spec: of the MFCC it was trained on.
+        labels: of its outputs.
+        temperature: divides the logits where there are no `temperatures`.
+        odds: by which probabilities are multiplied for another prior (`models.calibration.prior_odds`).
+        selective: below which confidence an answer is uncertain (`models.calibration`).
+        temperatures: by the length of a window (`models.temperature`).
+    """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: SpeechNetwork,
         spec: MfccSpec,
         labels: Sequence[str],
         temperature: float,
         odds: Doubles | None = None,
         selective: Sequence[Selection] = (),
+        temperatures: Sequence[Knot] = (),
     ) -> None:
         self.network = network.eval()
         self.spec = spec
         self.labels = tuple(labels)
         self.temperature = temperature
+        self.temperatures = tuple(temperatures)
         self.selective = selective
         self._odds = odds
 
@@ -137,18 +101,43 @@ class SpeechModel:
             raise ModelError(f"{path}: its features do not fit its card: {error}; train it again") from None
         odds = prior_odds(prior, card.labels, card.prior)
         network.to(pick_device(device))
-        return cls(network, spec, card.labels, card.temperature, odds, card.selective)
+        return cls(network, spec, card.labels, card.temperature, odds, card.selective, card.temperatures)
+
+    def outputs(self, windows: Sequence[Floats]) -> Outputs:
+        """Logits before calibration, and embeddings, of windows of MFCC float32 [T, coefficients]; see `outputs_of`."""
+        if not windows:
+            return Outputs(torch.empty(0, len(self.labels)), torch.empty(0, self.network.width))
+        return outputs_of(self.network, windows, self.spec)
 
     def logits(self, windows: Sequence[Floats]) -> Tensor:
-        """Logits before calibration; see `logits_of`."""
-        return logits_of(self.network, windows, self.spec)
+        """Logits [N, classes] before calibration."""
+        return self.outputs(windows).logits
+
+    def temperature_of(self, windows: Sequence[Floats]) -> Doubles:
+        """What divides each window's logits, [N]."""
+        if not self.temperatures:
+            return np.full(len(windows), self.temperature)
+        return temperature_at(self.temperatures, [self.seconds(len(window)) for window in windows])
+
+    def seconds(self, frames: int) -> float:
+        """How long that many frames last."""
+        return frames * self.spec.hop / self.spec.sample_rate
+
+    def calibrated(self, logits: Tensor, windows: Sequence[Floats]) -> npt.NDArray[np.float32]:
+        """These windows' logits as calibrated distributions over `labels`, float32 [N, classes]."""
+        if not windows:
+            return np.empty((0, len(self.labels)), np.float32)
+        return reweighed(softmax(logits, self.temperature_of(windows)), self._odds).astype(np.float32)
 
     def probabilities(self, windows: Sequence[Floats]) -> npt.NDArray[np.float32]:
         """Calibrated distributions over `labels`, float32 [N, classes], of windows of MFCC float32 [T, coefficients].
 
         On a CPU a window's result is bit-identical whatever it is inferred together with.
         """
-        if not windows:
-            return np.empty((0, len(self.labels)), np.float32)
-        probabilities = reweighed(softmax(self.logits(windows), self.temperature), self._odds)
-        return probabilities.astype(np.float32)
+        return self.calibrated(self.logits(windows), windows)
+
+    def speaker(self) -> SpeakerStatistics:
+        """Statistics of a speaker of whom nothing has been heard: those of the network's training speakers."""
+        coefficients = self.spec.coefficients
+        mean, scale = self.network.mean[:coefficients].cpu().numpy(), self.network.scale[:coefficients].cpu().numpy()
+        return SpeakerStatistics(mean, 1 / scale)

@@ -11,6 +11,7 @@ from models.features import MfccSpec
 from models.labels import FACE, SPEECH
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -28,16 +29,40 @@ def speech_weights(path: Path, spec: MfccSpec | None = None) -> Path:
     """A checkpoint of the LSTM at `path`."""
     import torch
 
-    from models.speech import LSTM
+    from models.speech_networks import LSTM
 
     torch.manual_seed(0)
     return _save(path, LSTM(), "speech", "lstm", SPEECH, msgspec.structs.asdict(spec or MfccSpec()))
+
+
+def fusion_weights(path: Path, network: str = "decision") -> Path:
+    """A checkpoint of the network of this name at `path`."""
+    import numpy as np
+    import torch
+
+    from models.fusion_networks import NETWORKS
+
+    weights = NETWORKS[network]().initial(np.random.default_rng(0))
+    return _write(
+        path, {name: torch.from_numpy(array) for name, array in weights.items()}, "fusion", network, SPEECH, {}
+    )
 
 
 def _save(
     path: Path,
     network: "nn.Module",
     task: Literal["facial", "speech"],
+    name: str,
+    labels: Sequence[str],
+    features: dict[str, Any],
+) -> Path:
+    return _write(path, network.state_dict(), task, name, labels, features)
+
+
+def _write(
+    path: Path,
+    state: "dict[str, torch.Tensor]",
+    task: Literal["facial", "speech", "fusion"],
     name: str,
     labels: Sequence[str],
     features: dict[str, Any],
@@ -56,5 +81,5 @@ def _save(
         metrics={},
         prior={label: (place + 1) / sum(range(len(labels) + 1)) for place, label in enumerate(labels)},
     )
-    checkpoint.save(path, network.state_dict(), card)
+    checkpoint.save(path, state, card)
     return path

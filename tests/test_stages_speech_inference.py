@@ -8,6 +8,7 @@ import pytest
 
 from models.features import MfccSpec
 from models.labels import SPEECH
+from models.speech import SpeechModel
 from pipeline.clock import MS
 from pipeline.errors import ModelError
 from pipeline.message import Message
@@ -24,8 +25,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speech_weights(tmp_path_factory.mktemp("weights") / "speech.safetensors")
 
 
-def stage(weights: Path, batch_size: int = 16) -> SpeechInference:
-    return SpeechInference(SpeechInference.Settings(weights=str(weights), device="cpu", batch_size=batch_size))
+def stage(weights: Path, batch_size: int = 16, speaker_calibration: bool = False) -> SpeechInference:
+    settings = SpeechInference.Settings(
+        weights=str(weights), device="cpu", batch_size=batch_size, speaker_calibration=speaker_calibration
+    )
+    return SpeechInference(settings)
 
 
 def window(pts: int, frames: int) -> Message:
@@ -66,6 +70,31 @@ def test_the_batch_changes_no_bit(weights: Path) -> None:
     script = [("windows", window(place * HOP, frames)) for place, frames in enumerate([298, 48, 298, 5, 120, 298], 1)]
     results = [run_stage(stage(weights, size), script).payloads("emotions") for size in (1, 16)]
     assert [each.probabilities for each in results[0]] == [each.probabilities for each in results[1]]
+
+
+def spoken() -> list[tuple[str, Message]]:
+    """The windows of an utterance of 2 s, as a stream cuts them: each holds the one before it."""
+    mfcc = np.random.default_rng(7).normal(3, 2, (198, 40)).astype(np.float32)
+    script = []
+    for place in range(1, 5):
+        payload = SpeechWindow(start=0, end=place * HOP, mfcc=mfcc[: 50 * place - 2], voiced=1.0, level=-20.0)
+        script.append(("windows", data(payload, place * HOP, duration=HOP, watermark=(place + 1) * HOP)))
+    return script
+
+
+def test_a_speaker_is_learnt_from_each_frame_once_up_to_the_window_itself(weights: Path) -> None:
+    model = SpeechModel.load(weights, "cpu")
+    expected = []
+    for _, message in spoken():
+        speaker = model.speaker()
+        speaker.update(message.payload.mfcc)  # all that was heard so far, for each window holds it all
+        expected.append(model.probabilities([speaker.apply(message.payload.mfcc)])[0].tolist())
+    plain = run_stage(stage(weights), spoken()).payloads("emotions")
+    for size in (1, 16):
+        known = run_stage(stage(weights, size, speaker_calibration=True), spoken()).payloads("emotions")
+        for got, wanted, stranger in zip(known, expected, plain, strict=True):
+            assert got.probabilities == pytest.approx(wanted, abs=1e-6)
+            assert got.probabilities != stranger.probabilities
 
 
 def test_weights_for_other_features_are_refused(tmp_path: Path) -> None:

@@ -5,13 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.features import mfcc
+from models.features import MfccSpec, mfcc
 from models.labels import SPEECH
 from pipeline.errors import DataError
 from tests.voices import RATE, ravdess, silence, voice, write
 from training.ravdess import FOLDS, decode, folds, parse_name, read
 
 NAME = "03-01-05-02-01-02-12"
+
+
+@pytest.fixture(autouse=True)
+def _cache_apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
 
 
 def packed(folder: Path, path: Path) -> Path:
@@ -132,6 +137,7 @@ def test_what_cannot_be_used_is_named_skipped_and_counted(tmp_path: Path, caplog
         "copy": "the same clip as Actor_01/03-01-01-01-01-01-01.wav",
     }
     assert "Actor_01/03-01-05-01-01-01-01.wav: skipped: silent" in caplog.text
+    assert "1 recordings are songs or films; left out" in caplog.text
     assert "7 of 9 sounds skipped" in caplog.text
 
 
@@ -166,3 +172,47 @@ def test_a_damaged_member_of_a_zip_costs_that_clip_alone(tmp_path: Path) -> None
     assert list(corpus.skipped) == [first.filename]
     assert "damaged archive member" in corpus.skipped[first.filename]
     assert len(corpus.clips) == 1
+
+
+def test_the_second_time_comes_from_the_cache_and_names_what_was_skipped_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ravdess(tmp_path / "data", (1,), (1, 2))
+    write(data / "03-01-05-01-01-01-01.wav", np.zeros(RATE, np.float32))
+    first = read(data, speeds=(1.0, 1.1), cache=tmp_path / "cache")
+    monkeypatch.setattr("training.ravdess.decode", None)  # nothing is decoded any more
+    caplog.clear()
+    again = read(data, speeds=(1.0, 1.1), cache=tmp_path / "cache")
+    assert "03-01-05-01-01-01-01.wav: skipped: silent" in caplog.text
+    for speed in (1.0, 1.1):
+        assert again[speed].sha256 == first[speed].sha256
+        for a, b in zip(again[speed].clips, first[speed].clips, strict=True):
+            assert (a.name, a.windows, a.speech) == (b.name, b.windows, b.speech)
+            assert np.array_equal(a.mfcc, b.mfcc)
+
+
+def test_other_features_other_sounds_and_a_damaged_cache_are_computed_anew(tmp_path: Path) -> None:
+    data, cache = ravdess(tmp_path / "data", (1,), (1, 2)), tmp_path / "cache"
+    read(data, cache=cache)
+    (kept,) = cache.iterdir()
+    kept.write_bytes(kept.read_bytes()[:1000])
+    assert len(read(data, cache=cache)[1.0].clips) == 2
+    assert len(read(data, MfccSpec(hop=200), cache=cache)[1.0].clips[0].mfcc) < 150
+    write(data / "Actor_01" / "03-01-03-01-01-01-01.wav", voice(1.0))
+    assert len(read(data, cache=cache)[1.0].clips) == 3
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    data = ravdess(tmp_path / "data", (1,), (1,))
+    assert len(read(data, cache=tmp_path / "cache")[1.0].clips) == 1
+    assert "not kept" in caplog.text
+
+
+def test_nothing_but_songs_is_no_speech(tmp_path: Path) -> None:
+    write(tmp_path / "03-02-01-01-01-01-01.wav", voice(1.0))
+    with pytest.raises(DataError, match=r"no RAVDESS speech in it \(1 sounds skipped: 03-02-01.*not speech alone"):
+        read(tmp_path)

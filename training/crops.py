@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from models.features import Floats, MfccSpec, window_features
+from models.speaker import SpeakerStatistics
 from training.ravdess import Clip
+from training.speakers import Speakers
 
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -24,15 +26,21 @@ class Augmentation(msgspec.Struct, kw_only=True):
     longest: Seconds = 3.0
     speeds: Annotated[tuple[Speed, ...], msgspec.Meta(min_length=1)] = (0.9, 1.0, 1.1)
     gain: Annotated[float, msgspec.Meta(ge=0)] = 3.0
-    time_mask: Fraction = 0.17
-    band_mask: Fraction = 0.12
+    time_mask: Fraction = 0.1
+    band_mask: Fraction = 0.06
+    calibrate: Fraction = 0.5
+
+
+_HEARD_BEFORE = (1, 2, 4, 8, 16, 30, 60)
+"""How many clips of a speaker a crop is calibrated by, one of these by chance."""
 
 
 class Crops:
     """Batches (MFCC [N, T, coefficients], classes [N]) of one random crop of each clip, an epoch.
 
     All crops of a batch have one random length T, as a stream's windows have all lengths up to the longest; so
-    nothing is padded. Each clip plays at one of the speeds, by chance.
+    nothing is padded. Each clip plays at one of the speeds, by chance. The share `calibrate` of the crops is normalised
+    as if some other clips of the actor had been heard before, so that one network serves strangers and known speakers.
 
     Args:
         versions: the same clips at each speed.
@@ -45,29 +53,43 @@ class Crops:
     ) -> None:
         self.versions, self.size, self.how, self.spec, self.seed = versions, size, how, spec, seed
         self.epoch = 0  # to be set before each
+        self.rank, self.world = 0, 1  # of several GPUs each takes its share of every batch
         rate = spec.sample_rate
         self._lengths = spec.frames(round(how.shortest * rate)), spec.frames(round(how.longest * rate))
         # A gain of 1 dB adds this to each log-mel, and to the first coefficient of their orthonormal DCT:
         self._decibel = math.log(10) / 10 * math.sqrt(spec.mels)
+        speech = np.concatenate([clip.mfcc[slice(*clip.speech)] for clips in versions for clip in clips])
+        prior = SpeakerStatistics(speech.mean(axis=0, dtype=np.float64), speech.std(axis=0, dtype=np.float64))
+        self._speakers = [Speakers(clips, prior) for clips in versions]
 
     def __len__(self) -> int:
         return max(1, len(self.versions[0]) // self.size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        random = np.random.default_rng((self.seed, self.epoch))
-        order = random.permutation(len(self.versions[0]))
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.versions[0]))
         for number in range(len(self)):
+            random = np.random.default_rng((self.seed, self.epoch, number))
             length = int(random.integers(self._lengths[0], self._lengths[1], endpoint=True))
             chosen = order[number * self.size : (number + 1) * self.size]
-            clips = [self.versions[int(random.integers(len(self.versions)))][index] for index in chosen]
-            mfcc = np.stack([_crop(clip, length, random) for clip in clips])
-            mfcc[:, :, 0] += self._decibel * random.normal(0, self.how.gain, (len(clips), 1)).astype(np.float32)
-            yield torch.from_numpy(mfcc), torch.tensor([clip.name.label for clip in clips])
+            if self.world > 1:  # of one length on all, but with an augmentation of its own on each
+                chosen = chosen[self.rank :: self.world]
+                random = np.random.default_rng((self.seed, self.epoch, number, self.rank))
+            mfcc = np.stack([self._crop(index, length, random) for index in chosen])
+            mfcc[:, :, 0] += self._decibel * random.normal(0, self.how.gain, (len(chosen), 1)).astype(np.float32)
+            yield torch.from_numpy(mfcc), torch.tensor([self.versions[0][index].name.label for index in chosen])
 
     def speech_features(self) -> Tensor:
         """The features of all speech, [frames, 3 * coefficients], for their mean and standard deviation."""
         speech = [clip.mfcc[slice(*clip.speech)] for clips in self.versions for clip in clips]
         return torch.cat([window_features(torch.from_numpy(mfcc), self.spec) for mfcc in speech])
+
+    def _crop(self, index: int, length: int, random: np.random.Generator) -> Floats:
+        speed = int(random.integers(len(self.versions)))
+        clip = self.versions[speed][index]
+        crop = _crop(clip, length, random)
+        if random.random() < self.how.calibrate:
+            crop = self._speakers[speed].others(clip.name, int(random.choice(_HEARD_BEFORE)), random).apply(crop)
+        return crop
 
 
 def _crop(clip: Clip, length: int, random: np.random.Generator) -> Floats:

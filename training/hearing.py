@@ -1,30 +1,35 @@
 """What a network makes of clips: whole, and in the windows that a stream would give it; and how right it is."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.features import MfccSpec
 from models.labels import SPEECH
-from models.speech import logits_of
+from models.speech import outputs_of
+from models.speech_networks import SpeechNetwork
+from models.temperature import Knot, temperature_at
 from training import metrics
+from training.evaluation import Answers
 from training.ravdess import Clip, Name
+from training.temperature import fit_temperatures
 
-_SECOND = 98  # whole frames of 25 ms, every 10 ms
+HOP = 0.01
+"""Seconds from one frame to the next."""
 
 
 @dataclass(frozen=True)
 class Heard:
     """Logits of each clip's whole speech [clips, classes], and of each of its windows [windows, classes].
 
-    `owners` says which clip a window is of, `frames` how long it is.
+    `clip_frames` and `frames` say how long each is, `owners` which clip a window is of.
     """
 
     names: list[Name]
     clip_logits: Tensor
+    clip_frames: Tensor
     window_logits: Tensor
     owners: Tensor
     frames: Tensor
@@ -37,32 +42,44 @@ class Heard:
     def window_targets(self) -> Tensor:
         return self.clip_targets[self.owners]
 
-    def of(self, keep: Sequence[bool]) -> "Heard":
+    @property
+    def actors(self) -> Tensor:
+        return torch.tensor([name.actor for name in self.names])
+
+    def of(self, keep: Sequence[bool] | Tensor) -> "Heard":
         """The clips for which `keep` is true."""
-        chosen = torch.tensor(list(keep))
+        chosen = torch.as_tensor(keep, dtype=torch.bool)
         number = torch.cumsum(chosen, 0) - 1
         windows = chosen[self.owners]
-        names = [name for name, kept in zip(self.names, keep, strict=True) if kept]
+        names = [name for name, kept in zip(self.names, chosen.tolist(), strict=True) if kept]
         return Heard(
             names,
             self.clip_logits[chosen],
+            self.clip_frames[chosen],
             self.window_logits[windows],
             number[self.owners[windows]],
             self.frames[windows],
         )
 
+    def temperatures(self) -> list[Knot]:
+        """Those that fit these clips and windows together, by length."""
+        logits = torch.cat([self.clip_logits, self.window_logits])
+        frames = torch.cat([self.clip_frames, self.frames])
+        return fit_temperatures(logits, torch.cat([self.clip_targets, self.window_targets]), frames * HOP)
 
-def hear(network: nn.Module, clips: Sequence[Clip], spec: MfccSpec) -> Heard:
-    """Run a network, in evaluation mode, over clips."""
-    windows = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows]
-    owners = [index for index, clip in enumerate(clips) for _ in clip.windows]
+
+def hear(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, windows: bool = True) -> Heard:
+    """Run a network, in evaluation mode, over clips, and over their windows unless they are not asked for."""
+    cut = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows] if windows else []
+    owners = [index for index, clip in enumerate(clips) for _ in clip.windows] if windows else []
     whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
     return Heard(
         [clip.name for clip in clips],
-        logits_of(network, whole, spec),
-        logits_of(network, windows, spec) if windows else torch.empty(0, len(SPEECH)),
+        outputs_of(network, whole, spec).logits,
+        torch.tensor([len(speech) for speech in whole]),
+        outputs_of(network, cut, spec).logits if cut else torch.empty(0, len(SPEECH)),
         torch.tensor(owners, dtype=torch.long),
-        torch.tensor([len(window) for window in windows], dtype=torch.long),
+        torch.tensor([len(window) for window in cut], dtype=torch.long),
     )
 
 
@@ -72,47 +89,61 @@ def join(parts: Sequence[Heard]) -> Heard:
     return Heard(
         [name for part in parts for name in part.names],
         torch.cat([part.clip_logits for part in parts]),
+        torch.cat([part.clip_frames for part in parts]),
         torch.cat([part.window_logits for part in parts]),
         torch.cat([part.owners + offset for part, offset in zip(parts, offsets, strict=True)]),
         torch.cat([part.frames for part in parts]),
     )
 
 
-def figures(heard: Heard, temperature: float) -> dict[str, float]:
-    """How right whole clips are, and single windows (`window_…`): see `metrics.summarise`; and UAR by group.
+def answers(
+    heard: Heard, temperatures: Sequence[Sequence[Knot]], folds: Tensor | None = None
+) -> tuple[Answers, Answers]:
+    """What was said of whole clips, and of windows.
 
-    The groups are the clips of either sex and of either intensity, and the windows that last under a second, under two
-    seconds, and longer. `unheard` is the number of clips in which the detector heard no speech: a stream says
-    nothing of them.
+    Args:
+        temperatures: of each fold, or of all as the only one.
+        folds: [clips] in which fold each was tested.
+    """
+    index = folds if folds is not None else torch.zeros(len(heard.names), dtype=torch.long)
+
+    def scaled(frames: Tensor, fold: Tensor) -> Tensor:
+        each = [torch.from_numpy(temperature_at(knots, (frames * HOP).numpy())) for knots in temperatures]
+        return torch.stack(each)[fold, torch.arange(len(fold))]
+
+    of = heard.owners
+    clips = Answers(
+        heard.clip_logits, heard.clip_targets, SPEECH, scaled(heard.clip_frames, index), heard.actors, folds
+    )
+    windows = Answers(
+        heard.window_logits,
+        heard.window_targets,
+        SPEECH,
+        scaled(heard.frames, index[of]),
+        heard.actors[of],
+        None if folds is None else folds[of],
+    )
+    return clips, windows
+
+
+def by_group(heard: Heard) -> dict[str, float]:
+    """UAR of whole clips by sex and by intensity, and of windows by length.
+
+    The windows last under a second, under two seconds, or longer. `unheard` is the number of clips in which the
+    detector heard no speech: a stream says nothing of them.
     """
     clips, windows = heard.clip_targets, heard.window_targets
-    result = metrics.summarise(heard.clip_logits, clips, SPEECH, temperature)
-    if len(heard.owners):
-        of_windows = metrics.summarise(heard.window_logits, windows, SPEECH, temperature)
-        result |= {f"window_{name}": value for name, value in of_windows.items() if name != "temperature"}
-    result["unheard"] = float(len(heard.names) - len(set(heard.owners.tolist())))
     female = torch.tensor([name.sex == "female" for name in heard.names])
     strong = torch.tensor([name.intensity == 2 for name in heard.names])
+    result = {"unheard": float(len(heard.names) - len(set(heard.owners.tolist())))}
     for group, of in {"female": female, "male": ~female, "normal": ~strong, "strong": strong}.items():
         result |= _uar(f"uar_{group}", heard.clip_logits[of], clips[of])
-    short, long = heard.frames < _SECOND, heard.frames >= 2 * _SECOND
+    seconds = heard.frames * HOP
+    short, long = seconds < 0.98, seconds >= 1.96  # a second holds 98 whole frames
     for group, of in {"under_1s": short, "1_to_2s": ~short & ~long, "over_2s": long}.items():
-        result |= _uar(f"window_uar_{group}", heard.window_logits[of], windows[of])
+        result |= _uar(f"windows_uar_{group}", heard.window_logits[of], windows[of])
     return result
 
 
 def _uar(name: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
     return {name: metrics.summarise(logits, targets, SPEECH, 1.0)["uar"]} if len(targets) else {}
-
-
-def mean_and_sd(folds: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Mean over the folds of every figure that all of them have, its standard deviation as `…_sd`; counts add up."""
-    counts = ("n", "window_n", "unheard")
-    result: dict[str, float] = {}
-    for name in folds[0]:
-        values = [fold[name] for fold in folds if name in fold]
-        if len(values) == len(folds):
-            result[name] = sum(values) if name in counts else statistics.fmean(values)
-            if name not in counts:
-                result[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else 0.0
-    return result

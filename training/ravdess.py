@@ -13,70 +13,26 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from models.features import Floats, MfccSpec, mfcc
 from models.windower import SECOND, SpeechWindower, Window
 from pipeline.errors import DataError
+from training import corpora
+from training.clips import Clip, Corpus, Name
+
+__all__ = ["FOLDS", "Clip", "Corpus", "Name", "decode", "folds", "parse_name", "read"]
 
 logger = logging.getLogger(__name__)
 
 FOLDS = ((2, 5, 14, 15, 16), (3, 6, 7, 13, 18), (10, 11, 12, 19, 20), (8, 17, 21, 23, 24), (1, 4, 9, 22))
 """The actors of each test fold, as in Luna-Jiménez et al. (2021), Sensors 21(22):7665: balanced, never shared."""
 
+_NOT_SPEECH = "not speech alone (expected a name that starts with 03-01)"
 _SOUNDS = (".wav", ".flac")
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 _RANGES = {"modality": 3, "channel": 2, "emotion": 8, "intensity": 2, "statement": 2, "repetition": 2, "actor": 24}
-
-
-class Name(msgspec.Struct, frozen=True):
-    """What a clip's file name says; each field is the code in the name (`emotion` 1 to 8)."""
-
-    modality: int
-    channel: int
-    emotion: int
-    intensity: int
-    statement: int
-    repetition: int
-    actor: int
-
-    @property
-    def label(self) -> int:
-        """The emotion's index in `models.labels.SPEECH`."""
-        return self.emotion - 1
-
-    @property
-    def sex(self) -> str:
-        """Actors with an odd number are male."""
-        return "male" if self.actor % 2 else "female"
-
-
-class Clip(msgspec.Struct):
-    """One recording: its name, its MFCC [T, coefficients], and where in it a stream would hear speech.
-
-    `windows` are the frames (first, end) of the windows that `SpeechWindower` cuts from it, the very ones that a
-    stream gives the network; `speech` is from the first one's start to the last one's end. Where it cuts none,
-    `speech` is the whole clip, so that a clip that went unheard still counts when clips are tested.
-    """
-
-    name: Name
-    mfcc: Floats
-    windows: list[tuple[int, int]]
-    speech: tuple[int, int]
-
-
-class Corpus(msgspec.Struct):
-    """The clips that could be read, in the order of their names, and those that could not, with the reason."""
-
-    clips: list[Clip]
-    skipped: dict[str, str]
-    sha256: str
-
-    @property
-    def actors(self) -> list[int]:
-        return sorted({clip.name.actor for clip in self.clips})
 
 
 def parse_name(stem: str) -> Name:
@@ -111,15 +67,28 @@ def folds(actors: Sequence[int]) -> list[tuple[int, ...]]:
     return present
 
 
-def read(data: Path, spec: MfccSpec | None = None, speeds: Sequence[float] = (1.0,)) -> dict[float, Corpus]:
+def read(
+    data: Path, spec: MfccSpec | None = None, speeds: Sequence[float] = (1.0,), cache: Path = Path(".cache")
+) -> dict[float, Corpus]:
     """Read all clips under `data` (a folder or a zip), once for each playing speed.
 
-    A sound that cannot be used is skipped, named in the log, and kept in `Corpus.skipped`.
+    A sound that cannot be used is skipped, named in the log, and kept in `Corpus.skipped`. What was computed is kept
+    in `cache`, by the checksums of the sounds and the settings of the features.
 
     Raises:
         DataError: `data` is missing, is a damaged zip, or holds no RAVDESS speech.
     """
     spec = spec or MfccSpec()
+    key = corpora.fingerprint([(path, _checksum(content)) for path, content in _sounds(data)], spec)
+    found = corpora.load(cache, key, speeds)
+    if found is None:
+        found = _read(data, spec, speeds)
+        corpora.keep(cache, key, found)
+    _tell(data, next(iter(found.values())))
+    return found
+
+
+def _read(data: Path, spec: MfccSpec, speeds: Sequence[float]) -> dict[float, Corpus]:
     clips: dict[float, list[Clip]] = {speed: [] for speed in speeds}
     skipped: dict[str, str] = {}
     seen: dict[Name, str] = {}
@@ -130,13 +99,12 @@ def read(data: Path, spec: MfccSpec | None = None, speeds: Sequence[float] = (1.
                 raise DataError(f"damaged archive member ({content})")
             name = parse_name(PurePosixPath(path).stem)
             if name.modality != 3 or name.channel != 1:
-                raise DataError("not speech alone (expected a name that starts with 03-01)")
+                raise DataError(_NOT_SPEECH)
             if name in seen:
                 raise DataError(f"the same clip as {seen[name]}")
             clip = _clip(name, decode(content), spec)
             versions = {speed: _at_speed(clip, content, speed, spec) if speed != 1 else clip for speed in speeds}
         except DataError as error:
-            logger.warning("%s: skipped: %s", path, error)
             skipped[path] = str(error)
             continue
         seen[name] = path
@@ -144,13 +112,29 @@ def read(data: Path, spec: MfccSpec | None = None, speeds: Sequence[float] = (1.
         for speed, clip in versions.items():
             clips[speed].append(clip)
     if not seen:
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in list(skipped.items())[:3])
         raise DataError(
-            f"{data}: no RAVDESS speech in it ({len(skipped)} sounds skipped); expected files such as "
-            "Actor_01/03-01-05-02-01-01-01.wav, as in Audio_Speech_Actors_01-24.zip"
+            f"{data}: no RAVDESS speech in it ({len(skipped)} sounds skipped{': ' if reasons else ''}{reasons}); "
+            "expected files such as Actor_01/03-01-05-02-01-01-01.wav, as in Audio_Speech_Actors_01-24.zip"
         )
-    if skipped:
-        logger.warning("%s: %d of %d sounds skipped", data, len(skipped), len(skipped) + len(seen))
     return {speed: Corpus(found, skipped, digest.hexdigest()) for speed, found in clips.items()}
+
+
+def _tell(data: Path, corpus: Corpus) -> None:
+    """Name what was skipped, but count what only does not belong here (songs, films)."""
+    others = sum(reason == _NOT_SPEECH for reason in corpus.skipped.values())
+    for path, reason in corpus.skipped.items():
+        if reason != _NOT_SPEECH:
+            logger.warning("%s: skipped: %s", path, reason)
+    if others:
+        logger.warning("%s: %d recordings are songs or films; left out: %s", data, others, _NOT_SPEECH)
+    if corpus.skipped:
+        total = len(corpus.skipped) + len(corpus.clips)
+        logger.warning("%s: %d of %d sounds skipped", data, len(corpus.skipped), total)
+
+
+def _checksum(content: bytes | Exception) -> str:
+    return str(content) if isinstance(content, Exception) else hashlib.sha256(content).hexdigest()
 
 
 def decode(content: bytes, speed: float = 1.0) -> Floats:

@@ -13,7 +13,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import msgspec
-import torch
 
 from models import checkpoint
 from models.calibration import class_shares, selective
@@ -25,7 +24,7 @@ from models.speech_networks import SpeechNetwork
 from models.temperature import Knot
 from pipeline.errors import DataError, EmopipeError
 from training import metrics, ravdess
-from training.evaluation import Evaluation
+from training.evaluation import Evaluation, need_labels
 from training.fitting import fit
 from training.folds import (
     KNOWN,
@@ -114,10 +113,10 @@ class Training:
             features=msgspec.structs.asdict(self.spec),
             temperature=1.0,
             prior=class_shares(labels, SPEECH),
-            config=msgspec.to_builtins(self.config) | {"trained_on": list(actors)},
+            config=_plain_settings(self.config) | {"trained_on": list(actors)},
             seed=seed,
             data_sha256=self.corpus.sha256,
-            command=shlex.join(["emopipe", *sys.argv[1:]]),
+            command=shlex.join(["emopipe", *(word for word in sys.argv[1:] if word != "--resume")]),
             metrics={},
         )
 
@@ -128,7 +127,6 @@ class Training:
             path = self.run / fold.name / "speech.safetensors"
             state, card = checkpoint.load(path, "speech")
             checkpoint.save(path, state, msgspec.structs.replace(card, temperatures=temperatures))
-        save(self.run / "out-of-fold.safetensors", result)
         return result
 
 
@@ -154,8 +152,9 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
     if chosen.cross_validate:
         result = training.cross_validate(actor_folds(training.corpus, training.seeds))
         evaluation = result.evaluation()
-        measured, validated = evaluation.report().figures, result.heard
-        (training.run / "cross-validation.json").write_text(json.dumps(evaluation.report().flat(), indent=2))
+        measured, validated = evaluation.report().flat(), result.heard
+        save(training.run / "out-of-fold.safetensors", result)
+        (training.run / "cross-validation.json").write_text(json.dumps(measured, indent=2))
     network, _ = training.fit(Fold("final", (), chosen.seed))
     if validated is None and watched:
         clips = [clip for clip in training.corpus.clips if clip.name.actor in watched]
@@ -206,6 +205,7 @@ def evaluate(
 
 def _evaluate_model(data: Path, weights: Path | None) -> Evaluation:
     _, card = checkpoint.load(weights or checkpoint.WEIGHTS / "speech.safetensors", "speech")
+    need_labels(card.labels, SPEECH, weights)
     model = SpeechModel.load(weights)
     corpus = ravdess.read(data, model.spec)[1.0]
     temperatures: list[list[Knot]] = [list(model.temperatures) or [(1.0, model.temperature)]]
@@ -246,6 +246,12 @@ def _plain(heard: Heard) -> dict[str, float]:
     return answers(heard, [heard.temperatures()])[0].figures()
 
 
+def _plain_settings(chosen: Settings) -> dict[str, Any]:
+    """As JSON has them, so that they can be compared with what was read."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(chosen))
+    return plain
+
+
 def _same(one: checkpoint.Card, other: checkpoint.Card) -> bool:
     """Whether two networks come from the same recipe and data."""
     return (one.config, one.seed, one.data_sha256) == (other.config, other.seed, other.data_sha256)
@@ -253,7 +259,7 @@ def _same(one: checkpoint.Card, other: checkpoint.Card) -> bool:
 
 def _keep_settings(path: Path, chosen: Settings, data_sha256: str, resume: bool) -> None:
     """Note a run's settings and data; it is resumed with those it was started with."""
-    noted = {"settings": msgspec.to_builtins(chosen), "data_sha256": data_sha256}
+    noted = {"settings": _plain_settings(chosen), "data_sha256": data_sha256}
     if resume:
         if not path.is_file():
             raise EmopipeError(f"{path}: no run to resume; start one without --resume")

@@ -1,7 +1,8 @@
 """The voice classifier in training: its settings, its moving average, its loss and its schedule."""
 
+import inspect
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import lightning.pytorch as pl
 import msgspec
@@ -13,8 +14,10 @@ from torchmetrics.classification import MulticlassRecall
 
 from models.features import MfccSpec, window_features
 from models.labels import SPEECH
-from models.speech import NETWORKS
+from models.speech_networks import NETWORKS, SINGLE, SpeechNetwork
+from pipeline.errors import EmopipeError
 from training.crops import Augmentation, Crops, mask
+from training.fitting import Precision
 from training.hearing import hear
 from training.ravdess import Clip
 
@@ -22,65 +25,86 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
+NETWORK_OPTIONS = ("channels", "blocks", "hidden", "embedding", "dropout")
+"""Settings that are constructor arguments of networks, of those that have them."""
+
 
 class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
     """Defaults and ranges; configs/training/speech.toml says what each means."""
 
-    network: str = "lstm"
+    network: str = "ensemble"
+    members: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("cnn", "lstm")
     channels: Count = 128
+    blocks: Count = 3
     hidden: Count = 64
-    dropout: Share = 0.3
+    embedding: Count = 64
+    dropout: Share = 0.05
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
-    epochs: Count = 80
+    seeds: Count = 1
+    epochs: Count = 40
+    patience: Annotated[int, msgspec.Meta(ge=0)] = 0
     batch_size: Annotated[int, msgspec.Meta(ge=2)] = 32
-    learning_rate: Positive = 2e-3
+    learning_rate: Positive = 6e-3
     warmup: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.15
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-2
     label_smoothing: Share = 0.1
-    ema_decay: Share = 0.998
+    ema_decay: Share = 0.99
     cross_validate: bool = True
-    validation_actors: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] = (3, 6)
+    validation_actors: tuple[int, ...] = ()
+    precision: Precision = "32-true"
+    devices: Literal[1] | Literal["auto"] = 1
     threads: Count = 1
 
 
 class SpeechTraining(pl.LightningModule):
     """The network, its moving average (which is validated and saved), and how both are trained."""
 
-    def __init__(self, config: Settings, spec: MfccSpec, train: Sequence[Sequence[Clip]], validation: Sequence[Clip]):
+    def __init__(
+        self,
+        config: Settings,
+        spec: MfccSpec,
+        train: Sequence[Sequence[Clip]],
+        validation: Sequence[Clip] = (),
+        seed: int = 1,
+    ) -> None:
         super().__init__()
-        self.config, self.spec = config, spec
-        self.crops = Crops(train, config.batch_size, config, spec, config.seed)
+        self.config, self.spec, self.seed = config, spec, seed
+        self.crops = Crops(train, config.batch_size, config, spec, seed)
         self.validation = validation
         self.network = NETWORKS[config.network](**options(config))
         self.network.standardise(self.crops.speech_features())
         ema = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.network, multi_avg_fn=ema, use_buffers=True).eval()
+        self.average = AveragedModel(self.network, multi_avg_fn=ema, use_buffers=True).eval().requires_grad_(False)
         self.recall = MulticlassRecall(len(SPEECH), average="macro")
 
     def train_dataloader(self) -> Crops:
         return self.crops
 
     def val_dataloader(self) -> list[int]:
-        return [0]  # all of the validation actors at once: see `validation_step`
+        # All of the validation actors at once (see `validation_step`), or nobody.
+        return [0] if self.validation else []
 
     def on_train_epoch_start(self) -> None:
         # Seeded by the epoch, a resumed run hears what the uninterrupted one would have.
-        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch)
         self.crops.epoch = self.current_epoch
+        self.crops.rank, self.crops.world = self.global_rank, self.trainer.world_size
         self.average.eval()
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         mfcc, targets = batch
         features = mask(window_features(mfcc, self.spec), self.network.mean, self.config)
-        loss = F.cross_entropy(self.network(features), targets, label_smoothing=self.config.label_smoothing)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets))
+        smoothing = self.config.label_smoothing
+        losses = [F.cross_entropy(vote, targets, label_smoothing=smoothing) for vote in self.network.votes(features)]
+        loss = torch.stack(losses).sum()
+        self.log("train_loss", loss / len(losses), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets))
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.network)
 
     def validation_step(self, _batch: Any, _index: int) -> None:
-        heard = hear(self.average.module, self.validation, self.spec)
+        heard = hear(self.result(), self.validation, self.spec)
         uar = self.recall(heard.window_logits, heard.window_targets)
         nll = F.cross_entropy(heard.window_logits, heard.window_targets)
         self.log_dict({"window_uar": uar, "window_nll": nll}, prog_bar=True, batch_size=1)
@@ -99,7 +123,39 @@ class SpeechTraining(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def result(self) -> SpeechNetwork:
+        """The network that is validated and saved."""
+        network = self.average.module
+        if not isinstance(network, SpeechNetwork):
+            raise TypeError(f"a {type(network).__name__} was averaged")
+        return network.eval()
+
 
 def options(config: Settings) -> dict[str, Any]:
     """The network's constructor arguments."""
-    return {"channels": config.channels, "hidden": config.hidden, "dropout": config.dropout}
+    if config.network == "ensemble":
+        return {"members": list(config.members), "options": {name: _single(name, config) for name in config.members}}
+    return _single(config.network, config)
+
+
+def _single(name: str, config: Settings) -> dict[str, Any]:
+    chosen = msgspec.structs.asdict(config)
+    taken = inspect.signature(SINGLE[name].__init__).parameters
+    return {option: chosen[option] for option in NETWORK_OPTIONS if option in taken}
+
+
+def check(config: Settings) -> None:
+    """Find what is wrong with settings that are each in range.
+
+    Raises:
+        EmopipeError: the network or a member is unknown, or two settings do not go together.
+    """
+    if config.network not in NETWORKS:
+        raise EmopipeError(f"network: {config.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
+    for member in config.members:
+        if member not in SINGLE:
+            raise EmopipeError(f"members: {member!r} is unknown; the members may be {', '.join(SINGLE)}")
+    if config.shortest > config.longest:
+        raise EmopipeError(f"shortest: {config.shortest} is more than longest ({config.longest})")
+    if config.patience and not config.validation_actors:
+        raise EmopipeError("patience: somebody has to be listened to who is not trained on; set validation_actors")

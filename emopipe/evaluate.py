@@ -24,15 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", required=True, metavar="MODEL")
     for task, description in TASKS.items():
         options = tasks.add_parser(task, help=description, description=f"Evaluate the model of {description}.")
-        add_data_arguments(options, task)
-        options.add_argument("--weights", type=Path, metavar="FILE", help="by default those of the project")
+        add_data_arguments(options, task, config=task != "facial")
+        options.add_argument(
+            "--weights", type=Path, metavar="FILE", help="weights to score (default: the shipped ones)"
+        )
         if task == "facial":
-            help_ = "PublicTest is FER2013's validation split, PrivateTest its test split (%(default)s)"
+            help_ = "PublicTest is FER2013's validation split, PrivateTest its test split (default: %(default)s)"
             options.add_argument("--split", choices=SPLITS, default="PublicTest", help=help_)
         else:
             help_ = "; ".join(f"{name} {PROTOCOLS[name]}" for name in OFFERED[task])
-            options.add_argument("--protocol", choices=OFFERED[task], default="model", help=f"{help_} (%(default)s)")
-            options.add_argument("--config", type=Path, metavar="FILE", help="settings, where the protocol trains")
+            options.add_argument(
+                "--protocol", choices=OFFERED[task], default="model", help=f"{help_} (default: %(default)s)"
+            )
+            options.add_argument(
+                "--config",
+                type=Path,
+                metavar="FILE",
+                help=f"settings, as configs/training/{task}.toml, where the protocol trains",
+            )
             options.add_argument("--resume", action="store_true", help="go on with a protocol that was cut short")
         options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
         options.add_argument(

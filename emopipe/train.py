@@ -27,24 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for task, description in TASKS.items():
         options = tasks.add_parser(task, help=description, description=f"Train the model of {description}.")
         options.add_argument("--config", type=Path, metavar="FILE", help=f"settings, as configs/training/{task}.toml")
-        add_data_arguments(options, task)
+        add_data_arguments(options, task, config=True)
         out = Path("models") / "weights" / f"{task}.safetensors"
-        options.add_argument("--out", type=Path, default=out, metavar="FILE", help="weights to write (%(default)s)")
+        options.add_argument(
+            "--out", type=Path, default=out, metavar="FILE", help="weights to write (default: %(default)s)"
+        )
         options.add_argument("--resume", action="store_true", help="go on with the run that was cut short")
         options.add_argument("--evaluate", action="store_true", help="then evaluate what was trained")
 
 
-def add_data_arguments(options: argparse.ArgumentParser, task: str) -> None:
-    """`--data`, and `--faces` where voices alone are not enough."""
-    data = datasets.DATA[task]
-    options.add_argument(
-        "--data", type=Path, metavar="PATH", help=f"{data.name}: {data.layout} (the config's data, or {data.default})"
-    )
+def add_data_arguments(options: argparse.ArgumentParser, task: str, *, config: bool) -> None:
+    """`--data`, and `--faces` where voices alone are not enough. `config` says whether one may name them too."""
+    given = "the config's, else " if config else ""
+    data, faces = datasets.DATA[task], datasets.FACES
+    help_ = f"{data.name}: {data.layout} (default: {given}{data.default})"
+    options.add_argument("--data", type=Path, metavar="PATH", help=help_)
     if task == "fusion":
-        faces = datasets.FACES
-        options.add_argument(
-            "--faces", type=Path, metavar="FILE", help=f"{faces.name} (the config's faces, or {faces.default})"
-        )
+        help_ = f"{faces.name} (default: {given}{faces.default})"
+        options.add_argument("--faces", type=Path, metavar="FILE", help=help_)
 
 
 def main(args: argparse.Namespace) -> int:

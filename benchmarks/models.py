@@ -1,0 +1,175 @@
+"""What each network costs: ms a face, a window of speech and a moment of both, on one core, as the stages run them.
+
+    python -m benchmarks.models [--rounds 20] [--only custom lstm …]
+
+All networks take turns, `--rounds` times over, and the median counts: so a machine that slows down slows all. Weights
+are random, which costs the same. `alone`: one at a time; `of 16`: each in a batch of 16. It means nothing on a machine
+that does anything else.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torchvision
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models import checkpoint, facial, fusion_networks, speech_networks
+from models.features import MfccSpec
+from models.fusion import FusionModel, Glimpse, Hearing, moment
+from models.inference import FacialModel
+from models.labels import FACE, SPEECH
+from models.speech import SpeechModel
+
+BATCH = 16
+SECONDS = 3.0  # the longest window of a stream
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network of one kind: how many parameters, multiplications a piece (none: not counted), and how to run it."""
+
+    kind: str
+    name: str
+    parameters: int
+    macs: float | None
+    run: Callable[[int], object]
+
+
+def macs(network: nn.Module, x: Tensor) -> float:
+    """Multiplications that convolutions, linear layers and LSTMs do for `x`, a batch of one."""
+    total = 0.0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += output.numel() * module.in_features
+        elif isinstance(module, nn.LSTM):
+            total += inputs[0].shape[1] * sum(p.numel() for name, p in module.named_parameters() if "weight" in name)
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.inference_mode():
+        network.eval()(x)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def candidates(only: list[str]) -> Iterator[Candidate]:
+    """Every network of `models`, or those named."""
+    random = np.random.default_rng(0)
+    torch.manual_seed(0)
+    faces = random.integers(0, 256, (BATCH, facial.SIZE, facial.SIZE), dtype=np.uint8)
+    for name, build in facial.NETWORKS.items():
+        if only and name not in only:
+            continue
+        face_network = build()
+        face_model = FacialModel(face_network, FACE, 1.0)
+        yield Candidate(
+            "face",
+            name,
+            parameters(face_network),
+            macs(face_network, facial.prepare(faces[:1])),
+            partial(_faces, face_model, faces),
+        )
+
+    spec = MfccSpec()
+    windows = list(
+        random.standard_normal((BATCH, spec.frames(round(SECONDS * spec.sample_rate)), spec.coefficients)).astype("f4")
+    )
+    _, shipped = checkpoint.load(checkpoint.WEIGHTS / "speech.safetensors", "speech")
+    for name, network in speech_networks.NETWORKS.items():
+        if only and name not in only:
+            continue
+        options = shipped.options if shipped.network == name else {}
+        if name == "ensemble" and not options:
+            options = {"members": list(speech_networks.SINGLE)}
+        voice_network = network(**options)
+        voice_model = SpeechModel(voice_network, spec, SPEECH, 1.0)
+        yield Candidate(
+            "window",
+            name,
+            parameters(voice_network),
+            macs(voice_network, torch.zeros(1, len(windows[0]), 3 * spec.coefficients)),
+            partial(_windows, voice_model, windows),
+        )
+
+    seen = [Glimpse(age=step / 30, probabilities=random.dirichlet(np.ones(len(FACE)))) for step in range(60)]
+    heard = [Hearing(0.1, SECONDS, random.dirichlet(np.ones(len(SPEECH))))]
+    both = moment(seen, heard)
+    for name, fusion in fusion_networks.NETWORKS.items():
+        if only and name not in only:
+            continue
+        rule = fusion()
+        weights = rule.initial(random)
+        fusion_model = FusionModel(rule, weights, 1.0)
+        yield Candidate(
+            "moment",
+            name,
+            sum(value.size for value in weights.values()),
+            None,
+            partial(_moments, fusion_model, both),
+        )
+
+
+def _faces(model: FacialModel, faces: NDArray[np.uint8], count: int) -> None:
+    model.logits(faces[:count])
+
+
+def _windows(model: SpeechModel, windows: list[NDArray[np.float32]], count: int) -> None:
+    model.logits(windows[:count])
+
+
+def _moments(model: FusionModel, one: fusion_networks.Moment, count: int) -> None:
+    for _ in range(count):
+        model.logits(one)
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20, help="how often each takes its turn (%(default)s)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="names of networks")
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error("--rounds: at least 1")
+    torch.set_num_threads(1)
+    chosen = list(candidates(args.only))
+    if not chosen:
+        parser.error(f"--only: no network is named {', '.join(args.only)}")
+    took: dict[tuple[int, int], list[float]] = {}
+    for turn in range(args.rounds + 1):
+        for number, candidate in enumerate(chosen):
+            for count in (1, BATCH):
+                began = time.perf_counter()
+                candidate.run(count)
+                if turn:  # the first is the warm-up
+                    took.setdefault((number, count), []).append((time.perf_counter() - began) * 1000 / count)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, one used · Python {platform.python_version()} · "
+        f"torch {torch.__version__} · torchvision {torchvision.__version__} · median of {args.rounds} rounds\n"
+    )
+    print("| one | network | parameters | MACs | ms alone | ms, of 16 |\n|---|---|---|---|---|---|")
+    for number, candidate in enumerate(chosen):
+        alone, batched = (statistics.median(took[number, count]) for count in (1, BATCH))
+        products = "–" if candidate.macs is None else f"{candidate.macs / 1e6:.1f} M"
+        size = f"{candidate.parameters / 1e6:.2f} M" if candidate.parameters > 100_000 else f"{candidate.parameters:,}"
+        print(f"| {candidate.kind} | {candidate.name} | {size} | {products} | {alone:.2f} | {batched:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

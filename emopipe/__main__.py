@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import EmopipeError
 
-VERBS = ("run", "replay", "check", "inspect", "graph", "train", "evaluate")
+VERBS = ("run", "replay", "check", "inspect", "graph", "train", "evaluate", "predict", "export")
 INTERRUPTED = 130
 
 

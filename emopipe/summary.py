@@ -1,7 +1,7 @@
 """A result file told in a table: who expressed what, from when to when."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,13 @@ def stretches(records: Iterable[dict[str, Any]]) -> Iterator[Stretch]:
 
 
 def print_summary(results: Path) -> None:
-    """Print the table of a JSONL result file to standard output, the longest stretches first where it is long."""
+    """Print the table of a JSONL result file to standard output."""
     with results.open("rb") as file:
-        found = list(stretches(map(msgspec.json.decode, file)))
+        print_stretches(list(stretches(map(msgspec.json.decode, file))))
+
+
+def print_stretches(found: Sequence[Stretch]) -> None:
+    """Print a table of stretches to standard output, only the longest where there are many."""
     if not found:
         print("no face and no voice found", file=sys.stderr)
         return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.labels import SPEECH_TO_FACE
+from models.labels import FACE, SPEECH_TO_FACE
 from pipeline.errors import EmopipeError, ModelError
 
 Doubles = NDArray[np.float64]
@@ -95,6 +95,18 @@ def shares_of(prior: Prior, labels: Sequence[str], training: Mapping[str, float]
     shares = {label: given[label] if label in given else rest * training[label] / left for label in labels}
     total = math.fsum(shares.values())
     return {label: share / total for label, share in shares.items()}
+
+
+def speech_prior(prior: Prior, training: Mapping[str, float]) -> Prior:
+    """A prior over `labels.FACE` as one over `labels.SPEECH`: labels that are one there divide its share as they do in
+    `training`, the shares of a voice's labels. One that has a name keeps it."""
+    if isinstance(prior, str):
+        return prior
+    if problem := prior_problem(prior, FACE):
+        raise EmopipeError(f"prior: {problem}")
+    named = {label: face for label, face in SPEECH_TO_FACE.items() if face in prior}
+    mass = {face: math.fsum(training.get(label, 1.0) for label, of in named.items() if of == face) for face in prior}
+    return {label: prior[face] * training.get(label, 1.0) / mass[face] for label, face in named.items()}
 
 
 def prior_odds(prior: Prior, labels: Sequence[str], training: Mapping[str, float]) -> Doubles | None:

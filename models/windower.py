@@ -14,7 +14,7 @@ from models.features import Floats, MfccSpec, StreamingMfcc
 from models.vad import AGGRESSIVENESS, FRAME, VoiceActivity
 
 SECOND = 1_000_000_000
-_TOLERANCE = 20_000_000  # ns: containers round pts to a ms; more than this is lost or repeated sound
+TOLERANCE = 20_000_000  # ns: containers round pts to a ms; more than this is lost or repeated sound
 _QUIETEST = -120.0  # dB: digital silence has no logarithm
 
 
@@ -105,9 +105,9 @@ class SpeechWindower:
             return events
         if self._until is not None:
             off = pts - self._until
-            if off > _TOLERANCE:
+            if off > TOLERANCE:
                 self.lost += self._samples(off)
-            elif off < -_TOLERANCE:
+            elif off < -TOLERANCE:
                 repeated = min(len(samples), self._samples(-off))
                 self.repeated += repeated
                 samples, pts = samples[repeated:], self._until
@@ -126,7 +126,7 @@ class SpeechWindower:
 
     def skip(self, pts: int) -> "list[Window | Silence]":
         """Learn that no sound comes before `pts` ns; give the events up to there."""
-        if pts - self._time(self._count) <= _TOLERANCE:
+        if pts - self._time(self._count) <= TOLERANCE:
             return []
         events = self.flush()
         self._begin(pts)

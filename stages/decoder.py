@@ -67,8 +67,10 @@ def _decode(track: Track, packet: "Packet[Any] | None", errors: FFmpegErrors) ->
             pass  # at the end, and the decoder holds nothing
         except av.error.FFmpegError as error:
             wrong = explain(error, logs)
-    # A recording may begin between two key frames: decoders complain of that, but nothing is damaged.
-    if logs and not wrong and track.decodes:
+    # A recording may begin between two key frames: decoders complain of that, but nothing is damaged. Pictures that
+    # need no others, as in JPEG, are complained of for what is wrong with themselves.
+    alone = track.kind == "video" and track.stream.codec_context.codec.intra_only
+    if logs and not wrong and (track.decodes or alone):
         wrong = explain(None, logs)
     if wrong:
         yield Event(track, time, None, f"{track.kind}: {wrong}")

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from pipeline.errors import EmopipeError
-from training.settings import settings
+from training.settings import settings, typed_command, without_folders
 
 
 class Example(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -32,3 +32,23 @@ def test_says_which_what_and_what_was_expected(config: dict[str, object], messag
     with pytest.raises(EmopipeError) as error:
         settings(config, Example)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("/home/me/fer2013.zip", "fer2013.zip"),
+        ("--data=/home/me/fer2013.zip", "--data=fer2013.zip"),
+        ("../elsewhere/x.parquet", "x.parquet"),
+        ("configs/training/facial.toml", "configs/training/facial.toml"),
+        ("--data=data/fer2013.zip", "--data=data/fer2013.zip"),
+        ("--evaluate", "--evaluate"),
+    ],
+)
+def test_where_files_lie_outside_the_working_directory_is_left_out(word: str, kept: str) -> None:
+    assert without_folders(word) == kept
+
+
+def test_the_command_is_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/venv/bin/emopipe", "train", "speech", "--data", "/tmp/my data.zip", "--resume"])
+    assert typed_command() == "emopipe train speech --data 'my data.zip'"

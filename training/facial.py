@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from training.evaluation import Answers, Evaluation, need_labels
 from training.faces import FacialTraining, Settings
 from training.fitting import fit, is_leader
 from training.metrics import summarise
-from training.settings import settings
+from training.settings import settings, typed_command
 
 
 def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, runs: Path = Path("runs")) -> None:
@@ -56,7 +54,7 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         dataset,
         network,
         teachers,
-        origin={**origin, "command": _command(data)},
+        origin={**origin, "command": typed_command()},
         interim=run / "facial.safetensors",
     )
     fit(
@@ -158,9 +156,3 @@ def _read(teacher: Path) -> FaceNetwork:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _command(data: Path) -> str:
-    """What was typed. Where files lay on this machine is nobody's business: their names and digests identify them."""
-    typed = [argument if not Path(argument).is_absolute() else Path(argument).name for argument in sys.argv[1:]]
-    return shlex.join(["emopipe", *(data.name if argument == str(data) else argument for argument in typed)])

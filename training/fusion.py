@@ -9,8 +9,6 @@ been trained on clips of the actors who are tested on.
 """
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +31,7 @@ from training.fusing import FusionTraining, Settings, options
 from training.fusion_study import shared_labels, study
 from training.moments import as_tensors, chosen, some, stacked, whole
 from training.pairs import Pairs
-from training.settings import settings
+from training.settings import settings, typed_command, without_folders
 from training.unheard import Voice, Voices, networks, noisy
 
 PROTOCOLS = ("model", "actor-folds")
@@ -161,10 +159,15 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         labels=list(SPEECH),
         features={},
         temperature=temperature,
-        config=msgspec.to_builtins(chosen_settings) | {"trained_on": found.actors},
+        config={
+            **msgspec.to_builtins(chosen_settings),
+            "faces": without_folders(chosen_settings.faces),
+            "voices": without_folders(chosen_settings.voices),
+            "trained_on": found.actors,
+        },
         seed=chosen_settings.seed,
         data_sha256=found.sha256,
-        command=shlex.join(["emopipe", *sys.argv[1:]]),
+        command=typed_command(),
         metrics=measured,
         prior=class_shares(training.targets, SPEECH),
         selective=table,

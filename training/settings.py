@@ -2,6 +2,9 @@
 
 import difflib
 import re
+import shlex
+import sys
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,3 +33,18 @@ def settings(config: dict[str, Any], kind: type[T]) -> T:
         if problem is None:
             raise EmopipeError(str(error)) from None
         raise EmopipeError(f"{problem[2]}: {config.get(problem[2])!r} is wrong: {problem[1]}") from None
+
+
+def typed_command() -> str:
+    """The command that is being run, for a checkpoint's card; without `--resume`, which remakes nothing.
+
+    Where files lie outside the working directory is nobody's business: names and digests identify them.
+    """
+    return shlex.join(["emopipe", *(without_folders(word) for word in sys.argv[1:] if word != "--resume")])
+
+
+def without_folders(word: str) -> str:
+    """`word`, or where it is a path out of the working directory (`--data=/home/me/x.zip`) its name alone."""
+    option, equals, path = word.rpartition("=")
+    outside = Path(path).is_absolute() or Path(path).parts[:1] == ("..",)
+    return f"{option}{equals}{Path(path).name}" if outside else word

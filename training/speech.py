@@ -5,8 +5,6 @@ weights are taken, no epoch is picked), temperatures fitted on other actors than
 """
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +37,7 @@ from training.folds import (
 )
 from training.hearing import Heard, answers, by_group, hear
 from training.ravdess import Clip
-from training.settings import settings
+from training.settings import settings, typed_command
 from training.voices import Settings, SpeechTraining, check, options
 
 PROTOCOLS = ("model", "actor-folds", "random")
@@ -116,7 +114,7 @@ class Training:
             config=_plain_settings(self.config) | {"trained_on": list(actors)},
             seed=seed,
             data_sha256=self.corpus.sha256,
-            command=shlex.join(["emopipe", *(word for word in sys.argv[1:] if word != "--resume")]),
+            command=typed_command(),
             metrics={},
         )
 

@@ -11,7 +11,7 @@ TASKS = ("facial", "speech", "fusion")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=TASKS, metavar="MODEL", help=", ".join(TASKS))
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="by default the shipped ones")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights to write (default: the shipped ones)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="the file to write")
     text = "compare the file's answers with the model's, and write none that differs by more than 0.0001 (default: yes)"
     parser.add_argument("--check", action=argparse.BooleanOptionalAction, default=True, help=text)

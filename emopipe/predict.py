@@ -1,4 +1,4 @@
-"""Say what pictures, sounds and films express, or a picture and a sound together.
+"""Say what pictures, sounds and videos express, or a picture and a sound together.
 
 Files and folders, several of each. One image and one sound belong together; of several, those whose names are the same
 but for the ending. A file that cannot be used is named and left out, the others are done, and the exit code is 2.
@@ -23,7 +23,7 @@ from pipeline.errors import DataError, EmopipeError, MediaError
 if TYPE_CHECKING:
     from emopipe.answers import Prediction
 
-HELP = "say what pictures, sounds and films express"
+HELP = "say what pictures, sounds and videos express"
 FAILED = EmopipeError.exit_code
 
 Pair = tuple[Path | None, Path | None]
@@ -31,23 +31,23 @@ Pair = tuple[Path | None, Path | None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    for kind, what in (("image", "pictures"), ("audio", "sounds"), ("video", "films")):
+    for kind, what in (("image", "pictures"), ("audio", "sounds"), ("video", "videos")):
         text = f"{what}, or folders of them"
         parser.add_argument(f"--{kind}", nargs="+", action="extend", default=[], type=Path, metavar="PATH", help=text)
-    text = "one JSON object a line, to FILE or to standard output, in the place of a table"
+    text = "one JSON object a line, to FILE or to standard output, instead of a table"
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help=text)
     parser.add_argument("--whole", action="store_true", help="each image is a face already, as in FER2013")
     text = f"how common each label is: {', '.join(PRIORS)}, or shares as neutral=0.5,happy=0.2 (%(default)s)"
     parser.add_argument("--prior", type=prior, default="training", metavar="PRIOR", help=text)
     text = "share of wrong answers tolerated among those that are not uncertain (default: 0.3)"
     parser.add_argument("--risk", type=float, metavar="R", help=text)
-    text = "weights in the place of the shipped ones; they say themselves what they are for; may be repeated"
+    text = "weights instead of the shipped ones; a file says itself what it is for; may be repeated"
     parser.add_argument("--weights", action="append", default=[], type=Path, metavar="FILE", help=text)
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to infer (%(default)s)"
     )
-    parser.add_argument("--graph", type=Path, help="the graph to play films through (default: pipeline.toml)")
-    text = "of a film, one moment in so many seconds (default: all)"
+    parser.add_argument("--graph", type=Path, help="the graph to play videos through (default: pipeline.toml)")
+    text = "of a video, one moment in so many seconds (default: all)"
     parser.add_argument("--every", type=float, default=0.0, metavar="S", help=text)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from models.calibration import Selection
-from pipeline.errors import ModelError
+from pipeline.errors import EmopipeError, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -44,18 +44,28 @@ class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def save(path: Path, state: "dict[str, torch.Tensor]", card: Card) -> None:
-    """Write a checkpoint so that a full disk or a crash leaves the last good file in place."""
-    from safetensors.torch import save_file
+    """Write a checkpoint so that a full disk or a crash leaves the last good file in place.
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Raises:
+        EmopipeError: it cannot be written: the disk is full, or the folder is not ours to write in.
+    """
+    from safetensors.torch import save as serialise
+
     partial = path.with_name(path.name + ".partial")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    content = serialise(tensors, metadata={"emopipe": msgspec.json.encode(card).decode()})
     try:
-        save_file(tensors, partial, metadata={"emopipe": msgspec.json.encode(card).decode()})
-        partial.chmod(0o644)  # safetensors makes files for their owner alone
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        kept = "; the weights that were there are untouched" if path.is_file() else ""
+        raise EmopipeError(
+            f"{path}: cannot be written ({error.strerror}){kept}; make room, or give another --out"
+        ) from None
 
 
 def load(path: Path, task: str) -> "tuple[dict[str, torch.Tensor], Card]":

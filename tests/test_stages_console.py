@@ -236,3 +236,17 @@ def test_on_a_real_terminal(environment: dict[str, str], drawn: bool) -> None:
     if drawn:
         assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is there again
         assert "p50" in text
+
+
+# -- uncertainty ---------------------------------------------------------------------------------------------
+
+
+def test_an_uncertain_label_is_marked_and_a_change_of_that_gives_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    sure, unsure = result(0, {1: "happy"}), result(SECOND, {1: "happy"})
+    unsure.payload.faces[0].uncertain = True
+    shown = lines(capsys, sure, unsure)
+    assert shown[0].endswith("face 1 happy 0.70")
+    assert shown[1].endswith("face 1 happy 0.70 (uncertain)")
+    view = StreamView(unsure)
+    assert "happy?" in plain(picture(view, 80))
+    assert "happy?" not in plain(picture(StreamView(sure), 80))

@@ -26,6 +26,7 @@ def test_a_row_for_each_face(tmp_path: Path) -> None:
     assert (first["stream"], first["time_s"], first["pts_ns"]) == ("cam", "1.5", "1500000000")
     assert (first["source"], first["forced"]) == ("face", "false")
     assert (first["face"], first["emotion"], first["confidence"]) == ("1", "happy", "0.7")
+    assert first["uncertain"] == "false"
     assert [first[side] for side in ("left", "top", "width", "height")] == ["0.25", "0.125", "0.5", "0.5"]
     assert {label: first[label] for label in FACE} == {label: "0.7" if label == "happy" else "0.05" for label in FACE}
     assert (first["voice_start_s"], first["voice_end_s"], first["voice_age_s"]) == ("0.0", "3.0", "0.04")
@@ -39,6 +40,12 @@ def test_a_row_for_a_voice_and_for_a_frame_without_a_face(tmp_path: Path) -> Non
     assert (voice["emotion"], voice["fear"], voice["voice_end_s"]) == ("fear", "0.7", "3.0")
     filled = {column for column, value in empty.items() if value != ""}
     assert filled == {"stream", "time_s", "pts_ns", "source", "forced"}
+
+
+def test_a_row_says_that_it_is_uncertain(tmp_path: Path) -> None:
+    unsure = result(0, {1: "happy", 2: "sad"})
+    unsure.payload.faces[0].uncertain = True
+    assert [row["uncertain"] for row in table(tmp_path / "out.csv", unsure)] == ["true", "false"]
 
 
 def test_the_header_is_there_even_without_results(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import checkpoint
+from models.calibration import Selection
 from pipeline.clock import MS, SECOND, settle
+from pipeline.errors import ModelError
 from pipeline.message import FOREVER, Message
 from pipeline.testing import Outputs, StageHarness, eos, gap, run_stage, watermark
 from stages.fusion import Fusion
 from tests.emotion_messages import FRAME, HOP, frame, window
+from tests.random_weights import fusion_weights
 
 BUDGET = 300 * MS
 IDLE = 2 * SECOND
@@ -187,11 +192,45 @@ def test_live_the_watermark_moves_when_a_deadline_passes() -> None:
     run(scenario())
 
 
+def test_a_trained_network_fuses(tmp_path: Path) -> None:
+    path = fusion_weights(tmp_path / "fusion.safetensors")
+    state, card = checkpoint.load(path, "fusion")
+    checkpoint.save(path, state, msgspec.structs.replace(card, selective=[Selection(0.3, 1.0, 0.01)]))
+    stage = Fusion(Fusion.Settings(method="decision", weights=str(path)))
+    assert Fusion.reads(stage.settings) == [str(path.resolve())]
+    outputs = run_stage(stage, [("speech", window(HOP)), ("faces", frame(HOP, {0: "happy"}))])
+    (result,) = outputs.payloads("emotions")
+    assert result.faces[0].uncertain  # the table asks for a confidence of 1
+    assert sum(result.faces[0].probabilities.values()) == pytest.approx(1)
+    assert result.voice.weight + result.faces[0].face.weight == pytest.approx(1)
+
+
+def test_a_risk_that_cannot_be_promised_is_an_error(tmp_path: Path) -> None:
+    path = fusion_weights(tmp_path / "fusion.safetensors")
+    with pytest.raises(ModelError, match="no table of risks"):
+        run_stage(Fusion(Fusion.Settings(method="decision", weights=str(path))), [("speech", window(HOP))])
+    never = Fusion(Fusion.Settings(method="decision", weights=str(path), risk=1.0))
+    assert not run_stage(never, [("speech", window(HOP))]).payloads("emotions")[0].alone.uncertain
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"method": "pool", "weights": __file__}, "the pool has none; leave them out"),
+        ({"method": "feature", "weights": "gone.safetensors"}, "gone.safetensors: no such file; train it with"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_beforehand(table: dict[str, Any], message: str) -> None:
+    ((key, problem),) = Fusion.check(Fusion.Settings(**table))
+    assert key == "weights"
+    assert message in problem
+
+
 @pytest.mark.parametrize(
     ("table", "key"),
     [({"face_weight": 0.0, "voice_weight": 0.0}, "face_weight"), ({"smoothing": 3.0, "forget": 1.0}, "forget")],
 )
-def test_settings_that_contradict_each_other_are_refused(table: dict[str, float], key: str) -> None:
+def test_settings_that_contradict_each_other_are_refused(table: dict[str, Any], key: str) -> None:
     assert [problem for problem, _ in Fusion.check(Fusion.Settings(**table))] == [key]
     assert Fusion.check(Fusion.Settings()) == []
 

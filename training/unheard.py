@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from models import checkpoint
 from models.calibration import Doubles
@@ -70,21 +71,23 @@ class Voices:
         return [voices[place] for place in range(len(clips))]
 
     def _answers(self, weights: Path, windows: Sequence[Floats]) -> Doubles:
-        digest = hashlib.sha256(weights.read_bytes() if weights.is_file() else b"")
+        """Calibrated distributions [N, 8]; kept are the logits, which a new calibration leaves as they are."""
+        from models.speech import SpeechModel
+
+        state, card = checkpoint.load_arrays(weights, "speech")
+        digest = hashlib.sha256(repr((card.network, card.options)).encode())
+        for name in sorted(state):
+            digest.update(name.encode() + state[name].tobytes())
         for window in windows:
             digest.update(window.tobytes() + bytes([0]))
         path = self._cache / f"voices-{digest.hexdigest()[:32]}.npy"
-        if path.is_file():
-            kept: Doubles = np.load(path)
-            return kept
-        from models.speech import SpeechModel
-
-        answers = SpeechModel.load(weights, "cpu").probabilities(windows).astype(np.float64)
-        self._cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, answers)
-        partial.replace(path)
-        return answers
+        model = SpeechModel.load(weights, "cpu")
+        if not path.is_file():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial.npy")
+            np.save(partial, model.logits(windows).numpy())
+            partial.replace(path)
+        return model.calibrated(torch.from_numpy(np.load(path)), windows).astype(np.float64)
 
 
 def network_for(actor: int, folder: Path) -> Path:

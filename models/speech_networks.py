@@ -251,27 +251,6 @@ class CNNLSTM(StepNetwork):
         super().__init__(layers, 2 * hidden, inputs, classes, embedding, dropout)
 
 
-class Functionals(SingleNetwork):
-    """Statistics of each feature over the window (mean, deviation, extremes), and one hidden layer.
-
-    What classical emotion recognition does (Schuller et al. 2009, INTERSPEECH, pp. 312-315). It knows nothing of
-    order, costs next to nothing, and errs on other clips than the networks that do.
-    """
-
-    def __init__(
-        self, inputs: int = 120, classes: int = len(SPEECH), embedding: int = 64, dropout: float = 0.3
-    ) -> None:
-        super().__init__(4 * inputs, inputs, classes, embedding, dropout)
-        self.norm = nn.BatchNorm1d(4 * inputs)
-
-    def summarise(self, standard: Tensor) -> Tensor:
-        mean = standard.mean(dim=1)
-        deviation = (standard - mean[:, None]).square().mean(dim=1).add(1e-5).sqrt()
-        found = torch.cat([mean, (deviation + 1e-3).log(), standard.amax(dim=1), standard.amin(dim=1)], dim=1)
-        summary: Tensor = self.dropout(self.norm(found))
-        return summary
-
-
 class Ensemble(SpeechNetwork):
     """Several networks, each trained for itself, that answer with the geometric mean of their distributions.
 
@@ -314,5 +293,5 @@ class Ensemble(SpeechNetwork):
         return cast(list[SingleNetwork], list(self.members))
 
 
-SINGLE: dict[str, type[SingleNetwork]] = {"lstm": LSTM, "cnn": CNN, "cnn-lstm": CNNLSTM, "functionals": Functionals}
+SINGLE: dict[str, type[SingleNetwork]] = {"lstm": LSTM, "cnn": CNN, "cnn-lstm": CNNLSTM}
 NETWORKS: dict[str, type[SpeechNetwork]] = {**SINGLE, "ensemble": Ensemble}

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ from training.crops import Augmentation, Crops, mask
 from training.ravdess import Clip, parse_name
 
 SPEC = MfccSpec()
-STILL = Augmentation(gain=0.0, speeds=(1.0,), time_mask=0.0, band_mask=0.0)
+STILL = Augmentation(gain=0.0, speeds=(1.0,), time_mask=0.0, band_mask=0.0, calibrate=0.0)
 
 
 def make_clips(count: int = 10, frames: int = 350, speech: tuple[int, int] = (100, 260)) -> list[Clip]:
@@ -59,7 +60,7 @@ def test_a_clip_shorter_than_the_crop_is_held_at_its_end() -> None:
 
 def test_the_gain_moves_the_level_of_a_whole_crop() -> None:
     plain = next(iter(Crops([make_clips(4)], 4, STILL, SPEC, seed=0)))[0]
-    loud = next(iter(Crops([make_clips(4)], 4, Augmentation(gain=6.0, speeds=(1.0,)), SPEC, seed=0)))[0]
+    loud = next(iter(Crops([make_clips(4)], 4, Augmentation(gain=6.0, speeds=(1.0,), calibrate=0.0), SPEC, seed=0)))[0]
     assert torch.equal(loud[:, :, 1:], plain[:, :, 1:])
     moved = loud[:, :, 0] - plain[:, :, 0]
     assert torch.allclose(moved, moved[:, :1].expand_as(moved), atol=1e-3)
@@ -93,3 +94,31 @@ def test_the_statistics_are_those_of_the_speech_alone() -> None:
     features = Crops([make_clips(2)], 2, STILL, SPEC, seed=0).speech_features()
     assert features.shape == (2 * 160, 120)
     assert features[:, 0].mean() == pytest.approx(np.arange(100, 260).mean())
+
+
+def test_some_crops_are_calibrated_by_other_clips_of_their_speaker() -> None:
+    clips = make_clips(64)
+    for place in range(0, 64, 2):  # another actor, whose voice lies elsewhere
+        name = msgspec.structs.replace(clips[place].name, actor=2, statement=1 + place % 4 // 2, repetition=1)
+        clips[place] = msgspec.structs.replace(clips[place], name=name, mfcc=clips[place].mfcc + 500)
+
+    def calibrated(share: float) -> float:
+        how = msgspec.structs.replace(STILL, calibrate=share)
+        crops = torch.cat([mfcc[:, 0, 2:] for mfcc, _ in Crops([clips], 8, how, SPEC, seed=0)])
+        return float((crops != crops.round()).any(dim=1).float().mean())
+
+    assert calibrated(0.0) == 0
+    assert 0.3 < calibrated(0.5) < 0.7
+    assert calibrated(1.0) > 0.9
+
+
+def test_several_gpus_share_each_batch_and_no_clip_is_heard_twice() -> None:
+    shares = []
+    for rank in (0, 1):
+        crops = Crops([make_clips(16)], 8, STILL, SPEC, seed=0)
+        crops.rank, crops.world = rank, 2
+        shares.append(list(crops))
+    for (first, _), (second, _) in zip(*shares, strict=True):
+        assert first.shape == second.shape == (4, first.shape[1], 40)
+    heard = torch.cat([mfcc[:, 0, 1] for share in shares for mfcc, _ in share])
+    assert sorted(heard.tolist()) == list(range(16))

@@ -104,7 +104,7 @@ def test_each_fold_s_answers_have_its_own_temperature_by_length() -> None:
     heard = make_heard()
     folds = torch.tensor([0, 1] * 8)
     clips, windows = answers(heard, [[(0.5, 1.0), (1.0, 2.0)], [(0.5, 4.0), (1.0, 8.0)]], folds)
-    assert clips.temperature.tolist() == [2.0, 8.0] * 8
+    assert clips.temperature.tolist() == pytest.approx([2.0, 8.0] * 8)
     assert windows.temperature[:6].tolist() == pytest.approx([1.0, 2.0, 2.0, 4.0, 8.0, 8.0])
     assert windows.folds is not None
     assert windows.folds[:6].tolist() == [0, 0, 0, 1, 1, 1]

@@ -22,6 +22,7 @@ QUICK: dict[str, Any] = {
     "blocks": 1,
     "embedding": 8,
     "epochs": 2,
+    "cycles": 1,
     "batch_size": 8,
     "speeds": [1.0],
     "cross_validate": False,

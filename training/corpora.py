@@ -1,5 +1,6 @@
 """Keeping what was computed of a data set of sounds, so that only the first training waits for it."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -50,8 +51,8 @@ def keep(cache: Path, key: str, corpora: Mapping[float, Corpus]) -> None:
             partial.replace(path)
         except OSError as error:
             log.warning("%s: not kept (%s)", path, error.strerror)
-        finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def _path(cache: Path, key: str, speed: float) -> Path:
@@ -75,7 +76,7 @@ def _write(path: Path, corpus: Corpus) -> None:
 
 
 def _read(path: Path) -> Corpus:
-    with np.load(path, allow_pickle=False) as kept:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
         about = json.loads(kept["about"].tobytes())
         mfcc = np.split(kept["mfcc"], np.cumsum(kept["frames"])[:-1])
         windows = np.split(kept["windows"], np.cumsum(kept["counts"])[:-1])

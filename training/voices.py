@@ -41,7 +41,8 @@ class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
     dropout: Share = 0.05
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     seeds: Count = 1
-    epochs: Count = 40
+    epochs: Count = 80
+    cycles: Count = 2
     patience: Annotated[int, msgspec.Meta(ge=0)] = 0
     batch_size: Annotated[int, msgspec.Meta(ge=2)] = 32
     learning_rate: Positive = 6e-3
@@ -54,6 +55,22 @@ class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
     precision: Precision = "32-true"
     devices: Literal[1] | Literal["auto"] = 1
     threads: Count = 1
+
+
+class Cycles(torch.optim.lr_scheduler.OneCycleLR):
+    """One cycle (Smith & Topin 2018, arXiv:1708.07120) after the other, each starting where the last one ended.
+
+    A training that ended with its first cycle can so be carried on with a second one (warm restarts, Loshchilov &
+    Hutter 2017, arXiv:1608.03983) to the very result that both together would have had.
+    """
+
+    def get_lr(self) -> list[float | Tensor]:
+        step = self.last_epoch
+        self.last_epoch = (step - 1) % self.total_steps + 1 if step else 0
+        try:
+            return super().get_lr()
+        finally:
+            self.last_epoch = step
 
 
 class SpeechTraining(pl.LightningModule):
@@ -115,12 +132,8 @@ class SpeechTraining(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            config.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=config.warmup,
-        )
+        steps = int(self.trainer.estimated_stepping_batches) // config.cycles
+        schedule = Cycles(optimizer, config.learning_rate, total_steps=max(1, steps), pct_start=config.warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def result(self) -> SpeechNetwork:
@@ -157,5 +170,7 @@ def check(config: Settings) -> None:
             raise EmopipeError(f"members: {member!r} is unknown; the members may be {', '.join(SINGLE)}")
     if config.shortest > config.longest:
         raise EmopipeError(f"shortest: {config.shortest} is more than longest ({config.longest})")
+    if config.epochs % config.cycles:
+        raise EmopipeError(f"cycles: {config.epochs} epochs cannot be divided into {config.cycles} of the same length")
     if config.patience and not config.validation_actors:
         raise EmopipeError("patience: somebody has to be listened to who is not trained on; set validation_actors")

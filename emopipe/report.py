@@ -13,7 +13,20 @@ if TYPE_CHECKING:
 Figures = dict[str, float]
 
 HEADLINE = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1", "nll": "NLL", "ece": "ECE"}
-_SHARES = ("accuracy", "uar", "f1", "recall", "precision", "ece", "share", "coverage", "gain", "risk")
+_SHARES = (
+    "accuracy",
+    "uar",
+    "f1",
+    "recall",
+    "precision",
+    "ece",
+    "share",
+    "coverage",
+    "gain",
+    "risk",
+    "follows",
+    "confidence",
+)
 _WIDTH = 100  # columns, where nobody's terminal says how many there are
 
 

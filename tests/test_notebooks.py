@@ -83,7 +83,7 @@ def test_errors() -> None:
     assert "without 280 duplicates of Training" in text
     confidence = next(line for line in text.splitlines() if line.startswith("confidence "))
     assert "· -" in confidence, "it is less sure of what it gets wrong"
-    assert pictures(cells) == 7
+    assert pictures(cells) == 7, "two matrices, a diagram, the errors and three courses"
 
 
 def test_where_the_data_is_missing_they_say_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

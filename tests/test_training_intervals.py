@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.intervals import calibration_noise, intervals
+from training.intervals import calibration_noise, gain_interval, intervals
 from training.metrics import expected_calibration_error, summarise
 
 BOUNDED = ("accuracy", "macro_f1", "uar", "nll", "ece")
@@ -102,3 +102,17 @@ def test_calibration_noise_is_the_error_of_true_confidences() -> None:
     ]
     assert noise == pytest.approx(np.mean(measured), abs=0.005)
     assert calibration_noise(np.tile(probabilities, (10, 1))) < noise / 2
+
+
+def test_a_gain_is_bounded_pair_by_pair() -> None:
+    random = np.random.default_rng(0)
+    other = torch.from_numpy(random.random(1000) < 0.5)
+    one = other | torch.from_numpy(random.random(1000) < 0.1)
+    gain = float((one.double() - other.double()).mean())
+    found = gain_interval(one, other)
+    half = 1.96 * (gain * (1 - gain) / 1000) ** 0.5
+    assert found["gain_low"] == pytest.approx(gain - half, abs=0.004)
+    assert found["gain_high"] == pytest.approx(gain + half, abs=0.004)
+    people = torch.arange(1000) // 100
+    assert gain_interval(one, one, people) == {"gain_low": 0.0, "gain_high": 0.0}
+    assert gain_interval(one, other, torch.zeros(1000)) == {}

@@ -12,6 +12,7 @@ from models.calibration import Doubles
 from models.fusion_networks import Moment
 from models.labels import FACE, SPEECH, SPEECH_TO_FACE
 from training.evaluation import Answers, Evaluation
+from training.intervals import gain_interval
 from training.moments import some, whole, with_voice_of, without_face, without_voice
 from training.pairs import Course, Pair, Pairs
 from training.unheard import Voice
@@ -68,7 +69,9 @@ def study(
         "noisy_voice": fused(whole(found.pairs, unclear)),
         "moments": fused(some(found.pairs, voices, random)),
     }
-    figures = {"gain": _accuracy(answers["fused"]) - max(_accuracy(answers["face"]), _accuracy(answers["voice"]))}
+    best = max((answers["face"], answers["voice"]), key=_accuracy)
+    figures = {"gain": _accuracy(answers["fused"]) - _accuracy(best)}
+    figures |= gain_interval(_right(answers["fused"]), _right(best), actors)
     shared, right = shared_labels(plain(found.pairs), targets.numpy())
     figures["face_plain_accuracy_in_shared_labels"] = float((shared.argmax(1) == right).mean())
     donors = contradicting(found.pairs, random)
@@ -145,8 +148,12 @@ def _best(readings: dict[str, Answers]) -> str:
     return max(readings, key=lambda name: _accuracy(readings[name]))
 
 
+def _right(answers: Answers) -> Tensor:
+    return answers.logits.argmax(1) == answers.targets
+
+
 def _accuracy(answers: Answers) -> float:
-    return float((answers.logits.argmax(1) == answers.targets).double().mean())
+    return float(_right(answers).double().mean())
 
 
 def _groups(pairs: Sequence[Pair], fused: Answers) -> dict[str, float]:

@@ -40,24 +40,36 @@ def intervals(
     Returns:
         nothing where there are fewer than two groups (or examples) to draw from.
     """
-    sums = _sums(logits, targets, temperature)
-    if groups is not None:
-        owner = np.unique(groups.cpu().numpy(), return_inverse=True)[1]
-        by_group = np.zeros((int(owner.max()) + 1, sums.shape[1]))
-        np.add.at(by_group, owner, sums)
-        sums = by_group
+    sums = _by_group(_sums(logits, targets, temperature), groups)
     if len(sums) < 2:
         return {}
     classes = logits.shape[1]
     drawn = _figures(_resampled(sums, resamples, seed), classes)
     itself = _figures(sums.sum(axis=0, keepdims=True), classes)
     drawn["ece"] = np.maximum(0.0, drawn["ece"] + itself["ece"] - drawn["ece"].mean())
-    tail = (1 - LEVEL) / 2
     found: dict[str, float] = {}
     for name, values in drawn.items():
-        low, high = np.quantile(values, [tail, 1 - tail])
-        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+        found |= _ends(name, values)
     return found
+
+
+def gain_interval(
+    one: Tensor, other: Tensor, groups: Tensor | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, float]:
+    """95 % interval of how much more often `one` is right than `other`, as `gain_low` and `gain_high`.
+
+    Both answered the same examples, so they are drawn together: what is hard for both does not widen the interval.
+
+    Args:
+        one, other: [N] whether each answer is right.
+        groups: as in `intervals`.
+    """
+    ahead = one.cpu().double().numpy() - other.cpu().double().numpy()
+    sums = _by_group(np.stack([ahead, np.ones(len(ahead))], axis=1), groups)
+    if len(sums) < 2:
+        return {}
+    drawn = _resampled(sums, resamples, seed)
+    return _ends("gain", drawn[:, 0] / drawn[:, 1])
 
 
 def calibration_noise(probabilities: NDArray[np.floating[Any]], resamples: int = 500, seed: int = 0) -> float:
@@ -77,6 +89,22 @@ def calibration_noise(probabilities: NDArray[np.floating[Any]], resamples: int =
         total += float(np.abs(gaps).sum()) / count
         done += rows
     return total / resamples
+
+
+def _ends(name: str, values: Matrix) -> dict[str, float]:
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return {f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def _by_group(sums: Matrix, groups: Tensor | None) -> Matrix:
+    """The sums of each group's examples; of each example, where there are no groups."""
+    if groups is None:
+        return sums
+    owner = np.unique(groups.cpu().numpy(), return_inverse=True)[1]
+    result = np.zeros((int(owner.max()) + 1, sums.shape[1]))
+    np.add.at(result, owner, sums)
+    return result
 
 
 def _sums(logits: Tensor, targets: Tensor, temperature: float | Tensor) -> Matrix:

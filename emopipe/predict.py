@@ -84,7 +84,8 @@ def main(args: argparse.Namespace) -> int:
                 write(prediction)
                 note(prediction, problems)
     if problems:
-        print(f"emopipe: {len(problems)} problems with files; all else is done", file=sys.stderr)
+        noun = "problem" if len(problems) == 1 else "problems"
+        print(f"emopipe: {len(problems)} {noun} with files; all else is done", file=sys.stderr)
     return FAILED if problems else 0
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MediaError
 from stages.damage import Damage
-from stages.media import Recording
+from stages.media import Recording, unreadable
 from stages.pictures import Pictures
 from stages.sound import Sound
 from stages.types import AudioBlock, VideoFrame
@@ -35,7 +35,13 @@ def read_picture(path: Path) -> VideoFrame:
     Raises:
         MediaError: it cannot be opened, is damaged, or shows nothing.
     """
-    with Recording(path) as recording:
+    if problem := unreadable(path):
+        raise MediaError(problem)
+    try:
+        recording = Recording(path)
+    except MediaError:
+        raise MediaError(f"{path} is no picture that can be decoded; copy it again, or convert it to PNG") from None
+    with recording:
         pictures = (item.payload for item in recording if isinstance(item.payload, VideoFrame))
         picture = next(pictures, None)
         if picture is None:

@@ -26,10 +26,10 @@ class Settings(Variation, kw_only=True, forbid_unknown_fields=True):
     network: str = "decision"
     hidden: Annotated[int, msgspec.Meta(ge=0)] = 0
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
-    epochs: Count = 30
-    batch_size: Annotated[int, msgspec.Meta(ge=2)] = 128
-    moments: Count = 6
-    learning_rate: Positive = 5e-3
+    epochs: Count = 12
+    batch_size: Annotated[int, msgspec.Meta(ge=2)] = 256
+    moments: Count = 4
+    learning_rate: Positive = 1e-2
     warmup: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 3e-2
     label_smoothing: Share = 0.05

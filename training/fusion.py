@@ -91,9 +91,9 @@ class Training:
             right = float((said == self.targets[rows].numpy()).mean())
             print(f"fold {index + 1}/{len(self.folds())}: accuracy {right:.3f}", flush=True)
         result = Unseen(models, number)
+        logits = torch.from_numpy(result.logits(self.whole))
         for index, model in enumerate(models):
             known = number != index
-            logits = torch.from_numpy(result.logits(self.whole))
             model.temperature = metrics.fit_temperature(logits[known], self.targets[known])
         return result
 

@@ -169,3 +169,13 @@ def test_the_committed_weights_are_exact_in_the_batch_and_fit_what_the_stream_co
     windows = make_windows()
     alone = [model.probabilities([window]).tobytes() for window in windows]
     assert [row.tobytes() for row in model.probabilities(windows)] == alone
+
+
+def test_the_committed_card_says_how_good_the_weights_are_on_unseen_people() -> None:
+    _, card = checkpoint.load(checkpoint.WEIGHTS / "speech.safetensors", "speech")
+    assert card.metrics["n"] == 1140
+    assert card.metrics["uar"] > 0.6
+    assert card.metrics["calibrated_accuracy"] > card.metrics["accuracy"]
+    assert card.metrics["windows_ece"] <= 0.04
+    assert len(card.config["trained_on"]) == 19
+    assert card.selective

@@ -23,5 +23,5 @@ def main(args: argparse.Namespace) -> int:
 
     difference = export(args.task, args.weights, args.out, args.check)
     checked = "not compared" if difference is None else f"its probabilities differ by {difference:.1e} at most"
-    print(f"wrote {args.out}: {args.out.stat().st_size / 1e6:.1f} MB; {checked}")
+    print(f"wrote {args.out}: {args.out.stat().st_size / 1e6:.2f} MB; {checked}")
     return 0

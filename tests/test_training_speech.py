@@ -72,6 +72,8 @@ def test_a_model_is_scored_on_a_single_stranger(data: Path, tmp_path: Path) -> N
     assert evaluation.report().flat()["n"] == 8
     with pytest.raises(DataError, match="at least two of the five folds"):
         speech.evaluate(data / "Actor_03", protocol="actor-folds", config=QUICK | {"validation_actors": []})
+    alone = speech.evaluate(data / "Actor_03", protocol="random", config=QUICK | {"epochs": 1, "validation_actors": []})
+    assert "no actor-folds beside it: only actors 3" in alone.notes[1]
 
 
 def test_cross_validation_tests_each_fold_on_what_the_others_taught(tmp_path: Path) -> None:

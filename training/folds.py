@@ -54,10 +54,11 @@ def actor_folds(corpus: Corpus, seeds: Sequence[int]) -> list[Fold]:
 def random_folds(corpus: Corpus, seeds: Sequence[int]) -> list[Fold]:
     """Five folds of clips at random: everybody who is tested on was trained on, which flatters every figure."""
     order = np.random.default_rng(0).permutation(len(corpus.clips))
+    count = min(RANDOM_FOLDS, len(order))
     return [
-        Fold(_name("random", number, seed, seeds), tuple(sorted(order[number::RANDOM_FOLDS].tolist())), seed)
+        Fold(_name("random", number, seed, seeds), tuple(sorted(order[number::count].tolist())), seed)
         for seed in seeds
-        for number in range(RANDOM_FOLDS)
+        for number in range(count)
     ]
 
 

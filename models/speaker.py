@@ -2,7 +2,8 @@
 
 Voices differ more between people than between emotions. Normalising a person's features by that person's own mean and
 deviation is the largest single gain on unseen people; but from a few seconds those are mostly chance, and then it
-makes things worse. So they are shrunk towards those of the training speakers, by how much has been heard.
+makes things worse. So they are shrunk towards those of the training speakers, by how much has been heard, and in use
+nothing is done with a voice before it has been heard for `LEAST_CLIPS`.
 """
 
 from pathlib import Path
@@ -17,6 +18,10 @@ from pipeline.errors import DataError
 
 PRIOR_CLIPS = 6.0
 """As much speech as the training speakers' statistics count for: k clips of a speaker weigh k / (k + 6)."""
+
+LEAST_CLIPS = 20.0
+"""From so much speech on (50 s) it helped strangers; with less it was a little worse or no better, by chance or not
+(docs/models/speech.md)."""
 
 CLIP_FRAMES = 262
 """Frames of 10 ms in a clip of RAVDESS on average, from its first window of speech to its last."""
@@ -37,9 +42,13 @@ class SpeakerStatistics:
 
     Args:
         mean, deviation: those of the training speakers, [coefficients]; the ones of before anything was heard.
+        least_clips: as much speech as must have been heard before any of it counts.
     """
 
-    def __init__(self, mean: npt.NDArray[np.floating], deviation: npt.NDArray[np.floating]) -> None:
+    def __init__(
+        self, mean: npt.NDArray[np.floating], deviation: npt.NDArray[np.floating], least_clips: float = 0.0
+    ) -> None:
+        self.least_clips = least_clips
         self.mean: Doubles = mean.astype(np.float64)
         self.deviation: Doubles = deviation.astype(np.float64)
         self.frames = 0
@@ -48,9 +57,9 @@ class SpeakerStatistics:
 
     @property
     def weight(self) -> float:
-        """How much of the speaker's own statistics is used, 0 (nothing heard yet) to 1."""
+        """How much of the speaker's own statistics is used, 0 (too little heard yet) to 1."""
         clips = self.frames / CLIP_FRAMES
-        return clips / (clips + PRIOR_CLIPS)
+        return clips / (clips + PRIOR_CLIPS) if clips >= self.least_clips else 0.0
 
     def update(self, mfcc: Floats) -> None:
         """Learn from speech, float32 [T, coefficients]; give each frame once."""
@@ -67,11 +76,11 @@ class SpeakerStatistics:
 
     def fresh(self) -> "SpeakerStatistics":
         """Statistics of another speaker, of whom nothing has been heard."""
-        return SpeakerStatistics(self.mean, self.deviation)
+        return SpeakerStatistics(self.mean, self.deviation, self.least_clips)
 
     def apply(self, mfcc: Floats) -> Floats:
         """The MFCC [T, coefficients] as if the speaker's statistics were those of the training speakers."""
-        if not self.frames:
+        if not self.weight:
             return mfcc
         own = self._total / self.frames
         spread = np.sqrt(np.maximum(self._squares / self.frames - own**2, 1e-4))

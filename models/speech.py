@@ -14,7 +14,7 @@ from torch import Tensor
 from models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
 from models.features import Floats, MfccSpec, window_features
 from models.loading import load_network, pick_device
-from models.speaker import SpeakerStatistics
+from models.speaker import LEAST_CLIPS, SpeakerStatistics
 from models.speech_networks import NETWORKS, SpeechNetwork
 from models.temperature import Knot, temperature_at
 from pipeline.errors import ModelError
@@ -140,4 +140,4 @@ class SpeechModel:
         """Statistics of a speaker of whom nothing has been heard: those of the network's training speakers."""
         coefficients = self.spec.coefficients
         mean, scale = self.network.mean[:coefficients].cpu().numpy(), self.network.scale[:coefficients].cpu().numpy()
-        return SpeakerStatistics(mean, 1 / scale)
+        return SpeakerStatistics(mean, 1 / scale, LEAST_CLIPS)

@@ -41,9 +41,7 @@ class SpeechInference(Inference[Mfcc]):
     class Settings(Inference.Settings, kw_only=True):
         speaker_calibration: Annotated[
             bool,
-            about(
-                "normalise each stream's voice by what was heard of it so far, from 50 s of speech on; for streams of one speaker"
-            ),
+            about("normalise a stream's voice by what was heard of it, from 50 s of speech on; for one speaker"),
         ] = False
 
     settings: Settings

@@ -1,6 +1,7 @@
 """Finding faces, and cutting them out as FER2013 frames them."""
 
 import math
+import os
 from functools import partial
 from typing import NamedTuple
 
@@ -51,6 +52,9 @@ class FaceDetector:
     """
 
     def __init__(self, min_confidence: float = 0.5, max_faces: int = 8) -> None:
+        # MediaPipe's library profiles itself by SIGPROF. Whoever resets signal handlers in the same process, as
+        # Lightning does after each training, would leave the signal without one, and then it kills the process.
+        os.environ.setdefault("CPUPROFILE_FREQUENCY", "0")
         try:
             import mediapipe as mp
             from mediapipe.tasks.python import BaseOptions, vision

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,3 +180,20 @@ def test_real_recordings(shared_media: Path, detector: FaceDetector) -> None:
     one, group = (cv2.imread(str(shared_media / "faces" / name)) for name in ("single_face.jpg", "multi_face.jpg"))
     assert len(detector.detect(cv2.cvtColor(one, cv2.COLOR_BGR2RGB), 30 * FRAME)) == 1
     assert len(detector.detect(cv2.cvtColor(group, cv2.COLOR_BGR2RGB), 31 * FRAME)) >= 2
+
+
+def test_a_process_survives_that_its_signal_handlers_are_reset() -> None:
+    program = """
+import signal, time
+import numpy as np
+from models.faces import FaceDetector
+detector = FaceDetector()
+detector.detect(np.zeros((240, 320, 3), np.uint8), 0)
+signal.signal(signal.SIGPROF, signal.SIG_DFL)  # as Lightning does after a training
+end = time.process_time() + 1
+while time.process_time() < end:
+    pass
+detector.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()

@@ -93,8 +93,8 @@ class CustomCNN(FaceNetwork):
     """A residual network of 1.6 M parameters, made for one CPU core.
 
     The stem halves a face to 24×24; the four stages then work on 24², 12², 6² and 3² pixels. Dense convolutions:
-    on CPU they do twice as many products a second as depthwise ones, in training and in use. In evaluation mode a face
-    and its mirror image are both looked at and their embeddings averaged, unless `mirror` is off.
+    on CPU they do twice as many products a second as depthwise ones, in training and in use. With `mirror`, in
+    evaluation mode a face and its mirror image are both looked at and their embeddings averaged, at twice the cost.
 
     `forward` takes [N, 1, 48, 48] as `prepare` makes it and returns logits [N, classes].
     """
@@ -104,7 +104,7 @@ class CustomCNN(FaceNetwork):
         widths: Sequence[int] = (32, 64, 128, 256),
         depths: Sequence[int] = (1, 2, 2, 1),
         dropout: float = 0.2,
-        mirror: bool = True,
+        mirror: bool = False,
         classes: int = len(FACE),
     ) -> None:
         super().__init__()

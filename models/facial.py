@@ -93,8 +93,7 @@ class CustomCNN(FaceNetwork):
     """A residual network of 1.6 M parameters, made for one CPU core.
 
     The stem halves a face to 24×24; the four stages then work on 24², 12², 6² and 3² pixels. Dense convolutions:
-    on CPU they do twice as many products a second as depthwise ones, in training and in use. With `mirror`, in
-    evaluation mode a face and its mirror image are both looked at and their embeddings averaged, at twice the cost.
+    on CPU they do twice as many products a second as depthwise ones, in training and in use.
 
     `forward` takes [N, 1, 48, 48] as `prepare` makes it and returns logits [N, classes].
     """
@@ -104,11 +103,9 @@ class CustomCNN(FaceNetwork):
         widths: Sequence[int] = (32, 64, 128, 256),
         depths: Sequence[int] = (1, 2, 2, 1),
         dropout: float = 0.2,
-        mirror: bool = False,
         classes: int = len(FACE),
     ) -> None:
         super().__init__()
-        self.mirror = mirror
         stem = widths[0]
         layers: list[nn.Module] = [
             nn.Conv2d(1, stem, 3, stride=2, padding=1, bias=False),
@@ -125,12 +122,6 @@ class CustomCNN(FaceNetwork):
         self.head = nn.Linear(inputs, classes)
 
     def embed(self, x: Tensor) -> Tensor:
-        if self.training or not self.mirror:
-            return self._pooled(x)
-        as_is, mirrored = self._pooled(torch.cat([x, x.flip(3)])).chunk(2)
-        return (as_is + mirrored) / 2
-
-    def _pooled(self, x: Tensor) -> Tensor:
         maps: Tensor = self.features(x)
         return maps.mean((2, 3))
 

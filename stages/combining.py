@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from models.calibration import Doubles
-from models.fusion import HISTORY, FusionModel, Hearing, centred, moment_of
+from models.fusion import FusionModel, Hearing, centred, moment_of
 from models.fusion_networks import Moment
 from models.labels import FACE
 from pipeline.clock import SECOND
@@ -88,9 +88,11 @@ class Learned:
             ages, faces = ages[:0], faces[:0]
         both = moment_of(ages, faces, self._hearings(pts, heard))
         fused = self._answer(both)
-        without_face = _distance(fused, self._answer(moment_of(ages[:0], faces[:0], self._hearings(pts, heard))))
-        without_voice = _distance(fused, self._answer(moment_of(ages, faces, []))) if both.heard.any() else 0.0
-        weight = 1.0 if not both.heard.any() else shares([without_face, without_voice])[0]
+        weight = 1.0
+        if both.heard.any():
+            without_face = _distance(fused, self._answer(moment_of(ages[:0], faces[:0], self._hearings(pts, heard))))
+            without_voice = _distance(fused, self._answer(moment_of(ages, faces, [])))
+            weight = shares([without_face, without_voice])[0]
         return Combined(fused, weight, certainty(fused))
 
     def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
@@ -141,11 +143,7 @@ def _raised(probabilities: Sequence[float], power: float) -> Doubles:
 def _trust(window: SpeechEmotion) -> float:
     """How far the pool trusts a window, 0..1: by how much of it was voiced, and by its length.
 
-    On unseen actors the UAR above chance grows about linearly with the length and levels off at two seconds
-    (docs/models/speech.md: 16 points below one second, 34 up to two, 48 beyond).
+    On unseen actors the UAR above chance grows with the length and levels off at about two seconds
+    (docs/models/speech.md: 20 points below one second, 42 up to two, 54 beyond).
     """
     return window.voiced * min(1.0, (window.end - window.start) / LONG_ENOUGH)
-
-
-LONGEST = HISTORY
-"""s: no network looks further back at a face."""

@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from models.calibration import threshold
 from models.checkpoint import WEIGHTS
-from models.fusion import FusionModel
+from models.fusion import HISTORY, FusionModel
 from pipeline.alarm import Alarm
 from pipeline.clock import SECOND
 from pipeline.join import EventTimeJoin
 from pipeline.message import FOREVER, Message
 from pipeline.stage import Port, Stage, about
-from stages.combining import LONGEST, Learned, Pool
+from stages.combining import Learned, Pool
 from stages.fuser import Fuser, Output
 from stages.smoothing import Smoother
 from stages.types import Emotions, FaceEmotions, SpeechEmotion
@@ -49,7 +49,7 @@ class Fusion(Stage):
             about("a file made by `emopipe train fusion`, whatever its network; empty: the shipped one of `method`"),
         ] = ""
         history: Annotated[
-            float, about("how long a face's past counts for a trained network", unit="s", gt=0, le=LONGEST)
+            float, about("how long a face's past counts for a trained network", unit="s", gt=0, le=HISTORY)
         ] = 2.0
         risk: Annotated[
             float, about("share of wrong answers tolerated among those that are not uncertain; 1: none is", gt=0, le=1)

@@ -108,11 +108,28 @@ def _check_endpoints(drafts: Mapping[str, Draft], problems: Problems) -> None:
             owner = owners.setdefault(endpoint, draft.name)
             if owner != draft.name:
                 problems.add(("stages", draft.name), f"{show(endpoint)} is taken by stages.{owner} already")
+    _check_shared_endpoints(drafts, owners, problems)
     for draft in drafts.values():
         for file in _ask(draft, "reads", lambda cls, settings: [str(f) for f in cls.reads(settings)], problems) or []:
             if file in owners:
                 text = f"would overwrite {show(file)}, which stages.{draft.name} reads; choose another path"
                 problems.add(("stages", owners[file]), text)
+
+
+def _check_shared_endpoints(drafts: Mapping[str, Draft], owners: Mapping[str, str], problems: Problems) -> None:
+    """Those who serve an address together must be in one process, and nobody may have it for itself."""
+    first: dict[str, Draft] = {}
+    for draft in drafts.values():
+        shared = _ask(
+            draft, "shared_endpoints", lambda cls, settings: [str(e) for e in cls.shared_endpoints(settings)], problems
+        )
+        for endpoint in shared or []:
+            other = first.setdefault(endpoint, draft)
+            if endpoint in owners:
+                problems.add(("stages", draft.name), f"{show(endpoint)} is taken by stages.{owners[endpoint]} already")
+            elif other.process != draft.process:
+                text = f"{show(endpoint)} is served by stages.{other.name} too, which is in another process"
+                problems.add(("stages", draft.name), f'{text}; give both the same, such as process = "web"')
 
 
 def _sort(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:

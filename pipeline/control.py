@@ -1,15 +1,15 @@
 """What the supervisor and its workers say to each other: typed messages in MessagePack, over one ZeroMQ socket each.
 
 worker      Hello          Bound          Ready       Reported … Finished | Failed       Closed
-supervisor        Prepare        Connect        Play                                Stop
+supervisor        Prepare        Connect        Play  Status …  [Drain]             Stop
 """
 
 from typing import Any
 
 import msgspec
 
-from pipeline.host import Report
 from pipeline.link import Queue
+from pipeline.report import Report
 from pipeline.stage import Mode
 
 
@@ -70,7 +70,19 @@ class Ready(msgspec.Struct, tag=True):
 
 
 class Play(msgspec.Struct, tag=True):
-    """Every stage of every worker is ready: begin."""
+    """Every stage of every worker is ready: begin. `base_time` (monotonic ns) is running time 0."""
+
+    base_time: int
+
+
+class Status(msgspec.Struct, tag=True):
+    """How all stages of all workers are doing; about once a second, to workers with a stage that watches."""
+
+    reports: list[Report]
+
+
+class Drain(msgspec.Struct, tag=True):
+    """End the sources: what is under way goes through to the sinks, and everything ends by itself."""
 
 
 class Reported(msgspec.Struct, tag=True):
@@ -113,7 +125,7 @@ class Closed(msgspec.Struct, tag=True):
 
 
 FromWorker = Hello | Bound | Ready | Reported | Warned | Failed | Finished | Closed
-ToWorker = Prepare | Connect | Play | Stop
+ToWorker = Prepare | Connect | Play | Status | Drain | Stop
 
 encode = msgspec.msgpack.Encoder().encode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

@@ -12,27 +12,13 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from pipeline.clock import Clock
 from pipeline.errors import EmopipeError
 from pipeline.latency import Latency
-from pipeline.link import LinkCounts
 from pipeline.message import FOREVER, Hop, Message
+from pipeline.report import Report
 from pipeline.stage import Mode, Stage
 from pipeline.transport import Inbox, Inlet, Outlet
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """What a stage has done so far. `links` is keyed `output>stage.port`; `age` is from capture, at a sink."""
-
-    stage: str
-    counters: dict[str, int] = {}
-    links: dict[str, LinkCounts] = {}
-    age: Latency = msgspec.field(default_factory=Latency)
-    done: int = 0
-    total: int = 0
-    ended: bool = False
 
 
 class StageHost:
@@ -53,6 +39,7 @@ class StageHost:
         self.stage = stage
         self.mode: Mode = mode
         self.clock = clock
+        self.base_time = 0
         self.inbox: Inbox = asyncio.Queue()
         self.inlets: dict[str, list[Inlet]] = {}
         self.outlets: dict[str, dict[str, Outlet]] = {output: {} for output in stage.outputs}
@@ -66,6 +53,8 @@ class StageHost:
         self._age = Latency()
         self._progress = (0, 0)
         self._ended = False
+        self._source: asyncio.Task[None] | None = None  # a source's `run`
+        self._drained = False
         self._origins: dict[tuple[str, str], Inlet] = {}  # which link brings a stream to a port
         stage.host = self
 
@@ -74,13 +63,17 @@ class StageHost:
     async def setup(self) -> None:
         await self.stage.setup()
 
-    async def play(self) -> None:
-        """Run the stage until all its inputs have ended (a source: until `run` returns) and all is consumed."""
+    async def play(self, base_time: int = 0) -> None:
+        """Run the stage until all its inputs have ended (a source: until `run` returns) and all is consumed.
+
+        `base_time` is the clock's time at running time 0.
+        """
+        self.base_time = base_time
         if self.stage.inputs:
             await self._take_messages()
             await self.stage.finish()
         else:
-            await self.stage.run()
+            await self._run_source()
         for output in self.stage.outputs:
             for stream in list(self._open[output]):
                 await self._end(stream, output)
@@ -88,6 +81,12 @@ class StageHost:
         for outlet in self._all_outlets():
             await outlet.drain()
         self._ended = True
+
+    def drain(self) -> None:
+        """End a source as if it had nothing more: its streams end, and what is under way goes through to the sinks."""
+        self._drained = True
+        if self._source is not None:
+            self._source.cancel()
 
     async def close(self) -> None:
         """Close the stage, its thread and its links; also after an error."""
@@ -105,6 +104,7 @@ class StageHost:
         return Report(
             stage=self.stage.label,
             counters={name: int(count) for name, count in self.stage.counters.items()},  # NumPy's integers too
+            streams=self.stage.tally.table(),
             links={
                 f"{output}>{target}": outlet.counts()
                 for output, outlets in self.outlets.items()
@@ -121,7 +121,7 @@ class StageHost:
     async def emit(self, output: str, message: Message) -> None:
         stream = message.stream
         if message.epoch < self.epoch(stream):  # of before the jump: whoever comes after us would ignore it
-            self.stage.counters["stale"] += 1
+            self.stage.count("stale", stream)
             return
         wanted = self.stage.outputs[output].type
         if message.kind == "data" and type(message.payload) is not wanted:
@@ -153,6 +153,14 @@ class StageHost:
     def epoch(self, stream: str) -> int:
         return self._epochs.get(stream, 0)
 
+    def new_epoch(self, stream: str) -> None:
+        self._begin_epoch(stream, self.epoch(stream) + 1)
+
+    async def room(self, output: str, stream: str) -> None:
+        outlets = self.outlets[output].values()
+        while full := [outlet for outlet in outlets if not outlet.has_room(stream)]:
+            await full[0].moved()
+
     def connected(self, port: str) -> bool:
         return bool(self.inlets.get(port))
 
@@ -181,6 +189,20 @@ class StageHost:
 
     # -- messages --------------------------------------------------------------------------------------------
 
+    async def _run_source(self) -> None:
+        """Await the stage's `run` to its end, or until `drain`."""
+        if self._drained:
+            return
+        self._source = asyncio.create_task(self.stage.run())
+        try:
+            await asyncio.wait([self._source])
+        except asyncio.CancelledError:
+            self._source.cancel()
+            await asyncio.gather(self._source, return_exceptions=True)
+            raise
+        if not (self._drained and self._source.cancelled()):
+            self._source.result()
+
     async def _take_messages(self) -> None:
         while not all(inlet.ended for inlets in self.inlets.values() for inlet in inlets):
             inlet, message = await self.inbox.get()
@@ -202,7 +224,8 @@ class StageHost:
                     await self._moved(each, port, FOREVER)
             return
         if message.epoch < self.epoch(stream) and message.kind != "eos":  # what has ended stays so
-            self.stage.counters["stale"] += message.kind in ("data", "gap")
+            if message.kind in ("data", "gap"):
+                self.stage.count("stale", stream)
             return
         if self._origins.setdefault((stream, port), inlet) is not inlet:
             remedy = "give the streams different names"
@@ -237,6 +260,7 @@ class StageHost:
         for output in self.stage.outputs:
             await self._end(stream, output)
         self._epochs.pop(stream, None)
+        self.stage.tally.end(stream)
         for each in self.inlets:
             self._origins.pop((stream, each), None)
 
@@ -257,6 +281,8 @@ class StageHost:
         self._sent_watermarks[output].pop(stream, None)
         self._seq.pop((output, stream), None)
         await self._send(output, Message(kind="eos", stream=stream, watermark=FOREVER, epoch=self.epoch(stream)))
+        if not self.stage.inputs and not any(stream in streams for streams in self._open.values()):
+            self.stage.tally.end(stream)
 
     async def _send(self, output: str, message: Message) -> None:
         for outlet in self.outlets[output].values():

@@ -40,6 +40,7 @@ class LinkCounts(msgspec.Struct, kw_only=True):
     received: int = 0
     dropped: dict[str, int] = {}
     in_flight: int = 0
+    streams: dict[str, "LinkCounts"] = {}  # the same by stream: open streams, and the last that have ended
 
 
 class LinkQueue:
@@ -65,6 +66,10 @@ class LinkQueue:
     def full(self) -> bool:
         """Whether a sender must wait before it may offer data or a gap; only ever true with the policy `block`."""
         return self.policy.policy == "block" and self._items_waiting >= self.policy.size
+
+    def has_room(self, stream: str) -> bool:
+        """Whether a message of `stream` could be offered now without any being dropped."""
+        return self._items_waiting < self.policy.size
 
     @property
     def empty(self) -> bool:

@@ -19,14 +19,18 @@ A stage is one class in one file. It declares its ports and typed settings, and 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
 from pipeline.clock import Clock
 from pipeline.message import Message, Payload
+from pipeline.tally import Tally
+
+if TYPE_CHECKING:
+    from pipeline.report import Report
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,12 +78,17 @@ class Host(Protocol):
 
     clock: Clock
     mode: Mode
+    base_time: int  # monotonic ns that are running time 0, the same in all processes of a run; known from play on
 
     async def emit(self, output: str, message: Message) -> None: ...
 
     def input_watermark(self, stream: str) -> int: ...
 
     def epoch(self, stream: str) -> int: ...
+
+    def new_epoch(self, stream: str) -> None: ...
+
+    async def room(self, output: str, stream: str) -> None: ...
 
     async def advance(self, stream: str) -> None: ...
 
@@ -98,6 +107,7 @@ class Stage:
     name: ClassVar[str]
     inputs: ClassVar[dict[str, Port]] = {}
     outputs: ClassVar[dict[str, Port]] = {}
+    watches: ClassVar[bool] = False  # whether `status` wants to be called
 
     class Settings(Settings):
         """A stage without settings."""
@@ -106,6 +116,7 @@ class Stage:
         self.settings: Any = settings if settings is not None else self.Settings()
         self.label = label or self.name  # the stage's name in the graph
         self.counters: Counter[str] = Counter()  # reported at the end of the run
+        self.tally = Tally()  # those of `count`, by stream
         self.host: Host
         self._thread: ThreadPoolExecutor | None = None
 
@@ -119,6 +130,11 @@ class Stage:
     @classmethod
     def endpoints(cls, settings: Any) -> list[str]:
         """What the stage binds or writes for itself alone (addresses, files); two stages may not share one."""
+        return []
+
+    @classmethod
+    def shared_endpoints(cls, settings: Any) -> list[str]:
+        """Addresses that several stages may serve together, as long as they share a process."""
         return []
 
     @classmethod
@@ -170,6 +186,9 @@ class Stage:
         """
         return self.host.input_watermark(stream)
 
+    def status(self, reports: "Mapping[str, Report]") -> None:
+        """How all stages of the run are doing, by name; about once a second, where the class sets `watches`."""
+
     async def close(self) -> None:
         """Release what `setup` took; also called after an error."""
 
@@ -211,6 +230,29 @@ class Stage:
         await self.host.emit(
             output, self._message("gap", None, cause, stream=stream, pts=pts, duration=duration, watermark=watermark)
         )
+
+    async def room(self, output: str, stream: str) -> None:
+        """Return once every link of `output` could take a message of `stream` without dropping it or waiting.
+
+        A live source awaits this before costly work, so that what cannot be kept is dropped before the work.
+        """
+        await self.host.room(output, stream)
+
+    def running_time(self, at: int | None = None) -> int:
+        """The running time (ns) at `at` (monotonic ns), or now: 0 is when the run began to play."""
+        return (self.host.clock.now() if at is None else at) - self.host.base_time
+
+    def new_epoch(self, stream: str) -> None:
+        """A source's stream jumps in time: what it emits from here on may have any pts, and all state is forgotten.
+
+        Not for a stream whose pictures and sound come of different sources: the other's time line goes on.
+        """
+        self.host.new_epoch(stream)
+
+    def count(self, name: str, stream: str, by: int = 1) -> None:
+        """Count in `counters[name]`, and for the stream."""
+        self.counters[name] += by
+        self.tally.add(stream, name, by)
 
     async def advance(self, stream: str) -> None:
         """Send the watermark on if it moved. Only needed outside `process`, `gap` and `flush`."""

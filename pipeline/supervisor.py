@@ -16,14 +16,16 @@ import msgspec
 import zmq
 
 from pipeline import control
+from pipeline.clock import SECOND
 from pipeline.control import LinkPlan, StagePlan
 from pipeline.errors import EmopipeError, StageFailed
 from pipeline.graph import Graph
-from pipeline.host import Report
 from pipeline.process import WorkerProcess
+from pipeline.report import Report
 from pipeline.transport import Channel, local_endpoint
 
 GRACE = 1.0  # s a worker has to close its stages; together with the kill it stays well under two seconds
+STATUS_EVERY = 1.0  # s
 PATIENCE = 10.0  # s the stages have to close once everything has ended: there may be files to finish
 
 
@@ -71,6 +73,7 @@ class Supervisor:
         self._channel: Channel
         self._watching: list[asyncio.Task[None]] = []
         self._closing = False  # all has ended: a worker may exit
+        self._playing = False
         self._stopping = False  # whatever happens to a worker now, we do it
 
     async def run(self) -> Outcome:
@@ -101,6 +104,13 @@ class Supervisor:
                     context.term()
         return self._outcome
 
+    def drain(self) -> bool:
+        """End the sources, so that the run ends by itself with whole files; False where it is not playing."""
+        if self._playing:
+            for name in self._workers:
+                self._tell(name, control.Drain())
+        return self._playing
+
     # -- the life of a run -----------------------------------------------------------------------------------
 
     async def _play(self, endpoint: str, directory: str) -> None:
@@ -122,11 +132,17 @@ class Supervisor:
         for name in groups:
             self._tell(name, control.Connect(endpoints))
         await self._each(control.Ready)
-        began = time.monotonic()
+        base_time = time.monotonic_ns()
         for name in groups:
-            self._tell(name, control.Play())
-        await self._each(control.Finished)
-        self._outcome.seconds = time.monotonic() - began
+            self._tell(name, control.Play(base_time))
+        self._playing = True
+        telling = asyncio.create_task(self._tell_status())
+        try:
+            await self._each(control.Finished)
+        finally:
+            telling.cancel()
+            self._playing = False
+        self._outcome.seconds = (time.monotonic_ns() - base_time) / SECOND
         self._closing = True
         for name in groups:
             self._tell(name, control.Stop())
@@ -135,6 +151,15 @@ class Supervisor:
                 await self._each(control.Closed)
         except TimeoutError:
             raise StageFailed(f"the stages did not close within {PATIENCE:g} s; what they write may be cut") from None
+
+    async def _tell_status(self) -> None:
+        """Send the reports of all stages round to those who watch."""
+        stages = self._graph.stages.values()
+        watching = {stage.process for stage in stages if stage.cls.watches}
+        while watching:
+            await asyncio.sleep(STATUS_EVERY)
+            for name in watching:
+                self._tell(name, control.Status(list(self._outcome.reports.values())))
 
     async def _spawn(self, name: str, stages: Sequence[str], endpoint: str) -> None:
         worker = await WorkerProcess.spawn(name, stages, endpoint, verbose=self._verbose)

@@ -95,6 +95,14 @@ class _Collector(Outlet):
         self._kept = kept
         self._bounds: dict[tuple[str, int], int] = {}  # by stream and epoch
         self._taken = 0
+        self.held = False
+
+    def has_room(self, stream: str) -> bool:
+        return not self.held and super().has_room(stream)
+
+    def hold(self, held: bool) -> None:
+        self.held = held
+        self._moved.set()
 
     def _transmit(self, message: Message) -> None:
         time_line = (message.stream, message.epoch)
@@ -134,6 +142,7 @@ class StageHarness:
         self._mode = mode
         self._connect = list(stage.inputs) if connect is None else list(connect)
         self._sources: dict[str, _Source] = {}
+        self._collectors: dict[str, _Collector] = {}
         self._playing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "StageHarness":
@@ -143,7 +152,8 @@ class StageHarness:
             self._host.inlets[port] = [inlet]
             self._sources[port] = _Source(Queue(size=1), self.clock, inlet)
         for output, kept in self.outputs.messages.items():
-            self._host.outlets[output]["test"] = _Collector(self.clock, kept, self.stage.outputs[output].type)
+            collector = _Collector(self.clock, kept, self.stage.outputs[output].type)
+            self._host.outlets[output]["test"] = self._collectors[output] = collector
         try:
             await self._host.setup()
         except BaseException:
@@ -157,6 +167,17 @@ class StageHarness:
         await self._alive(self._sources[port].send(message))
         await self._alive(self._sources[port].drain())
         await settle()
+
+    async def hold(self, output: str, held: bool = True) -> None:
+        """Let `Stage.room` of an output wait, as if a receiver were busy, until it is called with `held=False`."""
+        self._collectors[output].hold(held)
+        await settle()
+
+    async def drain(self) -> None:
+        """Stop a source as Ctrl-C does in live mode, and return once the stage has ended."""
+        self._host.drain()
+        assert self._playing is not None
+        await self._playing
 
     async def finish(self) -> None:
         """End every input that has not ended, and return once the stage has."""

@@ -35,14 +35,23 @@ class Outlet:
         """Queue a message and transmit what the credits allow; waits for room where the policy is to block."""
         async with self._turn:
             while message.kind != "watermark" and self._queue.full:
-                await self._next_move()
+                await self.moved()
             self._queue.offer(message)
             self._pump()
+
+    def has_room(self, stream: str) -> bool:
+        """Whether a message of `stream` would neither wait nor push another out."""
+        return not self._turn.locked() and self._queue.has_room(stream)
+
+    async def moved(self) -> None:
+        """Return at the next acknowledgement."""
+        self._moved.clear()
+        await self._moved.wait()
 
     async def drain(self) -> None:
         """Return once the receiver has consumed everything."""
         while not self._queue.empty:
-            await self._next_move()
+            await self.moved()
 
     def counts(self) -> LinkCounts:
         return self._queue.counts()
@@ -54,10 +63,6 @@ class Outlet:
         self._queue.acknowledge(total)
         self._pump()
         self._moved.set()
-
-    async def _next_move(self) -> None:
-        self._moved.clear()
-        await self._moved.wait()
 
     def _pump(self) -> None:
         while (message := self._queue.take()) is not None:

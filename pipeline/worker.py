@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import zmq
@@ -53,6 +54,10 @@ class Worker:
             order = await self._orders.get()
             if isinstance(order, control.Stop):
                 break
+            if isinstance(order, control.Status | control.Drain):  # these do not wait for their turn
+                for name, host in self._hosts.items():
+                    await self._guard(name, partial(_heed, order, host))
+                continue
             # Orders come one after the other, but Stop may come in the middle of one.
             work = asyncio.create_task(self._follow(order))
         if work is not None:
@@ -72,8 +77,8 @@ class Worker:
                 await self._guard(self._process, lambda: self._prepare(order))
             case control.Connect(endpoints):
                 await self._guard(self._process, lambda: self._connect(endpoints))
-            case control.Play():
-                await self._guard(self._process, self._play)
+            case control.Play(base_time):
+                await self._guard(self._process, lambda: self._play(base_time))
 
     async def _prepare(self, plan: control.Prepare) -> None:
         make_importable(Path(folder) for folder in plan.path)
@@ -132,9 +137,11 @@ class Worker:
                 return
         self._say(control.Ready())
 
-    async def _play(self) -> None:
+    async def _play(self, base_time: int) -> None:
         self._cpu_at_play = time.process_time_ns()
-        playing = [asyncio.create_task(self._guard(name, host.play)) for name, host in self._hosts.items()]
+        playing = [
+            asyncio.create_task(self._guard(name, partial(host.play, base_time))) for name, host in self._hosts.items()
+        ]
         pending: set[asyncio.Task[bool]] = set(playing)
         try:
             while pending:
@@ -174,6 +181,13 @@ class Worker:
 
     def _told(self, parts: Sequence[memoryview]) -> None:
         self._orders.put_nowait(control.decode_to_worker(parts[0]))
+
+
+async def _heed(order: control.Status | control.Drain, host: StageHost) -> None:
+    if isinstance(order, control.Drain):
+        host.drain()
+    elif host.stage.watches:
+        host.stage.status({report.stage: report for report in order.reports})
 
 
 def _printable(text: str) -> str:

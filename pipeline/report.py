@@ -1,0 +1,41 @@
+"""What a stage says of itself while it runs, and at its end."""
+
+import msgspec
+
+from pipeline.latency import Latency
+from pipeline.link import LinkCounts
+
+
+class HopLatency(msgspec.Struct):
+    """Where time went on the way to a sink: waiting for a stage, and in it (what it held back for others included)."""
+
+    queued: Latency = msgspec.field(default_factory=Latency)
+    working: Latency = msgspec.field(default_factory=Latency)
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What a stage has done so far.
+
+    Attributes:
+        stage: its name in the graph.
+        counters: its own counts.
+        streams: those of them that are counted by stream: open streams, and the last that have ended.
+        links: what its outputs sent, by `output>stage.port`.
+        age: at a sink, the time from capture to here.
+        hops: at a sink, where that time went, by stage; the capture, whose work is before the age begins, is left out.
+        gaps: the longest that each input received nothing while a stream was open there (ns), by port.
+        done: of a source, how far it has come (ns of running time).
+        total: of how much; 0 where nobody knows.
+        ended: whether all is done.
+    """
+
+    stage: str
+    counters: dict[str, int] = {}
+    streams: dict[str, dict[str, int]] = {}
+    links: dict[str, LinkCounts] = {}
+    age: Latency = msgspec.field(default_factory=Latency)
+    hops: dict[str, HopLatency] = {}
+    gaps: dict[str, int] = {}
+    done: int = 0
+    total: int = 0
+    ended: bool = False

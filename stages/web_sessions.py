@@ -1,0 +1,92 @@
+"""Who is being served: a session for each person (or program) that sends media, known by an unguessable secret.
+
+The stage that takes the media opens a session; the page of that person, which alone was told the secret, finds it,
+gets what is addressed to the person, and by leaving says that the person has left.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+
+SECRET_BYTES = 24  # 192 bits: not to be guessed, and it is all that a caller needs to end the session
+KEPT = 64  # sessions that are over, whose last words their pages may still ask for
+TEXTS = 16  # texts nobody has asked for yet; of more, the newest are kept
+
+
+class Session:
+    """One sender and the page that belongs to it. Made by `Sessions.open`.
+
+    Attributes:
+        secret: names the session to its owner, in URLs.
+        stream: the name of the stream that its media become.
+        left: called when the last of its pages has gone; one may come back, so look at `pages` after a while.
+        pages: how many connections to its pages are open.
+        closed: nothing more will come of it than the texts that are kept.
+    """
+
+    def __init__(self, secret: str, stream: str) -> None:
+        self.secret = secret
+        self.stream = stream
+        self.left: list[Callable[[], None]] = []
+        self.pages = 0
+        self.closed = False
+        self._texts: deque[str] = deque(maxlen=TEXTS)
+        self._news = asyncio.Event()
+
+    def tell(self, text: str) -> None:
+        """Say something to the person; kept until the page asks (`heard`)."""
+        self._texts.append(text)
+        self._news.set()
+
+    async def heard(self) -> list[str]:
+        """What the person is to be told, oldest first; waits until there is something."""
+        while not self._texts:
+            self._news.clear()
+            await self._news.wait()
+        texts = list(self._texts)
+        self._texts.clear()
+        return texts
+
+    def enter(self) -> None:
+        """A page of this session has connected."""
+        self.pages += 1
+
+    def leave(self) -> None:
+        """A page of this session has gone. Call it once for each `enter`."""
+        self.pages -= 1
+        if self.pages == 0:
+            for callback in list(self.left):
+                callback()
+
+
+class Sessions:
+    """All sessions of one server."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Session] = {}
+        self._over: dict[str, Session] = {}
+
+    def open(self, stream: str) -> Session:
+        """A new session for the media that become `stream`."""
+        session = Session(secrets.token_urlsafe(SECRET_BYTES), stream)
+        self._open[session.secret] = session
+        return session
+
+    def find(self, secret: str) -> Session | None:
+        """The session of this secret, one that closed not long ago included."""
+        return self._open.get(secret) or self._over.get(secret)
+
+    def close(self, session: Session) -> None:
+        """Its media have ended; what its page has not asked for yet is kept for a while."""
+        if self._open.pop(session.secret, None) is None:
+            return
+        session.closed = True
+        self._over[session.secret] = session
+        while len(self._over) > KEPT:
+            del self._over[next(iter(self._over))]
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams of the open sessions, oldest first."""
+        return [session.stream for session in self._open.values()]

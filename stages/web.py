@@ -123,6 +123,10 @@ class WebServer:
         parts = (rf"(?P<{part[1:-1]}>[^/]+)" if part[:1] == "{" else re.escape(part) for part in path.split("/"))
         self._routes.append(_Route(method, re.compile("/".join(parts)), handler, public, limit))
 
+    def serves(self, method: str, path: str) -> bool:
+        """Whether some stage answers `method` on `path`."""
+        return any(route.method == method and route.pattern.fullmatch(path) for route in self._routes)
+
     # -- listening -------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:

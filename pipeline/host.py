@@ -4,21 +4,22 @@ The rules it keeps for every stage:
     - a message is handled completely before the next one of any input is taken;
     - an output's watermark never goes back, and nothing is emitted below it;
     - a stream ends on the outputs when it has ended on every connected input and `flush` has returned;
-    - a new epoch resets the stream, and what is left of the old one is counted as stale and ignored.
+    - a new epoch resets the stream, and what is left of the old one, its EOS included, is stale and ignored;
+    - a stream may come back on an input where it has ended while another input still has it.
 """
 
 import asyncio
 import random
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pipeline.clock import Clock
+from pipeline.epochs import SourceEpochs
 from pipeline.errors import EmopipeError
-from pipeline.latency import Latency
-from pipeline.message import FOREVER, Hop, Message
-from pipeline.report import Report
+from pipeline.message import FOREVER, Message
+from pipeline.output import Output
+from pipeline.report import Delays, Report
 from pipeline.stage import Mode, Stage
-from pipeline.transport import Inbox, Inlet, Outlet
+from pipeline.transport import Inbox, Inlet
 
 
 class StageHost:
@@ -42,20 +43,21 @@ class StageHost:
         self.base_time = 0
         self.inbox: Inbox = asyncio.Queue()
         self.inlets: dict[str, list[Inlet]] = {}
-        self.outlets: dict[str, dict[str, Outlet]] = {output: {} for output in stage.outputs}
+        self._outputs = {
+            name: Output(stage.label, name, port.type, source=not stage.inputs) for name, port in stage.outputs.items()
+        }
+        self.outlets = {name: output.outlets for name, output in self._outputs.items()}
         self._warn = warn
         self._stall = stall
-        self._epochs: dict[str, int] = {}  # of streams that are open
+        self._source_epochs = SourceEpochs(stage.outputs)
+        self._epochs: dict[str, int] = {}  # of a stage with inputs: of the streams that are open and not in epoch 0
         self._watermarks: dict[str, dict[str, int]] = {}  # received, by stream, by port
-        self._sent_watermarks: dict[str, dict[str, int]] = defaultdict(dict)  # by output, by stream
-        self._open: dict[str, dict[str, None]] = defaultdict(dict)  # by output: streams that have begun, in order
-        self._seq: Counter[tuple[str, str]] = Counter()
-        self._age = Latency()
+        self._origins: dict[tuple[str, str], Inlet] = {}  # which link brings a stream to a port
+        self._delays = Delays()
         self._progress = (0, 0)
         self._ended = False
         self._source: asyncio.Task[None] | None = None  # a source's `run`
         self._drained = False
-        self._origins: dict[tuple[str, str], Inlet] = {}  # which link brings a stream to a port
         stage.host = self
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -74,12 +76,12 @@ class StageHost:
             await self.stage.finish()
         else:
             await self._run_source()
-        for output in self.stage.outputs:
-            for stream in list(self._open[output]):
-                await self._end(stream, output)
-            await self._send(output, Message(kind="eos", stream="", watermark=FOREVER))
-        for outlet in self._all_outlets():
-            await outlet.drain()
+        for name, output in self._outputs.items():
+            for stream in output.open:
+                await self._end(stream, name)
+            await output.finish()
+        for output in self._outputs.values():
+            await output.drain()
         self._ended = True
 
     def drain(self) -> None:
@@ -97,20 +99,23 @@ class StageHost:
             for inlets in self.inlets.values():
                 for inlet in inlets:
                     inlet.close()
-            for outlet in self._all_outlets():
-                outlet.close()
+            for output in self._outputs.values():
+                output.close()
 
     def report(self) -> Report:
+        now = self.clock.now()
         return Report(
             stage=self.stage.label,
             counters={name: int(count) for name, count in self.stage.counters.items()},  # NumPy's integers too
             streams=self.stage.tally.table(),
             links={
-                f"{output}>{target}": outlet.counts()
-                for output, outlets in self.outlets.items()
+                f"{name}>{target}": outlet.counts()
+                for name, outlets in self.outlets.items()
                 for target, outlet in outlets.items()
             },
-            age=self._age,
+            age=self._delays.age,
+            hops=self._delays.hops,
+            gaps={port: max(inlet.longest_gap(now) for inlet in inlets) for port, inlets in self.inlets.items()},
             done=self._progress[0],
             total=self._progress[1],
             ended=self._ended,
@@ -120,46 +125,26 @@ class StageHost:
 
     async def emit(self, output: str, message: Message) -> None:
         stream = message.stream
-        if message.epoch < self.epoch(stream):  # of before the jump: whoever comes after us would ignore it
+        if not self.stage.inputs:
+            await self._begin_source_epoch(output, message)
+        elif message.epoch < self.epoch(stream):  # of before the jump: whoever comes after us would ignore it
             self.stage.count("stale", stream)
             return
-        wanted = self.stage.outputs[output].type
-        if message.kind == "data" and type(message.payload) is not wanted:
-            raise TypeError(f"emitted a {message.type} on {output!r}, which is declared to carry {wanted.__name__}")
-        bound = self._sent_watermarks[output].get(stream, 0)
-        if message.pts < bound:
-            raise RuntimeError(
-                f"{self.stage.label}: emitted pts {message.pts} on {output!r} below its own watermark {bound}; "
-                "a stage that emits several results for one message gives each its own pts as watermark"
-            )
-        if message.watermark >= FOREVER:  # the inputs have ended; the end of the output is said by EOS
-            message.watermark = message.pts
-        # A source that says nothing of its watermark at least never goes back in time.
-        message.watermark = max(message.watermark, bound, 0 if self.stage.inputs else message.pts)
-        self._sent_watermarks[output][stream] = message.watermark
-        self._open[output].setdefault(stream)
-        message.seq = self._seq[output, stream]
-        self._seq[output, stream] += 1
-        now = self.clock.now()
-        hop = message.trace[-1] if message.trace and message.trace[-1].stage == self.stage.label else None
-        received = hop.received if hop else now
-        message.trace = [*(message.trace[:-1] if hop else message.trace), Hop(self.stage.label, received, now)]
-        await self._send(output, message)
+        await self._outputs[output].emit(message, self.clock.now())
 
     def input_watermark(self, stream: str) -> int:
         """The smallest pts that any connected input may still bring on `stream`."""
         return min(self._watermarks.get(stream, {}).values(), default=0)
 
     def epoch(self, stream: str) -> int:
-        return self._epochs.get(stream, 0)
+        return self._epochs.get(stream, 0) if self.stage.inputs else self._source_epochs.epoch(stream)
 
     def new_epoch(self, stream: str) -> None:
-        self._begin_epoch(stream, self.epoch(stream) + 1)
+        self._source_epochs.jump(stream)
+        self._forget(stream)
 
     async def room(self, output: str, stream: str) -> None:
-        outlets = self.outlets[output].values()
-        while full := [outlet for outlet in outlets if not outlet.has_room(stream)]:
-            await full[0].moved()
+        await self._outputs[output].room(stream)
 
     def connected(self, port: str) -> bool:
         return bool(self.inlets.get(port))
@@ -168,17 +153,11 @@ class StageHost:
         watermark = self.stage.watermark(stream)
         if watermark >= FOREVER:  # the end is said by EOS
             return
-        for output in self.stage.outputs:
-            if watermark > self._sent_watermarks[output].get(stream, 0):
-                self._sent_watermarks[output][stream] = watermark
-                self._open[output].setdefault(stream)
-                await self._send(
-                    output,
-                    Message(kind="watermark", stream=stream, watermark=watermark, epoch=self.epoch(stream)),
-                )
+        for output in self._outputs.values():
+            await output.advance(stream, watermark, self.epoch(stream))
 
     async def end(self, stream: str, output: str | None = None) -> None:
-        for name in self.stage.outputs if output is None else [output]:
+        for name in self._outputs if output is None else [output]:
             await self._end(stream, name)
 
     def warn(self, text: str, damage: bool) -> None:
@@ -187,7 +166,7 @@ class StageHost:
     def progress(self, done: int, total: int) -> None:
         self._progress = (done, total)
 
-    # -- messages --------------------------------------------------------------------------------------------
+    # -- a source --------------------------------------------------------------------------------------------
 
     async def _run_source(self) -> None:
         """Await the stage's `run` to its end, or until `drain`."""
@@ -202,6 +181,18 @@ class StageHost:
             raise
         if not (self._drained and self._source.cancelled()):
             self._source.result()
+
+    async def _begin_source_epoch(self, output: str, message: Message) -> None:
+        """Put a source's message into its epoch: a new one if the stream comes back and has jumped back in time."""
+        stream, before = message.stream, self.epoch(message.stream)
+        ended = self._source_epochs.emit(stream, output, message.pts)
+        message.epoch = self.epoch(stream)
+        if message.epoch > before:
+            self._forget(stream)
+        for name in ended:
+            await self._outputs[name].end(stream, message.epoch)
+
+    # -- messages --------------------------------------------------------------------------------------------
 
     async def _take_messages(self) -> None:
         while not all(inlet.ended for inlets in self.inlets.values() for inlet in inlets):
@@ -223,7 +214,7 @@ class StageHost:
                 for each in [each for each, bounds in self._watermarks.items() if bounds[port] < FOREVER]:
                     await self._moved(each, port, FOREVER)
             return
-        if message.epoch < self.epoch(stream) and message.kind != "eos":  # what has ended stays so
+        if message.epoch < self.epoch(stream):
             if message.kind in ("data", "gap"):
                 self.stage.count("stale", stream)
             return
@@ -231,17 +222,22 @@ class StageHost:
             remedy = "give the streams different names"
             raise EmopipeError(f"input {port!r} gets the stream {stream!r} from two stages; {remedy}")
         if message.epoch > self.epoch(stream):
-            self._begin_epoch(stream, message.epoch)
+            self._epochs[stream] = message.epoch
+            self._forget(stream)
         if stream not in self._watermarks:
             self._watermarks[stream] = dict.fromkeys((each for each in self.inlets if self.connected(each)), 0)
             for each in filter(self._port_ended, list(self._watermarks[stream])):
                 await self._moved(stream, each, FOREVER)
         bounds = self._watermarks[stream]
-        bounds[port] = max(bounds[port], FOREVER if message.kind == "eos" else message.watermark)
+        if message.kind == "eos":
+            bounds[port] = FOREVER
+            del self._origins[stream, port]  # it may come back from elsewhere
+        else:  # where it had ended it is back
+            bounds[port] = max(bounds[port] if bounds[port] < FOREVER else 0, message.watermark)
         if message.kind == "data":
             await self.stage.process(port, message)
             if not self.stage.outputs and message.trace:
-                self._age.add(self.clock.now() - message.trace[0].sent)
+                self._delays.add(message, self.clock.now())
         elif message.kind == "gap":
             await self.stage.gap(port, message)
         await self._moved(stream, port, bounds[port])
@@ -257,36 +253,26 @@ class StageHost:
         await self.stage.flush(stream)
         self.stage.reset(stream)
         del self._watermarks[stream]
-        for output in self.stage.outputs:
+        for output in self._outputs:
             await self._end(stream, output)
         self._epochs.pop(stream, None)
-        self.stage.tally.end(stream)
         for each in self.inlets:
             self._origins.pop((stream, each), None)
+        self.stage.tally.end(stream)
 
-    def _begin_epoch(self, stream: str, epoch: int) -> None:
-        self._epochs[stream] = epoch
+    def _forget(self, stream: str) -> None:
+        """The stream's time line begins anew."""
         self.stage.reset(stream)
-        bounds = self._watermarks.get(stream, {})
-        bounds.update({port: 0 for port, bound in bounds.items() if bound < FOREVER})
-        for watermarks in self._sent_watermarks.values():
-            watermarks.pop(stream, None)
+        self._watermarks.pop(stream, None)
+        for output in self._outputs.values():
+            output.forget(stream)
 
     def _port_ended(self, port: str) -> bool:
         return all(inlet.ended for inlet in self.inlets[port])
 
     async def _end(self, stream: str, output: str) -> None:
-        """EOS of one stream on one output. Sent even where nothing came before: the receiver must not wait."""
-        self._open[output].pop(stream, None)
-        self._sent_watermarks[output].pop(stream, None)
-        self._seq.pop((output, stream), None)
-        await self._send(output, Message(kind="eos", stream=stream, watermark=FOREVER, epoch=self.epoch(stream)))
-        if not self.stage.inputs and not any(stream in streams for streams in self._open.values()):
+        """EOS of one stream on one output."""
+        bound = self._outputs[output].watermark(stream)
+        await self._outputs[output].end(stream, self.epoch(stream))
+        if not self.stage.inputs and self._source_epochs.end(stream, output, bound):
             self.stage.tally.end(stream)
-
-    async def _send(self, output: str, message: Message) -> None:
-        for outlet in self.outlets[output].values():
-            await outlet.send(message)
-
-    def _all_outlets(self) -> Sequence[Outlet]:
-        return [outlet for outlets in self.outlets.values() for outlet in outlets.values()]

@@ -134,6 +134,12 @@ class EventTimeJoin(Generic[T]):
         source.ended = True
         self._queue(source, max(source.watermark, source.last, self.watermark), now, _End())
 
+    def reopen(self, input: str, now: int = 0) -> None:
+        """An input that has ended is back. What it brings from before the order's end by now is late."""
+        source = self._inputs[input]
+        source.ended = False
+        source.heard = now
+
     def silent(self, input: str, now: int) -> bool:
         """Whether nothing came of an input that has not ended for `idle`."""
         source = self._inputs[input]

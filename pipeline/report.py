@@ -4,6 +4,7 @@ import msgspec
 
 from pipeline.latency import Latency
 from pipeline.link import LinkCounts
+from pipeline.message import Message
 
 
 class HopLatency(msgspec.Struct):
@@ -11,6 +12,26 @@ class HopLatency(msgspec.Struct):
 
     queued: Latency = msgspec.field(default_factory=Latency)
     working: Latency = msgspec.field(default_factory=Latency)
+
+
+class Delays:
+    """What a sink learns of the way its messages have come."""
+
+    def __init__(self) -> None:
+        self.age = Latency()
+        self.hops: dict[str, HopLatency] = {}
+
+    def add(self, message: Message, now: int) -> None:
+        """Take in a message that has been handled at `now` (monotonic ns)."""
+        capture, *later = message.trace
+        left = began = capture.sent or capture.received
+        for hop in later:
+            sent = hop.sent or now  # the sink's own hop is still open
+            latency = self.hops.setdefault(hop.stage, HopLatency())
+            latency.queued.add(hop.received - left)
+            latency.working.add(sent - hop.received)
+            left = sent
+        self.age.add(now - began)
 
 
 class Report(msgspec.Struct, kw_only=True):

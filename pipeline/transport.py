@@ -85,10 +85,24 @@ class Inlet:
         self._acknowledged = 0
         # Acknowledging every message would double the traffic; half a window keeps the sender busy.
         self._batch = max(1, window // 2)
+        self._open: set[str] = set()  # streams that have begun and not ended
+        self._heard = 0  # when something came last
+        self._longest = 0
+
+    def longest_gap(self, now: int) -> int:
+        """The longest time (ns) without any message while a stream was open, the one up to `now` included."""
+        return max(self._longest, now - self._heard) if self._open else self._longest
 
     def deliver(self, message: Message) -> None:
+        now = self._clock.now()
+        self._longest = self.longest_gap(now)
+        self._heard = now
+        if message.kind == "eos":
+            self._open.discard(message.stream)
+        else:
+            self._open.add(message.stream)
         # Several local links may share one message, so the trace is never changed in place.
-        hop = Hop(self._stage, self._clock.now(), 0)
+        hop = Hop(self._stage, now, 0)
         message = msgspec.structs.replace(message, trace=[*message.trace, hop])
         self._inbox.put_nowait((self, message))
 

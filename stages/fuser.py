@@ -86,6 +86,7 @@ class Fuser:
         message = event.item
         outputs = self.settle(event.pts)
         if message.kind == "data" and event.input == "faces":
+            self._faces_over = False  # they may have come back
             seen: FaceEmotions = message.payload
             outputs += self._heard_with_a_face() if seen.faces else self.release()
             return [*outputs, Output(message, self._frame(message, seen.faces, event.forced))]

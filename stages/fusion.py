@@ -104,8 +104,8 @@ class Fusion(Stage):
 
     async def process(self, port: str, message: Message) -> None:
         line = self._line(message.stream)
-        if not line.join.push(port, message.pts, message, self.host.clock.now()):
-            self.counters[f"late_{port}"] += 1
+        if not line.push(port, message, self.host.clock.now()):
+            self.count(f"late_{port}", message.stream)
             if port == "speech" and message.kind == "data":
                 line.fuser.late(message)
 
@@ -127,10 +127,7 @@ class Fusion(Stage):
         if old is None:
             return
         if stale := old.join.pending + old.fuser.held + len(old.unsent):
-            self.counters["stale"] += stale
-        if 0 < len(old.join.ended) < len(old.ports):  # time jumped, but what has ended stays so
-            for port in old.join.ended:
-                self._line(stream).move(port, FOREVER, self.host.clock.now())
+            self.count("stale", stream, stale)
 
     async def close(self) -> None:
         if self._watch is not None:
@@ -211,13 +208,19 @@ class _Line:
         self.unsent: deque[Output] = deque()
         self.turn = asyncio.Lock()  # a deadline may pass while results wait for room
 
+    def push(self, port: str, message: Message, now: int) -> bool:
+        """Take a message; False if it is late."""
+        if port in self.join.ended:  # unplugged, and plugged in again while the other input went on
+            self.join.reopen(port, now)
+        return self.join.push(port, message.pts, message, now)
+
     def move(self, port: str, watermark: int, now: int) -> None:
-        if port in self.join.ended:
-            return
-        if watermark >= FOREVER:
-            self.join.end(port, now)
-        else:
+        if watermark < FOREVER:
+            if port in self.join.ended:
+                self.join.reopen(port, now)
             self.join.advance(port, watermark, now)
+        elif port not in self.join.ended:
+            self.join.end(port, now)
 
     def collect(self, now: int) -> None:
         """Fuse what the join releases."""

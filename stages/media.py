@@ -131,6 +131,11 @@ class Recording:
     def damage(self) -> list[Damage]:
         return list(self._damage.places)
 
+    @property
+    def origin(self) -> int:
+        """The container's time (ns) that is 0 of running time; known once the first item has been taken."""
+        return self._timeline.origin
+
     # -- opening ---------------------------------------------------------------------------------------------
 
     def _open(self) -> InputContainer:

@@ -6,7 +6,8 @@ from typing import ClassVar
 import pytest
 
 from pipeline.clock import MS
-from pipeline.message import FOREVER, Message
+from pipeline.message import FOREVER, Hop, Message
+from pipeline.report import Report
 from pipeline.stage import Port, Stage
 from pipeline.testing import Outputs, StageHarness, data, eos, gap, run_stage, watermark
 from tests.test_pipeline_message import Other
@@ -174,3 +175,193 @@ def test_an_error_in_a_stage_reaches_the_test() -> None:
 
     with pytest.raises(LookupError, match="lost"):
         run_stage(Broken(), [("left", x(1))], connect=["left"])
+
+
+def test_an_input_that_had_ended_may_come_back_while_the_other_goes_on() -> None:
+    sends = [("left", x(1)), ("right", x(2)), ("right", eos()), ("left", x(50)), ("right", x(60)), ("left", x(70))]
+    outputs = run_stage(Joined(), sends)
+    assert [m.pts for m in outputs.data("out")] == [1, 2, 50, 60, 70]
+    assert [m.kind for m in outputs.messages["out"]].count("eos") == 2  # of the stream, and of everything
+
+
+def test_what_ended_in_an_old_epoch_is_open_in_the_new_one() -> None:
+    stage = Joined()
+
+    async def drive() -> None:
+        async with StageHarness(stage) as harness:
+            await harness.send("right", eos())
+            await harness.send("left", x(100))
+            await harness.send("left", x(5, epoch=1))
+            assert stage.host.input_watermark("test") == 0  # the right may still bring something
+            await harness.send("right", x(3, epoch=1))
+            assert stage.host.input_watermark("test") == 4
+            await harness.send("right", eos())  # of the old epoch, and late
+            assert stage.host.input_watermark("test") == 4
+            await harness.send("right", eos(epoch=1))
+            assert stage.host.input_watermark("test") == 6
+
+    asyncio.run(drive())
+
+
+class Joined(Pass):
+    """Passes on in the order of arrival, promising nothing."""
+
+    name = "joined"
+
+    async def process(self, port: str, message: Message) -> None:
+        await self.emit("out", message.payload, cause=message, watermark=0)
+
+    def watermark(self, stream: str) -> int:
+        return 0
+
+
+class Jumping(Source):
+    """Has pictures only, and begins anew."""
+
+    name = "jumping"
+
+    async def run(self) -> None:
+        await self.end("s", "none")
+        await self.emit("out", Other(x=1), stream="s", pts=100)
+        self.new_epoch("s")
+        await self.emit("out", Other(x=2), stream="s", pts=3)
+        await self.end("s", "out")
+        await self.emit("out", Other(x=3), stream="s", pts=1)
+
+
+def test_a_source_that_jumps_says_again_what_has_ended() -> None:
+    outputs = run_stage(Jumping())
+    assert [(m.kind, m.stream, m.pts, m.epoch) for m in outputs.messages["out"]] == [
+        ("data", "s", 100, 0),
+        ("data", "s", 3, 1),
+        ("eos", "s", 0, 1),
+        ("data", "s", 1, 2),
+        ("eos", "s", 0, 2),
+        ("eos", "", 0, 0),
+    ]
+    assert [(m.stream, m.epoch) for m in outputs.messages["none"]] == [("s", 0), ("s", 1), ("", 0)]
+
+
+class Live(Stage):
+    """Waits for room before each number, counts it, and never ends by itself."""
+
+    name = "live"
+    outputs: ClassVar[dict[str, Port]] = {"out": Port(Other, "numbers")}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended_by = ""
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await self.room("out", "s")
+                await self.emit("out", Other(x=0), stream="s", pts=self.running_time())
+                self.count("numbers", "s")
+                await self.host.clock.sleep_until(self.host.clock.now() + 10 * MS)
+        except asyncio.CancelledError:
+            self.ended_by = "cancellation"
+            raise
+
+
+def test_a_live_source_waits_for_room_counts_and_drains() -> None:
+    stage = Live()
+
+    async def drive() -> Outputs:
+        async with StageHarness(stage, mode="live") as harness:
+            await harness.clock.advance(25 * MS)
+            await harness.hold("out")
+            await harness.clock.advance(50 * MS)
+            assert len(harness.outputs.data("out")) == 3
+            await harness.hold("out", held=False)
+            await harness.drain()
+            return harness.outputs
+
+    outputs = asyncio.run(drive())
+    assert [m.pts for m in outputs.data("out")] == [0, 10 * MS, 20 * MS, 75 * MS]
+    assert [m.stream for m in outputs.messages["out"] if m.kind == "eos"] == ["s", ""]
+    assert stage.counters["numbers"] == stage.tally.table()["s"]["numbers"] == 4
+    assert stage.ended_by == "cancellation"
+
+
+def test_an_error_of_a_source_that_is_drained_is_an_error() -> None:
+    class Torn(Live):
+        async def run(self) -> None:
+            try:
+                await super().run()
+            finally:
+                raise LookupError("the cable is torn")
+
+    async def drive() -> None:
+        async with StageHarness(Torn(), mode="live") as harness:
+            await harness.clock.advance(1)
+            await harness.drain()
+
+    with pytest.raises(LookupError, match="torn"):
+        asyncio.run(drive())
+
+
+class Sink(Stage):
+    """Takes 30 ms for each message."""
+
+    name = "sink"
+    inputs: ClassVar[dict[str, Port]] = {"numbers": Port(Other, "numbers")}
+
+    async def process(self, port: str, message: Message) -> None:
+        self.count("numbers", message.stream)
+        await self.host.clock.sleep_until(self.host.clock.now() + 30 * MS)
+
+
+def test_a_sink_reports_where_the_time_went_and_how_long_nothing_came() -> None:
+    async def drive() -> Report:
+        stage = Sink()
+        async with StageHarness(stage, mode="live") as harness:
+            await harness.clock.advance(1000 * MS)
+            message = x(1)
+            message.trace = [Hop("capture", 900 * MS, 930 * MS), Hop("middle", 950 * MS, 990 * MS)]
+            sending = asyncio.create_task(harness.send("numbers", message))
+            await harness.clock.advance(30 * MS)
+            await sending
+            await harness.clock.advance(200 * MS)
+            await harness.send("numbers", eos())
+            await harness.clock.advance(5000 * MS)  # no stream is open
+            return stage.host.report()  # type: ignore[attr-defined, no-any-return]
+
+    report = asyncio.run(drive())
+    assert list(report.hops) == ["middle", "sink"]
+    times = {
+        name: (hop.queued.percentile(50) / MS, hop.working.percentile(50) / MS) for name, hop in report.hops.items()
+    }
+    assert times["middle"] == pytest.approx((20, 40), rel=0.05)
+    assert times["sink"] == pytest.approx((10, 30), rel=0.05)
+    assert report.age.percentile(50) / MS == pytest.approx(100, rel=0.05)
+    assert report.gaps == {"numbers": 230 * MS}
+    assert report.streams == {"test": {"numbers": 1}}
+
+
+def test_nothing_is_left_of_streams_that_have_come_and_gone() -> None:
+    stage = Joined()
+
+    async def drive() -> None:
+        async with StageHarness(stage, mode="live") as harness:
+            for number in range(300):
+                stream = f"s{number}"
+                await harness.send("left", x(1, stream=stream))
+                await harness.send("right", x(1, stream=stream, epoch=1))
+                await harness.send("left", eos(stream))  # stale
+                for port in ("left", "right"):
+                    await harness.send(port, eos(stream, epoch=1))
+            assert remains(stage.host) == {}
+
+    asyncio.run(drive())
+
+
+def remains(host: object) -> dict[str, object]:
+    """What a host still holds of any stream; its outputs' and inlets' too."""
+    found = {}
+    things = [host, *host._outputs.values(), *(inlet for each in host.inlets.values() for inlet in each)]  # type: ignore[attr-defined]
+    for thing in things:
+        for name in ("_epochs", "_watermarks", "_origins", "_lines", "_open"):
+            if held := getattr(thing, name, None):
+                found[f"{type(thing).__name__}.{name}"] = held
+    return found

@@ -41,13 +41,13 @@ class RtpTime:
         """Ticks since the first timestamp, taken as the nearest to the last one; earlier ones may come late."""
         if self._origin is None:
             self._origin = timestamp
-        ticks = self._near(timestamp)
-        self._last = max(self._last, ticks) if ticks - self._last < _WRAP // 4 else ticks
+        ticks = self.ticks(timestamp)
+        self._last = ticks
         return ticks
 
     def ns(self, timestamp: int) -> int:
         """The time of any timestamp near the last one, such as a report's, in ns since the first."""
-        return self.to_ns(self._near(timestamp))
+        return self.to_ns(self.ticks(timestamp))
 
     def to_ns(self, ticks: int) -> int:
         return ticks * SECOND // self.rate
@@ -57,8 +57,9 @@ class RtpTime:
         """Whether there was a first one."""
         return self._origin is not None
 
-    def _near(self, timestamp: int) -> int:
-        assert self._origin is not None
+    def ticks(self, timestamp: int) -> int:
+        """Ticks from the first timestamp to any one near the last; both may be before it."""
+        assert self._origin is not None, "unwrap comes first"
         away = (timestamp - self._origin - self._last) % _WRAP
         return self._last + (away - _WRAP if away >= _WRAP // 2 else away)
 

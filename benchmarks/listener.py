@@ -1,0 +1,116 @@
+"""A subscriber in a thread of its own: what arrived of each stream, when, and how old it was."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import zmq
+
+from pipeline.message import Codec, Message
+from stages.publish import TOPIC
+from stages.results import captured
+from stages.types import Emotions
+
+POLL = 100  # ms between looks at whether to stop
+
+
+@dataclass
+class Heard:
+    """What arrived of one stream; times are monotonic ns.
+
+    Attributes:
+        times: of each result of a frame: its pts (running time), its capture, its arrival.
+        windows: results of the voice alone.
+        forced: results that a deadline let out.
+        lost: what never arrived, by `seq`.
+        began, ended: the first arrival, and that of EOS; 0 where there was none.
+        last: the newest arrival of any kind.
+    """
+
+    times: list[tuple[int, int, int]] = field(default_factory=list)
+    windows: int = 0
+    forced: int = 0
+    lost: int = 0
+    began: int = 0
+    ended: int = 0
+    last: int = 0
+    expected: int = 0  # the next seq
+
+    def ages(self, base_time: int) -> list[int]:
+        """From when a picture was seen, by its pts, to the arrival of its result: ns, frame by frame.
+
+        `base_time` is the monotonic time (ns) of running time 0.
+        """
+        return [arrived - base_time - pts for pts, _, arrived in self.times]
+
+
+class Listener(threading.Thread):
+    """Subscribes to a `publish` stage on this host until its output ends or `stop` is called.
+
+    A context manager. `streams` may be read at any time; it is complete once `stop` has returned.
+
+    Args:
+        endpoint: the stage's.
+        heard: called with each message, in this thread.
+    """
+
+    def __init__(self, endpoint: str, heard: Callable[[Message], None] = lambda message: None) -> None:
+        super().__init__(name="listener", daemon=True)
+        self.streams: defaultdict[str, Heard] = defaultdict(Heard)
+        self._endpoint = endpoint
+        self._heard = heard
+        self._over = threading.Event()
+
+    def __enter__(self) -> "Listener":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self, patience: float = 0.0) -> None:
+        """Wait up to `patience` seconds for the end of the output, then listen no more."""
+        self.join(patience)
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        codec = Codec(Emotions)
+        with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+            socket.set_hwm(0)
+            socket.linger = 0
+            socket.subscribe(TOPIC)
+            socket.connect(self._endpoint)
+            while not self._over.is_set():
+                if not socket.poll(POLL):
+                    continue
+                _, *parts = socket.recv_multipart()
+                message = codec.decode(parts)
+                if message.kind == "eos" and not message.stream:
+                    return
+                self.take(message, time.monotonic_ns())
+                self._heard(message)
+
+    def take(self, message: Message, now: int) -> None:
+        """Count one message that arrived at `now`."""
+        stream = self.streams[message.stream]
+        stream.began = stream.began or now
+        stream.last = now
+        if message.kind == "eos":
+            stream.ended = now
+            stream.lost += message.seq - stream.expected
+            stream.expected = 0
+            return
+        stream.ended = 0  # the name may come again
+        stream.lost += message.seq - stream.expected
+        stream.expected = message.seq + 1
+        if message.kind != "data":
+            return
+        result: Emotions = message.payload
+        stream.forced += result.forced
+        if result.source == "face":
+            stream.times.append((message.pts, captured(message), now))
+        else:
+            stream.windows += 1

@@ -4,6 +4,8 @@ No sound card keeps its nominal rate. At 100 ppm, which is common, sound and pic
 measures how the clocks run against each other, `Stretch` makes sound a little longer or shorter.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +43,11 @@ class Drift:
     def ppm(self) -> float:
         """How much too slow the device's clock is, in parts per million: its seconds are longer than ours by this."""
         return self._rate * 1e6
+
+    @property
+    def uncertainty(self) -> float:
+        """The standard deviation of `ppm`, by the filter's own account: 40 after a minute, 10 after half an hour."""
+        return math.sqrt(self._p11) * 1e6
 
     def clock(self, device: int) -> int:
         """Our time (ns) when the device's clock shows `device` (ns)."""

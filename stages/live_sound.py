@@ -18,6 +18,7 @@ TOLERANCE = 80 * MS
 
 PATIENCE = 200 * MS  # for so long frames must agree on it: those that only came late are soon followed by others
 HELD = 2 * SECOND  # sound held back, at most, until it is decided
+CERTAIN = 50.0  # ppm: a rate that is not known better is not worth telling
 MOST = 0.005  # how much longer or shorter sound is made, at most: half a per cent, a twelfth of a semitone
 SETTLE = 4 * SECOND  # a small difference is made up within about so long
 _CHUNK = 0.016  # s, resampled in one go
@@ -49,7 +50,8 @@ class SteadySound:
         counters: `samples` (16 kHz, given), `gaps`, `overlapping` (samples left out), `damaged` (frames that could
             not be converted).
         end: where the last piece ended (ns).
-        drift_ppm: how much too slow the source's clock is, in parts per million.
+        drift_ppm: how much too slow the source's clock is, in parts per million; 0 until that is known well enough,
+            after about a minute.
     """
 
     def __init__(self, block: float = BLOCK) -> None:
@@ -73,7 +75,8 @@ class SteadySound:
         if abs(difference) <= TOLERANCE:
             if not self._held:
                 self._drift.update(device, at)
-                self.drift_ppm = self._drift.ppm
+                if self._drift.uncertainty < CERTAIN:
+                    self.drift_ppm = self._drift.ppm
             yield from self._release()
             yield from self._convert(frame)
             return

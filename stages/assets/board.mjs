@@ -1,0 +1,304 @@
+// What is shown of the streams: the picture, the table of now, the time line, and how well all of it runs.
+
+import { element, losses, ms, showHops, showLosses, showNow } from "./now.mjs";
+import { drawOverlay } from "./overlay.mjs";
+import { begin } from "./paint.mjs";
+import { clock } from "./scale.mjs";
+import { Stream } from "./stream.mjs";
+import { drawTimeline } from "./timeline.mjs";
+import { Announcer, sentence } from "./words.mjs";
+
+const STALE = 1500; // ms after which a box says nothing of what the camera sees
+const AHEAD = 0.5; // s by which the time line may run on while nothing comes
+const DRAWN = 45; // ms between two drawings
+const PENDING = 12; // pictures that wait for their results
+
+const $ = (id) => document.getElementById(id);
+
+export class Board {
+  constructor({ labels, history }) {
+    this.palette = new Map(labels.map((label) => [label.name, label]));
+    this.live = false;
+    this.mirrored = false;
+    this.connection = "";
+    this.chose = () => {};
+    this.chosen = null;
+    this._keep = Math.max(history, 60) * 2;
+    this._streams = new Map();
+    this._span = window.innerWidth < 600 ? 30 : 60;
+    this._frozen = null; // the end of the time line while it is paused
+    this._at = null; // the moment that is looked at
+    this._scale = null;
+    this._pictures = [];
+    this._status = null;
+    this._calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this._announcer = new Announcer((text) => ($("said").textContent = text));
+    this._drawn = { all: 0, words: 0 };
+    this._listen();
+    this._legend();
+  }
+
+  /** Show the streams of a sender (`live`) or an observer. */
+  open({ live, pictures = true }) {
+    this.live = live;
+    this.mirrored = false;
+    this.begin();
+    $("frames").hidden = live || !pictures;
+    this.blank(live || pictures ? "" : "This run sends no pictures to the page: only where the faces are.");
+    $("picture-title").textContent = live ? "Your camera" : "Picture";
+    if (!this._running) requestAnimationFrame((now) => this._draw(now));
+    this._running = true;
+  }
+
+  /** All that was known belongs to a connection that is over. */
+  begin() {
+    this._streams.clear();
+    this._pictures = [];
+    this._status = null;
+    this.chosen = null;
+    this._resume();
+  }
+
+  blank(text) {
+    $("blank").textContent = text;
+    $("blank").hidden = !text;
+  }
+
+  /** The picture has this size: boxes lie on it only if the screen has its shape. */
+  shape(width, height) {
+    if (width && height) $("screen").style.aspectRatio = `${width} / ${height}`;
+  }
+
+  /** Whether every stream has ended. */
+  get ended() {
+    return this._streams.size > 0 && [...this._streams.values()].every((stream) => stream.ended);
+  }
+
+  take(message, now) {
+    switch (message.type) {
+      case "streams":
+        for (const { stream, ended } of message.streams) this._stream(stream).ended = ended;
+        this._choose();
+        break;
+      case "history":
+        for (const result of message.results) this._stream(result.stream).add(result);
+        break;
+      case "result":
+        this._stream(message.stream).add(message, now);
+        if (message.stream === this.chosen && this._at === null) this._announcer.hear(this._current.newest, now);
+        break;
+      case "gap":
+        this._stream(message.stream).silence(message.pts / 1e9, now);
+        break;
+      case "eos":
+        this._stream(message.stream).ended = true;
+        this._choose();
+        break;
+      case "status":
+        this._status = message;
+        break;
+    }
+  }
+
+  /** A picture of the stream that is watched; it waits for its result, so that boxes lie where they belong. */
+  async picture(header, blob) {
+    if (header.stream !== this.chosen) return;
+    const image = await createImageBitmap(blob);
+    this._pictures.push({ time: header.pts / 1e9, image });
+    while (this._pictures.length > PENDING) this._pictures.shift().image.close();
+  }
+
+  get _current() {
+    return this._streams.get(this.chosen) ?? null;
+  }
+
+  _stream(name) {
+    if (!this._streams.has(name)) {
+      this._streams.set(name, new Stream(name, this._keep));
+      this._choose();
+    }
+    const stream = this._streams.get(name);
+    return stream;
+  }
+
+  // -- choosing, pausing, looking at a moment ---------------------------------------------------------------------
+
+  _choose(name = this.chosen) {
+    const running = [...this._streams.values()].find((stream) => !stream.ended);
+    const wanted = this._streams.has(name) ? name : (running?.name ?? [...this._streams.keys()].at(-1) ?? null);
+    if (wanted !== this.chosen) {
+      this.chosen = wanted;
+      this._pictures = [];
+      this._resume();
+      if (wanted !== null) this.chose(wanted);
+    }
+    const several = this._streams.size > 1;
+    $("streams").hidden = !several;
+    if (!several) return;
+    $("streams").replaceChildren(
+      ...[...this._streams.values()].map((stream) => {
+        const text = stream.ended ? `${stream.name} (ended)` : stream.name;
+        const button = element("button", { type: "button", text, onclick: () => this._choose(stream.name) });
+        button.setAttribute("aria-pressed", String(stream.name === this.chosen));
+        return button;
+      }),
+    );
+  }
+
+  _listen() {
+    const line = $("timeline");
+    line.addEventListener("pointermove", (event) => this._point(event));
+    line.addEventListener("pointerdown", (event) => {
+      this._pause();
+      this._point(event);
+    });
+    line.addEventListener("pointerleave", () => {
+      if (this._frozen === null) this._at = null;
+    });
+    line.addEventListener("keydown", (event) => this._key(event));
+    $("pause").onclick = () => (this._frozen === null ? this._pause() : this._resume());
+    for (const button of document.querySelectorAll(".span")) {
+      button.onclick = () => this._zoom(Number(button.dataset.span));
+    }
+    this._zoom(this._span);
+  }
+
+  _point(event) {
+    if (!this._scale || !this._current) return;
+    const time = this._scale.time(event.clientX - $("timeline").getBoundingClientRect().left);
+    this._at = Math.min(Math.max(time, this._scale.from), this._scale.to);
+    this._say();
+  }
+
+  _key(event) {
+    const stream = this._current;
+    if (!stream || event.altKey || event.ctrlKey || event.metaKey) return;
+    const from = this._at ?? stream.end;
+    const moments = {
+      ArrowLeft: () => stream.next(from, -1),
+      ArrowDown: () => stream.next(from, -1),
+      ArrowRight: () => stream.next(from, 1),
+      ArrowUp: () => stream.next(from, 1),
+      PageUp: () => stream.next(from, 1, 2),
+      PageDown: () => stream.next(from, -1, 2),
+      Home: () => this._scale?.from ?? from,
+      End: () => stream.end,
+    };
+    if (event.key === "Escape") {
+      this._resume();
+    } else if (event.key === " ") {
+      if (this._frozen === null) this._pause();
+      else this._resume();
+    } else if (event.key in moments) {
+      this._pause();
+      this._at = moments[event.key]();
+      this._frozen = Math.max(this._at, Math.min(this._frozen, this._at + this._span));
+      this._say();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  _pause() {
+    if (this._current && this._frozen === null) this._frozen = this._current.end;
+    this._tell();
+  }
+
+  _resume() {
+    this._frozen = null;
+    this._at = null;
+    this._tell();
+  }
+
+  _tell() {
+    $("pause").setAttribute("aria-pressed", String(this._frozen !== null));
+    $("pause").textContent = this._frozen === null ? "Pause" : "Back to now";
+    this._say();
+  }
+
+  _zoom(span) {
+    this._span = span;
+    for (const button of document.querySelectorAll(".span")) {
+      button.setAttribute("aria-pressed", String(Number(button.dataset.span) === span));
+    }
+  }
+
+  /** What the slider stands at, for those who hear it. */
+  _say() {
+    const line = $("timeline");
+    const end = this._current?.end ?? 0;
+    const at = this._at ?? end;
+    line.setAttribute("aria-valuemin", Math.max(0, end - this._keep).toFixed(1));
+    line.setAttribute("aria-valuemax", end.toFixed(1));
+    line.setAttribute("aria-valuenow", at.toFixed(1));
+    const said = this._at === null ? "now" : `${clock(at, true)}: ${sentence(this._current?.at(at))}`;
+    line.setAttribute("aria-valuetext", said);
+    $("now-title").textContent = this._at === null ? "Now" : `At ${clock(at, true)}`;
+  }
+
+  // -- drawing --------------------------------------------------------------------------------------------------
+
+  _legend() {
+    const swatch = (name, colour, uncertain) => {
+      const mark = element("span", { className: uncertain ? "swatch uncertain" : "swatch" });
+      mark.style.setProperty("--colour", colour);
+      return element("li", { children: [mark, name] });
+    };
+    const labels = [...this.palette.values()].map(({ name, colour }) => swatch(name, colour, false));
+    $("legend").replaceChildren(...labels, swatch("uncertain", "var(--muted)", true));
+  }
+
+  _draw(now) {
+    requestAnimationFrame((next) => this._draw(next));
+    if (now - this._drawn.all < (this._calm.matches ? 400 : DRAWN)) return;
+    this._drawn.all = now;
+    const stream = this._current;
+    const fresh = stream && !stream.ended && now - stream.heard < STALE;
+    if (this.live) drawOverlay($("overlay"), fresh ? stream.newest : null, this);
+    else this._drawPicture(stream);
+    if (!stream) {
+      if (now - this._drawn.words > 250) this._words(null, now);
+      return;
+    }
+    const running = fresh && !this._calm.matches ? Math.min((now - stream.heard) / 1000, AHEAD) : 0;
+    const to = Math.max(this._frozen ?? stream.end + running, this._span);
+    this._scale = drawTimeline($("timeline"), stream, { from: to - this._span, to, at: this._at, palette: this.palette });
+    if (now - this._drawn.words > 250 || this._at !== null) this._words(stream, now);
+  }
+
+  /** The newest picture whose result is there, or the newest at all where results stay away. */
+  _drawPicture(stream) {
+    const known = stream?.end ?? -1;
+    const ready = this._pictures.findLastIndex(({ time }) => time <= known + 1e-6);
+    const chosen = ready >= 0 ? ready : this._pictures.length === PENDING ? 0 : -1;
+    if (chosen >= 0) {
+      const gone = this._pictures.splice(0, chosen + 1);
+      this._shown?.image.close();
+      this._shown = gone.pop();
+      for (const { image } of gone) image.close();
+      const { image } = this._shown;
+      this.shape(image.width, image.height);
+      const frames = $("frames");
+      begin(frames, frames.clientWidth, frames.clientHeight)
+        .drawImage(image, 0, 0, frames.clientWidth, frames.clientHeight);
+    }
+    const time = $("frames").hidden ? known : (this._shown?.time ?? known);
+    drawOverlay($("overlay"), stream && !stream.ended ? stream.at(time + 1e-6) : null, this);
+  }
+
+  _words(stream, now) {
+    this._drawn.words = now;
+    showNow($("now"), stream && (this._at === null ? stream.newest : stream.at(this._at)), this.palette);
+    const figures = stream?.figures(now);
+    const found = losses(this._status, stream?.forced ?? 0);
+    $("latency").textContent = ms(figures?.latency.p50);
+    $("latency95").textContent = ms(figures?.latency.p95);
+    $("rate").textContent = figures?.rate ? `${figures.rate.toFixed(0)} /s` : "–";
+    $("lost").textContent = String(found.filter(({ kept }) => !kept).reduce((sum, { count }) => sum + count, 0));
+    if (!document.querySelector("details.details").open) return;
+    showHops($("hops"), figures?.hops ?? []);
+    showLosses($("losses"), found);
+    $("connection").textContent = this.connection || "–";
+  }
+}

@@ -1,0 +1,122 @@
+// Camera and microphone to the server, by WHIP (RFC 9725).
+
+import { bearer } from "./feed.mjs";
+import { refusal, trouble } from "./words.mjs";
+
+const GATHERING = 1000; // ms for finding our own addresses
+const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+// What a browser does for calls changes the voice: its level, and what it takes for noise.
+const AUDIO = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
+/** What the person is told instead of what went wrong inside: `what` and `remedy`. */
+export class Trouble extends Error {
+  constructor({ what, remedy }) {
+    super(what);
+    this.what = what;
+    this.remedy = remedy;
+  }
+}
+
+/** Which cameras and microphones there are; their names are empty until one was allowed. */
+export async function devices() {
+  const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+  return { camera: all.filter((d) => d.kind === "videoinput"), microphone: all.filter((d) => d.kind === "audioinput") };
+}
+
+/** Ask the person for what `wanted` names: {camera, microphone}, each a device's id, "" for any, or null for none. */
+export async function capture({ camera, microphone }) {
+  if (!navigator.mediaDevices?.getUserMedia) throw new Trouble(trouble("Insecure"));
+  const exactly = (id, rest) => (id === null ? false : id ? { ...rest, deviceId: { exact: id } } : rest);
+  try {
+    return await navigator.mediaDevices.getUserMedia({
+      video: exactly(camera, VIDEO),
+      audio: exactly(microphone, AUDIO),
+    });
+  } catch (error) {
+    throw new Trouble(trouble(error.name, error.message));
+  }
+}
+
+export class Sender {
+  /** `on` has `state(RTCPeerConnectionState)` and `gone(track)`: a device was unplugged. */
+  constructor({ token, on }) {
+    this._token = token;
+    this._on = on;
+    this._resource = null;
+    this._peer = new RTCPeerConnection({ iceServers: [] });
+    this._peer.onconnectionstatechange = () => this._peer && on.state(this._peer.connectionState);
+  }
+
+  /** Offer what `media` holds; returns the session's secret. */
+  async start(media) {
+    const peer = this._peer;
+    for (const track of media.getTracks()) {
+      peer.addTransceiver(track, { direction: "sendonly", streams: [media] });
+      track.onended = () => this._on.gone(track);
+    }
+    await peer.setLocalDescription(await peer.createOffer());
+    await gathered(peer);
+    const answer = await this._post(peer.localDescription.sdp);
+    await peer.setRemoteDescription({ type: "answer", sdp: answer });
+    for (const sender of peer.getSenders()) await keepResolution(sender);
+    return this._resource.pathname.split("/").pop();
+  }
+
+  /** Send another device's track in the place of the one of its kind. */
+  async replace(track) {
+    const sender = this._peer.getSenders().find((each) => each.track?.kind === track.kind);
+    await sender?.replaceTrack(track);
+    track.onended = () => this._on.gone(track);
+  }
+
+  /** End the session, also while the page is being left. */
+  stop() {
+    const peer = this._peer;
+    this._peer = null;
+    peer?.close();
+    if (!this._resource) return;
+    fetch(this._resource, { method: "DELETE", headers: bearer(this._token), keepalive: true }).catch(() => {
+      // The server notices by itself, a little later.
+    });
+    this._resource = null;
+  }
+
+  async _post(sdp) {
+    let response;
+    try {
+      response = await fetch("/whip", {
+        method: "POST",
+        headers: { "Content-Type": "application/sdp", ...bearer(this._token) },
+        body: sdp,
+      });
+    } catch {
+      throw new Trouble(trouble("Unreachable"));
+    }
+    const text = await response.text();
+    if (response.status !== 201) {
+      const error = new Trouble(refusal(response.status, text, response.headers.get("Retry-After")));
+      error.status = response.status;
+      throw error;
+    }
+    this._resource = new URL(response.headers.get("Location"), window.location);
+    return text;
+  }
+}
+
+function gathered(peer) {
+  if (peer.iceGatheringState === "complete") return Promise.resolve();
+  return new Promise((resolve) => {
+    setTimeout(resolve, GATHERING);
+    peer.addEventListener("icegatheringstatechange", () => peer.iceGatheringState === "complete" && resolve());
+  });
+}
+
+/** A face needs its pixels more than every frame: without this 720p starts at a quarter of them. */
+async function keepResolution(sender) {
+  if (sender.track?.kind !== "video") return;
+  const parameters = sender.getParameters();
+  parameters.degradationPreference = "maintain-resolution";
+  await sender.setParameters(parameters).catch(() => {
+    // Not every browser knows this; it ramps up then.
+  });
+}

@@ -1,0 +1,163 @@
+// The time line: a band for each face and for the voice. Its height is the confidence, its colour and its words the
+// emotion; stripes say that it is uncertain. Under a face's band lies a thin one: the face alone, without the voice.
+
+import { begin, colours, font, hatched } from "./paint.mjs";
+import { clock, scale, ticks } from "./scale.mjs";
+import { runs } from "./stream.mjs";
+import { percent } from "./words.mjs";
+
+const TITLE = 20;
+const BAND = 46;
+const VOICE = 32;
+const ALONE = 7;
+const GAP = 16;
+const AXIS = 24;
+const MOST = 6; // faces with a band; of more the last ones
+
+/** Draw a stream between two times. `at` marks a moment. Returns the mapping of pixels to times. */
+export function drawTimeline(canvas, stream, { from, to, at, palette }) {
+  const all = stream.lanes(from, to);
+  const faces = [...all.keys()].filter((who) => who !== "Voice").slice(-MOST);
+  const lanes = [...(faces.length ? faces : ["Face"]), "Voice"].map((who) => ({ who, spans: all.get(who) ?? [] }));
+  const height = lanes.reduce((sum, { who }) => sum + laneHeight(who), 0) + AXIS;
+  const width = canvas.clientWidth;
+  if (canvas.clientHeight !== height) canvas.style.height = `${height}px`;
+  const context = begin(canvas, width, height);
+  const paint = { context, colours: colours(), palette, scale: scale(from, to, width), moment: at ?? Math.min(to, stream.end) };
+  drawAxis(paint, height);
+  let top = 0;
+  for (const lane of lanes) {
+    drawLane(paint, lane, top);
+    top += laneHeight(lane.who);
+  }
+  if (at !== null) drawCursor(paint, at, height);
+  return paint.scale;
+}
+
+function laneHeight(who) {
+  return TITLE + (who === "Voice" ? VOICE : BAND + 3 + ALONE) + GAP;
+}
+
+function drawLane(paint, { who, spans }, top) {
+  const { context } = paint;
+  const voice = who === "Voice";
+  const height = voice ? VOICE : BAND;
+  const base = top + TITLE + height;
+  context.fillStyle = paint.colours.sunken;
+  context.fillRect(0, top + TITLE, paint.scale.width, height);
+  drawTicks(paint, top + TITLE, base);
+  const written = [];
+  for (const run of runs(spans)) written.push(...drawRun(paint, run, base, height));
+  if (!voice) {
+    const alone = spans.map((span) => ({ ...span, ...span.alone, uncertain: false }));
+    for (const run of runs(alone)) drawStrip(paint, run, base + 3);
+  }
+  for (const text of written) write(paint, text);
+  drawTitle(paint, who, spans, top);
+}
+
+function drawTitle({ context, colours: { text, muted }, scale: { width }, moment }, who, spans, top) {
+  context.textBaseline = "alphabetic";
+  context.font = font(13, 650);
+  context.fillStyle = text;
+  context.fillText(who, 0, top + 14);
+  const after = context.measureText(who).width + 8;
+  const now = spans.findLast((span) => span.from <= moment && moment - span.to < 0.3);
+  context.font = font(13);
+  context.fillStyle = muted;
+  const nothing = who === "Voice" ? "silent" : "nobody in view";
+  const said = now ? `${now.emotion} ${percent(now.confidence)}${now.uncertain ? ", uncertain" : ""}` : nothing;
+  context.fillText(said, after, top + 14);
+  if (who === "Voice" || !spans.length) return;
+  context.font = font(12);
+  const legend = "band: with the voice · thin: the face alone";
+  const room = width - after - context.measureText(said).width - 24;
+  const length = context.measureText(legend).width;
+  if (length < room) context.fillText(legend, width - length, top + 14);
+}
+
+/** One run as an area under its confidence. Returns what is to be written on it, last of all. */
+function drawRun({ context, palette, scale: { x, width }, colours: { text } }, run, base, height) {
+  const { colour, ink } = palette.get(run.emotion);
+  const left = Math.max(0, x(run.spans[0].from));
+  const right = Math.min(width, x(run.spans[run.spans.length - 1].to));
+  if (right - left < 0.5) return [];
+  const area = new Path2D();
+  const edge = new Path2D();
+  area.moveTo(left, base);
+  run.spans.forEach((span, index) => {
+    const y = base - Math.max(2, span.confidence * height);
+    const from = Math.max(left, x(span.from));
+    area.lineTo(from, y);
+    if (index === 0) edge.moveTo(from, y);
+    else edge.lineTo(from, y);
+    if (index === run.spans.length - 1) {
+      area.lineTo(right, y);
+      edge.lineTo(right, y);
+    }
+  });
+  area.lineTo(right, base);
+  area.closePath();
+  context.globalAlpha = run.uncertain ? 0.14 : 1;
+  context.fillStyle = colour;
+  context.fill(area);
+  context.globalAlpha = 1;
+  if (run.uncertain) {
+    context.fillStyle = hatched(context, colour);
+    context.fill(area);
+  }
+  context.strokeStyle = colour;
+  context.lineWidth = 1.5;
+  context.setLineDash(run.uncertain ? [4, 3] : []);
+  context.stroke(edge);
+  context.setLineDash([]);
+  context.font = font(12, 600);
+  const said = run.emotion + (run.uncertain ? "?" : "");
+  const length = context.measureText(said).width;
+  if (length + 10 > right - left) return [];
+  return [{ said, length, x: left + 5, y: base - 5, ink: run.uncertain ? text : ink, plate: run.uncertain }];
+}
+
+function write({ context, colours: { sunken } }, { said, length, x, y, ink, plate }) {
+  if (plate) {
+    context.fillStyle = sunken;
+    context.fillRect(x - 2, y - 11, length + 4, 14);
+  }
+  context.font = font(12, 600);
+  context.fillStyle = ink;
+  context.fillText(said, x, y);
+}
+
+function drawStrip({ context, palette, scale: { x, width } }, run, top) {
+  const left = Math.max(0, x(run.spans[0].from));
+  const right = Math.min(width, x(run.spans[run.spans.length - 1].to));
+  context.fillStyle = palette.get(run.emotion).colour;
+  context.fillRect(left, top, Math.max(0, right - left), ALONE);
+}
+
+function drawTicks({ context, colours: { line }, scale: mapping }, top, bottom) {
+  context.fillStyle = line;
+  for (const time of ticks(mapping)) context.fillRect(Math.round(mapping.x(time)), top, 1, bottom - top);
+}
+
+function drawAxis({ context, colours: { muted }, scale: mapping }, height) {
+  context.font = font(12);
+  context.textBaseline = "alphabetic";
+  for (const time of ticks(mapping)) {
+    const x = mapping.x(time);
+    const said = clock(time);
+    const length = context.measureText(said).width;
+    if (x - length / 2 < 0 || x + length / 2 > mapping.width) continue;
+    context.fillStyle = muted;
+    context.fillText(said, x - length / 2, height - 6);
+  }
+}
+
+function drawCursor({ context, colours: { accent }, scale: { x } }, at, height) {
+  context.strokeStyle = accent;
+  context.lineWidth = 2;
+  context.beginPath();
+  context.moveTo(x(at), TITLE - 4);
+  context.lineTo(x(at), height - AXIS + 6);
+  context.stroke();
+}

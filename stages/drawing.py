@@ -41,7 +41,7 @@ def _draw_face(canvas: Canvas, face: PersonEmotion, size: int) -> None:
     _outline(canvas, box, line, rgb(colour), dashed=face.uncertain)
     said = f"{face.id}  {face.emotion} {face.confidence:.0%}"
     text = lettering(f"{said}, uncertain" if face.uncertain else said, size)
-    if text.shape[1] + size > across:
+    if text.shape[1] + size > 0.45 * across:
         text = lettering(f"{face.emotion}{'?' if face.uncertain else ''}", size)
     tall = text.shape[0] + size // 3
     above = box.top - tall - line >= view.top
@@ -61,7 +61,7 @@ def _draw_voice(canvas: Canvas, voice: Finding | None, size: int) -> None:
     view = canvas.picture
     tall = round(size * 1.9)
     strip = Rect(view.left, view.bottom - tall, view.right, view.bottom)
-    canvas.fill(strip, NIGHT, 0.6)
+    canvas.fill(strip, NIGHT, 0.72)
     title = lettering("voice", size)
     y = strip.top + (tall - title.shape[0]) // 2
     x = view.left + size

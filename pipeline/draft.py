@@ -171,7 +171,8 @@ def _read_queues(
         if not isinstance(table, Mapping):
             problems.add((*where, port), f"expected {{ size = …, policy = … }}, got {show(table)}")
             table = {}
-        queue, found = convert({"size": declared.size, "policy": declared.policy, **table}, Queue)
+        given_or_own = {"size": Queue.of(declared, mode).size, "policy": declared.policy, **table}
+        queue, found = convert(given_or_own, Queue)
         for key, text in found:
             problems.add((*where, port), text, key)
         queues[port] = Queue.of(declared, mode, queue)

@@ -10,7 +10,7 @@ The rules it keeps for every stage:
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pipeline.clock import Clock
 from pipeline.epochs import SourceEpochs
@@ -106,7 +106,7 @@ class StageHost:
         now = self.clock.now()
         return Report(
             stage=self.stage.label,
-            counters={name: int(count) for name, count in self.stage.counters.items()},  # NumPy's integers too
+            counters=_plain(self.stage.counters),
             streams=self.stage.tally.table(),
             links={
                 f"{name}>{target}": outlet.counts()
@@ -276,3 +276,8 @@ class StageHost:
         await self._outputs[output].end(stream, self.epoch(stream))
         if not self.stage.inputs and self._source_epochs.end(stream, output, bound):
             self.stage.tally.end(stream)
+
+
+def _plain(counters: Mapping[str, int]) -> dict[str, int]:
+    # Copied at once, since a stage may count in its thread; and NumPy's integers are none that travel.
+    return {name: int(count) for name, count in dict(counters).items()}

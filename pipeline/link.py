@@ -5,26 +5,37 @@ buffer, is where messages wait and where a policy can still choose. What has not
 """
 
 from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
 
 from pipeline.clock import SECOND, Clock
+from pipeline.lane import Lane, is_item, watermark_of
 from pipeline.message import Message
 from pipeline.stage import Mode, Policy, Port, about
+from pipeline.tally import Tally
+
+IN_REPLAY = 16  # messages that may wait on a link of which the graph says nothing, at least
 
 
 class Queue(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A link's policy, on the receiving side (the table `[stages.NAME.queue]`)."""
 
-    size: Annotated[int, about("how many messages may wait", unit="messages", ge=1, le=100_000)] = 16
+    size: Annotated[
+        int, about("how many may wait: with `block` of all streams, else of each", unit="messages", ge=1, le=100_000)
+    ] = 16
     policy: Annotated[Policy, about("what happens when the queue is full")] = "block"
     max_age: Annotated[float, about("what has waited longer is dropped", unit="s", gt=0)] | None = None
 
     @classmethod
     def of(cls, port: Port, mode: Mode, table: "Queue | None" = None) -> "Queue":
-        """The policy that holds: the graph's, else the port's own; in replay mode every link blocks."""
-        chosen = table or cls(size=port.size, policy=port.policy)
+        """The policy that holds: the graph's, else the port's own; in replay mode every link blocks.
+
+        In replay mode nothing becomes too old in a queue, and room for what is to come next keeps every stage busy.
+        """
+        size = port.size if mode == "live" else max(port.size, IN_REPLAY)
+        chosen = table or cls(size=size, policy=port.policy)
         return cls(size=chosen.size) if mode == "replay" else chosen
 
     @property
@@ -44,113 +55,105 @@ class LinkCounts(msgspec.Struct, kw_only=True):
 
 
 class LinkQueue:
-    """What waits on a link and what is under way, in one order: data, gaps, watermarks and EOS.
+    """What waits on a link and what is under way: data, gaps, watermarks and EOS, each stream's in order.
 
-    Data and gaps fill the queue, and only they are dropped. A dropped message leaves its watermark behind, so time
-    never stands still for the receiver; of watermarks of one stream that wait with nothing of the stream between
-    them the newest remains, so that what waits is bounded.
+    With the policy `block` all streams wait in one lane, in the order in which they were offered. With one that drops
+    each stream has a lane of its own, as long as `size`, and the lanes take turns message by message: a fast stream
+    drops its own messages and leaves the others' alone. The end of everything comes last.
     """
 
     def __init__(self, queue: Queue, clock: Clock) -> None:
         self.policy = queue
         self._clock = clock
-        self._waiting: deque[tuple[int, Message]] = deque()  # (offered at, message)
+        self._lanes: dict[str, Lane] = {}  # none is empty; the first is the one whose turn it is
         self._under_way: deque[Message] = deque()
         self._acknowledged = 0
-        self._items_waiting = 0
-        self._sent = 0
-        self._received = 0
-        self._dropped: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()  # sent, received, and the reasons of drops
+        self._tally = Tally()  # the same by stream
 
     @property
     def full(self) -> bool:
         """Whether a sender must wait before it may offer data or a gap; only ever true with the policy `block`."""
-        return self.policy.policy == "block" and self._items_waiting >= self.policy.size
+        return self.policy.policy == "block" and not self.has_room("")
 
     def has_room(self, stream: str) -> bool:
-        """Whether a message of `stream` could be offered now without any being dropped."""
-        return self._items_waiting < self.policy.size
+        """Whether data of `stream` could be offered now without any being dropped."""
+        lane = self._lanes.get(self._lane(stream))
+        return lane is None or lane.items < self.policy.size
 
     @property
     def empty(self) -> bool:
         """Whether everything offered has been consumed or dropped."""
-        return not self._waiting and not self._under_way
+        return not self._lanes and not self._under_way
+
+    @property
+    def waiting(self) -> list[Message]:
+        """What has been offered and not been taken or dropped, lane by lane."""
+        return [message for lane in self._lanes.values() for message in lane.messages()]
 
     def counts(self) -> LinkCounts:
-        in_flight = sum(map(_counts, self._under_way)) + sum(_counts(message) for _, message in self._waiting)
-        return LinkCounts(sent=self._sent, received=self._received, dropped=dict(self._dropped), in_flight=in_flight)
+        in_flight = Counter(message.stream for message in (*self._under_way, *self.waiting) if is_item(message))
+        counts = _link_counts(self._counts, in_flight.total())
+        counts.streams = {stream: _link_counts(each, in_flight[stream]) for stream, each in self._tally.table().items()}
+        return counts
 
     def offer(self, message: Message) -> None:
         """Queue a message, dropping by the policy where the queue is full."""
         now = self._clock.now()
-        self._sent += _counts(message)
+        lane = self._lanes.setdefault(self._lane(message.stream), Lane())
+        if is_item(message):
+            self._count("sent", message)
+            if self.policy.policy == "drop-newest" and lane.items >= self.policy.size:
+                self._count("newest", message)
+                message = watermark_of(message)
         if message.kind == "watermark":
-            self._queue_watermark(now, message)
+            lane.mark(now, message)
             return
-        if _counts(message):
-            if self._items_waiting >= self.policy.size:
-                if self.policy.policy == "drop-newest":
-                    self._dropped["newest"] += 1
-                    self._queue_watermark(now, _watermark_of(message))
-                    return
-                if self.policy.policy == "drop-oldest":
-                    self._drop_oldest("oldest")
-            self._items_waiting += 1
-        self._waiting.append((now, message))
+        lane.append(now, message)
+        if self.policy.policy == "drop-oldest" and lane.items > self.policy.size:
+            self._count("oldest", lane.drop())
 
     def take(self) -> Message | None:
         """The next message to transmit, or None while there is none or the credits are used up."""
-        if len(self._under_way) >= self.policy.window:
+        if len(self._under_way) >= self.policy.window or not self._lanes:
             return None
+        turn = next((name for name in self._lanes if name), "")  # what is of no stream ends all of them
+        lane = self._lanes.pop(turn)
         if self.policy.max_age is not None and self.policy.policy != "block":
             deadline = self._clock.now() - int(self.policy.max_age * SECOND)
-            while self._items_waiting and self._oldest_item()[0] < deadline:
-                self._drop_oldest("age")
-        if not self._waiting:
-            return None
-        _, message = self._waiting.popleft()
-        self._items_waiting -= _counts(message)
+            while (oldest := lane.oldest()) is not None and oldest < deadline:
+                self._count("age", lane.drop())
+        message = lane.pop()
+        if lane:
+            self._lanes[turn] = lane
         self._under_way.append(message)
         return message
 
     def acknowledge(self, total: int) -> None:
         """The receiver has consumed `total` messages since the link began."""
         while self._acknowledged < total:
-            self._received += _counts(self._under_way.popleft())
+            message = self._under_way.popleft()
             self._acknowledged += 1
+            if is_item(message):
+                self._count("received", message)
+            elif message.kind == "eos" and not self._holds(message.stream):
+                self._tally.end(message.stream)
 
-    def _oldest_item(self) -> tuple[int, Message]:
-        return next(entry for entry in self._waiting if _counts(entry[1]))
+    def _lane(self, stream: str) -> str:
+        return "" if self.policy.policy == "block" else stream
 
-    def _drop_oldest(self, reason: str) -> None:
-        at = next(index for index, (_, message) in enumerate(self._waiting) if _counts(message))
-        offered, message = self._waiting[at]
-        del self._waiting[at]
-        same = [index for index, (_, other) in enumerate(self._waiting) if other.stream == message.stream]
-        ahead = next((index for index in reversed(same) if index < at), None)
-        behind = next((index for index in same if index >= at), None)
-        if behind is None:
-            self._waiting.insert(behind := at, (offered, _watermark_of(message)))
-        if ahead is not None and self._waiting[ahead][1].kind == self._waiting[behind][1].kind == "watermark":
-            self._waiting[ahead] = self._waiting[behind]
-            del self._waiting[behind]
-        self._items_waiting -= 1
-        self._dropped[reason] += 1
+    def _holds(self, stream: str) -> bool:
+        lane = self._lanes.get(self._lane(stream))
+        waiting: Iterable[Message] = lane.messages() if lane is not None else ()
+        return any(message.stream == stream for message in (*self._under_way, *waiting))
 
-    def _queue_watermark(self, now: int, message: Message) -> None:
-        """Put a watermark in the place of the one that waits last of its stream, else at the end."""
-        for at in range(len(self._waiting) - 1, -1, -1):
-            if self._waiting[at][1].stream == message.stream:
-                if self._waiting[at][1].kind == "watermark":
-                    self._waiting[at] = (now, message)
-                    return
-                break
-        self._waiting.append((now, message))
+    def _count(self, what: str, message: Message) -> None:
+        self._counts[what] += 1
+        self._tally.add(message.stream, what)
 
 
-def _counts(message: Message) -> bool:
-    return message.kind in ("data", "gap")
-
-
-def _watermark_of(message: Message) -> Message:
-    return Message(kind="watermark", stream=message.stream, watermark=message.watermark, epoch=message.epoch)
+def _link_counts(counts: Mapping[str, int], in_flight: int) -> LinkCounts:
+    dropped = {what: count for what, count in counts.items() if what not in ("sent", "received")}
+    return LinkCounts(
+        sent=counts.get("sent", 0), received=counts.get("received", 0), dropped=dropped, in_flight=in_flight
+    )

@@ -62,8 +62,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
 class Port(msgspec.Struct, frozen=True):
     """One input or output.
 
-    `policy` and `size` (messages) are an input's default link policy in live mode; the graph may set others.
-    In replay mode every link blocks.
+    `policy` and `size` (messages; of each stream, where the policy is to drop) are an input's default link policy in
+    live mode; the graph may set others. In replay mode every link blocks.
     """
 
     type: type[Payload]

@@ -159,7 +159,7 @@ class StageHarness:
         except BaseException:
             await self._host.close()
             raise
-        self._playing = asyncio.create_task(self._host.play())
+        self._playing = asyncio.create_task(self._host.play(self.clock.now()))
         return self
 
     async def send(self, port: str, message: Message) -> None:

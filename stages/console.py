@@ -56,7 +56,7 @@ class Terminal(Stage):
             self._drawing = asyncio.create_task(self._draw_again_and_again())
 
     async def process(self, port: str, message: Message) -> None:
-        account(self.counters, message)
+        account(self, message)
         if message.stream not in self._views:
             # A stream that has ended stays in view until there is a newer one to see.
             self._views = {stream: view for stream, view in self._views.items() if not view.ended}
@@ -68,7 +68,7 @@ class Terminal(Stage):
             self._drawing.result()  # raises what ended it
 
     async def gap(self, port: str, message: Message) -> None:
-        account(self.counters, message)
+        account(self, message)
 
     async def flush(self, stream: str) -> None:
         view = self._views.get(stream)

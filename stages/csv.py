@@ -55,10 +55,10 @@ class CsvTable(Stage):
         assert self._file is not None  # setup has returned
         for row in rows(message):
             self._file.write(_line([rounded(row.get(column, "")) for column in COLUMNS]))
-        account(self.counters, message)
+        account(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
-        account(self.counters, message)
+        account(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         assert self._file is not None

@@ -21,8 +21,9 @@ class FaceDetection(Stage):
     """
 
     name = "face-detection"
-    # A late frame is worth nothing live, so the newest is kept; and it is dropped here, before any work.
-    inputs: ClassVar[dict[str, Port]] = {"video": Port(VideoFrame, "frames", policy="drop-oldest", size=4)}
+    # A late frame is worth nothing live, so of each stream only the newest waits; what is dropped is dropped here,
+    # before any work. With many streams a frame then waits for one turn of the others, not for several.
+    inputs: ClassVar[dict[str, Port]] = {"video": Port(VideoFrame, "frames", policy="drop-oldest", size=1)}
     outputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops")}
 
     class Settings(Stage.Settings, kw_only=True):
@@ -45,7 +46,7 @@ class FaceDetection(Stage):
         found = await self.compute(self._detector.detect, frame.small, message.pts)
         ids = self._trackers[message.stream].update([face.box for face in found], message.pts)
         faces = [self._cut(frame.luma, face, id) for face, id in zip(found, ids, strict=True)]
-        self.counters["faces"] += len(faces)
+        self.count("faces", message.stream, len(faces))
         await self.emit("faces", Faces(faces=faces), cause=message)
 
     def reset(self, stream: str) -> None:

@@ -22,7 +22,9 @@ class FacialInference(Inference[Crop]):
     """Infers the expression of every face crop, batched over frames, faces and streams."""
 
     name = "facial-inference"
-    inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops")}
+    # The batcher holds what is to be inferred next: more that waits would only grow old, and hide an overload from
+    # face detection, which knows what to drop.
+    inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops", size=4)}
     outputs: ClassVar[dict[str, Port]] = {"emotions": Port(FaceEmotions, "a calibrated distribution for each face")}
     task = "facial"
     labels = FACE

@@ -12,7 +12,7 @@ from pipeline.errors import MediaError
 from pipeline.stage import Port, Stage, about
 from stages.damage import Damage
 from stages.media import Item, Recording, unreadable
-from stages.pacing import ahead, due, in_time, send
+from stages.pacing import ahead, content, due, in_time, send
 from stages.pictures import LUMA_SIZE, SMALL_SIZE
 from stages.sound import BLOCK
 from stages.types import AudioBlock, VideoFrame
@@ -97,6 +97,8 @@ class FileCapture(Stage):
                         began = self.host.clock.now() - due(item) if began is None else began
                         await self.host.clock.sleep_until(began + due(item))
                     await send(self, item, stream)
+                    name, count = content(item)
+                    self.tally.add(stream, name, count)  # the totals are those of what was decoded
                     lengths.reached(item.pts + item.duration)
                     self.progress(*lengths.progress())
         except MediaError:  # nothing in it decodes

@@ -31,8 +31,8 @@ class Fusion(Stage):
     name = "fusion"
     # In the join's order: at equal times a window is known before the face.
     inputs: ClassVar[dict[str, Port]] = {
-        "speech": Port(SpeechEmotion, "what the voice expresses, window by window", optional=True),
-        "faces": Port(FaceEmotions, "what the faces express, frame by frame", optional=True),
+        "speech": Port(SpeechEmotion, "what the voice expresses, window by window", optional=True, size=8),
+        "faces": Port(FaceEmotions, "what the faces express, frame by frame", optional=True, size=8),
     }
     outputs: ClassVar[dict[str, Port]] = {
         "emotions": Port(Emotions, "one result a frame, and one a window of speech while no face is in view")

@@ -109,7 +109,7 @@ class Inference(Stage, Generic[Row]):
 
     def reset(self, stream: str) -> None:
         if stale := self._batcher.forget(stream):
-            self.counters["stale"] += stale
+            self.count("stale", stream, stale)
 
     def watermark(self, stream: str) -> int:
         return self._batcher.watermark(stream, self.host.input_watermark(stream))
@@ -120,7 +120,6 @@ class Inference(Stage, Generic[Row]):
 
     async def _infer(self, rows: list[Row]) -> list[list[float]]:
         self.counters["batches"] += 1
-        self.counters["inferred"] += len(rows)
         return await self.compute(self.infer, self._model, rows)
 
     async def _deliver(self, message: Message, answers: list[list[float]], following: int) -> None:
@@ -129,6 +128,7 @@ class Inference(Stage, Generic[Row]):
         if message.kind == "gap":
             await self.emit_gap(output, cause=message, watermark=bound)
         else:
+            self.count("inferred", message.stream, len(answers))
             await self.emit(output, self.result(message.payload, answers), cause=message, watermark=bound)
 
     def _open(self) -> Any:

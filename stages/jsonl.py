@@ -56,10 +56,10 @@ class JsonLines(Stage):
         self._write("path", record(message))
         if "timing" in self._files:
             self._write("timing", timing(message, self.host.clock.now()))
-        account(self.counters, message)
+        account(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
-        account(self.counters, message)
+        account(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         for file in self._files.values():

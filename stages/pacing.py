@@ -64,3 +64,10 @@ async def send(stage: Stage, item: Item, stream: str) -> None:
         await stage.emit_gap(kind, stream=stream, pts=pts, duration=duration, watermark=watermark)
     else:
         await stage.emit(kind, payload, stream=stream, pts=pts, duration=duration, watermark=watermark)
+
+
+def content(item: Item) -> tuple[str, int]:
+    """What an item counts as, and how much: `frames` or `samples`; a gap is none of either."""
+    if isinstance(item.payload, AudioBlock):
+        return "samples", len(item.payload.samples)
+    return "frames", int(item.payload is not None and item.kind == "video")

@@ -109,7 +109,7 @@ class Page(Stage):
         account(self, message)
         result = {"type": "result", **record(message), "timing": timing(message, self.host.clock.now())}
         text = self._encoder.encode(result)
-        self._past.add(message.stream, message.pts, text)
+        self._past.add(message.stream, message.pts, text, thin=message.payload.source == "face")
         self._send(message.stream, text, droppable=True)
 
     async def gap(self, port: str, message: Message) -> None:

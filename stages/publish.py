@@ -95,7 +95,7 @@ class Publish(Stage):
             raise
 
     async def process(self, port: str, message: Message) -> None:
-        account(self.counters, message)
+        account(self, message)
         self._streams[message.stream] = _Stream(message.seq + 1, message.epoch, message.watermark)
         self._publish(message)
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from models.checkpoint import WEIGHTS, card_of
+from models.checkpoint import card_of
 from pipeline.clock import SECOND
 from pipeline.errors import EmopipeError, ModelError, StageFailed
 from pipeline.join import EventTimeJoin, Released
 from pipeline.message import FOREVER, Message
 from pipeline.report import Report as StageReport
 from pipeline.stage import Port, Stage, about
+from stages.doubt import RISK, Doubt, doubt, shipped
 from stages.lines import path_problem
 from stages.portraits import Album
 from stages.report_page import Chapter, Facts, page
@@ -55,6 +56,10 @@ class Report(Stage):
         path: Annotated[str, about("the .html file to write; an old one is overwritten at the end", min_length=1)]
         title: Annotated[str, about("what stands on top")] = "What was expressed"
         notes: Annotated[list[str], about("lines of your own for its end: who, where, with what settings")] = []  # noqa: RUF012
+        risk: Annotated[
+            float,
+            about("as in fusion: below which share of wrong answers a face or a voice alone is certain", gt=0, le=1),
+        ] = RISK
         models: Annotated[
             list[str], about("weights whose measured accuracy is stated; none: those shipped with emopipe")
         ] = []  # noqa: RUF012
@@ -86,11 +91,13 @@ class Report(Stage):
         self._more: set[str] = set()
         self._reports: Mapping[str, StageReport] = {}
         self._told = asyncio.Event()
+        self._doubt = Doubt()
         self._began = datetime.now(UTC)
 
     async def setup(self) -> None:
         if problem := path_problem(self.settings.path):
             raise EmopipeError(problem)
+        self._doubt = await self.compute(doubt, _weights(self.settings), self.settings.risk)
 
     def status(self, reports: Mapping[str, StageReport]) -> None:
         self._reports = reports
@@ -138,7 +145,7 @@ class Report(Stage):
 
     def _line(self, stream: str) -> "_Line":
         if stream not in self._lines:
-            chapter = Chapter(Story(stream), {})
+            chapter = Chapter(Story(stream, self._doubt), {})
             if len(self._chapters) < MOST_STREAMS:
                 self._chapters.append(chapter)
             else:
@@ -215,7 +222,7 @@ class _Line:
 
 
 def _weights(settings: Any) -> list[Path]:
-    return [Path(path) for path in settings.models] or [WEIGHTS / f"{task}.safetensors" for task in TASKS]
+    return [Path(path) for path in settings.models] or shipped()
 
 
 def _measured(path: Path) -> Iterator[str]:

@@ -4,13 +4,13 @@ The record of a result is what the files hold: the fields of the message and of 
 with floats rounded to 6 decimals, and nothing of the wall clock, so that the same results give the same bytes.
 """
 
-from collections import Counter
 from typing import Any
 
 import msgspec
 
 from pipeline.clock import MS, SECOND
 from pipeline.message import Message
+from pipeline.stage import Stage
 from stages.types import Emotions
 
 DECIMALS = 6
@@ -58,17 +58,18 @@ def captured(message: Message) -> int:
     return first.sent or first.received
 
 
-def account(counters: Counter[str], message: Message) -> None:
+def account(sink: Stage, message: Message) -> None:
     """Count a result or a gap, so that a run can show that every frame and every moment of sound is accounted for."""
+    stream = message.stream
     if message.kind == "gap":
-        counters["silent_ns"] += message.duration
+        sink.count("silent_ns", stream, message.duration)
         return
     emotions: Emotions = message.payload
     if emotions.source == "voice":
-        counters["voice_windows"] += 1
+        sink.count("voice_windows", stream)
     else:
-        counters["frames_with_face" if emotions.faces else "frames_without_face"] += 1
-    counters["forced"] += emotions.forced
+        sink.count("frames_with_face" if emotions.faces else "frames_without_face", stream)
+    sink.count("forced", stream, int(emotions.forced))
 
 
 def likeliest(probabilities: dict[str, float]) -> tuple[str, float]:

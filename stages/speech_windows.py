@@ -23,8 +23,9 @@ class SpeechWindows(Stage):
     """
 
     name = "speech-windows"
+    # A second of sound, in blocks of 64 ms: an older window finds no frame to be the partner of.
     inputs: ClassVar[dict[str, Port]] = {
-        "audio": Port(AudioBlock, "sound, in blocks of any length", policy="drop-oldest", size=64)
+        "audio": Port(AudioBlock, "sound, in blocks of any length", policy="drop-oldest", size=16)
     }
     outputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "MFCC of each window of speech")}
 
@@ -77,8 +78,8 @@ class SpeechWindows(Stage):
     def reset(self, stream: str) -> None:
         windower = self._windowers.pop(stream, None)
         if windower is not None:
-            self.counters["lost_samples"] += windower.lost
-            self.counters["repeated_samples"] += windower.repeated
+            self.count("lost_samples", stream, windower.lost)
+            self.count("repeated_samples", stream, windower.repeated)
         self._latest.pop(stream, None)
 
     def _warm_up(self) -> None:
@@ -104,14 +105,14 @@ class SpeechWindows(Stage):
 
     async def _emit_all(self, events: Sequence[Event], stream: str) -> None:
         for event in events:
-            self.counters["samples"] += event.samples
+            self.count("samples", stream, event.samples)
             about_it: dict[str, Any] = {"cause": self._latest.get(stream), "stream": stream, "pts": event.pts}
             about_it |= {"duration": event.duration, "watermark": event.pts + event.duration}
             if isinstance(event, Silence):
-                self.counters["silent_hops"] += event.duration // self._windower(stream).hop
+                self.count("silent_hops", stream, event.duration // self._windower(stream).hop)
                 await self.emit_gap("windows", **about_it)
             else:
-                self.counters["windows"] += 1
+                self.count("windows", stream)
                 payload = SpeechWindow(
                     start=event.start, end=event.end, mfcc=event.mfcc, voiced=event.voiced, level=event.level
                 )

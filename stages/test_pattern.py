@@ -16,7 +16,7 @@ from pipeline.clock import SECOND
 from pipeline.errors import MediaError
 from pipeline.stage import Port, Stage, about
 from stages import speaking
-from stages.pacing import ahead, due, send
+from stages.pacing import ahead, content, due, send
 from stages.pictures import LUMA_SIZE, SMALL_SIZE, Pictures
 from stages.sound import BLOCK, RATE, TICK
 from stages.tracks import Item
@@ -87,8 +87,8 @@ class TestPattern(Stage):
                 if settings.realtime:
                     await self.host.clock.sleep_until(began + due(item))
                 await send(self, item, settings.stream)
-                self.counters["frames"] += isinstance(item.payload, VideoFrame)
-                self.counters["samples"] += len(item.payload.samples) if isinstance(item.payload, AudioBlock) else 0
+                name, count = content(item)
+                self.count(name, settings.stream, count)
                 self.progress(min(due(item), total), total)
         await self.end(settings.stream)
 

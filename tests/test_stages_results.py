@@ -1,7 +1,6 @@
 """The record, the account and the timing of a result."""
 
 import math
-from collections import Counter
 
 import msgspec
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.clock import MS
 from pipeline.message import Hop
+from pipeline.stage import Stage
 from pipeline.testing import gap
 from stages.results import account, likeliest, record, rounded, timing
 from stages.types import Emotions
@@ -77,7 +77,7 @@ def test_the_timing_of_the_hops_adds_up_to_the_age() -> None:
 
 
 def test_the_account_tells_frames_windows_and_silence_apart() -> None:
-    counters: Counter[str] = Counter()
+    sink = Stage(label="sink")
     for message in (
         result(0, {1: "happy"}, "sad"),
         result(1, {1: "happy"}, forced=True),
@@ -86,8 +86,9 @@ def test_the_account_tells_frames_windows_and_silence_apart() -> None:
         gap(4, 500 * MS),
         gap(5, 250 * MS),
     ):
-        account(counters, message)
-    assert counters == {
+        account(sink, message)
+    assert sink.tally.table() == {"test": dict(sink.counters)}
+    assert sink.counters == {
         "frames_with_face": 2,
         "frames_without_face": 1,
         "voice_windows": 1,

@@ -44,6 +44,8 @@ def offered(body: bytes) -> tuple[str, list[str]]:
         if kinds.count(kind) > 1:
             raise OfferError(422, f"The offer brings {kinds.count(kind)} {kind} tracks; send one.")
     for media in bringing:
+        if media.dtls is None or not media.dtls.fingerprints:
+            raise OfferError(422, "The offer has no DTLS fingerprint, so nobody could tell who sends.")
         _check_codecs(media)
     return text, kinds
 

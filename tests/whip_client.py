@@ -193,7 +193,7 @@ class WhipClient:
             transceiver.setCodecPreferences([each for each in known.codecs if each.mimeType.lower() == codec])
 
 
-def recorded(file: str | Path, *, loops: int = 1, late: float = 0.0, ahead: float = 0.5) -> list[PacketTrack]:
+def recorded(file: str | Path, *, loops: int = 1, late: float = 0.0, ahead: float = 0.3) -> list[PacketTrack]:
     """The tracks of an encoded recording, to be sent from `ahead` s on; the video `late` s after the sound.
 
     Args:

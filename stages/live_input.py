@@ -150,7 +150,8 @@ class LiveInput:
                 return av.open(
                     self._address,
                     format=self._format or None,
-                    options=self._options,
+                    # Not `options`, which decoders get too: one of raw pictures takes the size asked for as theirs.
+                    container_options=self._options,
                     timeout=self._timeout,
                     metadata_errors="replace",
                 )

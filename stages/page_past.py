@@ -36,12 +36,12 @@ class Past:
         self._streams[stream] = deque()
         return True
 
-    def add(self, stream: str, pts: int, text: bytes) -> None:
-        """Keep a result, unless one of almost the same time is kept already."""
+    def add(self, stream: str, pts: int, text: bytes, *, thin: bool) -> None:
+        """Keep a result, unless they may be thinned out and one of almost the same time is kept already."""
         kept = self._streams[stream]
         if kept and pts < kept[-1][0]:  # time has jumped back
             kept.clear()
-        if self._length and (not kept or pts >= kept[-1][0] + STEP):
+        if self._length and not (thin and kept and pts < kept[-1][0] + STEP):
             kept.append((pts, text))
         while kept and kept[0][0] < pts - self._length:
             kept.popleft()

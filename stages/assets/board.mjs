@@ -25,7 +25,7 @@ export class Board {
     this.chosen = null;
     this._keep = Math.max(history, 60) * 2;
     this._streams = new Map();
-    this._span = window.innerWidth < 600 ? 30 : 60;
+    this._span = 30;
     this._frozen = null; // the end of the time line while it is paused
     this._at = null; // the moment that is looked at
     this._scale = null;

@@ -49,12 +49,16 @@ export class Stream {
     this.heard = -Infinity; // when (ms) the newest result came
     this.forced = 0;
     this._span = span;
+    this._spoken = { voice: null, until: -Infinity }; // the voice while no face is in view
     this._recent = []; // {at, timing}
   }
 
   /** Take a result in; `now` in ms of a clock that never goes back. Those of the past come without it. */
   add(result, now) {
     const added = sample(result);
+    // Frames without a face know nothing of the voice; its own results hold until the next is due.
+    if (result.source === "voice") this._spoken = { voice: added.voice, until: result.time + result.duration / 1e9 };
+    else if (!added.faces.length && added.time <= this._spoken.until) added.voice ??= this._spoken.voice;
     if (added.time < this.end - JUMP) this.samples = []; // its time has jumped back
     this.samples.push(added);
     const from = added.time - this._span;

@@ -27,7 +27,7 @@ export function drawTimeline(canvas, stream, { from, to, at, palette }) {
   drawAxis(paint, height);
   let top = 0;
   for (const lane of lanes) {
-    drawLane(paint, lane, top);
+    drawLane(paint, lane, top, lane === lanes[0]);
     top += laneHeight(lane.who);
   }
   if (at !== null) drawCursor(paint, at, height);
@@ -38,7 +38,7 @@ function laneHeight(who) {
   return TITLE + (who === "Voice" ? VOICE : BAND + 3 + ALONE) + GAP;
 }
 
-function drawLane(paint, { who, spans }, top) {
+function drawLane(paint, { who, spans }, top, first) {
   const { context } = paint;
   const voice = who === "Voice";
   const height = voice ? VOICE : BAND;
@@ -53,10 +53,10 @@ function drawLane(paint, { who, spans }, top) {
     for (const run of runs(alone)) drawStrip(paint, run, base + 3);
   }
   for (const text of written) write(paint, text);
-  drawTitle(paint, who, spans, top);
+  drawTitle(paint, who, spans, top, first);
 }
 
-function drawTitle({ context, colours: { text, muted }, scale: { width }, moment }, who, spans, top) {
+function drawTitle({ context, colours: { text, muted }, scale: { width }, moment }, who, spans, top, first) {
   context.textBaseline = "alphabetic";
   context.font = font(13, 650);
   context.fillStyle = text;
@@ -68,7 +68,7 @@ function drawTitle({ context, colours: { text, muted }, scale: { width }, moment
   const nothing = who === "Voice" ? "silent" : "nobody in view";
   const said = now ? `${now.emotion} ${percent(now.confidence)}${now.uncertain ? ", uncertain" : ""}` : nothing;
   context.fillText(said, after, top + 14);
-  if (who === "Voice" || !spans.length) return;
+  if (!first || !spans.length) return;
   context.font = font(12);
   const legend = "band: with the voice · thin: the face alone";
   const room = width - after - context.measureText(said).width - 24;

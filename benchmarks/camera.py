@@ -4,7 +4,9 @@ import asyncio
 import heapq
 import threading
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
 
     from stages.live import LiveAudio, LiveVideo
 
+SPAN = 4.0  # s of the recording that are kept, decoded: 170 MB of 720p at 30 frames/s, once in a process
+
 
 class PlayedCamera(Stage):
-    """Plays a recording over and over as a live source: pictures and sound come when they are due, taken or not.
+    """Plays the first seconds of a recording over and over as a live source: frames come when they are due, taken or
+    not.
 
-    It decodes in a thread of its own, as cameras' and peers' stages do, and hands over to the same code
-    (`stages.live`). A picture's pts is the running time at which it was due, so that whatever makes its result late,
-    decoding included, is seen in its age. `base_time_ns` is counted so that others can tell that age.
+    They were decoded before and lie in memory, as a camera's do; `stages.live` takes them, as it does a camera's. A
+    picture's pts is the running time at which it was due, so whatever makes its result late is seen in its age. The
+    counter `base_time_ns` (running time 0) lets others tell that age.
     """
 
     name: ClassVar[str] = "played-camera"
@@ -38,7 +43,6 @@ class PlayedCamera(Stage):
         uri: Annotated[str, about("the recording")]
         stream: Annotated[str, about("the stream's name", min_length=1)]
         seconds: Annotated[float, about("how long it is played", unit="s", gt=0)]
-        start: Annotated[float, about("when it begins, after play", unit="s", ge=0)] = 0.0
 
     settings: Settings
 
@@ -46,79 +50,90 @@ class PlayedCamera(Stage):
     def reads(cls, settings: Any) -> list[str]:
         return [str(Path(settings.uri).resolve())]
 
+    async def setup(self) -> None:
+        self._played = await self.compute(load, self.settings.uri)
+
     async def run(self) -> None:
         from stages.live import LiveAudio, LiveVideo
 
         self.counters["base_time_ns"] = self.host.base_time
         pictures, sound = LiveVideo(self, self.settings.stream), LiveAudio(self, self.settings.stream)
         stopped = threading.Event()
-        playing = asyncio.create_task(asyncio.to_thread(self._play, pictures, sound, stopped))
-        try:
-            await asyncio.gather(pictures.run(), sound.run(), playing)
-        finally:
-            stopped.set()
-            await asyncio.gather(playing, return_exceptions=True)
+        with ThreadPoolExecutor(1) as thread:  # of its own: the loop's are too few for many cameras
+            try:
+                playing = asyncio.get_running_loop().run_in_executor(thread, self._play, pictures, sound, stopped)
+                await asyncio.gather(pictures.run(), sound.run(), playing)
+            finally:
+                stopped.set()
         await self.end(self.settings.stream)
 
     def _play(self, pictures: "LiveVideo", sound: "LiveAudio", stopped: threading.Event) -> None:
-        """Hand over each frame at its time, in a thread, until the time is up."""
+        """Hand over each frame at its time, until the time is up."""
         import av
 
+        length = max(each.end for each in self._played)
         try:
-            began = self.host.base_time + round(self.settings.start * SECOND)
-            for played in over_and_over(self.settings.uri):
-                late = (time.monotonic_ns() - began) / SECOND - played.due
-                if played.due > self.settings.seconds or stopped.wait(max(0.0, -late)):
-                    break
-                seen = self.running_time(began + round(played.at * SECOND))
-                if isinstance(played.frame, av.VideoFrame):
-                    pictures.offer(played.frame, seen)
-                else:
-                    sound.offer(played.frame, seen)
+            for start in (length * repetition for repetition in count()):
+                for each in self._played:
+                    left = start + each.due - self.running_time(time.monotonic_ns()) / SECOND
+                    if start + each.due > self.settings.seconds or stopped.wait(max(0.0, left)):
+                        return
+                    at = round((start + each.at) * SECOND)
+                    if isinstance(each.frame, av.VideoFrame):
+                        pictures.offer(each.frame, at)
+                    else:
+                        sound.offer(each.frame, at)
         finally:
             pictures.close()
             sound.close()
 
 
 class Played(NamedTuple):
-    """One decoded frame: when a device would hand it over (sound once it is complete), and when it begins; both s."""
+    """A decoded frame: when a device would hand it over (sound once it is complete), when it begins and ends; in s."""
 
     due: float
     at: float
-    frame: "av.VideoFrame | av.AudioFrame"
     end: float
+    frame: "av.VideoFrame | av.AudioFrame"
 
 
-def over_and_over(path: str) -> Iterator[Played]:
-    """The frames of a recording in the order in which they are due, again and again, on one time line from 0."""
-    start = 0.0
-    while True:
-        end = start
-        # A container for each track: how far apart a file holds what belongs together is its own affair.
-        for played in heapq.merge(_pictures(path, start), _sound(path, start), key=lambda each: each.due):
-            end = max(end, played.end)
-            yield played
-        if end == start:
-            raise MediaError(f"{path}: nothing in it can be played; choose another recording")
-        start = end
+@cache  # several cameras of a process share what they play
+def load(path: str) -> list[Played]:
+    """The first `SPAN` s of a recording, in the order in which frames are due.
+
+    Raises:
+        MediaError: there are neither pictures nor sound in it.
+    """
+    played = list(heapq.merge(_pictures(path), _sound(path), key=lambda each: each.due))
+    if not played:
+        raise MediaError(f"{path}: nothing in it can be played; choose another recording")
+    return played
 
 
-def _pictures(path: str, start: float) -> Iterator[Played]:
+def _pictures(path: str) -> list[Played]:
     import av
 
+    found = []
     with av.open(path) as container:
         for frame in container.decode(video=0) if container.streams.video else ():
-            at = start + max(0.0, frame.time or 0.0)
+            at = max(0.0, frame.time or 0.0)
             length = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 1 / 30
-            yield Played(at, at, frame, at + length)
+            if at + length > SPAN:
+                break
+            found.append(Played(at, at, at + length, frame))
+    return found
 
 
-def _sound(path: str, start: float) -> Iterator[Played]:
+def _sound(path: str) -> list[Played]:
     import av
 
+    found = []
     with av.open(path) as container:
         for frame in container.decode(audio=0) if container.streams.audio else ():
-            at = start + (frame.time or 0.0)
+            at = frame.time or 0.0
             end = at + frame.samples / frame.sample_rate
-            if at >= start:  # an encoder's delay lies before the beginning
-                yield Played(end, at, frame, end)
+            if end > SPAN:
+                break
+            if at >= 0:  # an encoder's delay lies before the beginning
+                found.append(Played(end, at, end, frame))
+    return found

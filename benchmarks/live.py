@@ -1,15 +1,16 @@
 """Latency and drops of N recordings at once through one live graph: 1, 2, 4, 8 streams of 720p at 30 frames a second.
 
     python -m benchmarks.live clip.mp4 [--streams 1 2 4 8] [--seconds 30] [--size 1280x720] [--layout vision]
+        [--set stages.facial.batch_size=4] [--json FILE]
 
 Each stream is a source of its own that plays the recording over and over as a camera would (`benchmarks.camera`;
 scaled before the measurement, if it is of another size). All share the other stages, and a subscriber receives the
 results. They begin at the same moment, so that their frames come together: the worst case.
 
-Ages count from when a picture was due to its result at the subscriber, so they hold decoding and conversion, too.
-Beside them stand the kernels' own times, measured just before with nothing else running. Where the machine can do no
-more, frames must be dropped evenly, ages must stay bounded, and every frame must be accounted for: offered = results +
-dropped. Exit code 1 where one is not.
+Ages count from when a picture was due, decoded, to its result at the subscriber. Beside them stand the kernels' own
+times, measured just before with nothing else running. Where the machine can do no more, frames must be dropped evenly,
+ages must stay bounded, and every frame must be accounted for: offered = results + dropped. Exit code 1 where one is
+not.
 
 Layouts say which stages share a process: `stages` none of them (the captures are together), `vision` captures and
 detection, so that no picture has to travel, `halves` also what classifies faces, beside one process for the voice and
@@ -30,13 +31,17 @@ from typing import Any
 
 import av
 
+from benchmarks.camera import load
 from benchmarks.figures import evenness, machine, percentiles, table, write_json
 from benchmarks.listener import Heard, Listener
 from emopipe.places import default_graph
 from pipeline.clock import MS, SECOND
 from pipeline.graph import graph_from_table, read_table
+from pipeline.latency import Latency
 from pipeline.link import LinkCounts
+from pipeline.report import HopLatency
 from pipeline.supervisor import Outcome, Supervisor
+from stages.pictures import Pictures
 
 FPS = 30
 LAYOUTS: dict[str, dict[str, str]] = {
@@ -52,7 +57,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
         "publish": "results",
     },
 }
-FACE_KERNELS = ("decode", "detect", "crop", "classify face")  # what a frame needs
+FACE_KERNELS = ("convert", "detect", "crop", "classify face")  # what a picture needs
 
 
 @dataclass(frozen=True)
@@ -128,12 +133,14 @@ def live_table(clip: Path, streams: int, seconds: float, layout: str, endpoint: 
     return table
 
 
-def play(clip: Path, streams: int, seconds: float, layout: str, folder: Path) -> tuple[Outcome, dict[str, Heard]]:
+def play(
+    clip: Path, streams: int, seconds: float, layout: str, folder: Path, overrides: Sequence[str] = ()
+) -> tuple[Outcome, dict[str, Heard]]:
     """Run `streams` of the recording for `seconds`; what the stages and what a subscriber say of it."""
     endpoint = f"ipc://{folder}/results"
     table = live_table(clip, streams, seconds, layout, endpoint)
     with Listener(endpoint) as listener:
-        outcome = asyncio.run(Supervisor(graph_from_table(table, default_graph())).run())
+        outcome = asyncio.run(Supervisor(graph_from_table(table, default_graph(), overrides)).run())
         listener.stop(patience=5)
     return outcome, dict(listener.streams)
 
@@ -215,13 +222,26 @@ def places(streams: int, lost: Sequence[Lost], names: Sequence[str]) -> list[dic
     return rows
 
 
+def hops(outcome: Outcome, streams: int) -> list[dict[str, object]]:
+    """Where the time went between capture and subscriber, stage by stage: waiting for it, and in it."""
+    rows: list[dict[str, object]] = []
+    for stage, hop in outcome.reports["publish"].hops.items():
+        times = {f"{name} p{p}": each.percentile(p) / MS for name, each in _parts(hop) for p in (50, 95, 99)}
+        rows.append({"streams": streams, "stage": stage} | times)
+    return rows
+
+
 def kernels(clip: Path) -> dict[str, float]:
     """The work's own times with nothing else running: median ms a call, by kernel."""
-    from benchmarks.replay import Kernels
+    from benchmarks.replay import Kernels  # loads models and torch
 
-    alone = Kernels()
+    alone, pictures = Kernels(), Pictures()
     alone.loop(clip, 2)
     alone.detector.close()
+    for played in load(str(clip)):
+        if isinstance(played.frame, av.VideoFrame):
+            with alone.timed("convert"):
+                pictures.read(played.frame)
     return {name: 1000 * statistics.median(times) for name, times in alone.times.items()}
 
 
@@ -242,6 +262,10 @@ def _adds_up(counts: LinkCounts) -> bool:
     return counts.sent == counts.received + sum(counts.dropped.values()) + counts.in_flight
 
 
+def _parts(hop: HopLatency) -> tuple[tuple[str, Latency], ...]:
+    return ("waited", hop.queued), ("worked", hop.working)
+
+
 def _kind(name: str) -> str:
     """`capture` of `capture3`: all of them are one place."""
     return "capture" if name.startswith("capture") else name
@@ -254,27 +278,30 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run (default: %(default)s)")
     parser.add_argument("--size", type=size, default=(1280, 720), metavar="WxH", help="(default: 1280x720)")
     parser.add_argument("--layout", choices=LAYOUTS, default="vision", help="(default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="as in run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     given = parser.parse_args()
     print(f"{given.clip.name} at {given.size[0]}×{given.size[1]}, {FPS} frames/s a stream, {given.seconds:g} s a run")
-    print(f"{machine()}, layout {given.layout}\n")
-    rows, dropped, wrong = [], [], []
+    print(", ".join([machine(), f"layout {given.layout}", *given.overrides]), end="\n\n")
+    rows, dropped, ways, wrong = [], [], [], []
     with TemporaryDirectory(prefix="emopipe-") as folder:
         clip = prepare(given.clip, Path(folder), given.size)
         own = kernels(clip)
         for streams in given.streams:
-            outcome, heard = play(clip, streams, given.seconds, given.layout, Path(folder))
+            outcome, heard = play(clip, streams, given.seconds, given.layout, Path(folder), given.overrides)
             lost = losses(outcome)
             kept = accounts(outcome, heard, lost)
             rows.append(row(outcome, heard, kept))
             dropped += places(streams, lost, list(kept))
+            ways += hops(outcome, streams)
             wrong += wrong_links(outcome)
             wrong += [f"{streams} streams: {name}: {each}" for name, each in kept.items() if each.unaccounted]
     alone = " + ".join(f"{name} {own[name]:.1f}" for name in FACE_KERNELS if name in own)
     total = sum(own.get(name, 0.0) for name in FACE_KERNELS)
     print(f"A frame alone, ms: {alone} = {total:.1f}\n\n{table(rows)}\n")
     print(table(dropped) if dropped else "Nothing was dropped.")
-    write_json(given.json, {"runs": rows, "dropped": dropped, "kernels_ms": own, "wrong": wrong})
+    print(f"\nms between capture and subscriber, waiting for each stage and in it:\n\n{table(ways)}")
+    write_json(given.json, {"runs": rows, "dropped": dropped, "hops_ms": ways, "kernels_ms": own, "wrong": wrong})
     if wrong:
         print("\nnot accounted for:", *wrong, sep="\n  ", file=sys.stderr)
         sys.exit(1)

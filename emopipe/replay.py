@@ -16,9 +16,12 @@ from emopipe.run import add_playing_arguments, in_one_process
 from emopipe.summary import print_summary
 from pipeline.errors import EmopipeError, GraphError
 from pipeline.graph import graph_from_table, read_table
+from stages.film_paths import SLOT
 
+FILM_SOUND = re.compile(r"stages\.out\d+\.sound")
+NAMED = 3  # recordings that a report's title names
 HELP = "replay recordings, without loss"
-SINKS = {".jsonl": "jsonl", ".csv": "csv"}
+SINKS = {".jsonl": "jsonl", ".csv": "csv", ".mp4": "overlay", ".html": "report"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="results as .jsonl or .csv; may be repeated",
+        help="results as .jsonl or .csv, a report as .html, the recording with what was found drawn in as .mp4 "
+        "(with {stream} in its name where there are several recordings); may be repeated",
     )
     add_set_argument(parser)
     add_playing_arguments(parser)
@@ -50,7 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
             if arguments.one_process:
                 graph = graph_from_table(table, path, [*arguments.overrides, *in_one_process(graph)])
         except GraphError as error:
-            raise GraphError([in_words_of_the_command(problem, path, outs) for problem in error.problems]) from None
+            said = [in_words_of_the_command(problem, path, outs) for problem in error.problems]
+            # A film takes the sound of the recordings, and would repeat what the capture says of them.
+            raise GraphError([text for text in dict.fromkeys(said) if not FILM_SOUND.search(text)] or said) from None
         code = conclude(play(graph, bar=True, verbose=arguments.verbose), graph)
         print_summary(results)
     return code
@@ -71,15 +77,39 @@ def replay_table(table: dict[str, Any], files: list[str], outs: list[Path], *, r
     process = {key: value for key, value in stages[sources[0]].items() if key == "process"}
     stages[sources[0]] = {"use": "file-capture", "uri": files, "realtime": realtime, **process}
     consoles = [name for name, stage in stages.items() if stage.get("use") == "console"]
-    inputs = stages[consoles[0]].get("inputs") if consoles else {"emotions": "fusion.emotions"}
+    shown = stages[consoles[0]].get("inputs") if consoles else None
+    inputs = shown if isinstance(shown, dict) else {"emotions": "fusion.emotions"}
     for name in consoles:
         del stages[name]
     for number, out in enumerate(outs):
-        if out.suffix not in SINKS:
-            raise EmopipeError(f"--out {out}: expected a name that ends in {' or '.join(SINKS)}")
-        stages[f"out{number}"] = {"use": SINKS[out.suffix], "path": str(out), "inputs": inputs}
+        stages[f"out{number}"] = sink(out, files, inputs, f"{sources[0]}.video")
     if isinstance(pipeline := table.setdefault("pipeline", {}), dict):
         pipeline |= {"name": "replay", "mode": "replay"}
+    return table
+
+
+def sink(out: Path, files: list[str], inputs: dict[str, Any], video: str) -> dict[str, Any]:
+    """The table of the stage that writes `out`; `inputs` bring the results, `video` the pictures that belong to them.
+
+    Raises:
+        EmopipeError: its kind is unknown, or several recordings would share a film.
+    """
+    use = SINKS.get(out.suffix)
+    if use is None:
+        *others, last = SINKS
+        raise EmopipeError(f"--out {out}: expected a name that ends in {', '.join(others)} or {last}")
+    table: dict[str, Any] = {"use": use, "path": str(out), "inputs": inputs}
+    if use == "overlay":
+        if len(files) > 1 and SLOT not in out.name:
+            raise EmopipeError(
+                f"--out {out}: {len(files)} recordings need a film each; put {SLOT} into its name, "
+                f"which stands for the recording's: {out.with_stem(f'{out.stem}-{SLOT}')}"
+            )
+        table |= {"inputs": {**inputs, "video": video}, "sound": files}
+    elif use == "report":
+        names = ", ".join(Path(file).name for file in files[:NAMED])
+        more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+        table |= {"inputs": {**inputs, "video": video}, "title": f"What was expressed in {names}{more}"}
     return table
 
 

@@ -1,8 +1,6 @@
-"""What the sinks that write films share: one mp4 for each stream, named after it where the path asks for that."""
+"""What the sinks that write films share: one mp4 for each stream, begun with its first picture or sound."""
 
-import re
 from collections.abc import Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,46 +8,10 @@ from pipeline.message import Message
 from pipeline.stage import Port, Stage, about
 from stages.file_capture import stream_names
 from stages.film import Film
-from stages.lines import path_problem
+from stages.film_paths import SLOT, FilmPaths, path_problems
 from stages.media import unreadable
 from stages.original import OriginalSound
 from stages.types import AudioBlock, VideoFrame
-
-SLOT = "{stream}"
-
-
-def path_problems(path: str, suffix: str = ".mp4") -> str | None:
-    """Why no film can be written at `path`, which may hold `{stream}`; none where nothing stands against it."""
-    if path and not path.endswith(suffix):
-        return f'{path}: expected a name that ends in {suffix}, such as "{Path(path).stem or "film"}{suffix}"'
-    if SLOT in str(Path(path).parent):
-        return f"{path}: {SLOT} may only stand in the file's own name, not in its directory's"
-    return path_problem(path)
-
-
-class FilmPaths:
-    """The files of one run's films.
-
-    Args:
-        path: where they go; `{stream}` stands for the stream's name.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._taken: dict[Path, str] = {}
-
-    def take(self, stream: str) -> Path | None:
-        """A file for `stream` that none of this run's has; none where another stream has the only one.
-
-        A stream that comes again gets a numbered file; in names, what no file system takes becomes `_`.
-        """
-        if SLOT not in self._path and stream not in [*self._taken.values(), *([] if self._taken else [stream])]:
-            return None
-        whole = Path(self._path.replace(SLOT, re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", stream)[:100] or "_"))
-        others = (whole.with_stem(f"{whole.stem}-{number}") for number in count(2))
-        path = next(each for each in chain([whole], others) if each not in self._taken)
-        self._taken[path] = stream
-        return path
 
 
 class FilmStage(Stage):
@@ -83,7 +45,7 @@ class FilmStage(Stage):
         problems = [("path", problem)] if (problem := path_problems(settings.path)) else []
         files = _recordings(settings)
         problems += [("sound", problem) for file in files if (problem := unreadable(file))]
-        names = FilmPaths(settings.path)
+        names = FilmPaths(settings.path if SLOT in settings.path else "")  # one without a slot is checked by the graph
         for stream, file in zip(stream_names(files), files, strict=True):
             if (film := names.take(stream)) is not None and film.resolve() == Path(file).resolve():
                 problems.append(("path", f"{film} would overwrite the recording itself; choose another path"))

@@ -7,8 +7,10 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 from pipeline.clock import MS, SECOND
 from pipeline.message import FOREVER, Message
 from pipeline.stage import Port, about
+from stages.doubt import RISK, Doubt, doubt, shipped
 from stages.drawing import draw
 from stages.films import AUDIO, VIDEO, FilmStage
+from stages.results import likeliest
 from stages.types import Emotions, VideoFrame
 from stages.view import Finding, findings
 
@@ -39,12 +41,19 @@ class Overlay(FilmStage):
             float,
             about("in live mode, how long a picture waits for its result at most", unit="s", ge=0, le=10),
         ] = 1.0
+        risk: Annotated[
+            float, about("as in fusion: up to which share of wrong answers the voice alone is certain", gt=0, le=1)
+        ] = RISK
 
     settings: Settings
 
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
         self._lines: dict[str, _Line] = {}
+        self._doubt = Doubt()
+
+    async def setup(self) -> None:
+        self._doubt = await self.compute(doubt, shipped(), self.settings.risk)
 
     async def process(self, port: str, message: Message) -> None:
         line = await self._line(message.stream)
@@ -79,7 +88,7 @@ class Overlay(FilmStage):
 
     async def _line(self, stream: str) -> "_Line":
         """What is held of a stream; after its time jumped, once what was before is drawn."""
-        line = self._lines.setdefault(stream, _Line())
+        line = self._lines.setdefault(stream, _Line(self._doubt.voice))
         if line.jumped:
             line.jumped = False
             await self._draw_all(stream, line.before, line)
@@ -125,7 +134,8 @@ class _Held(NamedTuple):
 class _Line:
     """What is known of one stream: pictures without their results, and results without their pictures."""
 
-    def __init__(self) -> None:
+    def __init__(self, doubt: float) -> None:
+        self._doubt = doubt  # below which confidence the voice is uncertain
         self.held: deque[_Held] = deque()
         self.before: deque[_Held] = deque()  # of before the last jump of time
         self.bound = 0  # no result below this pts will come
@@ -138,6 +148,8 @@ class _Line:
         """Take in a result."""
         emotions: Emotions = message.payload
         voice = next((each for each in findings(emotions) if each.who == "voice"), None)
+        if voice is not None:
+            voice = voice._replace(uncertain=likeliest(voice.probabilities)[1] < self._doubt)
         if voice is not None or emotions.faces:  # without a face, only the voice's own results speak of it
             self.hears = self.hears or voice is not None
             self._voices.append((message.pts, voice))

@@ -15,6 +15,7 @@ from stages.stretches import Lane, Person, Story, Stretch
 
 MOST_ROWS = 60  # of a stream's table
 PORTRAITS = 3  # of a face
+GLIMPSE = SECOND // 2  # ns; who was in view for less gets no card, if others do
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = Path(__file__).with_name("report.css")
 
@@ -92,13 +93,17 @@ def _chapter(chapter: Chapter, ident: str) -> Iterator[str]:
     if not story.people and not story.voice.stretches:
         yield "<p>No face and no voice was found here.</p></section>"
         return
-    if story.people:
+    longer = {key: person for key, person in story.people.items() if person.together.total >= GLIMPSE}
+    shown = longer or story.people
+    if shown:
         yield '<ul class="cards">'
-        for key, person in story.people.items():
+        for key, person in shown.items():
             yield from _card(person, albums.get(key), story)
         yield "</ul>"
+    if glimpses := len(story.people) - len(shown):
+        yield f'<p class="soft">In view for less than half a second: {_many(glimpses, "more face")}.</p>'
     if story.passers:
-        yield f'<p class="soft">{_many(story.passers, "more face")} came by for a short time only.</p>'
+        yield f'<p class="soft">In view for a short time, and only counted: {_many(story.passers, "more face")}.</p>'
     yield f"<h3>Time line</h3>{time_line(story, ident)}"
     yield from _table(story)
     yield "</section>"

@@ -6,6 +6,7 @@ import msgspec
 
 from pipeline.clock import MS, SECOND
 from pipeline.message import Message
+from stages.doubt import Doubt
 from stages.results import likeliest
 from stages.types import Emotions
 
@@ -125,8 +126,9 @@ class Story:
         jumps: how often time began anew.
     """
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, doubt: Doubt) -> None:
         self.stream = stream
+        self._doubt = doubt
         self.people: dict[tuple[int, int], Person] = {}
         self.passers = 0
         self.voice = Lane()
@@ -142,7 +144,8 @@ class Story:
         if self._jumped:
             self._shift, self._jumped = self.end - message.pts, False
         pts = message.pts + self._shift
-        end = pts + message.duration
+        # A window of speech has its place on a grid, which may lie behind the end of the sound.
+        end = pts + message.duration if emotions.source == "face" else 0
         self.forced += emotions.forced
         if emotions.source == "face":
             self.frames += 1
@@ -152,12 +155,11 @@ class Story:
             person.last = end
             person.together.add(face.emotion, face.confidence, face.uncertain, pts, end)
             label, share = likeliest(face.face.probabilities)
-            person.face.add(label, share, face.uncertain and emotions.voice is None, pts, end)
+            person.face.add(label, share, share < self._doubt.face, pts, end)
         if (voice := emotions.voice) is not None and voice.end + self._shift > self._heard:
             self._heard = voice.end + self._shift
             label, share = likeliest(voice.probabilities)
-            unsure = emotions.alone is not None and emotions.alone.uncertain
-            self.voice.add(label, share, unsure, max(0, voice.start + self._shift), self._heard)
+            self.voice.add(label, share, share < self._doubt.voice, max(0, voice.start + self._shift), self._heard)
         self.end = max(self.end, end, self._heard)
         return pts
 

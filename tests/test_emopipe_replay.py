@@ -37,7 +37,7 @@ def test_what_is_no_recording_is_found_before_anything_starts(
 
 def test_a_result_file_must_be_of_a_known_kind(capsys: pytest.CaptureFixture[str], clip: Path) -> None:
     assert errors(capsys, clip, "--out", "x.txt") == (
-        "emopipe: --out x.txt: expected a name that ends in .jsonl or .csv\n"
+        "emopipe: --out x.txt: expected a name that ends in .jsonl, .csv, .mp4 or .html\n"
     )
 
 

@@ -33,6 +33,7 @@ class Past:
         if stream in self._streams and stream not in self._ended:
             return False
         self._ended.pop(stream, None)
+        self._streams.pop(stream, None)
         self._streams[stream] = deque()
         return True
 

@@ -1,20 +1,30 @@
 """Play a graph from a command line: progress while it runs, and at its end an account of what became of everything."""
 
 import asyncio
+import contextlib
+import signal
 import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from emopipe.live_tables import latencies, slowest_sink, streams
 from pipeline.clock import SECOND
 from pipeline.graph import Graph
-from pipeline.supervisor import Outcome, Supervisor
+from pipeline.outcome import Notice, Outcome
+from pipeline.supervisor import Supervisor
 
 DAMAGED = 1  # the exit code of a run that lost part of its input
 
 
 def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
-    """Run the graph to its end; warnings go to standard error, at once."""
+    """Run the graph to its end; warnings go to standard error, at once.
+
+    In live mode Ctrl-C (or SIGTERM) ends the sources, and what is under way comes to its end; once more stops it.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
     screen = Console(stderr=True, highlight=False)
     progress = Progress(
         TextColumn("{task.description}"),
@@ -27,13 +37,12 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
         disable=not (bar and screen.is_terminal),
     )
     task = progress.add_task("loading", total=None, speed="")
-    told = 0
+
+    def warned(notice: Notice) -> None:
+        again = f" ({notice.count} times)" if notice.count > 1 else ""
+        screen.print(f"emopipe: {notice.stage}: {notice.text}{again}", markup=False, soft_wrap=True)
 
     def updated(outcome: Outcome) -> None:
-        nonlocal told
-        for warning in outcome.warnings[told:]:
-            screen.print(f"emopipe: {warning.stage}: {warning.text}", markup=False, soft_wrap=True)
-        told = len(outcome.warnings)
         sources = [report for report in outcome.reports.values() if report.total]
         if sources:
             done, total = sum(report.done for report in sources), sum(report.total for report in sources)
@@ -43,7 +52,36 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
                 progress.update(task, speed=f"{done / SECOND / elapsed:.1f}× real time")
 
     with progress:
-        return asyncio.run(Supervisor(graph, updated=updated, verbose=verbose).run())
+        supervisor = Supervisor(graph, updated=updated, warned=warned, verbose=verbose)
+        if graph.mode == "replay":
+            return asyncio.run(supervisor.run())
+        outcome = asyncio.run(_until_stopped(supervisor))
+    if outcome is None:
+        raise KeyboardInterrupt
+    return outcome
+
+
+async def _until_stopped(supervisor: Supervisor) -> Outcome | None:
+    """The outcome of a live run; none if it was stopped before it had come to its end."""
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(supervisor.run())
+    draining = False
+
+    def stop() -> None:
+        nonlocal draining
+        if draining or not supervisor.drain():
+            running.cancel()
+        else:
+            draining = True
+            print("emopipe: ending; once more stops at once", file=sys.stderr)
+
+    with contextlib.ExitStack() as handlers:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels this task, as in replay
+                loop.add_signal_handler(number, stop)
+                handlers.callback(loop.remove_signal_handler, number)
+        await asyncio.wait([running])
+    return None if running.cancelled() else running.result()
 
 
 def account(outcome: Outcome, graph: Graph) -> list[str]:
@@ -69,9 +107,8 @@ def account(outcome: Outcome, graph: Graph) -> list[str]:
                 lines.append(f"{report.stage}.{link}: {_many(count, 'message')} dropped ({reason})")
     # Played as fast as possible, the time from capture to sink is that of waiting in full queues.
     paced = graph.mode == "live" or any(getattr(stage.settings, "realtime", False) for stage in graph.stages.values())
-    ages = [report.age for report in reports if report.age.count]
-    if paced and ages:
-        oldest = max(ages, key=lambda age: age.percentile(50))
+    if paced and (sink := slowest_sink(outcome)):
+        oldest = sink.age
         p50, p95, p99 = (oldest.percentile(percent) / 1e6 for percent in (50, 95, 99))
         lines.append(f"capture to sink: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
     return lines
@@ -81,6 +118,11 @@ def conclude(outcome: Outcome, graph: Graph) -> int:
     """Print the account to standard error, and return the exit code."""
     for line in account(outcome, graph):
         print(f"{graph.name}: {line}", file=sys.stderr)
+    if graph.mode == "live":
+        screen = Console(stderr=True, highlight=False)
+        for table in (latencies(outcome), streams(outcome)):
+            if table is not None:
+                screen.print(table)
     return DAMAGED if outcome.damaged else 0
 
 

@@ -1,8 +1,14 @@
-"""Run a graph until its sources end or Ctrl-C."""
+"""Run a graph until its sources end or Ctrl-C.
+
+In live mode Ctrl-C lets what is under way come to its end, and the files are whole; a second one stops at once.
+"""
 
 import argparse
+from pathlib import Path
 
 from emopipe.check import add_graph_arguments
+from emopipe.figures import figures
+from emopipe.outputs import need_writable, write_json
 from emopipe.places import default_graph
 from emopipe.playing import conclude, play
 from pipeline.graph import Graph, load_graph
@@ -12,6 +18,7 @@ HELP = "run a graph"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph_arguments(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all counts and latencies, as JSON")
     add_playing_arguments(parser)
 
 
@@ -26,7 +33,12 @@ def main(arguments: argparse.Namespace) -> int:
     graph = load_graph(path, arguments.overrides)
     if arguments.one_process:
         graph = load_graph(path, [*arguments.overrides, *in_one_process(graph)])
-    return conclude(play(graph, bar=False, verbose=arguments.verbose), graph)
+    if arguments.json is not None:
+        need_writable(arguments.json, "--json")
+    outcome = play(graph, bar=False, verbose=arguments.verbose)
+    if arguments.json is not None:
+        write_json(arguments.json, figures(outcome, graph), "--json")
+    return conclude(outcome, graph)
 
 
 def in_one_process(graph: Graph) -> list[str]:

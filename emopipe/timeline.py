@@ -14,7 +14,8 @@ from emopipe.places import default_graph
 from emopipe.replay import replay_table
 from emopipe.run import in_one_process
 from pipeline.graph import Graph, graph_from_table, read_table
-from pipeline.supervisor import Outcome, Supervisor
+from pipeline.outcome import Outcome
+from pipeline.supervisor import Supervisor
 from stages.file_capture import stream_names
 from stages.media import Recording
 

@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 
-import msgspec
 import zmq
 
 from pipeline import control
@@ -20,35 +19,13 @@ from pipeline.clock import SECOND
 from pipeline.control import LinkPlan, StagePlan
 from pipeline.errors import EmopipeError, StageFailed
 from pipeline.graph import Graph
+from pipeline.outcome import Notice, Outcome
 from pipeline.process import WorkerProcess
-from pipeline.report import Report
 from pipeline.transport import Channel, local_endpoint
 
 GRACE = 1.0  # s a worker has to close its stages; together with the kill it stays well under two seconds
 STATUS_EVERY = 1.0  # s
-PATIENCE = 10.0  # s the stages have to close once everything has ended: there may be files to finish
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """Something a stage told the user; `damage` says that part of the input was lost."""
-
-    stage: str
-    text: str
-    damage: bool
-
-
-class Outcome(msgspec.Struct):
-    """What a run has done, by stage, so far or at its end."""
-
-    reports: dict[str, Report]
-    warnings: list[Notice]
-    seconds: float = 0.0  # from play to the end
-    cpu: dict[str, int] = {}  # ns of processor time since play, by process
-
-    @property
-    def damaged(self) -> bool:
-        """Whether part of the input was lost."""
-        return any(warning.damage for warning in self.warnings)
+PATIENCE = 10.0  # s the stages have to come to an end after their sources, and to close: there may be files to finish
 
 
 class Supervisor:
@@ -57,16 +34,23 @@ class Supervisor:
     Args:
         graph: checked.
         updated: called with the outcome so far whenever a worker has reported.
+        warned: called with each warning, again when it was repeated 10, 100, 1000 … times.
         verbose: pass the workers' standard error and the tracebacks of failed stages through.
     """
 
     def __init__(
-        self, graph: Graph, *, updated: Callable[[Outcome], None] = lambda outcome: None, verbose: bool = False
+        self,
+        graph: Graph,
+        *,
+        updated: Callable[[Outcome], None] = lambda outcome: None,
+        warned: Callable[[Notice], None] = lambda notice: None,
+        verbose: bool = False,
     ) -> None:
         self._graph = graph
         self._updated = updated
+        self._warned = warned
         self._verbose = verbose
-        self._outcome = Outcome({}, [])
+        self._outcome = Outcome()
         self._workers: dict[str, WorkerProcess] = {}
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
         self._failure: asyncio.Future[None]
@@ -105,11 +89,22 @@ class Supervisor:
         return self._outcome
 
     def drain(self) -> bool:
-        """End the sources, so that the run ends by itself with whole files; False where it is not playing."""
+        """End the sources, so that the run ends by itself, with whole files; False where it is not playing.
+
+        A run that has not ended `PATIENCE` seconds later has failed.
+        """
         if self._playing:
             for name in self._workers:
                 self._tell(name, control.Drain())
+            asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
         return self._playing
+
+    def _lose_patience(self) -> None:
+        if self._playing:
+            reports = self._outcome.reports
+            busy = [name for name in self._graph.stages if name not in reports or not reports[name].ended]
+            still = f"not at an end {PATIENCE:g} s after its sources: {', '.join(busy)}; what they write may be cut"
+            self._fail(StageFailed(f"{self._graph.path}: {still}"))
 
     # -- the life of a run -----------------------------------------------------------------------------------
 
@@ -203,8 +198,9 @@ class Supervisor:
                 self._outcome.reports |= {report.stage: report for report in reports}
                 self._updated(self._outcome)
             case control.Warned(stage, text, damage):
-                self._outcome.warnings.append(Notice(stage, text, damage))
-                self._updated(self._outcome)
+                notice = self._outcome.note(stage, text, damage)
+                if str(notice.count).strip("0") == "1":
+                    self._warned(notice)
             case control.Failed(stage, error, exit_code, detail):
                 if self._verbose:
                     print(detail, file=sys.stderr)

@@ -171,9 +171,8 @@ class Film:
 
     def _begin(self) -> None:
         options = {"movflags": "hybrid_fragmented", "frag_duration": str(FRAGMENT), "flush_packets": "1"}
-        with _in_words(self.path, 0):
+        with self._writing(0):
             self._container = av.open(f"file:{self.path}", "w", format="mp4", container_options=options)
-            self.written = True
             if self._title:
                 self._container.metadata["title"] = self._title
             if self._sees:
@@ -183,6 +182,8 @@ class Film:
             elif self._hears:
                 self._audio = self._container.add_stream("aac", rate=RATE, layout="mono")
                 self._audio.bit_rate = 64_000
+            self._container.start_encoding()  # now, so that a wrong path is told at once
+            self.written = True
 
     def _add_video(self, container: "av.container.OutputContainer") -> "VideoStream":
         restorer = self._restorer
@@ -206,7 +207,7 @@ class Film:
         canvas.frame.time_base = BASE
         canvas.frame.duration = max(1, round(Fraction(duration, SECOND) / BASE))
         self._ticks = ticks
-        with _in_words(self.path, pts):
+        with self._writing(pts):
             self._container.mux(self._video.encode(canvas.frame))
             if self._original is not None:
                 self._container.mux(list(self._original.until(pts)))
@@ -230,7 +231,7 @@ class Film:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32)[None], "fltp", "mono")
         frame.sample_rate, frame.time_base, frame.pts = RATE, Fraction(1, RATE), self._samples
         self._samples += len(samples)
-        with _in_words(self.path, self._samples * TICK):
+        with self._writing(self._samples * TICK):
             self._mux_sound(self._audio.encode(frame))
 
     def _mux_sound(self, packets: "list[av.Packet[AudioStream]]") -> None:
@@ -242,7 +243,7 @@ class Film:
         self._begin_if_known(self.end)
         if self._container is None:
             return
-        with _in_words(self.path, self.end):
+        with self._writing(self.end):
             if self._audio is not None:
                 self._mux_sound(self._audio.encode(None))
             if self._original is not None:
@@ -252,17 +253,18 @@ class Film:
             container, self._container = self._container, None
             container.close()
 
+    @contextmanager
+    def _writing(self, at: int) -> Iterator[None]:
+        """FFmpeg's errors as one sentence about the file, of which all before `at` (ns) is there; nothing follows."""
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            self._over, self._container = True, None
+            self._release()
+            kept = f"what came before {at / SECOND:.1f} s can be played" if at else "nothing was written"
+            raise StageFailed(f"{self.path} cannot be written any more: {error.strerror}; {kept}; {CUT}") from None
+
     def _release(self) -> None:
         self._waiting.clear()
         if self._original is not None:
             self._original.close()
-
-
-@contextmanager
-def _in_words(path: Path, at: int) -> Iterator[None]:
-    """FFmpeg's errors as one sentence about the file, of which all before `at` (ns) is there."""
-    try:
-        yield
-    except (av.error.FFmpegError, OSError) as error:
-        kept = f"what came before {at / SECOND:.1f} s can be played" if at else "nothing was written"
-        raise StageFailed(f"{path} cannot be written any more: {error.strerror}; {kept}; {CUT}") from None

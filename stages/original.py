@@ -60,7 +60,9 @@ class OriginalSound:
             self._output = film.add_stream_from_template(self._input)
         else:
             self._encodes = True
-            self._output = film.add_stream("aac", rate=context.sample_rate, layout=context.layout)
+            # A file may say how many channels there are, but not which.
+            layout = {1: "mono", 2: "stereo"}.get(context.layout.nb_channels, context.layout.name)
+            self._output = film.add_stream("aac", rate=context.sample_rate, layout=layout)
 
     def until(self, end: int | None) -> "Iterator[SoundPacket]":
         """The packets, ready for the film, that begin before `end` (ns of running time; none: all)."""
@@ -85,8 +87,8 @@ class OriginalSound:
         with contextlib.suppress(av.error.FFmpegError):  # the rest cannot be read: whoever plays the recording says so
             for packet in self._source.demux(self._input):
                 yield from self._encoded(packet) if self._encodes else self._copied(packet)
-        if self._encodes:
-            yield from self._output.encode(None)
+            if self._encodes:
+                yield from self._output.encode(None)
 
     def _copied(self, packet: "SoundPacket") -> "Iterator[SoundPacket]":
         output = self._output

@@ -72,7 +72,7 @@ class Overlay(FilmStage):
         if port == "emotions":
             line.bound = watermark
         await self._release(stream, line)
-        if watermark == FOREVER:
+        if watermark == FOREVER and not (port == "video" and line.held):  # those that are held are still to come
             await self.ended(port, stream)
 
     async def flush(self, stream: str) -> None:

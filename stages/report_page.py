@@ -124,7 +124,7 @@ def _account(story: Story) -> str:
 
 def _card(person: Person, album: Album | None, story: Story) -> Iterator[str]:
     lane = person.together
-    yield f"<li><h4>{escape(person.name)}</h4>"
+    yield f"<li><h3>{escape(person.name)}</h3>"
     best = sorted(album.portraits.values(), key=lambda each: -each.clearness)[:PORTRAITS] if album is not None else []
     if best:
         yield '<div class="faces">'

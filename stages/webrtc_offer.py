@@ -7,6 +7,7 @@ if TYPE_CHECKING:
 
 CODECS = {"video": ("video/VP8", "video/H264"), "audio": ("audio/opus",)}  # in our order of preference
 MOST_SECTIONS = 8
+MOST_CANDIDATES = 64  # each is an address that this machine is made to send to
 
 
 class OfferError(Exception):
@@ -31,6 +32,8 @@ def offered(body: bytes) -> tuple[str, list[str]]:
             raise ValueError("it does not begin with v=0")
         if text.count("\nm=") > MOST_SECTIONS:
             raise ValueError(f"it has more than {MOST_SECTIONS} media sections")
+        if text.count("\na=candidate:") > MOST_CANDIDATES:
+            raise ValueError(f"it has more than {MOST_CANDIDATES} candidates")
         description = SessionDescription.parse(text)
     except Exception as error:  # the parser was not written for strangers: it fails in every way there is
         raise OfferError(400, f"This is not an offer in SDP: {error or type(error).__name__}.") from None

@@ -7,19 +7,18 @@ The only place that reaches into aiortc (1.16). It replaces, on one receiver and
 """
 
 import queue
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stages.webrtc_clock import RtpTime, ntp
+from stages.webrtc_sizes import starts_anew, stated_size
 
 if TYPE_CHECKING:
     from aiortc import RTCRtpReceiver
 
 RATES = {"video": 90_000, "audio": 48_000}  # RTP ticks a second, of the codecs that are taken (RFC 7741, 6184, 7587)
 WAITING = {"video": 60, "audio": 100}  # encoded frames that may wait for the decoder: two seconds
-
-_KEY_IN_H264 = re.compile(rb"\x00\x00\x01[\x05\x25\x45\x65]")  # a NAL unit of type 5, IDR
+ROUNDED = 32  # px: what H264 states is rounded up to whole macroblocks, of two fields to two
 
 
 class Tapped(NamedTuple):
@@ -99,7 +98,8 @@ class DecoderQueue(queue.Queue[Any]):
         super().put(item, block, timeout)
 
     def _takes(self, codec: str, data: bytes) -> bool:
-        if self._video and (size := vp8_size(data) if codec.lower() == "vp8" else None) and max(size) > self._max_size:
+        size = stated_size(codec, data) if self._video else None
+        if size is not None and max(size) >= self._max_size + ROUNDED:  # the decoded picture will tell exactly
             self._tapped.too_large(*size)
             return False
         if self.qsize() >= self._most:
@@ -117,20 +117,6 @@ class DecoderQueue(queue.Queue[Any]):
             waiting = len(self.queue)
             self.queue.clear()
         return waiting
-
-
-def vp8_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a VP8 key frame states in its header (RFC 6386, section 9.1); none of other frames."""
-    if len(data) < 10 or data[0] & 1 or data[3:6] != b"\x9d\x01\x2a":
-        return None
-    return int.from_bytes(data[6:8], "little") & 0x3FFF, int.from_bytes(data[8:10], "little") & 0x3FFF
-
-
-def starts_anew(codec: str, data: bytes) -> bool:
-    """Whether an encoded picture needs none before it."""
-    if codec.lower() == "vp8":
-        return bool(data) and not data[0] & 1
-    return _KEY_IN_H264.search(data) is not None
 
 
 class _Mapper:

@@ -127,6 +127,7 @@ def test_names_are_never_used_again_by_others() -> None:
         (b"v=0\r\nm=video x y z\r\n", 400, "not an offer in SDP"),
         (b"\xff\xfe\x00", 400, "not an offer in SDP"),
         (b"v=0\r\n" + b"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" * 20, 400, "more than 8 media sections"),
+        (b"v=0\r\n" + b"a=candidate:\r\n" * 65, 400, "more than 64 candidates"),
         (b"v=0\r\n" + b"a" * 70_000, 413, "larger than 65536 bytes"),
     ],
 )

@@ -201,8 +201,8 @@ def test_a_picture_that_stops_is_told_while_the_sound_goes_on(recording: Path) -
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])
 def test_a_picture_that_is_too_large_is_told(codec: str, recording: Path, vp8: Path) -> None:
-    harness, _, told = send(lambda: recorded(vp8 if codec == "vp8" else recording), 1.0, max_size=128)
-    assert told == ["The picture is 160×120; send one of at most 128 pixels on its longer side."]
+    harness, _, told = send(lambda: recorded(vp8 if codec == "vp8" else recording), 1.0, max_size=140)
+    assert told == ["The picture is 160×120; send one of at most 140 pixels on its longer side."]
     assert harness.outputs.data("video") == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stages.webrtc_tap import WAITING, DecoderQueue, Tapped, starts_anew, vp8_size
+from stages.webrtc_tap import WAITING, DecoderQueue, Tapped
 
 KEY = b"\x10\x02\x00\x9d\x01\x2a" + (640).to_bytes(2, "little") + (360).to_bytes(2, "little") + b"data"
 DELTA = b"\x11\x02\x00data"
@@ -83,17 +83,3 @@ def test_the_end_comes_before_all_that_waits() -> None:
         queue.put(item(VP8, KEY))
     queue.put(None)
     assert queue.get() is None
-
-
-@pytest.mark.parametrize("data", [b"", DELTA, KEY[:9], b"\x10\x02\x00abc" + KEY[6:]])
-def test_only_a_key_frame_says_its_size(data: bytes) -> None:
-    assert vp8_size(data) is None
-    assert vp8_size(KEY) == (640, 360)
-
-
-def test_what_begins_anew() -> None:
-    assert starts_anew("VP8", KEY)
-    assert not starts_anew("VP8", DELTA)
-    assert not starts_anew("VP8", b"")
-    assert starts_anew("H264", b"\x00\x00\x01\x25")
-    assert not starts_anew("H264", b"\x00\x00\x01\x41")

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings: anything that FFmpeg decodes")
     parser.add_argument("--graph", type=Path, help="the graph to replay them through (default: pipeline.toml)")
     parser.add_argument("--realtime", action="store_true", help="at the recording's own pace, not as fast as possible")
+    parser.add_argument("--page", action="store_true", help="watch in a browser meanwhile, at the recording's own pace")
     parser.add_argument(
         "--out",
         action="append",
@@ -48,7 +49,8 @@ def main(arguments: argparse.Namespace) -> int:
         results = next((out for out in outs if out.suffix == ".jsonl"), None)
         if results is None:
             outs.append(results := Path(directory) / "results.jsonl")
-        table = replay_table(read_table(path), arguments.files, outs, realtime=arguments.realtime)
+        realtime = arguments.realtime or arguments.page
+        table = replay_table(read_table(path), arguments.files, outs, realtime=realtime, page=arguments.page)
         try:
             graph = graph_from_table(table, path, arguments.overrides)
             if arguments.one_process:
@@ -62,8 +64,10 @@ def main(arguments: argparse.Namespace) -> int:
     return code
 
 
-def replay_table(table: dict[str, Any], files: list[str], outs: list[Path], *, realtime: bool) -> dict[str, Any]:
-    """A graph's table with its source replaced by `files`, and its consoles by `outs`.
+def replay_table(
+    table: dict[str, Any], files: list[str], outs: list[Path], *, realtime: bool, page: bool = False
+) -> dict[str, Any]:
+    """A graph's table with its source replaced by `files`, its consoles by `outs`, and with a page where wanted.
 
     Raises:
         EmopipeError: the graph has no single source, or a result file is of an unknown kind.
@@ -83,6 +87,9 @@ def replay_table(table: dict[str, Any], files: list[str], outs: list[Path], *, r
         del stages[name]
     for number, out in enumerate(outs):
         stages[f"out{number}"] = sink(out, files, inputs, f"{sources[0]}.video")
+    if page and not any(stage.get("use") == "page" for stage in stages.values()):
+        # The recording waits for its viewer: a short one would be over before the browser is open.
+        stages["page"] = {"use": "page", "inputs": {**inputs, "video": f"{sources[0]}.video"}, "viewers": 1}
     if isinstance(pipeline := table.setdefault("pipeline", {}), dict):
         pipeline |= {"name": "replay", "mode": "replay"}
     return table

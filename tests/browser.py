@@ -166,11 +166,16 @@ def call(clip: Path, screenshot: Path) -> dict[str, Any]:
                 }
                 page.get_by_role("button", name="Stop").click()
                 found["after"] = page.locator("#state").inner_text()
-                page.wait_for_timeout(500)
+                page.get_by_role("button", name="Start camera and microphone").click()
+                _started(page)
+                run.send_signal(signal.SIGINT)
+                page.get_by_role("button", name="Reconnect").wait_for()
+                found["at_the_end"] = page.get_by_role("alert").inner_text()
+                code = run.wait(30)
             subscriber.take()
         finally:
-            run.send_signal(signal.SIGINT)
-            code = run.wait(30)
+            run.kill()
+            run.wait()
             subscriber.close()
         return {
             **found,

@@ -87,6 +87,16 @@ def test_the_source_becomes_the_recordings_and_consoles_become_files() -> None:
     assert made["pipeline"]["mode"] == "replay"
 
 
+def test_a_page_is_added_where_the_graph_has_none() -> None:
+    table = {"stages": {"camera": {"use": "camera"}, "shown": {"use": "console", "inputs": {"emotions": "f.emotions"}}}}
+    made = replay.replay_table(table, ["a.mp4"], [], realtime=True, page=True)
+    page = {"use": "page", "inputs": {"emotions": "f.emotions", "video": "camera.video"}, "viewers": 1}
+    assert made["stages"]["page"] == page
+    own = {"use": "page", "inputs": {"emotions": "f.emotions"}}
+    table = {"stages": {"camera": {"use": "camera"}, "mine": own}}
+    assert list(replay.replay_table(table, ["a.mp4"], [], realtime=True, page=True)["stages"]) == ["camera", "mine"]
+
+
 def record(time: float, faces: list[tuple[int, str]], voice: tuple[str, int, int] | None = None) -> dict[str, Any]:
     second = 1_000_000_000
     return {

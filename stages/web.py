@@ -119,7 +119,15 @@ class WebServer:
         Args:
             public: no token is asked for. For what tells nothing and does nothing: a page, its script and style.
             limit: requests beyond it are answered 429 before the handler hears of them.
+
+        Raises:
+            EmopipeError: another stage answers that already.
         """
+        if self.serves(method, path):
+            remedy = "give one of them another endpoint"
+            raise EmopipeError(
+                f"endpoint: two stages would answer {method} {path} at {self._settings.endpoint}; {remedy}"
+            )
         parts = (rf"(?P<{part[1:-1]}>[^/]+)" if part[:1] == "{" else re.escape(part) for part in path.split("/"))
         self._routes.append(_Route(method, re.compile("/".join(parts)), handler, public, limit))
 

@@ -82,6 +82,7 @@ class Sessions:
         if self._open.pop(session.secret, None) is None:
             return
         session.closed = True
+        session.left.clear()  # they hold on to what is over
         self._over[session.secret] = session
         while len(self._over) > KEPT:
             del self._over[next(iter(self._over))]

@@ -91,8 +91,8 @@ class WebRtc(Stage):
         if self.host.mode != "live":
             raise EmopipeError(f'{self.label} takes what is sent to it as it comes: set mode = "live" in [pipeline]')
         await self.compute(import_module, "aiortc")  # before anybody waits for an answer
-        self._restore = contained(("aiortc", "aioice"), self.warn)
         self._server = server = await WebServer.join(self.settings, self.warn)
+        self._restore = contained(("aiortc", "aioice"), self.warn)
         limit = RateLimit(self.settings.offers_per_second, max(2 * self.settings.offers_per_second, 5))
         server.route("POST", "/whip", self._offered, limit=limit)
         server.route("OPTIONS", "/whip", self._options, public=True)

@@ -116,6 +116,15 @@ def test_stages_that_disagree_about_one_address_are_told_so() -> None:
     asyncio.run(drive())
 
 
+def test_two_stages_cannot_answer_the_same() -> None:
+    async def drive() -> None:
+        async with serving() as server:
+            with pytest.raises(EmopipeError, match=r"two stages would answer POST /echo .* another endpoint"):
+                server.route("POST", "/echo", hello)
+
+    asyncio.run(drive())
+
+
 def test_an_address_in_use_is_an_error_with_a_remedy() -> None:
     with socket.socket() as owner:
         owner.bind(("127.0.0.1", 0))

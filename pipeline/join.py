@@ -135,10 +135,12 @@ class EventTimeJoin(Generic[T]):
         self._queue(source, max(source.watermark, source.last, self.watermark), now, _End())
 
     def reopen(self, input: str, now: int = 0) -> None:
-        """An input that has ended is back. What it brings from before the order's end by now is late."""
+        """An input that has ended is back; what it brings for a place that has been passed is late."""
         source = self._inputs[input]
         source.ended = False
         source.heard = now
+        self._pending = [each for each in self._pending if each[1] != source.rank or not isinstance(each[4], _End)]
+        heapq.heapify(self._pending)
 
     def silent(self, input: str, now: int) -> bool:
         """Whether nothing came of an input that has not ended for `idle`."""

@@ -18,6 +18,7 @@ from stages.types import Emotions
 from stages.view import StreamView, labels, line, moment, table
 
 PERIOD = 125 * MS  # how often the table is drawn
+ENDED = 8  # streams that stay in view after their end, at most
 
 
 class Terminal(Stage):
@@ -57,7 +58,8 @@ class Terminal(Stage):
 
     async def process(self, port: str, message: Message) -> None:
         account(self, message)
-        if message.stream not in self._views:
+        view = self._views.get(message.stream)
+        if view is None or view.ended:
             # A stream that has ended stays in view until there is a newer one to see.
             self._views = {stream: view for stream, view in self._views.items() if not view.ended}
             self._views[message.stream] = StreamView(message)
@@ -75,6 +77,8 @@ class Terminal(Stage):
         if view is None:
             return
         view.ended = True
+        for gone in [each for each, other in self._views.items() if other.ended][:-ENDED]:
+            del self._views[gone]
         if self._drawing is None:
             self._print_change(view.message, 0)
             self._print(f"{moment(view.message)}  ended")

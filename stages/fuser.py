@@ -86,7 +86,6 @@ class Fuser:
         message = event.item
         outputs = self.settle(event.pts)
         if message.kind == "data" and event.input == "faces":
-            self._faces_over = False  # they may have come back
             seen: FaceEmotions = message.payload
             outputs += self._heard_with_a_face() if seen.faces else self.release()
             return [*outputs, Output(message, self._frame(message, seen.faces, event.forced))]
@@ -96,6 +95,10 @@ class Fuser:
             if event.forced or self._faces_over:
                 return outputs + self.release(event.forced)
         return outputs + self.settle(event.pts)
+
+    def reopen(self) -> None:
+        """Faces, which had ended, are back."""
+        self._faces_over = False
 
     def late(self, window: Message) -> None:
         """A window that came too late for its place (live): what follows may still be fused with it."""

@@ -89,6 +89,7 @@ class Fusion(Stage):
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
         self._lines: dict[str, _Line] = {}
+        self._due: dict[str, int] = {}  # live: when more may go out although nothing arrives, by stream
         self._watch: asyncio.Task[None] | None = None
 
     async def setup(self) -> None:
@@ -115,15 +116,18 @@ class Fusion(Stage):
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         self._line(stream).move(port, watermark, self.host.clock.now())
         await self._release(stream)
-        if self._watch is not None and self._watch.done():
-            self._watch.result()  # raises what ended it
-        self._alarm.ring()
+        if self._watch is not None:
+            if self._watch.done():
+                self._watch.result()  # raises what ended it
+            self._set_due(stream)
+            self._alarm.ring()
 
     def watermark(self, stream: str) -> int:
         return self._lines[stream].watermark if stream in self._lines else self.host.input_watermark(stream)
 
     def reset(self, stream: str) -> None:
         old = self._lines.pop(stream, None)
+        self._due.pop(stream, None)
         if old is None:
             return
         if stale := old.join.pending + old.fuser.held + len(old.unsent):
@@ -177,19 +181,27 @@ class Fusion(Stage):
                 if result is None:
                     await self.emit_gap("emotions", cause=cause, watermark=bound)
                 else:
+                    self.count("forced", stream, int(result.forced))
                     await self.emit("emotions", result, cause=cause, watermark=bound)
                 line.unsent.popleft()  # only now: what waits for room still bounds the watermark
 
     async def _watch_deadlines(self) -> None:
         while True:
+            await self._alarm.wait(min(self._due.values(), default=None))
             now = self.host.clock.now()
-            deadlines = {stream: line.join.next_deadline(now) for stream, line in self._lines.items()}
-            due = {stream: deadline for stream, deadline in deadlines.items() if deadline is not None}
-            await self._alarm.wait(min(due.values(), default=None))
-            for stream, deadline in due.items():
-                if deadline <= self.host.clock.now() and stream in self._lines:
+            for stream in sorted((each for each, due in self._due.items() if due <= now), key=self._due.__getitem__):
+                if stream in self._lines:  # it may have ended while another had to wait for room
                     await self._release(stream)
                     await self.advance(stream)
+                    self._set_due(stream)
+
+    def _set_due(self, stream: str) -> None:
+        line = self._lines.get(stream)
+        due = None if line is None else line.join.next_deadline(self.host.clock.now())
+        if due is None:
+            self._due.pop(stream, None)
+        else:
+            self._due[stream] = due
 
 
 class _Line:
@@ -210,17 +222,22 @@ class _Line:
 
     def push(self, port: str, message: Message, now: int) -> bool:
         """Take a message; False if it is late."""
-        if port in self.join.ended:  # unplugged, and plugged in again while the other input went on
-            self.join.reopen(port, now)
+        self._reopen(port, now)
         return self.join.push(port, message.pts, message, now)
 
     def move(self, port: str, watermark: int, now: int) -> None:
         if watermark < FOREVER:
-            if port in self.join.ended:
-                self.join.reopen(port, now)
+            self._reopen(port, now)
             self.join.advance(port, watermark, now)
         elif port not in self.join.ended:
             self.join.end(port, now)
+
+    def _reopen(self, port: str, now: int) -> None:
+        """Plugged in again while the other input went on."""
+        if port in self.join.ended:
+            self.join.reopen(port, now)
+            if port == "faces":
+                self.fuser.reopen()
 
     def collect(self, now: int) -> None:
         """Fuse what the join releases."""

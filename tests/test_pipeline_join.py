@@ -261,3 +261,19 @@ def test_live_waits_are_bounded_and_nothing_vanishes(steps: list[tuple[str, int,
     assert len(out) == len(taken)
     assert [pts for pts, _ in out] == sorted(pts for pts, _ in out)
     assert join.late.total() == len(arrived) - len(taken)
+
+
+def test_an_input_that_is_back_is_waited_for_again_and_its_end_is_forgotten() -> None:
+    join = EventTimeJoin[str](["a", "b"])
+    join.push("a", 10, "a10")
+    join.advance("a", 11)
+    join.end("b")
+    assert [event.input for event in join.pop()] == ["b", "a"]
+    join.end("a")
+    join.reopen("a")
+    assert join.pop() == []
+    assert not join.push("a", 5, "late")
+    join.push("a", 20, "a20")
+    join.advance("a", 21)
+    assert [event.item for event in join.pop() if isinstance(event, Released)] == ["a20"]
+    assert join.late == {"a": 1}

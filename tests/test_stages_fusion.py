@@ -182,6 +182,71 @@ def test_live_a_voice_without_frames_is_not_held_for_longer_than_idle() -> None:
     run(scenario())
 
 
+def test_live_a_frozen_camera_that_moves_again_is_fused_again() -> None:
+    async def scenario() -> None:
+        async with StageHarness(Fusion(), mode="live") as stage:
+            await stage.send("faces", frame(0, {0: "happy"}))
+            await stage.clock.advance(IDLE)
+            await stage.send("speech", window(HOP))
+            assert said(stage.outputs)[1:] == [(HOP, "voice", "voice")]  # at once: nobody waits for a frozen camera
+            await stage.send("faces", frame(HOP + FRAME, {0: "happy"}))
+            await stage.send("speech", watermark(2 * HOP))
+            assert said(stage.outputs)[2:] == [(HOP + FRAME, "face", "voice")]
+            assert stage.stage.counters["late_faces"] == 0
+
+    run(scenario())
+
+
+def test_live_an_input_that_had_ended_and_is_back_is_fused_again() -> None:
+    async def scenario() -> None:
+        async with StageHarness(Fusion(), mode="live") as stage:
+            await stage.send("speech", window(HOP))
+            await stage.send("faces", frame(HOP, {0: "happy"}))
+            await stage.send("faces", eos())
+            await stage.send("speech", window(2 * HOP))
+            await stage.send("faces", frame(3 * HOP, {0: "happy"}))
+            await stage.send("speech", window(3 * HOP))
+            await stage.send("speech", watermark(3 * HOP + 1))
+            expected = [(HOP, "face", "voice"), (2 * HOP, "voice", "voice"), (3 * HOP, "face", "voice")]
+            assert said(stage.outputs) == expected
+
+    run(scenario())
+
+
+def test_live_each_stream_has_deadlines_of_its_own_and_counts_what_they_forced() -> None:
+    async def scenario() -> None:
+        fusion = Fusion()
+        async with StageHarness(fusion, mode="live") as stage:
+            for number in range(5):
+                await stage.send("faces", frame(HOP, {0: "happy"}, stream=f"s{number}"))
+                await stage.clock.advance(BUDGET // 10)
+            await stage.clock.advance(BUDGET // 2 - 1)
+            assert stage.outputs.data("emotions") == []
+            for number in range(5):
+                await stage.clock.advance(1 if number == 0 else BUDGET // 10)
+                assert [m.stream for m in stage.outputs.data("emotions")] == [f"s{each}" for each in range(number + 1)]
+            await stage.send("speech", window(HOP, stream="s3"))
+            counts = fusion.tally.table()
+            assert {stream: counts[stream]["forced"] for stream in counts} == {f"s{number}": 1 for number in range(5)}
+            assert counts["s3"]["late_speech"] == 1
+            assert "late_speech" not in counts["s2"]
+
+    run(scenario())
+
+
+def test_live_a_stream_that_ends_leaves_no_deadline() -> None:
+    async def scenario() -> None:
+        fusion = Fusion()
+        async with StageHarness(fusion, mode="live") as stage:
+            await stage.send("faces", frame(HOP, {0: "happy"}))
+            assert list(fusion._due) == ["test"]
+            await stage.send("speech", eos())
+            await stage.send("faces", eos())
+            assert fusion._due == {} == fusion._lines
+
+    run(scenario())
+
+
 def test_live_the_watermark_moves_when_a_deadline_passes() -> None:
     async def scenario() -> None:
         async with StageHarness(Fusion(), mode="live") as stage:

@@ -181,6 +181,14 @@ def test_an_offer_that_could_never_connect_is_refused(line: str) -> None:
     assert "offer" in text
 
 
+def test_a_machine_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = asyncio.run(make_offer("audio"))
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [])
+    status, text, _ = post(offer)
+    assert status == 503
+    assert "no network" in text
+
+
 # -- limits --------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -185,6 +187,29 @@ def test_what_does_not_decode_counts_as_nothing(recording: Path) -> None:
     harness, _, told = send(garbage, 1.6, patience=0.6)
     assert told == ["Nothing was seen or heard for 0.6 s, so the connection was closed."]
     assert harness.outputs.warnings == []
+
+
+def test_garbage_on_the_wire_reaches_nobody(recording: Path) -> None:
+    """STUN, DTLS and RTP are told apart by the first byte (RFC 7983): random bytes of each kind, from elsewhere."""
+
+    async def drive() -> None:
+        async with serving() as harness:
+            async with WhipClient(harness.stage.settings.endpoint, recorded(recording)) as client:
+                await until(lambda: harness.outputs.data("video"))
+                candidates = re.findall(
+                    r"a=candidate:\S+ \d udp \d+ (\d+\.\S+) (\d+) ", client.connection.remoteDescription.sdp
+                )
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                    for address, port in candidates:
+                        for first in (0, 1, 20, 22, 63, 64, 128, 200, 255) * 30:
+                            stranger.sendto(bytes([first]) + os.urandom(first % 90), (address, int(port)))
+                before = len(harness.outputs.data("video"))
+                await until(lambda: len(harness.outputs.data("video")) > before + 10)
+            await until(ended(harness, "peer-1"))
+            assert candidates
+            assert harness.stage.counters["failed"] == 0
+
+    asyncio.run(drive())
 
 
 def test_a_picture_that_stops_is_told_while_the_sound_goes_on(recording: Path) -> None:

@@ -78,8 +78,8 @@ class Camera(LiveCapture):
         self._device = self.settings.device or await self.compute(live_devices.default_device, self._format, "video")
         await super().setup()
         asked = size_of(self.settings.size)
-        if self._input is not None and asked not in (None, self._input.size):
-            width, height = self._input.size
+        if self.input is not None and asked not in (None, self.input.size):
+            width, height = self.input.size
             self.warn(f"{self.what} gives pictures of {width}x{height}, not of {self.settings.size}")
 
     def make(self) -> LiveInput:
@@ -95,8 +95,8 @@ class Camera(LiveCapture):
     def explain(self, error: OpenError) -> str:
         return live_devices.explain("video", self._format, self._device, self._options(), error)
 
-    def moment(self, taken: Taken) -> int:
-        return self.running_time(captured(taken.time, taken.duration, taken.arrived, self._wall))
+    def seen(self, taken: Taken) -> int:
+        return captured(taken.time, taken.duration, taken.arrived, self._wall)
 
     def _options(self) -> dict[str, str]:
         settings = self.settings

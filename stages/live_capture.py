@@ -26,9 +26,9 @@ class LiveCapture(Stage):
 
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
-        self._input: LiveInput | None = None
+        self.input: LiveInput | None = None
         self._lines: dict[Kind, LiveVideo | LiveAudio] = {}
-        self._playing = threading.Event()  # set from play on: frames count
+        self.playing = threading.Event()  # set from play on: frames count
 
     # -- what one of them says of itself ---------------------------------------------------------------------
 
@@ -51,8 +51,15 @@ class LiveCapture(Stage):
         """Why the input cannot be opened, and what to do."""
 
     @abstractmethod
-    def moment(self, taken: Taken) -> int:
-        """The running time (ns) at which a frame was seen or heard; called in the input's thread."""
+    def seen(self, taken: Taken) -> int:
+        """When a frame was seen or heard (monotonic ns); called in the input's thread, before play, too."""
+
+    def origin(self, at: int) -> int:
+        """When running time 0 is (monotonic ns); asked from play on, first with the first frame's time."""
+        return self.host.base_time
+
+    def await_play(self) -> None:
+        """Called in the input's thread, before play, with each frame that then is thrown away; may keep it waiting."""
 
     def lost(self) -> None:
         """The input is lost, and another will come."""
@@ -60,10 +67,10 @@ class LiveCapture(Stage):
     # -- a stage ---------------------------------------------------------------------------------------------
 
     async def setup(self) -> None:
-        self._input = await self._open()
+        self.input = await self._open()
         settings = self.settings
         sizes = getattr(settings, "small_size", SMALL_SIZE), getattr(settings, "luma_size", LUMA_SIZE)
-        for kind in self._input.kinds:
+        for kind in self.input.kinds:
             if kind == "video":
                 self._lines[kind] = LiveVideo(self, self.stream, small_size=sizes[0], luma_size=sizes[1])
             else:
@@ -72,13 +79,13 @@ class LiveCapture(Stage):
     async def run(self) -> None:
         for output in set(self.outputs).difference(self._lines):
             await self.end(self.stream, output)  # at once: a join would wait for it
-        self._playing.set()
+        self.playing.set()
         work: list[Coroutine[Any, Any, None]] = [self._follow(), *(line.run() for line in self._lines.values())]
         tasks = [asyncio.create_task(each) for each in work]
         try:
             await asyncio.gather(*tasks)
         finally:
-            self._playing.clear()
+            self.playing.clear()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -86,11 +93,11 @@ class LiveCapture(Stage):
             await self.end(self.stream, kind)
 
     async def close(self) -> None:
-        self._playing.clear()
+        self.playing.clear()
         for line in self._lines.values():
             line.close()
-        if self._input is not None:
-            await self._input.close()
+        if self.input is not None:
+            await self.input.close()
 
     # -- the input -------------------------------------------------------------------------------------------
 
@@ -108,9 +115,9 @@ class LiveCapture(Stage):
         now = self.host.clock.now
         state = Reconnection(self.settings.reconnect, now())
         while state.state != "over":
-            assert self._input is not None
-            reason = await self._input.ended()
-            finite = self._input.finite and reason == "it ended"
+            assert self.input is not None
+            reason = await self.input.ended()
+            finite = self.input.finite and reason == "it ended"
             await self._leave()
             if finite:
                 break
@@ -127,9 +134,9 @@ class LiveCapture(Stage):
             line.close()
 
     async def _leave(self) -> None:
-        assert self._input is not None
-        await self._input.close()
-        self.counters.update(self._input.counters)
+        assert self.input is not None
+        await self.input.close()
+        self.counters.update(self.input.counters)
         self.lost()
         sound = self._lines.get("audio")
         if isinstance(sound, LiveAudio):
@@ -147,13 +154,18 @@ class LiveCapture(Stage):
                 await made.close()
                 state.failed(self.host.clock.now())
             else:
-                self._input = made
+                self.input = made
                 state.opened(self.host.clock.now())
 
     def taken(self, taken: Taken) -> None:
         """One frame; called in the input's thread."""
-        if self._playing.is_set() and (line := self._lines.get(taken.kind)) is not None:
-            line.offer(taken.frame, self.moment(taken))
+        if not self.playing.is_set():
+            self.await_play()
+            if self.playing.is_set():
+                taken = taken._replace(arrived=time.monotonic_ns())  # it was kept waiting until now
+        at = self.seen(taken)
+        if self.playing.is_set() and (line := self._lines.get(taken.kind)) is not None:
+            line.offer(taken.frame, at - self.origin(at))
 
 
 def wall() -> int:

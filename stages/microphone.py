@@ -84,8 +84,8 @@ class Microphone(LiveCapture):
     def explain(self, error: OpenError) -> str:
         return live_devices.explain("audio", self._format, self._device, self._options(), error)
 
-    def moment(self, taken: Taken) -> int:
-        return self.running_time(captured(taken.time, taken.duration, taken.arrived, self._wall))
+    def seen(self, taken: Taken) -> int:
+        return captured(taken.time, taken.duration, taken.arrived, self._wall)
 
     def _options(self) -> dict[str, str]:
         options = live_devices.default_options(self._format, "audio")

@@ -1,6 +1,7 @@
 """network-capture: a stream from the network, such as an IP camera's."""
 
 import asyncio
+import math
 import time
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -101,18 +102,26 @@ class NetworkCapture(LiveCapture):
     def explain(self, error: OpenError) -> str:
         return live_address.explain(self.settings.uri, error, self.settings.timeout)
 
-    def moment(self, taken: Taken) -> int:
+    def seen(self, taken: Taken) -> int:
         at, cut = taken.arrived - taken.duration, False
-        if taken.time is not None and self._input is not None and not self._input.timeless:
+        if taken.time is not None and self.input is not None and not self.input.timeless:
             at, cut = self._times.at(taken.time, taken.arrived)
         if cut:
             self._loop.call_soon_threadsafe(self._jump)
-        if self._first is None:
-            self._first = at
         ahead = at - time.monotonic_ns()
-        if ahead > 0 and self._input is not None:  # fetched early: it is shown when it is due
-            self._input.stopped.wait(ahead / SECOND)
-        return at - self._first
+        if ahead > 0 and self.input is not None:  # fetched early: it is shown when it is due
+            self.input.stopped.wait(ahead / SECOND)
+        return at
+
+    def origin(self, at: int) -> int:
+        self._first = at if self._first is None else self._first
+        return self._first
+
+    def await_play(self) -> None:
+        """What is fetched waits for play, or its beginning would be lost."""
+        while not self._pushed and self.input is not None and not self.input.stopped.is_set():
+            if self.playing.wait(0.1):
+                return
 
     def lost(self) -> None:
         self._times.restart()
@@ -132,4 +141,6 @@ class NetworkCapture(LiveCapture):
         for option in self.settings.options:
             name, _, value = option.partition("=")
             options[name.strip()] = value.strip()
+        if "listen" in options.get("rtsp_flags", ""):  # FFmpeg 8 refuses its own default of -1
+            options.setdefault("listen_timeout", str(math.ceil(self.settings.timeout)))
         return options

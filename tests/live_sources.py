@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import av
@@ -71,7 +74,7 @@ class Sender:
     """Sends a stream as it happens: white pictures and a tone in the first 0.2 s of each second, black and silence.
 
     Args:
-        address: to which; tried again until somebody listens.
+        address: to which; tried again until somebody listens. Of `tcp://HOST:PORT` we are the server.
         start: the time of the first frame (s).
         video, audio: whether there is any.
     """
@@ -86,8 +89,14 @@ class Sender:
         video: bool = True,
         audio: bool = True,
     ) -> None:
-        self._address, self._format, self._options = address, format, dict(options or {})
+        self._address, self._format = address, format
+        self._options = {"flush_packets": "1", **(options or {})}
         self._start, self._video, self._audio = start, video, audio
+        self._server: socket.socket | None = None
+        if address.startswith("tcp:"):  # not FFmpeg's own listening: PyAV would hold the GIL until somebody calls
+            host, _, port = address.removeprefix("tcp://").partition(":")
+            self._server = socket.create_server((host, int(port)))
+            self._server.settimeout(0.2)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -98,16 +107,22 @@ class Sender:
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join(PATIENCE)
+        if self._server is not None:
+            self._server.close()
 
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                self._send()
+                if self._server is None:
+                    self._send(self._address)
+                else:
+                    with self._server.accept()[0] as connection, connection.makefile("wb", buffering=0) as file:
+                        self._send(file)
             except (av.error.FFmpegError, OSError):  # nobody listens yet, or no more
                 self._stop.wait(0.1)
 
-    def _send(self) -> None:
-        with av.open(self._address, "w", format=self._format, options=self._options, timeout=PATIENCE) as output:
+    def _send(self, target: Any) -> None:
+        with av.open(target, "w", format=self._format, options=self._options) as output:
             streams: list[tuple[Any, Iterator[Any]]] = []
             if self._video:
                 video: Any = output.add_stream("mpeg2video", rate=FPS)
@@ -147,6 +162,23 @@ class Sender:
             frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
             yield frame
             start += size
+
+
+@contextmanager
+def sender_apart(address: str, format: str) -> Iterator[None]:
+    """A sender in a process of its own: PyAV holds the GIL while FFmpeg announces a stream and waits for the answer."""
+    command = [sys.executable, "-c", f"from tests.live_sources import *; serve({address!r}, {format!r})"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parents[1]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def serve(address: str, format: str) -> None:
+    """Send until standard input ends."""
+    with Sender(address, format=format, options={"rtsp_transport": "tcp"}):
+        sys.stdin.read()
 
 
 def flashes(messages: list[Message]) -> list[int]:

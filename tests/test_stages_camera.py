@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.clock import MS, SECOND
+from pipeline.clock import MS
 from pipeline.errors import MediaError
 from pipeline.settings import convert
 from stages import live_devices
@@ -138,17 +138,3 @@ def test_what_is_asked_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = made(Camera, size="1280x720", fps=15.0, pixels="mjpeg")._options()
     assert asked == {"video_size": "1280x720", "framerate": "15", "input_format": "mjpeg"}
     assert made(Camera, format="dshow", pixels="yuyv422")._options() == {"pixel_format": "yuyv422"}
-
-
-def test_the_drivers_own_time_is_taken() -> None:
-    """A picture whose stamp is of the monotonic clock was taken then, not when it came."""
-    stage = camera()
-    stage._wall = 0
-
-    class Host:
-        base_time = 5 * SECOND
-
-    stage.host = Host()  # type: ignore[assignment]
-    from stages.live_input import Taken
-
-    assert stage.moment(Taken("video", None, 7 * SECOND, 0, 7 * SECOND + 40 * MS)) == 2 * SECOND

@@ -39,8 +39,9 @@ from pipeline.clock import MS, SECOND
 from pipeline.graph import graph_from_table, read_table
 from pipeline.latency import Latency
 from pipeline.link import LinkCounts
+from pipeline.outcome import Outcome
 from pipeline.report import HopLatency
-from pipeline.supervisor import Outcome, Supervisor
+from pipeline.supervisor import Supervisor
 from stages.pictures import Pictures
 
 FPS = 30

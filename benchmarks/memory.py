@@ -20,7 +20,8 @@ from benchmarks.replay import GRAPH
 from emopipe.replay import replay_table
 from pipeline.clock import SECOND
 from pipeline.graph import graph_from_table, read_table
-from pipeline.supervisor import Outcome, Supervisor
+from pipeline.outcome import Outcome
+from pipeline.supervisor import Supervisor
 
 
 def black(path: Path, minutes: float, fps: int) -> None:

@@ -34,7 +34,8 @@ from models.inference import FacialModel
 from models.speech import SpeechModel
 from models.windower import SpeechWindower, Window
 from pipeline.graph import graph_from_table, read_table
-from pipeline.supervisor import Outcome, Supervisor
+from pipeline.outcome import Outcome
+from pipeline.supervisor import Supervisor
 from stages.media import Recording
 from stages.types import AudioBlock, VideoFrame
 

@@ -1,0 +1,49 @@
+"""What Linux says of our worker processes: memory, processor time, threads and open files, read from /proc."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One process at one moment: resident memory in MB, processor time in s, and how many threads and open files."""
+
+    memory: float
+    cpu: float
+    threads: int
+    files: int
+
+
+def workers() -> dict[str, int]:
+    """The process id of each worker that this process has started, by its name."""
+    found = {}
+    for folder in PROC.iterdir():
+        if folder.name.isdecimal() and _parent(folder) == os.getpid():
+            arguments = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"pipeline.worker" in arguments:
+                found[arguments[-2].decode()] = int(folder.name)
+    return found
+
+
+def sample(process: int) -> Sample | None:
+    """None where the process is gone."""
+    folder = PROC / str(process)
+    try:
+        status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        files = len(list((folder / "fd").iterdir()))
+        memory = int(status["VmRSS"].split()[0]) / 1024
+    except (OSError, KeyError):
+        return None
+    ticks = int(fields[11]) + int(fields[12])
+    return Sample(memory, ticks / os.sysconf("SC_CLK_TCK"), int(status["Threads"]), files)
+
+
+def _parent(folder: Path) -> int:
+    try:
+        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended meanwhile
+        return 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import EmopipeError
 
-VERBS = ("run", "replay", "check", "inspect", "graph", "train", "evaluate", "predict", "export")
+VERBS = ("run", "replay", "check", "inspect", "graph", "devices", "train", "evaluate", "predict", "export")
 INTERRUPTED = 130
 
 

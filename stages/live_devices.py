@@ -30,7 +30,7 @@ _OPTIONS: Mapping[tuple[str, Kind], Mapping[str, str]] = {
     ("dshow", "audio"): {"audio_buffer_size": "50"},  # ms; its own default of 500 is what one would hear as an echo
 }
 _ALSA = Path("/usr/share/alsa")
-_ALSA_NAMES = ("default", "pulse", "pipewire", "jack")  # of those that are no card: the others are libasound's tools
+_ALSA_NAMES = ("default", "pulse", "pipewire")  # of those that are no card: the others are libasound's tools
 _ALSA_PLUGINS = ("usr/lib/*-linux-gnu*/alsa-lib", "usr/lib64/alsa-lib", "usr/lib/alsa-lib")
 
 

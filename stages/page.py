@@ -1,6 +1,7 @@
 """page: results in a browser, beside one's own camera or beside a recording that is replayed."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,15 +135,17 @@ class Page(Stage):
             )
 
     async def finish(self) -> None:
-        if self._watchers:
-            await asyncio.wait([asyncio.create_task(each.told()) for each in self._watchers], timeout=LAST_WORDS)
+        with contextlib.suppress(TimeoutError):  # a page that is stuck has heard enough
+            async with asyncio.timeout(LAST_WORDS):
+                await asyncio.gather(*(watcher.told() for watcher in self._watchers))
 
     async def close(self) -> None:
         if self._drawing is not None:
             self._drawing.cancel()
             await asyncio.gather(self._drawing, return_exceptions=True)
-        self.counters["lost_by_pages"] += sum(watcher.lost for watcher in self._watchers)
-        await asyncio.gather(*(watcher.close() for watcher in self._watchers))
+        for watcher in list(self._watchers):
+            self._forget(watcher)
+            await watcher.close()
         if self._server is not None:
             await self._server.leave()
 
@@ -233,6 +236,10 @@ class Page(Stage):
         try:
             return await watcher.serve()
         finally:
+            self._forget(watcher)
+
+    def _forget(self, watcher: Watcher) -> None:
+        if watcher in self._watchers:
             self._watchers.discard(watcher)
             self.counters["lost_by_pages"] += watcher.lost
 

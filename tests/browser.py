@@ -111,10 +111,13 @@ class Subscriber:
         self.voices: Counter[str] = Counter()
         self.streams: set[str] = set()
         self.results = 0
+        self.ended: set[str] = set()
 
     def take(self) -> None:
         while self._socket.poll(0):
             message = self._codec.decode(self._socket.recv_multipart()[1:])
+            if message.kind == "eos":
+                self.ended.add(message.stream)
             if message.kind != "data":
                 continue
             emotions: Emotions = message.payload
@@ -164,6 +167,10 @@ def call(clip: Path, screenshot: Path) -> dict[str, Any]:
                     "hops": page.locator("#hops").inner_text(),
                     "announced": page.locator("#said").inner_text(),
                 }
+                found["left_s"] = _leave(page, subscriber)
+                _open(page, "http://127.0.0.1:8080/")
+                page.get_by_role("button", name="Start camera and microphone").click()
+                _started(page)
                 page.get_by_role("button", name="Stop").click()
                 found["after"] = page.locator("#state").inner_text()
                 page.get_by_role("button", name="Start camera and microphone").click()
@@ -213,6 +220,16 @@ def _started(page: Page) -> None:
             page.wait_for_timeout(1000)
             button.click()
     raise TimeoutError(page.locator("body").inner_text())
+
+
+def _leave(page: Page, subscriber: Subscriber) -> float:
+    """Go elsewhere, and say after how many seconds subscribers knew that the stream had ended."""
+    began = time.monotonic()
+    page.goto("about:blank")
+    while not subscriber.ended and time.monotonic() < began + 30:
+        page.wait_for_timeout(50)
+        subscriber.take()
+    return time.monotonic() - began
 
 
 def _read_table(page: Page, seen: dict[str, Counter[str]]) -> None:

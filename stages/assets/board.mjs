@@ -10,7 +10,8 @@ import { Announcer, sentence } from "./words.mjs";
 
 const STALE = 1500; // ms after which a box says nothing of what the camera sees
 const AHEAD = 0.5; // s by which the time line may run on while nothing comes
-const DRAWN = 45; // ms between two drawings
+const DRAWN = 30; // ms between two drawings of what lies over the picture
+const LINE = 80; // ms between two of the time line, which takes longer and moves slowly
 const PENDING = 12; // pictures that wait for their results
 
 const $ = (id) => document.getElementById(id);
@@ -33,7 +34,7 @@ export class Board {
     this._status = null;
     this._calm = window.matchMedia("(prefers-reduced-motion: reduce)");
     this._announcer = new Announcer((text) => ($("said").textContent = text));
-    this._drawn = { all: 0, words: 0 };
+    this._drawn = { picture: 0, line: 0, words: 0 };
     this._listen();
     this._legend();
   }
@@ -251,20 +252,18 @@ export class Board {
 
   _draw(now) {
     requestAnimationFrame((next) => this._draw(next));
-    if (now - this._drawn.all < (this._calm.matches ? 400 : DRAWN)) return;
-    this._drawn.all = now;
+    if (now - this._drawn.picture < DRAWN) return;
+    this._drawn.picture = now;
     const stream = this._current;
     const fresh = stream && !stream.ended && now - stream.heard < STALE;
     if (this.live) drawOverlay($("overlay"), fresh ? stream.newest : null, this);
     else this._drawPicture(stream);
-    if (!stream) {
-      if (now - this._drawn.words > 250) this._words(null, now);
-      return;
-    }
+    if (now - this._drawn.words > 250 || this._at !== null) this._words(stream, now);
+    if (!stream || now - this._drawn.line < (this._calm.matches ? 500 : LINE)) return;
+    this._drawn.line = now;
     const running = fresh && !this._calm.matches ? Math.min((now - stream.heard) / 1000, AHEAD) : 0;
     const to = Math.max(this._frozen ?? stream.end + running, this._span);
     this._scale = drawTimeline($("timeline"), stream, { from: to - this._span, to, at: this._at, palette: this.palette });
-    if (now - this._drawn.words > 250 || this._at !== null) this._words(stream, now);
   }
 
   /** The newest picture whose result is there, or the newest at all where results stay away. */

@@ -183,6 +183,15 @@ async function observe() {
   show("view");
   feed = new Feed({ token: key, on: listeners(() => true) });
   board.chose = (stream) => feed.watch(stream);
+  if (!observing) setTimeout(lookAgain, 2000);
+}
+
+/** A server that is still starting may take cameras in a moment. */
+async function lookAgain() {
+  if (board.chosen !== null) return;
+  const again = await fetch("/about.json").then((answer) => answer.json(), () => about);
+  if (again.senders) window.location.reload();
+  else setTimeout(lookAgain, 2000);
 }
 
 // -- results ----------------------------------------------------------------------------------------------------

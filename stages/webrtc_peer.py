@@ -3,11 +3,12 @@
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.clock import SECOND
+from pipeline.clock import MS, SECOND
 from pipeline.stage import Stage
 from stages.live import LiveAudio, LiveVideo
+from stages.live_sound import MOST
 from stages.web import RateLimit, Session
-from stages.webrtc_clock import PeerClock
+from stages.webrtc_clock import Follower, PeerClock
 from stages.webrtc_offer import CODECS, OfferError
 from stages.webrtc_tap import Tap, Tapped
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 CONNECTING = 15.0  # s from the answer to the connection
 NEGOTIATING = 10.0  # s from the offer to the answer; STUN servers that do not answer take 5
 GRACE = 3.0  # s for the person's page to come back, when its WebSocket has gone
+AHEAD_OF_SOUND = 30 * MS  # a correction of the clock that sound does not follow by resampling, but at once
 LOOK_EVERY = 0.25  # s between two looks at whether the peer is still there
 
 _WORDS = {"video": "picture", "audio": "sound"}
@@ -37,7 +39,8 @@ class Peer:
     """Takes the media of one peer: `answer` its offer, then `run` until it has gone, or `finish` was called.
 
     Its stream begins with its first packet. A kind of media that it does not bring ends there; both end with it.
-    Counts, beside what `stages.live` does: `dropped` (encoded frames, while the decoder fell behind).
+    Counts, beside what `stages.live` does: `dropped` (encoded frames, while the decoder fell behind) and `corrected`
+    (how often sound was moved at once, since reports said that it was off).
     """
 
     def __init__(
@@ -207,12 +210,17 @@ class Peer:
     async def _take_sound(self, track: "MediaStreamTrack", live: LiveAudio) -> None:
         from aiortc.mediastreams import MediaStreamError
 
+        follower = Follower(MOST, AHEAD_OF_SOUND)
         while True:
             try:
                 frame: Any = await track.recv()
             except MediaStreamError:
                 return
-            live.offer(frame, await self._time("audio", frame))
+            at = await self._time("audio", frame)
+            if self._clock.settled("audio") and follower.left_behind(self._taps["audio"].media(frame), at):
+                self._stage.count("corrected", self.stream)
+                live.restart()
+            live.offer(frame, at)
 
     async def _time(self, kind: str, frame: Any) -> int:
         """When a decoded frame was seen or heard (ns since the stream's begin); also notes that one has come."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clock import MS, SECOND
-from stages.webrtc_clock import WINDOW, Fastest, PeerClock, RtpTime, ntp
+from stages.webrtc_clock import WINDOW, Fastest, Follower, PeerClock, RtpTime, ntp
 
 START = 1_000_000 * SECOND  # ns of the sender's own clock at our time 0
 
@@ -198,3 +198,31 @@ def test_a_report_before_any_packet_says_nothing() -> None:
     assert clock.at("video", 0) == 30 * MS
     clock.reported("video", 0, START, 30 * MS)
     assert clock.synchronised("video")
+
+
+def test_sound_is_left_behind_by_a_correction_and_not_by_drift() -> None:
+    follower = Follower(0.005, 30 * MS)
+    drift = [follower.left_behind(media, media + media // 2_000) for media in range(0, 600 * SECOND, 20 * MS)]
+    assert not any(drift)  # 500 ppm, ten minutes
+    start = 600 * SECOND
+    off = start // 2_000
+    small = [follower.left_behind(start + n * 20 * MS, start + n * 20 * MS + off + 25 * MS) for n in range(500)]
+    assert not any(small)
+    start += 500 * 20 * MS
+    large = [follower.left_behind(start + n * 20 * MS, start + n * 20 * MS + off - 15 * MS) for n in range(500)]
+    assert large == [True] + [False] * 499
+
+
+def test_a_correction_is_under_way_until_it_is_made() -> None:
+    clock = PeerClock()
+    clock.arrived("audio", 0, 100 * MS)
+    assert clock.at("audio", 0) == 100 * MS
+    assert clock.settled("audio")
+    clock.arrived("audio", 20 * MS, 20 * MS)  # the first packet had been slow
+    assert clock.at("audio", 20 * MS) > 20 * MS
+    assert not clock.settled("audio")
+    for media in range(40 * MS, 3 * SECOND, 20 * MS):
+        clock.arrived("audio", media, media)
+        last = clock.at("audio", media) - media
+    assert clock.settled("audio")
+    assert last == 0

@@ -215,6 +215,16 @@ def artefact(name: str) -> Path:
     return ARTEFACTS / name
 
 
+def test_a_server_that_starts_to_take_cameras_offers_that() -> None:
+    async def scenario(served: Served) -> None:
+        await served.show()
+        await expect(served.tab.get_by_role("heading", name="Time line")).to_be_visible()
+        served.take_offers(503, "Full.")
+        await expect(served.tab.get_by_role("button", name="Start camera and microphone")).to_be_visible(timeout=20_000)
+
+    drive(scenario)
+
+
 def test_several_streams_are_chosen_from() -> None:
     async def scenario(served: Served) -> None:
         tab = served.tab

@@ -174,17 +174,19 @@ def test_an_observer_gets_the_results_of_all_streams_as_the_files_hold_them() ->
 def test_a_sender_gets_its_own_stream_alone_and_what_is_said_to_it() -> None:
     async def drive(served: Served) -> None:
         mine, other = served.session("mine"), served.session("other")
+        await served.send(result(0, {1: "sad"}, stream="other"), result(0, {2: "happy"}, stream="mine"))
         async with served.watching(f"?session={mine.secret}") as page:
-            await read(page, "streams")
-            await served.send(result(0, {1: "sad"}, stream="other"), result(0, {2: "happy"}, stream="mine"))
+            await served.send(result(40 * MS, {1: "sad"}, stream="other"), result(40 * MS, {2: "happy"}, stream="mine"))
             other.tell("not for you")
             mine.tell("your picture is too large")
             heard = {}
-            while not {"notice", "result"} <= heard.keys():
+            while not {"streams", "history", "notice", "result"} <= heard.keys():
                 said = json.loads((await page.receive(20)).data)
                 heard[said["type"]] = said
                 assert "other" not in json.dumps(said)
             assert heard["notice"]["text"] == "your picture is too large"
+            assert heard["streams"]["streams"] == [{"stream": "mine", "ended": False}]
+            assert [each["stream"] for each in heard["history"]["results"]] == ["mine"]
             assert heard["result"]["faces"][0]["id"] == 2
             assert await read_streams(served) == ["other", "mine"]
 

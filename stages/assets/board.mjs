@@ -14,6 +14,8 @@ const DRAWN = 30; // ms between two drawings of what lies over the picture
 const LINE = 80; // ms between two of the time line, which takes longer and moves slowly
 const PENDING = 12; // pictures that wait for their results
 
+const NOTHING = new Stream("");
+
 const $ = (id) => document.getElementById(id);
 
 export class Board {
@@ -259,11 +261,12 @@ export class Board {
     if (this.live) drawOverlay($("overlay"), fresh ? stream.newest : null, this);
     else this._drawPicture(stream);
     if (now - this._drawn.words > 250 || this._at !== null) this._words(stream, now);
-    if (!stream || now - this._drawn.line < (this._calm.matches ? 500 : LINE)) return;
+    if (now - this._drawn.line < (this._calm.matches ? 500 : LINE)) return;
     this._drawn.line = now;
     const running = fresh && !this._calm.matches ? Math.min((now - stream.heard) / 1000, AHEAD) : 0;
-    const to = Math.max(this._frozen ?? stream.end + running, this._span);
-    this._scale = drawTimeline($("timeline"), stream, { from: to - this._span, to, at: this._at, palette: this.palette });
+    const shown = stream ?? NOTHING;
+    const to = Math.max(this._frozen ?? shown.end + running, this._span);
+    this._scale = drawTimeline($("timeline"), shown, { from: to - this._span, to, at: this._at, palette: this.palette });
   }
 
   /** The newest picture whose result is there, or the newest at all where results stay away. */

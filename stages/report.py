@@ -201,12 +201,14 @@ class Report(Stage):
             raise StageFailed(f"{path} cannot be written: {error.strerror}; {remedy}") from None
 
     def _facts(self) -> Facts:
-        live = self.host.mode == "live"  # a replay of the same recording gives the same page, whenever it is made
+        # A replay of the same recording gives the same page, whenever it is made and however fast it was.
+        live = self.host.mode == "live"
+        accounts = list(_accounts(self._reports))
         return Facts(
             title=self.settings.title,
             when=f"{self._began:%-d %B %Y, %H:%M} to {datetime.now(UTC):%H:%M} UTC" if live else "",
             measured=[sentence for path in _weights(self.settings) for sentence in _measured(path)],
-            accounts=list(_accounts(self._reports)) if self._reports else None,
+            accounts=accounts if accounts or (live and self._reports) else None,
             notes=self.settings.notes,
             more=len(self._more),
         )

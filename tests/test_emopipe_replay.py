@@ -8,6 +8,7 @@ import pytest
 from emopipe import replay
 from emopipe.__main__ import main
 from emopipe.summary import stretches
+from tests.media import every, make
 
 
 def errors(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -59,6 +60,26 @@ def test_a_recording_is_never_overwritten(capsys: pytest.CaptureFixture[str], tm
     assert recording.read_bytes() == b"a recording"
 
 
+def test_recordings_cannot_share_a_film(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    one, two = (make(tmp_path / f"{name}.mkv", pictures=every(25, 0.2)) for name in ("a", "b"))
+    assert errors(capsys, one, two, "--out", "film.mp4") == (
+        "emopipe: --out film.mp4: 2 recordings need a film each; put {stream} into its name, "
+        "which stands for the recording's: film-{stream}.mp4\n"
+    )
+
+
+def test_a_film_never_overwrites_its_recording(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    clip = make(tmp_path / "a.mp4", pictures=every(25, 0.2))
+    assert "would overwrite" in errors(capsys, clip, "--out", clip)
+    said = errors(capsys, clip, "--out", tmp_path / "{stream}.mp4")
+    assert said == f"emopipe: --out {clip} would overwrite the recording itself; choose another path\n"
+
+
+def test_what_is_wrong_with_a_recording_is_said_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = errors(capsys, tmp_path / "none.mp4", "--out", tmp_path / "film.mp4")
+    assert said.count("no such file") == 1
+
+
 @pytest.mark.parametrize("text", ["stages = 3", "[stages]\nx = 1", "pipeline = 2\n[stages.a]\nuse = 'console'", "]["])
 def test_a_graph_that_is_none_gives_problems_and_no_traceback(
     text: str, capsys: pytest.CaptureFixture[str], clip: Path, tmp_path: Path
@@ -95,6 +116,21 @@ def test_a_page_is_added_where_the_graph_has_none() -> None:
     own = {"use": "page", "inputs": {"emotions": "f.emotions"}}
     table = {"stages": {"camera": {"use": "camera"}, "mine": own}}
     assert list(replay.replay_table(table, ["a.mp4"], [], realtime=True, page=True)["stages"]) == ["camera", "mine"]
+
+
+def test_films_and_reports_see_the_recordings_too() -> None:
+    table: dict[str, Any] = {"stages": {"cam": {"use": "camera"}, "screen": {"use": "console", "inputs": 3}}}
+    outs = [Path("{stream}-seen.mp4"), Path("all.html")]
+    stages = replay.replay_table(table, ["x/a.mp4", "b.mp4"], outs, realtime=False)["stages"]
+    inputs = {"emotions": "fusion.emotions", "video": "cam.video"}
+    assert stages["out0"] == {
+        "use": "overlay",
+        "path": "{stream}-seen.mp4",
+        "inputs": inputs,
+        "sound": ["x/a.mp4", "b.mp4"],
+    }
+    title = "What was expressed in a.mp4, b.mp4"
+    assert stages["out1"] == {"use": "report", "path": "all.html", "inputs": inputs, "title": title}
 
 
 def record(time: float, faces: list[tuple[int, str]], voice: tuple[str, int, int] | None = None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pipeline.graph import graph_from_table, read_table
 from stages.film_paths import SLOT
 
 FILM_SOUND = re.compile(r"stages\.out\d+\.sound")
+REPLAYED = "A replay by emopipe: every picture and every moment of sound that could be decoded was looked at."
 NAMED = 3  # recordings that a report's title names
 HELP = "replay recordings, without loss"
 SINKS = {".jsonl": "jsonl", ".csv": "csv", ".mp4": "overlay", ".html": "report"}
@@ -116,7 +117,8 @@ def sink(out: Path, files: list[str], inputs: dict[str, Any], video: str) -> dic
     elif use == "report":
         names = ", ".join(Path(file).name for file in files[:NAMED])
         more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-        table |= {"inputs": {**inputs, "video": video}, "title": f"What was expressed in {names}{more}"}
+        title = f"What was expressed in {names}{more}"
+        table |= {"inputs": {**inputs, "video": video}, "title": title, "notes": [REPLAYED]}
     return table
 
 

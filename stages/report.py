@@ -237,7 +237,7 @@ def _measured(path: Path) -> Iterator[str]:
     if "accuracy" not in figures:
         return
     low, high = figures.get("accuracy_low"), figures.get("accuracy_high")
-    between = f" (95 % interval {low:.0%} to {high:.0%})" if low is not None and high is not None else ""
+    between = f" (95% interval {low:.0%} to {high:.0%})" if low is not None and high is not None else ""
     several = f", one of {len(card.labels)} emotions"
     chance = figures.get("majority_accuracy")
     guessing = f"; always saying the commonest would be right in {chance:.0%}" if chance is not None else ""

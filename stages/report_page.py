@@ -191,7 +191,7 @@ def _table_row(who: str, each: Stretch) -> str:
 def _foot(facts: Facts) -> Iterator[str]:
     yield "<footer><h2>How far to trust this</h2>"
     yield (
-        "<p>A confidence is meant to be a frequency: of answers given with 70 %, about 70 % should be right, on people "
+        "<p>A confidence is meant to be a frequency: of answers given with 70%, about 70% should be right, on people "
         "like those the models were measured on. <em>Uncertain</em> (hatched) says that it lies below the limit for "
         "the share of wrong answers that this graph tolerates: take it as “don’t know”.</p>"
     )
@@ -204,8 +204,10 @@ def _foot(facts: Facts) -> Iterator[str]:
         )
     yield (
         "<p>Inferring emotions at work or in education is prohibited in the European Union (AI Act, Article 5(1)(f)), "
-        "and people who are analysed must be told (Article 50(3)).</p><h3>How this was made</h3>"
+        "and people who are analysed must be told (Article 50(3)).</p>"
     )
+    if facts.accounts is not None or facts.notes or facts.more:
+        yield "<h3>How this was made</h3>"
     if facts.accounts:
         yield "<table><caption>What was left out, repaired or late on the way.</caption><thead><tr>"
         yield '<th scope="col">where</th><th scope="col">what</th><th scope="col" class="n">how many</th></tr></thead>'

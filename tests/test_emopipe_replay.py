@@ -129,8 +129,13 @@ def test_films_and_reports_see_the_recordings_too() -> None:
         "inputs": inputs,
         "sound": ["x/a.mp4", "b.mp4"],
     }
-    title = "What was expressed in a.mp4, b.mp4"
-    assert stages["out1"] == {"use": "report", "path": "all.html", "inputs": inputs, "title": title}
+    assert stages["out1"] == {
+        "use": "report",
+        "path": "all.html",
+        "inputs": inputs,
+        "title": "What was expressed in a.mp4, b.mp4",
+        "notes": [replay.REPLAYED],
+    }
 
 
 def record(time: float, faces: list[tuple[int, str]], voice: tuple[str, int, int] | None = None) -> dict[str, Any]:

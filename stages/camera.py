@@ -65,6 +65,10 @@ class Camera(LiveCapture):
             problems.append(("device", 'lavfi needs a graph of filters, such as "testsrc2=rate=30,realtime"'))
         return problems
 
+    @classmethod
+    def endpoints(cls, settings: Settings) -> list[str]:
+        return [] if settings.format == "lavfi" else [settings.device or "the first camera"]  # nobody else may read it
+
     @property
     def what(self) -> str:
         return f"the camera {self._device}"
@@ -89,6 +93,7 @@ class Camera(LiveCapture):
             options=self._options(),
             kinds=["video"],
             take=self.taken,
+            damaged=self.damage,
             timeout=self.settings.timeout,
         )
 

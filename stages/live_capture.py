@@ -136,7 +136,6 @@ class LiveCapture(Stage):
     async def _leave(self) -> None:
         assert self.input is not None
         await self.input.close()
-        self.counters.update(self.input.counters)
         self.lost()
         sound = self._lines.get("audio")
         if isinstance(sound, LiveAudio):
@@ -156,6 +155,10 @@ class LiveCapture(Stage):
             else:
                 self.input = made
                 state.opened(self.host.clock.now())
+
+    def damage(self) -> None:
+        """A packet could not be decoded."""
+        self.count("damaged", self.stream)
 
     def taken(self, taken: Taken) -> None:
         """One frame; called in the input's thread."""

@@ -4,8 +4,8 @@ import asyncio
 import errno
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import av
@@ -59,6 +59,7 @@ class LiveInput:
         options: FFmpeg's, for the format and the protocol.
         kinds: of the tracks to read; those that are not there are left out.
         take: called in the thread with each frame.
+        damaged: called in the event loop for each packet that cannot be decoded.
         timeout: how long opening and each read may take, in s; devices do not heed it, so that `ended` watches.
     """
 
@@ -70,6 +71,7 @@ class LiveInput:
         options: Mapping[str, str],
         kinds: Sequence[Kind],
         take: Callable[[Taken], None],
+        damaged: Callable[[], None],
         timeout: float,
     ) -> None:
         self.kinds: list[Kind] = []
@@ -78,12 +80,12 @@ class LiveInput:
         """Whether it has an end of its own, as a file on a server has."""
         self.timeless = False
         """Whether the times it bears are made up: Motion JPEG has none, and FFmpeg counts 25 pictures a second."""
-        self.counters: Counter[str] = Counter()
         self._address = address
         self._format = format
         self._options = dict(options)
         self._wanted = kinds
         self._take = take
+        self._damaged = damaged
         self._timeout = timeout
         self._stopped = threading.Event()
         self._heard = time.monotonic()
@@ -192,7 +194,7 @@ class LiveInput:
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
-                    self.counters["damaged"] += 1
+                    self._call(self._damaged)
                     continue
                 for frame in frames:
                     taken = _taken(kind, frame, arrived)
@@ -212,11 +214,13 @@ class LiveInput:
             if not future.done():
                 future.set_result(result)
 
+        self._call(tell)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        """Have the event loop call it, unless that is over: then we were left to ourselves."""
         if not self._loop.is_closed():
-            try:
-                self._loop.call_soon_threadsafe(tell)
-            except RuntimeError:  # closed just now: we were left to ourselves
-                return
+            with suppress(RuntimeError):  # closed just now
+                self._loop.call_soon_threadsafe(function)
 
 
 def _taken(kind: Kind, frame: Any, arrived: int) -> Taken:

@@ -78,6 +78,7 @@ class Microphone(LiveCapture):
             options=self._options(),
             kinds=["audio"],
             take=self.taken,
+            damaged=self.damage,
             timeout=self.settings.timeout,
         )
 

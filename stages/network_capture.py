@@ -96,6 +96,7 @@ class NetworkCapture(LiveCapture):
             options=self._options(),
             kinds=["video", "audio"],
             take=self.taken,
+            damaged=self.damage,
             timeout=settings.timeout,
         )
 

@@ -14,6 +14,8 @@ from pipeline.alarm import Alarm
 from pipeline.clock import Clock
 from pipeline.message import FOREVER
 
+RECENT = 0.2  # weight of the last batch in the time a row takes
+
 Tag = TypeVar("Tag")
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -48,7 +50,8 @@ class Batcher(Generic[Tag, Row, Result]):
         max_size: rows in a batch.
         max_delay: how long, in ns, the oldest message waits for a batch to fill; 0 takes whatever is there as
             soon as the worker is free.
-        clock: on which `max_delay` is measured.
+        clock: on which `max_delay` and the speed of `infer` are measured.
+        backlog: how much may wait, in the time (ns) that inferring it takes by the last batches; none: a batch.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Batcher(Generic[Tag, Row, Result]):
         max_size: int,
         max_delay: int,
         clock: Clock,
+        backlog: int | None = None,
     ) -> None:
         self._infer = infer
         self._deliver = deliver
@@ -67,6 +71,8 @@ class Batcher(Generic[Tag, Row, Result]):
         self._max_size = max_size
         self._max_delay = max_delay
         self._clock = clock
+        self._backlog = backlog
+        self._row_time = 0.0  # ns a row has lately taken
         self._alarm = Alarm(clock)
         # Only streams with something queued; the first is the one that was served longest ago.
         self._queued: dict[str, deque[_Entry[Tag, Row]]] = {}
@@ -84,8 +90,8 @@ class Batcher(Generic[Tag, Row, Result]):
         """Take one message; returns once there is room for the next (back-pressure).
 
         The message is in flight from the moment of the call, and calls keep their order, waiting or not. Room is
-        one batch behind the one that is inferred: more would add latency, and hide an overload from the link,
-        whose policy knows what to drop.
+        one batch behind the one that is inferred, or `backlog`: more would add latency, and hide an overload from the
+        link, whose policy knows what to drop.
 
         Raises:
             Exception: whatever ended the worker (`infer` or `deliver`).
@@ -97,7 +103,7 @@ class Batcher(Generic[Tag, Row, Result]):
             self._worker = asyncio.create_task(self._work())
             self._worker.add_done_callback(lambda _: self._moved.set())
         self._alarm.ring()
-        await self._until(lambda: self._waiting() <= self._max_size)
+        await self._until(lambda: self._waiting() <= self._room())
 
     def watermark(self, stream: str, input_watermark: int) -> int:
         """The smallest pts that may still be delivered on a stream whose input has come to `input_watermark`."""
@@ -143,7 +149,8 @@ class Batcher(Generic[Tag, Row, Result]):
                 await self._alarm.wait()
                 continue
             due = min(lane[0].arrived for lane in self._queued.values()) + self._max_delay
-            if self._draining or self._waiting() >= self._max_size or self._clock.now() >= due:
+            full = self._waiting() >= self._max_size or self._waiting() > self._room()  # nothing more can come
+            if self._draining or full or self._clock.now() >= due:
                 await self._run(self._take())
             else:
                 await self._alarm.wait(until=due)
@@ -178,7 +185,7 @@ class Batcher(Generic[Tag, Row, Result]):
         rows = [row for entry in batch for row in entry.rows]
         results: list[Result] = []
         for start in range(0, len(rows), self._max_size):  # one message may hold more rows than a batch
-            results += await self._infer(rows[start : start + self._max_size])
+            results += await self._timed(rows[start : start + self._max_size])
         if len(results) != len(rows):
             raise RuntimeError(f"infer gave {len(results)} results for {len(rows)} rows")
         start = 0
@@ -186,6 +193,13 @@ class Batcher(Generic[Tag, Row, Result]):
             own = results[start : start + len(entry.rows)]
             start += len(entry.rows)
             await self._hand_over(entry, own)
+
+    async def _timed(self, rows: list[Row]) -> Sequence[Result]:
+        began = self._clock.now()
+        results = await self._infer(rows)
+        latest = (self._clock.now() - began) / len(rows)
+        self._row_time += (latest - self._row_time) * (RECENT if self._row_time else 1)
+        return results
 
     async def _hand_over(self, entry: _Entry[Tag, Row], results: list[Result]) -> None:
         if entry.forgotten:
@@ -212,6 +226,12 @@ class Batcher(Generic[Tag, Row, Result]):
 
     def _stopped(self) -> bool:
         return self._worker is not None and self._worker.done()
+
+    def _room(self) -> int:
+        """How many rows may wait."""
+        if self._backlog is None or not self._row_time:
+            return self._max_size
+        return min(self._max_size, int(self._backlog / self._row_time))
 
     def _waiting(self) -> int:
         return sum(entry.size for lane in self._queued.values() for entry in lane)

@@ -24,7 +24,7 @@ class FacialInference(Inference[Crop]):
     name = "facial-inference"
     # The batcher holds what is to be inferred next: more that waits would only grow old, and hide an overload from
     # face detection, which knows what to drop.
-    inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops", size=4)}
+    inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops", size=1)}
     outputs: ClassVar[dict[str, Port]] = {"emotions": Port(FaceEmotions, "a calibrated distribution for each face")}
     task = "facial"
     labels = FACE

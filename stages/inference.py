@@ -36,6 +36,15 @@ class Inference(Stage, Generic[Row]):
             float,
             about("how long one waits for a batch to fill; 0: never longer than the model is busy", unit="s", ge=0),
         ] = 0.0
+        backlog: Annotated[
+            float,
+            about(
+                "in live mode, how much may wait for the model, in the time it takes to infer that; beyond it the "
+                "stage before has to wait",
+                unit="s",
+                ge=0,
+            ),
+        ] = 0.05
         threads: Annotated[int, about("CPU threads of the model; more are rarely faster", ge=1, le=256)] = 1
         prior: Annotated[
             Literal["training", "uniform", "neutral"] | dict[str, float],
@@ -96,6 +105,7 @@ class Inference(Stage, Generic[Row]):
             max_size=self.settings.batch_size,
             max_delay=round(self.settings.max_delay * SECOND),
             clock=self.host.clock,
+            backlog=round(self.settings.backlog * SECOND) if self.host.mode == "live" else None,
         )
 
     async def process(self, port: str, message: Message) -> None:

@@ -33,7 +33,7 @@ class SpeechInference(Inference[Mfcc]):
     """
 
     name = "speech-inference"
-    inputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "windows of speech, as MFCC", size=4)}
+    inputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "windows of speech, as MFCC", size=2)}
     outputs: ClassVar[dict[str, Port]] = {"emotions": Port(SpeechEmotion, "a calibrated distribution for each window")}
     task = "speech"
     labels = SPEECH

@@ -53,12 +53,17 @@ class Sink:
 class Bench:
     """A batcher with its model, sink and clock."""
 
-    def __init__(self, max_size: int = 4, max_delay: int = 0) -> None:
+    def __init__(self, max_size: int = 4, max_delay: int = 0, backlog: int | None = None) -> None:
         self.model = Model()
         self.sink = Sink()
         self.clock = FakeClock()
         self.batcher: Batcher[Tag, int, int] = Batcher(
-            self.model.infer, self.sink.deliver, max_size=max_size, max_delay=max_delay, clock=self.clock
+            self.model.infer,
+            self.sink.deliver,
+            max_size=max_size,
+            max_delay=max_delay,
+            clock=self.clock,
+            backlog=backlog,
         )
 
     async def put(self, stream: str, pts: int, *rows: int) -> None:
@@ -168,6 +173,47 @@ def test_put_waits_while_a_batch_is_in_flight_and_another_waits() -> None:
         await settle()
         assert blocked.done()
         await bench.batcher.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("took", "room"), [(1, 8), (5, 2), (11, 0)])
+def test_no_more_waits_than_can_be_inferred_within_the_backlog(took: int, room: int) -> None:
+    async def scenario() -> None:
+        bench = Bench(max_size=8, backlog=10 * MS)
+        await bench.put("a", 0, 0)
+        await bench.clock.advance(took * MS)
+        bench.model.step()
+        await settle()
+        await bench.put("a", 1, 1)
+        await settle()
+        taken = 0
+        while True:  # as a host does, one after the other
+            offer = bench.offer("a", 2 + taken, taken)
+            await settle()
+            if not offer.done():
+                break
+            taken += 1
+        assert taken == room
+        bench.model.step(20)
+        await offer
+
+    run(scenario())
+
+
+def test_a_batch_does_not_wait_for_company_that_the_backlog_keeps_out() -> None:
+    async def scenario() -> None:
+        bench = Bench(max_size=8, max_delay=1000 * MS, backlog=10 * MS)
+        await bench.put("a", 0, 0)
+        await bench.clock.advance(1000 * MS)  # it waited for company, and is inferred now
+        await bench.clock.advance(5 * MS)
+        bench.model.step()
+        await settle()
+        offers = [bench.offer("a", pts, pts) for pts in range(1, 4)]
+        await settle()
+        assert bench.model.batches == [[0], [1, 2, 3]]
+        bench.model.step()
+        await asyncio.gather(*offers)
 
     run(scenario())
 

@@ -15,6 +15,7 @@ from pipeline.errors import EmopipeError
 from pipeline.message import Message
 from pipeline.report import Report
 from pipeline.stage import Port, Stage, about
+from stages.doubt import RISK, Doubt, doubt, shipped
 from stages.page_past import Past
 from stages.page_pictures import Pictures
 from stages.page_status import status
@@ -66,6 +67,10 @@ class Page(Stage):
         notice: Annotated[
             str, about("what senders are told becomes of their pictures and sound; say so if the graph stores them")
         ] = NOTICE
+        risk: Annotated[
+            float,
+            about("as in fusion: below which share of wrong answers a face or a voice alone is certain", gt=0, le=1),
+        ] = RISK
         viewers: Annotated[int, about("how many pages to wait for before the first message", ge=0)] = 0
         wait: Annotated[float, about("the longest wait for them", unit="s", gt=0, le=3600)] = 300.0
 
@@ -85,11 +90,13 @@ class Page(Stage):
         self._past = Past(round(self.settings.history * SECOND))
         self._pictures = Pictures(self.settings.preview_fps, self.settings.preview_size)
         self._watchers: set[Watcher] = set()
+        self._doubt = Doubt()
         self._enough = asyncio.Event()
         self._drawing: asyncio.Task[None] | None = None
         self._server: WebServer | None = None
 
     async def setup(self) -> None:
+        self._doubt = await self.compute(doubt, shipped(), self.settings.risk)
         self._server = server = await WebServer.join(self.settings, self.warn)
         for file in await self.compute(lambda: sorted(ASSETS.iterdir())):
             server.route("GET", "/" if file.name == "index.html" else f"/{file.name}", _File(file).answer, public=True)
@@ -199,6 +206,7 @@ class Page(Stage):
         return web.json_response(
             {
                 "labels": labels,
+                "doubt": self._doubt._asdict(),
                 "history": self.settings.history,
                 "notice": self.settings.notice,
                 "senders": self._server.serves("POST", "/whip"),

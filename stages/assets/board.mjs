@@ -1,12 +1,12 @@
 // What is shown of the streams: the picture, the table of now, the time line, and how well all of it runs.
 
+import { Moment } from "./moment.mjs";
 import { element, losses, ms, showHops, showLosses, showNow } from "./now.mjs";
 import { drawOverlay } from "./overlay.mjs";
 import { begin } from "./paint.mjs";
-import { clock } from "./scale.mjs";
 import { Stream } from "./stream.mjs";
 import { drawTimeline } from "./timeline.mjs";
-import { Announcer, sentence } from "./words.mjs";
+import { Announcer } from "./words.mjs";
 
 const STALE = 1500; // ms after which a box says nothing of what the camera sees
 const AHEAD = 0.5; // s by which the time line may run on while nothing comes
@@ -19,7 +19,8 @@ const NOTHING = new Stream("");
 const $ = (id) => document.getElementById(id);
 
 export class Board {
-  constructor({ labels, history }) {
+  constructor({ labels, history, doubt }) {
+    this._doubt = doubt;
     this.palette = new Map(labels.map((label) => [label.name, label]));
     this.live = false;
     this.mirrored = false;
@@ -28,16 +29,12 @@ export class Board {
     this.chosen = null;
     this._keep = Math.max(history, 60) * 2;
     this._streams = new Map();
-    this._span = 30;
-    this._frozen = null; // the end of the time line while it is paused
-    this._at = null; // the moment that is looked at
-    this._scale = null;
+    this._moment = new Moment(() => this._current, this._keep);
     this._pictures = [];
     this._status = null;
     this._calm = window.matchMedia("(prefers-reduced-motion: reduce)");
     this._announcer = new Announcer((text) => ($("said").textContent = text));
     this._drawn = { picture: 0, line: 0, words: 0 };
-    this._listen();
     this._legend();
   }
 
@@ -59,7 +56,7 @@ export class Board {
     this._pictures = [];
     this._status = null;
     this.chosen = null;
-    this._resume();
+    this._moment.resume();
   }
 
   blank(text) {
@@ -88,7 +85,7 @@ export class Board {
         break;
       case "result":
         this._stream(message.stream).add(message, now);
-        if (message.stream === this.chosen && this._at === null) this._announcer.hear(this._current.newest, now);
+        if (message.stream === this.chosen && this._moment.at === null) this._announcer.hear(this._current.newest, now);
         break;
       case "gap":
         this._stream(message.stream).silence(message.pts / 1e9, now);
@@ -117,14 +114,14 @@ export class Board {
 
   _stream(name) {
     if (!this._streams.has(name)) {
-      this._streams.set(name, new Stream(name, this._keep));
+      this._streams.set(name, new Stream(name, this._keep, this._doubt));
       this._choose();
     }
     const stream = this._streams.get(name);
     return stream;
   }
 
-  // -- choosing, pausing, looking at a moment ---------------------------------------------------------------------
+  // -- choosing ---------------------------------------------------------------------
 
   _choose(name = this.chosen) {
     const running = [...this._streams.values()].find((stream) => !stream.ended);
@@ -132,7 +129,7 @@ export class Board {
     if (wanted !== this.chosen) {
       this.chosen = wanted;
       this._pictures = [];
-      this._resume();
+      this._moment.resume();
       if (wanted !== null) this.chose(wanted);
     }
     const several = this._streams.size > 1;
@@ -146,98 +143,6 @@ export class Board {
         return button;
       }),
     );
-  }
-
-  _listen() {
-    const line = $("timeline");
-    line.addEventListener("pointermove", (event) => this._point(event));
-    line.addEventListener("pointerdown", (event) => {
-      this._pause();
-      this._point(event);
-    });
-    line.addEventListener("pointerleave", () => {
-      if (this._frozen === null) this._at = null;
-    });
-    line.addEventListener("keydown", (event) => this._key(event));
-    $("pause").onclick = () => (this._frozen === null ? this._pause() : this._resume());
-    for (const button of document.querySelectorAll(".span")) {
-      button.onclick = () => this._zoom(Number(button.dataset.span));
-    }
-    this._zoom(this._span);
-  }
-
-  _point(event) {
-    if (!this._scale || !this._current) return;
-    const time = this._scale.time(event.clientX - $("timeline").getBoundingClientRect().left);
-    this._at = Math.min(Math.max(time, this._scale.from), this._scale.to);
-    this._say();
-  }
-
-  _key(event) {
-    const stream = this._current;
-    if (!stream || event.altKey || event.ctrlKey || event.metaKey) return;
-    const from = this._at ?? stream.end;
-    const moments = {
-      ArrowLeft: () => stream.next(from, -1),
-      ArrowDown: () => stream.next(from, -1),
-      ArrowRight: () => stream.next(from, 1),
-      ArrowUp: () => stream.next(from, 1),
-      PageUp: () => stream.next(from, 1, 2),
-      PageDown: () => stream.next(from, -1, 2),
-      Home: () => this._scale?.from ?? from,
-      End: () => stream.end,
-    };
-    if (event.key === "Escape") {
-      this._resume();
-    } else if (event.key === " ") {
-      if (this._frozen === null) this._pause();
-      else this._resume();
-    } else if (event.key in moments) {
-      this._pause();
-      this._at = moments[event.key]();
-      this._frozen = Math.max(this._at, Math.min(this._frozen, this._at + this._span));
-      this._say();
-    } else {
-      return;
-    }
-    event.preventDefault();
-  }
-
-  _pause() {
-    if (this._current && this._frozen === null) this._frozen = this._current.end;
-    this._tell();
-  }
-
-  _resume() {
-    this._frozen = null;
-    this._at = null;
-    this._tell();
-  }
-
-  _tell() {
-    $("pause").setAttribute("aria-pressed", String(this._frozen !== null));
-    $("pause").textContent = this._frozen === null ? "Pause" : "Back to now";
-    this._say();
-  }
-
-  _zoom(span) {
-    this._span = span;
-    for (const button of document.querySelectorAll(".span")) {
-      button.setAttribute("aria-pressed", String(Number(button.dataset.span) === span));
-    }
-  }
-
-  /** What the slider stands at, for those who hear it. */
-  _say() {
-    const line = $("timeline");
-    const end = this._current?.end ?? 0;
-    const at = this._at ?? end;
-    line.setAttribute("aria-valuemin", Math.max(0, end - this._keep).toFixed(1));
-    line.setAttribute("aria-valuemax", end.toFixed(1));
-    line.setAttribute("aria-valuenow", at.toFixed(1));
-    const said = this._at === null ? "now" : `${clock(at, true)}: ${sentence(this._current?.at(at))}`;
-    line.setAttribute("aria-valuetext", said);
-    $("now-title").textContent = this._at === null ? "Now" : `At ${clock(at, true)}`;
   }
 
   // -- drawing --------------------------------------------------------------------------------------------------
@@ -260,13 +165,14 @@ export class Board {
     const fresh = stream && !stream.ended && now - stream.heard < STALE;
     if (this.live) drawOverlay($("overlay"), fresh ? stream.newest : null, this);
     else this._drawPicture(stream);
-    if (now - this._drawn.words > 250 || this._at !== null) this._words(stream, now);
+    if (now - this._drawn.words > 250 || this._moment.at !== null) this._words(stream, now);
     if (now - this._drawn.line < (this._calm.matches ? 500 : LINE)) return;
     this._drawn.line = now;
     const running = fresh && !this._calm.matches ? Math.min((now - stream.heard) / 1000, AHEAD) : 0;
     const shown = stream ?? NOTHING;
-    const to = Math.max(this._frozen ?? shown.end + running, this._span);
-    this._scale = drawTimeline($("timeline"), shown, { from: to - this._span, to, at: this._at, palette: this.palette });
+    const { at, frozen, span } = this._moment;
+    const to = Math.max(frozen ?? shown.end + running, span);
+    this._moment.scale = drawTimeline($("timeline"), shown, { from: to - span, to, at, palette: this.palette });
   }
 
   /** The newest picture whose result is there, or the newest at all where results stay away. */
@@ -291,7 +197,7 @@ export class Board {
 
   _words(stream, now) {
     this._drawn.words = now;
-    showNow($("now"), stream && (this._at === null ? stream.newest : stream.at(this._at)), this.palette);
+    showNow($("now"), stream && (this._moment.at === null ? stream.newest : stream.at(this._moment.at)), this.palette);
     const figures = stream?.figures(now);
     const found = losses(this._status, stream?.forced ?? 0);
     $("latency").textContent = ms(figures?.latency.p50);

@@ -49,7 +49,7 @@ function drawLane(paint, { who, spans }, top, first) {
   const written = [];
   for (const run of runs(spans)) written.push(...drawRun(paint, run, base, height));
   if (!voice) {
-    const alone = spans.map((span) => ({ ...span, ...span.alone, uncertain: false }));
+    const alone = spans.map((span) => ({ ...span, ...span.alone }));
     for (const run of runs(alone)) drawStrip(paint, run, base + 3);
   }
   for (const text of written) write(paint, text);
@@ -131,7 +131,8 @@ function write({ context, colours: { sunken } }, { said, length, x, y, ink, plat
 function drawStrip({ context, palette, scale: { x, width } }, run, top) {
   const left = Math.max(0, x(run.spans[0].from));
   const right = Math.min(width, x(run.spans[run.spans.length - 1].to));
-  context.fillStyle = palette.get(run.emotion).colour;
+  const { colour } = palette.get(run.emotion);
+  context.fillStyle = run.uncertain ? hatched(context, colour) : colour;
   context.fillRect(left, top, Math.max(0, right - left), ALONE);
 }
 

@@ -5,12 +5,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -149,6 +152,46 @@ def test_a_recording_on_a_web_server_is_played_at_its_own_pace_and_ends(web: tup
     check(outputs)
     assert outputs.data("video")[-1].pts == pytest.approx(1450 * MS, abs=60 * MS)
     assert outputs.warnings == []
+
+
+def jpeg() -> bytes:
+    encoder: Any = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuvj420p", Fraction(1, 25)
+    picture = av.VideoFrame.from_ndarray(np.full((72, 64), 128, np.uint8), "yuvj420p")
+    return b"".join(bytes(packet) for packet in encoder.encode(picture))
+
+
+def test_motion_jpeg_by_http_goes_by_its_arrival_and_over_what_is_broken() -> None:
+    """Ten pictures a second, of which FFmpeg would believe that they are 25; each sixth is none."""
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=part")
+            self.end_headers()
+            picture = jpeg()
+            with suppress(OSError):  # until nobody wants more
+                for number in range(1000):
+                    data = b"\xff\xd8\xff\xc0" + bytes(200) if number % 6 == 5 else picture
+                    head = f"--part\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                    self.wfile.write(head.encode() + data + b"\r\n")
+                    time.sleep(0.1)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    stage = capture(f"http://127.0.0.1:{server.server_address[1]}/video")
+    outputs = play(stage, lambda outputs: outputs.data("video") and outputs.data("video")[-1].pts > 2500 * MS)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    times = [m.pts for m in outputs.data("video")]
+    assert np.median(np.diff(times)) > 80 * MS
+    assert stage.counters["damaged"] >= 2
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ class Overlay(FilmStage):
             await self.hear(message)
         elif port == "video":
             line.held.append(_Held(message.pts, message.duration, message.payload, self.host.clock.now()))
+            self.counters["most_held"] = max(self.counters["most_held"], len(line.held))
         else:
             line.add(message)
 

@@ -9,6 +9,7 @@ from stages.canvas import Plane, Restorer, matrix_of
 from stages.types import PersonEmotion, VideoFrame
 
 SIDE = 144  # px
+SHOWN = 3  # portraits of a face
 MARGIN = 0.35  # of the box, on each side
 QUALITY = 82  # of the JPEG
 BETTER = 1.05  # a moment must be so much clearer to take another's place: else most frames of a smile would be cut out
@@ -43,6 +44,14 @@ class Album:
         self.portraits[face.emotion] = Portrait(
             face.emotion, face.confidence, face.uncertain, at, clearness_of(face), jpeg
         )
+
+    def best(self) -> list[Portrait]:
+        """Those that a report shows, the clearest first."""
+        return sorted(self.portraits.values(), key=lambda each: -each.clearness)[:SHOWN]
+
+    def close(self) -> None:
+        """Let go of those that no report will show: nothing comes any more."""
+        self.portraits = {each.emotion: each for each in self.best()}
 
 
 def clearness_of(face: PersonEmotion) -> float:

@@ -130,6 +130,8 @@ class Report(Stage):
     async def flush(self, stream: str) -> None:
         line = self._lines.pop(stream)
         await self._release(line, self.host.clock.now())
+        for album in line.chapter.albums.values():
+            album.close()
 
     def reset(self, stream: str) -> None:
         if (line := self._lines.get(stream)) is not None:  # time jumped

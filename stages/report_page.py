@@ -14,7 +14,6 @@ from stages.report_lines import moment, patterns, share_bar, shares, time_line
 from stages.stretches import Lane, Person, Story, Stretch
 
 MOST_ROWS = 60  # of a stream's table
-PORTRAITS = 3  # of a face
 GLIMPSE = SECOND // 2  # ns; who was in view for less gets no card, if others do
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = Path(__file__).with_name("report.css")
@@ -125,7 +124,7 @@ def _account(story: Story) -> str:
 def _card(person: Person, album: Album | None, story: Story) -> Iterator[str]:
     lane = person.together
     yield f"<li><h3>{escape(person.name)}</h3>"
-    best = sorted(album.portraits.values(), key=lambda each: -each.clearness)[:PORTRAITS] if album is not None else []
+    best = album.best() if album is not None else []
     if best:
         yield '<div class="faces">'
         yield from (_figure(person, each) for each in sorted(best, key=lambda each: each.at))

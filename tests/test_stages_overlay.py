@@ -29,7 +29,7 @@ def test_a_box_is_drawn_on_its_own_picture(tmp_path: Path) -> None:
     run_stage(stage, send, connect=INPUTS)
     drawn = [coloured(image) > 50 for image in shown(tmp_path / "a.mp4")]
     assert drawn == [False] * 6 + [True] * 6
-    assert stage.counters == {"pictures": 12, "borrowed": 0, "late": 0, "films": 1}
+    assert stage.counters == {"pictures": 12, "borrowed": 0, "late": 0, "films": 1, "most_held": 1}
 
 
 @pytest.mark.parametrize("first", INPUTS)

@@ -154,6 +154,25 @@ def test_a_recording_on_a_web_server_is_played_at_its_own_pace_and_ends(web: tup
     assert outputs.warnings == []
 
 
+def test_hls_is_played_at_its_own_pace(web: tuple[Path, str]) -> None:
+    """Segments of a second, all there at once."""
+    folder, address = web
+    options = {"hls_time": "1", "hls_list_size": "0"}
+    clip = make(folder / "clip.mp4", pictures=list(np.arange(0, 3, 0.05)), sound=tone(3.0, 48_000), rate=48_000)
+    with av.open(str(clip)) as source, av.open(str(folder / "live.m3u8"), "w", format="hls", options=options) as hls:
+        copies = {stream.index: hls.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                hls.mux(packet)
+    began = time.monotonic()
+    outputs = play(capture(f"{address}/live.m3u8"), lambda outputs: both(outputs, 2.0))
+    assert time.monotonic() - began > 1.9
+    check(outputs)
+    assert len(outputs.data("video")) > 20
+    assert outputs.gaps("audio") == []
+
+
 def jpeg() -> bytes:
     encoder: Any = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuvj420p", Fraction(1, 25)

@@ -29,6 +29,11 @@ _OPTIONS: Mapping[tuple[str, Kind], Mapping[str, str]] = {
     ("avfoundation", "video"): {"framerate": "30"},
     ("dshow", "audio"): {"audio_buffer_size": "50"},  # ms; its own default of 500 is what one would hear as an echo
 }
+_DEFAULTS: Mapping[tuple[str, Kind], str] = {
+    ("alsa", "audio"): "default",
+    ("avfoundation", "video"): "default",
+    ("avfoundation", "audio"): ":default",
+}
 _ALSA = Path("/usr/share/alsa")
 _ALSA_NAMES = ("default", "pulse", "pipewire")  # of those that are no card: the others are libasound's tools
 _ALSA_PLUGINS = ("usr/lib/*-linux-gnu*/alsa-lib", "usr/lib64/alsa-lib", "usr/lib/alsa-lib")
@@ -59,8 +64,8 @@ def default_device(format: str, kind: Kind) -> str:
     ALSA's own default is the sound server's where one runs (PulseAudio, PipeWire), which is what people choose in
     their desktop's settings; of cameras it is the first.
     """
-    if format == "alsa":
-        return "default"
+    if default := _DEFAULTS.get((format, kind)):
+        return default
     found = [device.device for device in devices(kind, format)]
     return found[0] if found else {"v4l2": "/dev/video0"}.get(format, "")
 
@@ -96,7 +101,11 @@ def devices(kind: Kind, format: str = "") -> list[Device]:
     if format == "alsa":
         usable = [each for each in usable if each.name in _ALSA_NAMES or each.name.startswith(("hw:", "plughw:"))]
     prefix = {("avfoundation", "audio"): ":", ("dshow", "video"): "video=", ("dshow", "audio"): "audio="}
-    names = [Device(kind, format, prefix.get((format, kind), "") + each.name, each.description) for each in usable]
+    before = prefix.get((format, kind), "")
+    by_name = format != "avfoundation"  # which opens by what people read, not by the identifier that it lists
+    names = [
+        Device(kind, format, before + (each.name if by_name else each.description), each.description) for each in usable
+    ]
     defaults = [each.is_default for each in usable]
     return [device for _, device in sorted(zip(defaults, names, strict=True), key=lambda pair: not pair[0])]
 

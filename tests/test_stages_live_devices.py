@@ -71,6 +71,17 @@ def test_without_a_card_or_a_sound_server_there_is_no_microphone(
     assert [device.device for device in devices("audio", "alsa")] == ["default"]
 
 
+def test_each_system_has_its_own_way_of_naming(monkeypatch: pytest.MonkeyPatch, found: list[Found]) -> None:
+    monkeypatch.setattr(live_devices, "known", lambda format: True)
+    found.append(Found("0x8020000005ac8514", "FaceTime HD", True, []))
+    assert [device.device for device in devices("video", "avfoundation")] == ["FaceTime HD"]
+    assert [device.device for device in devices("audio", "avfoundation")] == [":FaceTime HD"]
+    assert [device.device for device in devices("video", "dshow")] == ["video=0x8020000005ac8514"]
+    assert live_devices.default_device("dshow", "audio") == "audio=0x8020000005ac8514"
+    assert live_devices.default_device("avfoundation", "video") == "default"
+    assert live_devices.default_device("alsa", "audio") == "default"
+
+
 @pytest.mark.parametrize(
     ("kind", "format", "error", "expected"),
     [

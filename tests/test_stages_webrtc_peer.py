@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import socket
-import statistics
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -87,22 +86,28 @@ def test_pictures_and_sound_become_a_stream_that_begins_at_zero_and_ends(
 
 
 def test_sound_and_pictures_belong_together_within_80_ms_however_far_apart_they_start(recording: Path) -> None:
-    async def one(harness: StageHarness, late: float) -> None:
-        async with WhipClient(harness.stage.settings.endpoint, recorded(recording, late=late)) as client:
+    async def one(harness: StageHarness, late: float) -> tuple[list[float], float]:
+        """How far flashes are from their beeps (ms), and by how much (s) a packet was sent late."""
+        tracks = recorded(recording, late=late)
+        async with WhipClient(harness.stage.settings.endpoint, tracks) as client:
             await asyncio.sleep(6.0)
         await until(ended(harness, client.stream))
         seen, heard = flashes(harness, client.stream)[-3:], beeps(harness, client.stream)[-3:]  # there were reports
-        assert len(seen) == len(heard) == 3
-        apart = [(picture - sound) / MS for picture, sound in zip(seen, heard, strict=True)]
+        apart = [(min(heard, key=lambda beep: abs(flash - beep)) - flash) / MS for flash in seen]
         print(f"pictures started {late * 1000:.0f} ms late: {[round(each, 1) for each in apart]} ms from the sound")
-        # The median: on a busy machine aiortc's own reports are off by as much as it was held up in sending.
-        assert abs(statistics.median(apart)) < 80
+        return apart, max(track.late for track in tracks)
 
-    async def drive() -> None:
+    async def drive() -> bool:
         async with serving() as harness:
-            await asyncio.gather(one(harness, 0.0), one(harness, 0.5))
+            together, apart = await asyncio.gather(one(harness, 0.0), one(harness, 0.5))
+        if max(together[1], apart[1]) > 0.05:  # aiortc reports when it sent a packet, not when that was due
+            return False
+        assert max(abs(each) for each in together[0] + apart[0]) < 80
+        assert len(together[0]) == len(apart[0]) == 3
+        return True
 
-    asyncio.run(drive())
+    if not any(asyncio.run(drive()) for _ in range(3)):
+        pytest.skip("this machine is too busy to send a recording in real time")
 
 
 @pytest.mark.parametrize(("kind", "missing"), [("video", "audio"), ("audio", "video")])
@@ -174,6 +179,18 @@ def test_one_picture_a_second_is_enough(tmp_path: Path) -> None:
     steps = [(later.pts - earlier.pts) / SECOND for earlier, later in pairwise(harness.outputs.data("video", stream))]
     assert steps == pytest.approx([1.0] * len(steps), abs=0.3)
     assert steps
+
+
+def test_a_picture_does_not_wait_for_the_next_one(vp8: Path) -> None:
+    def three() -> list[PacketTrack]:
+        (track,) = only("video", recorded(vp8))
+        track._packets = iter(list(track._packets)[:3])
+        return [track]
+
+    def enough(harness: StageHarness, _: Session) -> bool:
+        return harness.stage.counters["frames"] == 3
+
+    send(three, enough)
 
 
 # -- peers that go wrong -------------------------------------------------------------------------------------

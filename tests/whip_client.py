@@ -69,6 +69,9 @@ class PacketTrack(MediaStreamTrack):
     Args:
         packets: (payload, pts, time base), in order.
         start: the moment (monotonic s) of pts 0; shared by the tracks of one recording.
+
+    Attributes:
+        late: by how much (s) the latest packet came after it was due: a busy machine is no fair sender.
     """
 
     def __init__(self, kind: str, packets: Sequence[tuple[bytes, int, Fraction]], start: float) -> None:
@@ -77,6 +80,7 @@ class PacketTrack(MediaStreamTrack):
         self._packets = iter(packets)
         self._start = start
         self.done = asyncio.Event()
+        self.late = 0.0
 
     async def recv(self) -> av.Packet:  # type: ignore[override]
         data, pts, base = next(self._packets, (b"", 0, Fraction(1)))
@@ -86,6 +90,7 @@ class PacketTrack(MediaStreamTrack):
         wait = self._start + float(pts * base) - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
+        self.late = max(self.late, time.monotonic() - self._start - float(pts * base))
         packet = av.Packet(data)
         packet.pts, packet.time_base = pts, base
         return packet

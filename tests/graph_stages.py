@@ -97,6 +97,20 @@ class Show(Stage):
         return [settings.endpoint] if settings.endpoint else []
 
 
+class Serve(Stage):
+    """Shows judgements at an address that others of its process may serve too."""
+
+    name = "serve"
+    inputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "to show")}
+
+    class Settings(Settings):
+        endpoint: Annotated[str, about("where to")] = "http://127.0.0.1:8080"
+
+    @classmethod
+    def shared_endpoints(cls, settings: Any) -> list[str]:
+        return [settings.endpoint]
+
+
 class Broken(Stage):
     """Whose hooks all fail."""
 

@@ -197,6 +197,31 @@ def test_two_stages_cannot_share_an_endpoint() -> None:
     assert problems(change) == ['pipeline.toml: stages.more: "tcp://127.0.0.1:5560" is taken by stages.results already']
 
 
+def test_an_endpoint_that_may_be_shared_is_shared_within_a_process() -> None:
+    serve = {"use": "tests.graph_stages:Serve", "inputs": {"scores": "fusion.scores"}}
+    address = '"http://127.0.0.1:8080"'
+
+    def share(*processes: str, taken: bool = False) -> Callable[[dict[str, Any]], None]:
+        def change(stages: dict[str, Any]) -> None:
+            for number, process in enumerate(processes):
+                stages[f"page{number}"] = {**copy.deepcopy(serve), "process": process}
+            if taken:
+                stages["results"]["endpoint"] = "http://127.0.0.1:8080"
+
+        return change
+
+    table = good()
+    share("web", "web")(table["stages"])
+    assert graph_from_table(table, "g.toml").processes["web"] == ["page0", "page1"]
+    assert problems(share("web", "else")) == [
+        f"pipeline.toml: stages.page1: {address} is served by stages.page0 too, which is in another process; "
+        'give both the same, such as process = "web"'
+    ]
+    assert problems(share("web", taken=True)) == [
+        f"pipeline.toml: stages.page0: {address} is taken by stages.results already"
+    ]
+
+
 def test_a_budget_that_no_machine_could_keep_is_refused() -> None:
     table = good()
     table["pipeline"]["latency_budget"] = 3.0

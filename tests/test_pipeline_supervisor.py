@@ -186,6 +186,22 @@ def test_damage_is_reported_and_does_not_stop_the_run(out: Path) -> None:
     assert outcome.reports["write"].counters == {"lines": 100}
 
 
+def test_a_stage_that_watches_is_told_of_all_stages_and_time_is_the_same_everywhere(tmp_path: Path) -> None:
+    files = [tmp_path / "one.txt", tmp_path / "other.txt"]
+    table: dict[str, Any] = {
+        "count": {"use": f"{TOY}Numbers", "count": 300, "pause": 0.01},
+        "watch": {"use": f"{TOY}Watch", "inputs": {"numbers": "count.numbers"}, "path": str(files[0])},
+        "other": {"use": f"{TOY}Watch", "inputs": {"numbers": "count.numbers"}, "path": str(files[1])},
+    }
+    run(graph_from_table({"stages": table}, "toy.toml"))
+    heard = [[line.split() for line in file.read_text().splitlines()] for file in files]
+    for lines in heard:
+        assert lines[-1][3:] == ["count", "other", "watch"]
+        assert int(lines[-1][1]) > 1_000_000_000  # ns since play
+        assert 0 < int(lines[-1][2]) <= 300
+    assert {line[0] for lines in heard for line in lines} == {heard[0][0][0]} != {"0"}
+
+
 SCRIPT = """
 import asyncio, sys
 from pathlib import Path

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import EmopipeError
 from pipeline.message import Message, Payload
+from pipeline.report import Report
 from pipeline.stage import Port, Stage, about
 
 
@@ -132,3 +134,25 @@ class Write(Stage):
     async def close(self) -> None:
         self._file.write("closed\n")
         self._file.close()
+
+
+class Watch(Stage):
+    """Writes down what it is told of the others, and when running time began."""
+
+    name = "watch"
+    inputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "numbers")}
+    watches: ClassVar[bool] = True
+
+    class Settings(Stage.Settings):
+        path: Annotated[str, about("where to")]
+
+    settings: Settings
+
+    async def process(self, port: str, message: Message) -> None:
+        self.count("seen", message.stream)
+
+    def status(self, reports: Mapping[str, Report]) -> None:
+        seen = sum(reports["watch"].streams.get("s0", {}).values()) if "watch" in reports else 0
+        line = f"{self.host.base_time} {self.running_time()} {seen} {' '.join(sorted(reports))}"
+        with Path(self.settings.path).open("a") as file:
+            file.write(line + "\n")

@@ -224,6 +224,18 @@ def test_nobody_watches_others_without_leave(query: str, status: int) -> None:
     serve(drive, observers=False)
 
 
+def test_only_so_many_pages_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.page.MOST_WATCHERS", 1)
+
+    async def drive(served: Served) -> None:
+        async with served.watching() as page:
+            await read(page, "streams")
+            async with served.client.get(f"{served.endpoint}/results") as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+
+    serve(drive)
+
+
 def test_results_are_for_those_who_know_the_token() -> None:
     async def drive(served: Served) -> None:
         async with served.client.get(served.endpoint) as answer:

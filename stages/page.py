@@ -51,7 +51,7 @@ class Page(Stage):
     name = "page"
     watches: ClassVar[bool] = True
     inputs: ClassVar[dict[str, Port]] = {
-        "emotions": Port(Emotions, "the results to show", policy="drop-oldest", size=64),
+        "emotions": Port(Emotions, "the results to show", policy="drop-oldest", size=16),
         "video": Port(VideoFrame, "pictures for observers to see", optional=True, policy="drop-oldest", size=1),
     }
 

@@ -55,6 +55,7 @@ class StageHost:
         self._origins: dict[tuple[str, str], Inlet] = {}  # which link brings a stream to a port
         self._delays = Delays()
         self._progress = (0, 0)
+        self._over = False  # nothing more goes out but the ends
         self._ended = False
         self._source: asyncio.Task[None] | None = None  # a source's `run`
         self._drained = False
@@ -76,6 +77,7 @@ class StageHost:
             await self.stage.finish()
         else:
             await self._run_source()
+        self._over = True
         for name, output in self._outputs.items():
             for stream in output.open:
                 await self._end(stream, name)
@@ -125,6 +127,9 @@ class StageHost:
 
     async def emit(self, output: str, message: Message) -> None:
         stream = message.stream
+        if self._over:  # a source has been drained, and a task of its own is still at work
+            self.stage.count("stale", stream)
+            return
         if not self.stage.inputs:
             await self._begin_source_epoch(output, message)
         elif message.epoch < self.epoch(stream):  # of before the jump: whoever comes after us would ignore it
@@ -151,12 +156,14 @@ class StageHost:
 
     async def advance(self, stream: str) -> None:
         watermark = self.stage.watermark(stream)
-        if watermark >= FOREVER:  # the end is said by EOS
+        if watermark >= FOREVER or self._over:  # the end is said by EOS
             return
         for output in self._outputs.values():
             await output.advance(stream, watermark, self.epoch(stream))
 
     async def end(self, stream: str, output: str | None = None) -> None:
+        if self._over:  # and that has been said
+            return
         for name in self._outputs if output is None else [output]:
             await self._end(stream, name)
 

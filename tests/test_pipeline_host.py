@@ -301,6 +301,26 @@ def test_an_error_of_a_source_that_is_drained_is_an_error() -> None:
         asyncio.run(drive())
 
 
+def test_what_a_sources_own_tasks_emit_after_its_end_does_not_follow_it() -> None:
+    class Careless(Live):
+        async def run(self) -> None:
+            self.task = asyncio.create_task(super().run())
+            await asyncio.shield(self.task)
+
+        async def close(self) -> None:
+            self.task.cancel()
+
+    async def drive() -> list[str]:
+        async with StageHarness(Careless(), mode="live") as harness:
+            await harness.clock.advance(1)
+            await harness.drain()
+            await harness.clock.advance(50 * MS)
+            await harness.stage.end("s")
+            return [message.kind for message in harness.outputs.messages["out"]]
+
+    assert asyncio.run(drive()) == ["data", "eos", "eos"]
+
+
 class Sink(Stage):
     """Takes 30 ms for each message."""
 

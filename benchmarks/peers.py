@@ -6,7 +6,7 @@ Runs configs/webrtc.toml with its processes. Each peer is a process of its own (
 recording encoded once before: VP8 and Opus, 640 pixels wide, 30 frames/s, with a mark that flashes and sounds every two
 seconds. Says, with the figures' errors:
 
-memory      MB a worker process, sampled every 10 s, and its slope by least squares after the first sixth
+memory      MB a worker process, sampled every 10 s, and its slope by least squares after the first third
 marks       how much later the steady peer's sound is than its pictures, by the stage's own pts, and how that drifts
 gaps        the longest that each input in the process that serves WebRTC received nothing, and its event loop's lag
 peers       joined, left, killed; how soon a killed one's stream ended; whose stream never did
@@ -46,7 +46,7 @@ GRAPH = default_graph().parent / "configs" / "webrtc.toml"
 SERVER = "web"  # the process that serves WebRTC
 STEADY = "steady"
 SAMPLE_EVERY = 10.0  # s
-WARM_UP = 1 / 6  # of the time, left out of the slopes
+WARM_UP = 1 / 3  # of the time, left out of the slopes: PyTorch keeps kernels for each length of a window that it meets
 LENGTH = 10.0  # s of recording in a round, about
 JOINING = 30.0  # s a peer has to join
 ENDING = 30.0  # s the streams have to end once all peers have gone

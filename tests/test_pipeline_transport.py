@@ -3,12 +3,13 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zmq
 
-from pipeline.clock import SystemClock
+from pipeline.clock import FakeClock, SystemClock
 from pipeline.link import Queue
 from pipeline.message import FOREVER, Message
 from pipeline.transport import Inbox, Inlet, LocalInlet, LocalOutlet, Outlet, ZmqInlet, ZmqOutlet
@@ -133,6 +134,39 @@ def test_order_holds_for_a_receiver_of_any_speed(how: str, tmp_path: Path) -> No
         ends.close()
 
     asyncio.run(asyncio.wait_for(drive(), 30))
+
+
+@hows
+@pytest.mark.parametrize("policy", ["block", "drop-oldest"])
+def test_room_comes_back_with_what_the_receiver_consumes(how: str, policy: Any, tmp_path: Path) -> None:
+    async def drive() -> None:
+        ends = Ends(Queue(size=1, policy=policy), how, tmp_path)
+        assert ends.outlet.has_room("s")
+        for n in range(2):  # one under way, one that waits
+            await ends.outlet.send(number(n))
+        assert not ends.outlet.has_room("s")
+        assert ends.outlet.has_room("other") == (policy == "drop-oldest")
+        moved = asyncio.create_task(ends.outlet.moved())
+        await ends.take(1)
+        await moved
+        assert ends.outlet.has_room("s")
+        assert ends.outlet.counts().dropped == {}
+        ends.close()
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
+
+
+def test_the_longest_gap_counts_only_while_a_stream_is_open() -> None:
+    async def drive() -> None:
+        clock = FakeClock()
+        inlet = LocalInlet("numbers", "receiver", asyncio.Queue(), clock, 1)
+        for wait, message in [(5, number(0)), (7, number(1)), (3, Message(kind="eos", stream="s")), (90, number(2))]:
+            await clock.advance(wait)
+            inlet.deliver(message)
+        assert inlet.longest_gap(clock.now()) == 7
+        assert inlet.longest_gap(clock.now() + 8) == 8  # the one that goes on
+
+    asyncio.run(drive())
 
 
 def test_links_that_share_a_message_each_write_their_own_trace() -> None:

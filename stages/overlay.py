@@ -119,7 +119,7 @@ class Overlay(FilmStage):
         emotions, own = line.at(picture.pts)
         self.counters["pictures"] += 1
         self.counters["borrowed"] += not own  # drawn with what was last known, or with nothing
-        drawing = partial(draw, emotions=emotions, voice=line.voice(picture.pts), hears=line.hears)
+        drawing = partial(draw, emotions=emotions, voice=line.voice(picture.pts), hears=line.hears(picture.pts))
         await self.compute(film.picture, picture.frame, picture.pts, picture.duration, drawing)
 
 
@@ -140,7 +140,7 @@ class _Line:
         self.held: deque[_Held] = deque()
         self.before: deque[_Held] = deque()  # of before the last jump of time
         self.bound = 0  # no result below this pts will come
-        self.hears = False
+        self._heard: int | None = None  # when the voice was first heard
         self.jumped = False
         self._results: deque[tuple[int, Emotions]] = deque()  # of pictures, those to come and the last one before
         self._voices: deque[tuple[int, Finding | None]] = deque()
@@ -152,7 +152,8 @@ class _Line:
         if voice is not None:
             voice = voice._replace(uncertain=likeliest(voice.probabilities)[1] < self._doubt)
         if voice is not None or emotions.faces:  # without a face, only the voice's own results speak of it
-            self.hears = self.hears or voice is not None
+            if voice is not None and self._heard is None:
+                self._heard = message.pts
             self._voices.append((message.pts, voice))
         if emotions.source == "face":
             self._results.append((message.pts, emotions))
@@ -164,6 +165,10 @@ class _Line:
             return None, False
         return newest[1], newest[0] == pts
 
+    def hears(self, pts: int) -> bool:
+        """Whether the voice had been heard by `pts`, however much of what follows is known already."""
+        return self._heard is not None and self._heard <= pts
+
     def voice(self, pts: int) -> Finding | None:
         """What the voice expresses at `pts`."""
         newest = _newest(self._voices, pts, HEARD)
@@ -174,6 +179,7 @@ class _Line:
         self.held.clear()
         self._results.clear()
         self._voices.clear()
+        self._heard = None if self._heard is None else 0
         self.bound = self.bound if self.bound == FOREVER else 0
         self.jumped = True
 

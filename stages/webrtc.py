@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SDP = "application/sdp"
 STREAM_HEADER = "Emopipe-Stream"
 RETRY_AFTER = "5"  # s
+LOADING = "1"  # s to wait for a server that is about to play
 READING = 10.0  # s that the body of an offer may take
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -128,6 +129,10 @@ class WebRtc(Stage):
     async def _offered(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
+        if not self._playing:
+            raise web.HTTPServiceUnavailable(
+                text="The models are being loaded; try again in a moment.", headers={"Retry-After": LOADING}
+            )
         self.counters["offers"] += 1
         try:
             return await self._answer(request)
@@ -140,8 +145,6 @@ class WebRtc(Stage):
         from aiohttp import web
 
         offer, kinds = offered(await self._body(request))
-        if not self._playing:
-            raise OfferError(503, "The server is not ready; try again in a moment.")
         if len(self._peers) >= self.settings.max_peers:
             raise OfferError(503, f"All {self.settings.max_peers} places are taken; try again later.")
         assert self._server is not None

@@ -189,6 +189,20 @@ def test_a_machine_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) ->
     assert "no network" in text
 
 
+def test_a_server_that_still_loads_its_models_asks_to_come_again_in_a_second() -> None:
+    async def drive() -> None:
+        async with serving() as harness:
+            offer = await make_offer("audio")
+            harness.stage._playing = False  # type: ignore[attr-defined]
+            status, text, headers = await ask(harness, "POST", "/whip", data=offer, headers=SDP)
+            assert status == 503
+            assert headers["Retry-After"] == "1"
+            assert "loaded" in text
+            assert harness.stage.counters["offers"] == 0
+
+    asyncio.run(drive())
+
+
 # -- limits --------------------------------------------------------------------------------------------------
 
 

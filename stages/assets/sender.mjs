@@ -4,6 +4,7 @@ import { bearer } from "./feed.mjs";
 import { refusal, trouble } from "./words.mjs";
 
 const GATHERING = 1000; // ms for finding our own addresses
+const LOADING = 60; // s that a server may take to load its models
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 // What a browser does for calls changes the voice: its level, and what it takes for noise.
 const AUDIO = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -81,17 +82,24 @@ export class Sender {
     this._resource = null;
   }
 
-  async _post(sdp) {
-    let response;
-    try {
-      response = await fetch("/whip", {
-        method: "POST",
-        headers: { "Content-Type": "application/sdp", ...bearer(this._token) },
-        body: sdp,
-      });
-    } catch {
-      throw new Trouble(trouble("Unreachable"));
+  /** The server's response, once it has loaded its models: until then it asks us to come again in a second. */
+  async _offer(sdp) {
+    const headers = { "Content-Type": "application/sdp", ...bearer(this._token) };
+    for (let second = 0; ; second++) {
+      let response;
+      try {
+        response = await fetch("/whip", { method: "POST", headers, body: sdp });
+      } catch {
+        throw new Trouble(trouble("Unreachable"));
+      }
+      const loading = response.status === 503 && response.headers.get("Retry-After") === "1";
+      if (!loading || second === LOADING || !this._peer) return response;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
     }
+  }
+
+  async _post(sdp) {
+    const response = await this._offer(sdp);
     const text = await response.text();
     if (response.status !== 201) {
       const error = new Trouble(refusal(response.status, text, response.headers.get("Retry-After")));

@@ -136,22 +136,31 @@ def test_results_are_what_the_recordings_show(shared_media: Path, tmp_path: Path
     ],
 )
 def test_a_replay_gives_the_same_bytes(
-    name: str, arguments: list[str], environment: dict[str, str], clip: Path, reference: bytes, tmp_path: Path
+    name: str, arguments: list[str], environment: dict[str, str], clip: Path, reference: list[bytes], tmp_path: Path
 ) -> None:
-    out = tmp_path / "results.jsonl"
-    done = emopipe("replay", clip, "--out", out, *arguments, env=os.environ | environment)
+    done = emopipe("replay", clip, *outs(tmp_path), *arguments, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
-    assert out.read_bytes() == reference, name
+    assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == reference, name
 
 
 @pytest.fixture(scope="module")
-def reference(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The results with a process a stage, in batches of up to 16, as fast as possible."""
-    out = tmp_path_factory.mktemp("reference") / "results.jsonl"
-    done = emopipe("replay", clip, "--out", out)
+def reference(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Film, report and results with a process a stage, in batches of up to 16, as fast as possible."""
+    folder = tmp_path_factory.mktemp("reference")
+    done = emopipe("replay", clip, *outs(folder))
     assert done.returncode == 0, done.stderr
     assert "frames: " in done.stderr
-    return out.read_bytes()
+    report, lines, film = sorted(folder.iterdir())
+    original, drawn = decoded(clip), decoded(film)
+    assert drawn["frames"] == original["frames"]
+    assert abs(drawn["source-samples"] - original["source-samples"]) <= 1024  # its own sound, but for priming
+    assert b'alt="Face 0 at ' in report.read_bytes()
+    return [path.read_bytes() for path in (report, lines, film)]
+
+
+def outs(folder: Path) -> list[object]:
+    """All that a replay can write."""
+    return [part for suffix in ("mp4", "html", "jsonl") for part in ("--out", folder / f"out.{suffix}")]
 
 
 def test_ctrl_c_ends_a_replay_at_once_and_its_results_are_readable(clip: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import heapq
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from stages.live import LiveAudio, LiveVideo
 
+FPS = 30
 SPAN = 4.0  # s of the recording that are kept, decoded: 170 MB of 720p at 30 frames/s, once in a process
 
 
@@ -137,3 +139,34 @@ def _sound(path: str) -> list[Played]:
             if at >= 0:  # an encoder's delay lies before the beginning
                 found.append(Played(end, at, end, frame))
     return found
+
+
+def prepare(clip: Path, folder: Path, size: tuple[int, int]) -> Path:
+    """The recording in that size at `FPS`; itself, if it is so already."""
+    import av
+
+    with av.open(str(clip)) as source:
+        video = source.streams.video[0]
+        rate = float(video.average_rate or 0)
+        if (video.width, video.height) == size and abs(rate - FPS) < 0.5:
+            return clip
+        made = folder / "clip.mp4"
+        with av.open(str(made), "w") as target:
+            shown = target.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
+            shown.width, shown.height, shown.pix_fmt = *size, "yuv420p"
+            heard = target.add_stream("aac", rate=48_000, layout="stereo") if source.streams.audio else None
+            taken = -1
+            for frame in source.decode(video=0):
+                number = round(float(frame.time or 0) * FPS)
+                scaled = frame.reformat(*size, format="yuv420p")
+                for again in range(taken + 1, number + 1):  # a slower recording's frames are shown twice
+                    scaled.pts, scaled.time_base = again, Fraction(1, FPS)
+                    target.mux(shown.encode(scaled))
+                taken = max(taken, number)
+            target.mux(shown.encode(None))
+            if heard is not None:
+                source.seek(0)
+                for sound in source.decode(audio=0):
+                    target.mux(heard.encode(sound))
+                target.mux(heard.encode(None))
+    return made

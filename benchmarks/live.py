@@ -24,14 +24,13 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
 
-from benchmarks.camera import load
+from benchmarks.camera import FPS, load, prepare
 from benchmarks.figures import evenness, machine, percentiles, table, write_json
 from benchmarks.listener import Heard, Listener
 from emopipe.places import default_graph
@@ -44,7 +43,6 @@ from pipeline.report import HopLatency
 from pipeline.supervisor import Supervisor
 from stages.pictures import Pictures
 
-FPS = 30
 LAYOUTS: dict[str, dict[str, str]] = {
     "stages": {"capture": "captures"},
     "vision": {"capture": "vision", "face-detection": "vision"},
@@ -79,35 +77,6 @@ class Account:
     results: int
     dropped: int
     unaccounted: int
-
-
-def prepare(clip: Path, folder: Path, size: tuple[int, int]) -> Path:
-    """The recording in that size at `FPS`; itself, if it is so already."""
-    with av.open(str(clip)) as source:
-        video = source.streams.video[0]
-        rate = float(video.average_rate or 0)
-        if (video.width, video.height) == size and abs(rate - FPS) < 0.5:
-            return clip
-        made = folder / "clip.mp4"
-        with av.open(str(made), "w") as target:
-            shown = target.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
-            shown.width, shown.height, shown.pix_fmt = *size, "yuv420p"
-            heard = target.add_stream("aac", rate=48_000, layout="stereo") if source.streams.audio else None
-            taken = -1
-            for frame in source.decode(video=0):
-                number = round(float(frame.time or 0) * FPS)
-                scaled = frame.reformat(*size, format="yuv420p")
-                for again in range(taken + 1, number + 1):  # a slower recording's frames are shown twice
-                    scaled.pts, scaled.time_base = again, Fraction(1, FPS)
-                    target.mux(shown.encode(scaled))
-                taken = max(taken, number)
-            target.mux(shown.encode(None))
-            if heard is not None:
-                source.seek(0)
-                for sound in source.decode(audio=0):
-                    target.mux(heard.encode(sound))
-                target.mux(heard.encode(None))
-    return made
 
 
 def live_table(clip: Path, streams: int, seconds: float, layout: str, endpoint: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.camera import PlayedCamera, load
+from benchmarks.camera import PlayedCamera, load, prepare
 from benchmarks.listener import Heard, Listener
 from benchmarks.live import (
     LAYOUTS,
@@ -16,7 +16,6 @@ from benchmarks.live import (
     live_table,
     losses,
     places,
-    prepare,
     row,
     size,
     wrong_links,

@@ -8,23 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.crowd import STEADY, Peers
 from benchmarks.listener import Heard
 from benchmarks.marks import Beeps, Flashes, Marks, mark, matched, rounds
 from benchmarks.peer import looped
-from benchmarks.peers import (
-    STEADY,
-    Measured,
-    Peers,
-    came_and_went,
-    drops,
-    gaps,
-    latency,
-    make_graph,
-    processes,
-    silence,
-    sync,
-    wrong,
-)
+from benchmarks.peers import make_graph
+from benchmarks.peers_figures import Measured, came_and_went, drops, gaps, latency, processes, silence, sync, wrong
 from benchmarks.procfs import Sample, sample, workers
 from pipeline.clock import MS, SECOND
 from pipeline.link import LinkCounts

@@ -87,9 +87,12 @@ async def _until_stopped(supervisor: Supervisor) -> Outcome | None:
 def account(outcome: Outcome, graph: Graph) -> list[str]:
     """What became of every frame and of the sound, one line each; what was dropped, and by whom."""
     reports = outcome.reports.values()
-    counters: dict[str, int] = {}
+    counters: dict[str, int] = {}  # several sinks count the same results
     for report in reports:
         counters |= {name: max(count, counters.get(name, 0)) for name, count in report.counters.items()}
+    # Every source brings something of its own; and who comes after them may count the same again.
+    sources = [outcome.reports[name].counters for name, stage in graph.stages.items() if not stage.inputs]
+    counters |= {name: sum(counted.get(name, 0) for counted in sources) for name in ("frames", "samples")}
     lines = []
     if frames := counters.get("frames", 0):
         shown, empty = counters.get("frames_with_face", 0), counters.get("frames_without_face", 0)

@@ -44,7 +44,7 @@ class Inference(Stage, Generic[Row]):
                 unit="s",
                 ge=0,
             ),
-        ] = 0.05
+        ] = 0.02
         threads: Annotated[int, about("CPU threads of the model; more are rarely faster", ge=1, le=256)] = 1
         prior: Annotated[
             Literal["training", "uniform", "neutral"] | dict[str, float],

@@ -5,9 +5,10 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
 from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pipeline import stage
+from pipeline.clock import SECOND
 from pipeline.errors import MediaError
 from pipeline.stage import Port, Stage, about
 from stages.damage import Damage
@@ -17,12 +18,15 @@ from stages.pictures import LUMA_SIZE, SMALL_SIZE
 from stages.sound import BLOCK
 from stages.types import AudioBlock, VideoFrame
 
+LATE = SECOND // 10  # ns that a picture may be behind its time in live mode
+
 
 class FileCapture(Stage):
     """Reads recordings of any container and codec that FFmpeg knows, one after the other.
 
     Each is a stream of its own, named after its file. Pictures and sound share one time line, which begins at 0 with
-    whichever comes first. Damaged places are reported and left out.
+    whichever comes first. Damaged places are reported and left out. In live mode with `realtime`, pictures for which
+    the machine is too slow are left out, too, and counted (`skipped`).
     """
 
     name: ClassVar[str] = "file-capture"
@@ -40,6 +44,13 @@ class FileCapture(Stage):
         block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK
 
     settings: Settings
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._began: int | None = None  # the clock's time at the running time 0 of what is played
+        self._start = 0  # where this repetition of it begins (ns of running time)
+        self._skipped = 0  # pictures that came too late, counted in the thread that decodes
+        self._tallied = 0  # of them, how many are counted by stream
 
     @classmethod
     def latency(cls, settings: Settings) -> float:
@@ -89,16 +100,18 @@ class FileCapture(Stage):
         for output in set(self.outputs).difference(recording.kinds):
             await self.end(stream, output)  # at once: a join would wait for it
         items = self._repeat(recording)
-        began: int | None = None  # the clock's time at running time 0
+        self._began = None
         try:
             async with aclosing(ahead(self, items)) as coming:
                 async for item in coming:
                     if self.settings.realtime:
-                        began = self.host.clock.now() - due(item) if began is None else began
-                        await self.host.clock.sleep_until(began + due(item))
+                        if self._began is None:
+                            self._began = self.host.clock.now() - due(item)
+                        await self.host.clock.sleep_until(self._began + due(item))
                     await send(self, item, stream)
                     name, count = content(item)
                     self.tally.add(stream, name, count)  # the totals are those of what was decoded
+                    self._tally_skipped(stream)
                     lengths.reached(item.pts + item.duration)
                     self.progress(*lengths.progress())
         except MediaError:  # nothing in it decodes
@@ -107,12 +120,14 @@ class FileCapture(Stage):
         finally:
             await self.compute(items.close)
             await self.compute(recording.close)
+        self._tally_skipped(stream)
         await self._end(stream, recording)
 
     def _repeat(self, recording: Recording) -> Generator[Item, None, None]:
         """The recording as often as it is to be played, each time where the last ended."""
         start = end = 0
         for repetition in range(self.settings.loop):
+            self._start = start
             again = recording if repetition == 0 else self._open(str(recording.path), None)
             with again:
                 try:
@@ -135,7 +150,23 @@ class FileCapture(Stage):
             luma_size=settings.luma_size,
             block=settings.block,
             on_damage=on_damage,
+            wanted=self._in_time,
         )
+
+    def _in_time(self, pts: int) -> bool:
+        """Whether a picture of this repetition is not too late to be looked at; only live there is such a thing."""
+        if self.host.mode != "live" or not self.settings.realtime or self._began is None:
+            return True
+        if self.host.clock.now() - (self._began + self._start + pts) <= LATE:
+            return True
+        self._skipped += 1
+        return False
+
+    def _tally_skipped(self, stream: str) -> None:
+        if skipped := self._skipped - self._tallied:
+            self._tallied += skipped
+            for name in ("frames", "skipped"):
+                self.tally.add(stream, name, skipped)
 
 
 def stream_names(files: Sequence[str]) -> list[str]:

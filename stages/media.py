@@ -65,14 +65,15 @@ class Recording:
         small_size, luma_size: the longer sides of the images, in pixels; see `stages.pictures.Pictures`.
         block: of sound, in s.
         on_damage: called with each damaged place, once it has been passed.
+        wanted: asked with each picture's pts whether it is worth converting; those that are not are left out.
 
     Attributes:
         kinds: of the tracks that there are, `video` and `audio` at most.
         duration: ns as the header says it, 0 where it does not.
         damage: all damaged places so far.
         counters: `frames` and `source-samples` (at their own rate) decoded, `samples` (of 16 kHz) given out,
-            `repaired` (frames whose time was missing or went back), `overlapping` (samples of 16 kHz left out since
-            their time was taken), `damaged` (errors).
+            `skipped` (frames not wanted), `repaired` (frames whose time was missing or went back), `overlapping`
+            (samples of 16 kHz left out since their time was taken), `damaged` (errors).
 
     Raises:
         MediaError: the file cannot be opened, or (when iterating) nothing in it decodes.
@@ -86,6 +87,7 @@ class Recording:
         luma_size: int = LUMA_SIZE,
         block: float = BLOCK,
         on_damage: Callable[[Damage], None] | None = None,
+        wanted: Callable[[int], bool] = lambda pts: True,
     ) -> None:
         self.path = Path(path)
         self.counters: Counter[str] = Counter()
@@ -99,7 +101,8 @@ class Recording:
             pictures, sound = self._choose(self._container.streams.video), self._choose(self._container.streams.audio)
             self._tracks: list[Track] = []
             if pictures is not None:
-                self._tracks.append(PictureTrack(pictures, self._timeline, self.counters, small_size, luma_size))
+                track = PictureTrack(pictures, self._timeline, self.counters, small_size, luma_size, wanted)
+                self._tracks.append(track)
             if sound is not None:
                 self._tracks.append(SoundTrack(sound, self._timeline, self.counters, block))
             if not self._tracks:

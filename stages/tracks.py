@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
@@ -62,14 +62,25 @@ class Track(ABC):
 
 
 class PictureTrack(Track):
-    """Pictures, with times that increase even where the container's do not."""
+    """Pictures, with times that increase even where the container's do not.
+
+    `wanted` is asked with a picture's pts before it is converted, which costs more than decoding it; what is not wanted
+    counts as `skipped` and is left out.
+    """
 
     kind: Literal["video"] = "video"
 
     def __init__(
-        self, stream: av.VideoStream, timeline: Timeline, counters: Counter[str], small_size: int, luma_size: int
+        self,
+        stream: av.VideoStream,
+        timeline: Timeline,
+        counters: Counter[str],
+        small_size: int,
+        luma_size: int,
+        wanted: Callable[[int], bool] = lambda pts: True,
     ) -> None:
         super().__init__(stream, timeline, counters)
+        self._wanted = wanted
         self._aspect = stream.sample_aspect_ratio
         self._pictures = Pictures(small_size, luma_size)
         self._nominal = round(SECOND / (stream.average_rate or stream.guessed_rate or 25))
@@ -78,15 +89,18 @@ class PictureTrack(Track):
 
     def read(self, frame: av.VideoFrame, at: int | None) -> Iterator[Item]:
         self.counters["frames"] += 1
-        picture = self._pictures.read(frame, self._aspect)
         pts = self.times.end if at is None else at
         if pts <= self._last or pts < 0:
             pts = max(0, self._last + MS)  # a whole ms later: MediaPipe counts in these
+        picture = self._pictures.read(frame, self._aspect) if self._wanted(pts) else None
         self.counters["repaired"] += pts != at or frame.pts is None
         duration = ns(frame.duration, self.base) if frame.duration else self._nominal
         self._last = pts
         self.times.end = max(self.times.end, pts + duration)
-        yield Item("video", pts, duration, picture)
+        if picture is None:
+            self.counters["skipped"] += 1
+        else:
+            yield Item("video", pts, duration, picture)
 
     def skip_to(self, until: int) -> Iterator[Item]:
         start, self.times.end, self._last = self.times.end, until, until - 1

@@ -100,6 +100,26 @@ def test_an_output_without_a_track_ends_at_once(tmp_path: Path, there: str, miss
         assert ends == ["a", ""]
 
 
+def test_live_pictures_that_are_too_late_are_left_out_before_they_are_converted(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", pictures=every(25, 8))
+    stage = capture(path, realtime=True)
+
+    async def drive() -> None:
+        async with StageHarness(stage, mode="live") as harness:
+            while not harness.outputs.data("video"):
+                await asyncio.sleep(0.001)
+            await harness.clock.advance(60 * SECOND)  # as if nothing had got the processor for so long
+            while not any(message.kind == "eos" for message in harness.outputs.messages["video"]):
+                await asyncio.sleep(0.001)
+            shown = len(harness.outputs.data("video"))
+            assert 0 < shown < 200
+            assert stage.counters["frames"] == 200
+            assert stage.counters["skipped"] == 200 - shown
+            assert stage.tally.table()["a"] == {"frames": 200, "skipped": 200 - shown}
+
+    asyncio.run(drive())
+
+
 def test_a_gap_is_a_gap(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", sound=tone(2, 16_000), audio="pcm_s16le", hole=(1.024, 0.5))
     (gap,) = run_stage(capture(path)).gaps("audio")

@@ -111,6 +111,8 @@ class Page(Stage):
     async def process(self, port: str, message: Message) -> None:
         self._begin(message.stream)
         if port == "video":
+            if self._drawing is not None and self._drawing.done():
+                self._drawing.result()  # it has failed
             if any(watcher.sees(message.stream) for watcher in self._watchers):
                 self._pictures.offer(message)
             return
@@ -131,6 +133,8 @@ class Page(Stage):
     async def flush(self, stream: str) -> None:
         self._past.end(stream)
         self._send(stream, self._encoder.encode({"type": "eos", "stream": stream}))
+        for watcher in self._watchers:
+            watcher.part(stream)
 
     def reset(self, stream: str) -> None:
         self._pictures.forget(stream)
@@ -150,9 +154,10 @@ class Page(Stage):
         if self._drawing is not None:
             self._drawing.cancel()
             await asyncio.gather(self._drawing, return_exceptions=True)
-        for watcher in list(self._watchers):
+        watchers = list(self._watchers)
+        for watcher in watchers:
             self._forget(watcher)
-            await watcher.close()
+        await asyncio.gather(*(watcher.close() for watcher in watchers))
         if self._server is not None:
             await self._server.leave()
 
@@ -161,6 +166,8 @@ class Page(Stage):
     def _begin(self, stream: str) -> None:
         if self._past.begin(stream):
             for watcher in self._watchers:
+                if watcher.over:
+                    watcher.part(stream)
                 watcher.put(self._streams(watcher))
 
     def _send(self, stream: str, text: bytes, *, droppable: bool = False) -> None:

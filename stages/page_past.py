@@ -61,10 +61,16 @@ class Past:
         return [{"stream": stream, "ended": stream in self._ended} for stream in self._streams]
 
     def texts(self, stream: str | None) -> list[bytes]:
-        """The kept results of one stream, or of all, as one JSON message each stream."""
-        chosen = self._streams if stream is None else {stream: self._streams.get(stream, ())}
+        """The kept results of all streams, or of one unless it has ended, as one JSON message each stream.
+
+        Who asks for one alone is its sender: results of before are those of somebody else of the same name.
+        """
+        if stream is None:
+            chosen = list(self._streams.values())
+        else:
+            chosen = [self._streams[stream]] if stream in self._streams and stream not in self._ended else []
         return [
             b'{"type":"history","results":[' + b",".join(text for _, text in kept) + b"]}"
-            for kept in chosen.values()
+            for kept in chosen
             if kept
         ]

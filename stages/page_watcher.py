@@ -18,6 +18,7 @@ HEARTBEAT = 15.0  # s after which a page that says nothing is asked whether it i
 STUCK = 10.0  # s after which a page that takes nothing is let go
 BUFFER = 1 << 16  # bytes in the system's buffers: what has gone there can no longer be dropped for something newer
 LARGEST = 1024  # bytes of what a page may say
+NOBODY = ""  # no stream has this name
 
 
 class _Said(msgspec.Struct):
@@ -30,12 +31,12 @@ class Watcher:
     """Sends to one WebSocket, newest first where it is slow; whoever puts something never waits.
 
     Attributes:
-        stream: the only stream the page hears of; None: of all.
+        stream: the only stream the page hears of; None: of all; NOBODY: of none any more.
         lost: results that were dropped because the page was too slow.
     """
 
     def __init__(self, page: "web.WebSocketResponse", transport: asyncio.Transport, session: Session | None) -> None:
-        self.stream = session.stream if session is not None else None
+        self.stream = None if session is None else NOBODY if session.closed else session.stream
         self.lost = 0
         self._page = page
         self._transport = transport
@@ -84,6 +85,16 @@ class Watcher:
     def sees(self, stream: str) -> bool:
         """Whether the page wants pictures of `stream`."""
         return self._watched == stream and self.stream in (None, stream)
+
+    @property
+    def over(self) -> bool:
+        """Whether the sender whose page this is has gone."""
+        return self._session is not None and self._session.closed
+
+    def part(self, stream: str) -> None:
+        """`stream` has ended: if it was the page's own, who gets that name next is somebody else."""
+        if self.stream == stream:
+            self.stream = NOBODY
 
     def put(self, text: bytes, *, droppable: bool = False) -> None:
         """Send a text once everything before it has gone; of those that may be dropped the newest are kept."""
@@ -155,4 +166,4 @@ class Watcher:
     async def _hear(self, session: Session) -> None:
         while True:
             for text in await session.heard():
-                self.put(msgspec.json.encode({"type": "notice", "text": text}))
+                self.put(msgspec.json.encode({"type": "notice", "text": text, "last": session.parted}))

@@ -33,6 +33,7 @@ Handler = Callable[..., Awaitable["web.StreamResponse"]]
 MOST_CONNECTIONS = 512
 LARGEST_BODY = 1 << 18  # bytes; an offer of a browser has some 5,000
 FIRST_REQUEST = 10.0  # s that a connection may stay without having asked for anything
+KEPT_ALIVE = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
 CLOSING = 0.3  # s that handlers have to end; less than a worker has to close its stages
 
 # Nothing of ours is for other sites, and a page names what it may load by itself.
@@ -145,10 +146,13 @@ class WebServer:
         app = web.Application(client_max_size=LARGEST_BODY)
         app.router.add_route("*", "/{path:.*}", self._answer)  # aiohttp's own router takes no routes once it serves
         app.on_response_prepare.append(_add_headers)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING, keepalive_timeout=KEPT_ALIVE)
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(self._accept, sock=bound, ssl=context)
+        handshake = None if context is None else FIRST_REQUEST
+        self._listening = await loop.create_server(
+            self._accept, sock=bound, ssl=context, ssl_handshake_timeout=handshake
+        )
 
     def _accept(self) -> asyncio.Protocol:
         """The protocol of a new connection; it is closed at once if there are too many."""
@@ -209,11 +213,15 @@ class WebServer:
         """Refuse pages of other sites, and of those who let a name of theirs point here (DNS rebinding)."""
         from aiohttp import web
 
-        host = urlsplit(f"//{request.host}").hostname or ""
+        origin = request.headers.get("Origin")
+        try:
+            host = urlsplit(f"//{request.host}").hostname or ""
+            site = urlsplit(origin).netloc if origin is not None else request.host
+        except ValueError:
+            raise web.HTTPForbidden(text="The Host or the Origin of this request is no address.") from None
         if self._address.loopback and not (is_loopback(host) or host.endswith(".localhost")):
             raise web.HTTPForbidden(text=f"This server goes by the name localhost, not {host}.")
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+        if site.lower() != request.host.lower():
             raise web.HTTPForbidden(text="Pages of other sites may not use this server.")
 
     def _refuse_strangers(self, request: "web.Request") -> None:

@@ -23,6 +23,7 @@ class Session:
         left: called when the last of its pages has gone; one may come back, so look at `pages` after a while.
         pages: how many connections to its pages are open.
         closed: nothing more will come of it than the texts that are kept.
+        parted: the newest text says why it is over.
     """
 
     def __init__(self, secret: str, stream: str) -> None:
@@ -31,11 +32,13 @@ class Session:
         self.left: list[Callable[[], None]] = []
         self.pages = 0
         self.closed = False
+        self.parted = False
         self._texts: deque[str] = deque(maxlen=TEXTS)
         self._news = asyncio.Event()
 
-    def tell(self, text: str) -> None:
-        """Say something to the person; kept until the page asks (`heard`)."""
+    def tell(self, text: str, *, last: bool = False) -> None:
+        """Say something to the person; kept until the page asks (`heard`). The `last` text says why it is over."""
+        self.parted = last
         self._texts.append(text)
         self._news.set()
 

@@ -43,6 +43,8 @@ def offered(body: bytes) -> tuple[str, list[str]]:
         raise OfferError(422, "The offer brings neither pictures nor sound; send at least one track.")
     if any(media.kind == "application" for media in description.media):
         raise OfferError(422, "The offer asks for a data channel, which nobody here answers; leave it out.")
+    if any(media.kind not in CODECS for media in bringing):
+        raise OfferError(422, "The offer brings something else beside pictures and sound; leave it out.")
     for kind in CODECS:
         if kinds.count(kind) > 1:
             raise OfferError(422, f"The offer brings {kinds.count(kind)} {kind} tracks; send one.")

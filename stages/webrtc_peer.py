@@ -114,7 +114,7 @@ class Peer:
             task.add_done_callback(self._task_ended)
         try:
             if reason := await self._watch(taking):
-                self.session.tell(reason)
+                self.session.tell(reason, last=True)
         except asyncio.CancelledError:  # the run was cut short: nobody takes what is left
             for task in emitting:
                 task.cancel()

@@ -184,13 +184,65 @@ def test_a_sender_gets_its_own_stream_alone_and_what_is_said_to_it() -> None:
                 said = json.loads((await page.receive(20)).data)
                 heard[said["type"]] = said
                 assert "other" not in json.dumps(said)
-            assert heard["notice"]["text"] == "your picture is too large"
+            assert heard["notice"] == {"type": "notice", "text": "your picture is too large", "last": False}
             assert heard["streams"]["streams"] == [{"stream": "mine", "ended": False}]
             assert [each["stream"] for each in heard["history"]["results"]] == ["mine"]
             assert heard["result"]["faces"][0]["id"] == 2
             assert await read_streams(served) == ["other", "mine"]
 
     serve(drive)
+
+
+def test_a_page_is_told_which_words_are_the_last() -> None:
+    async def drive(served: Served) -> None:
+        session = served.session("mine")
+        async with served.watching(f"?session={session.secret}") as page:
+            session.tell("No sound has come for 5 s.")
+            assert (await read(page, "notice"))["last"] is False
+            session.tell("The connection was lost.", last=True)
+            assert (await read(page, "notice"))["last"] is True
+
+    serve(drive)
+
+
+def test_who_gets_the_name_of_another_gets_none_of_their_results_nor_they_theirs() -> None:
+    async def drive(served: Served) -> None:
+        assert served.stage._server is not None
+        sessions = served.stage._server.sessions
+        first, silent, gone = (served.session("ada") for _ in range(3))
+        sessions.close(gone)
+        async with (
+            served.watching(f"?session={first.secret}") as old,
+            served.watching(f"?session={silent.secret}") as idle,
+        ):
+            await read(old, "streams")
+            await read(idle, "streams")
+            sessions.close(silent)  # it has sent nothing
+            await served.send(result(0, {1: "happy"}, stream="ada"), eos("ada"))
+            await read(old, "eos")
+            sessions.close(first)
+            second = served.session("ada")
+            async with (
+                served.watching(f"?session={second.secret}") as new,
+                served.watching(f"?session={gone.secret}") as late,
+            ):
+                await read(new, "streams")
+                await read(late, "streams")
+                await served.send(result(0, {2: "sad"}, stream="ada"))
+                assert [each["id"] for each in (await first_of(new, "history", "result"))["faces"]] == [2]
+                for each, session in ((old, first), (idle, silent), (late, gone)):
+                    session.tell("there", last=True)
+                    assert (await first_of(each, "result", "history", "notice"))["type"] == "notice"
+
+    serve(drive)
+
+
+async def first_of(page: aiohttp.ClientWebSocketResponse, *kinds: str) -> dict[str, Any]:
+    """The next message of one of these kinds."""
+    while True:
+        said = json.loads((await page.receive(20)).data)
+        if said["type"] in kinds:
+            return dict(said)
 
 
 async def read_streams(served: Served) -> list[str]:
@@ -439,6 +491,26 @@ def test_so_many_pictures_a_second_are_drawn(fps: int) -> None:
         taken += len(pictures._waiting)
         pictures._waiting.clear()
     assert abs(taken - 120) <= 1
+
+
+def test_a_picture_that_cannot_be_drawn_ends_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Pictures, message: Message) -> bytes:
+        raise ValueError("cannot be drawn")
+
+    monkeypatch.setattr(Pictures, "draw", fail)
+
+    async def drive(served: Served) -> None:
+        async with served.watching() as page:
+            await read(page, "streams")
+            await page.send_str('{"watch": "a"}')
+            async with asyncio.timeout(20):
+                while not any(each.sees("a") for each in served.stage._watchers):
+                    await asyncio.sleep(0.01)
+                for number in range(1000):
+                    await served.send(data(striped(), number * 100 * MS, stream="a"), port="video")
+
+    with pytest.raises(ValueError, match="cannot be drawn"):
+        serve(drive, video=True)
 
 
 striped_message = VideoFrame(luma=np.zeros((2, 2), np.uint8), small=np.zeros((2, 2, 3), np.uint8))

@@ -188,14 +188,20 @@ def test_a_tunnel_may_give_this_machine_another_port(host: str) -> None:
     assert ask("GET", "/", headers={"Host": host})[0] == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.0.2.7:8080", ""])
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.0.2.7:8080", "", "["])
 def test_a_foreign_name_that_points_here_is_refused(host: str) -> None:
     assert ask("GET", "/", headers={"Host": host})[0] == 403
 
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [("http://localhost:1", 200), ("https://localhost:1", 200), ("http://evil.example", 403), ("null", 403)],
+    [
+        ("http://localhost:1", 200),
+        ("https://localhost:1", 200),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ],
 )
 def test_only_our_own_pages_may_ask(origin: str, status: int) -> None:
     assert ask("GET", "/", headers={"Host": "localhost:1", "Origin": origin})[0] == status
@@ -230,6 +236,21 @@ def test_connections_are_limited_and_silent_ones_closed(monkeypatch: pytest.Monk
                 assert answer.status == 200
             for _, writer in silent:
                 writer.close()
+
+    asyncio.run(drive())
+
+
+def test_a_connection_that_asks_for_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.web.KEPT_ALIVE", 0.2)
+
+    async def drive() -> None:
+        endpoint = free_endpoint()
+        where = address(endpoint)
+        async with serving(endpoint=endpoint), asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(where.host, where.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")  # up to the end of the connection
+            writer.close()
 
     asyncio.run(drive())
 

@@ -106,7 +106,7 @@ def test_a_name_that_cannot_be_one_is_replaced_by_a_number(name: str) -> None:
     assert WebRtc()._name(name) == "peer-1"
 
 
-def test_names_are_never_used_again_by_others() -> None:
+def test_a_name_that_is_taken_is_replaced_by_a_number_that_is_free() -> None:
     stage = WebRtc()
     assert [stage._name("") for _ in range(3)] == ["peer-1", "peer-2", "peer-3"]
     assert stage._name("peer-4") == "peer-4"
@@ -156,6 +156,14 @@ def test_an_offer_without_what_we_take_is_refused(kinds: tuple[str, ...], option
     status, said, _ = post(asyncio.run(make_offer(*kinds, **options)))
     assert status == 422
     assert text in said
+
+
+def test_an_offer_with_more_than_pictures_and_sound_is_refused() -> None:
+    offer = asyncio.run(make_offer("audio", "video"))
+    assert "m=video" in offer
+    status, text, _ = post(offer.replace("m=video", "m=text"))
+    assert status == 422
+    assert "something else beside pictures and sound" in text
 
 
 @pytest.mark.parametrize(

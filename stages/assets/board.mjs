@@ -104,6 +104,7 @@ export class Board {
   async picture(header, blob) {
     if (header.stream !== this.chosen) return;
     const image = await createImageBitmap(blob);
+    if (header.stream !== this.chosen) return image.close(); // another one has been chosen meanwhile
     this._pictures.push({ time: header.pts / 1e9, image });
     while (this._pictures.length > PENDING) this._pictures.shift().image.close();
   }

@@ -26,7 +26,7 @@ export function bearer(given) {
 export class Feed {
   /**
    * `on` has `message(object)`, `picture(header, blob)` and `state("connecting" | "open" | "lost")`.
-   * A feed with a session gives up once that is over; an observer's tries for ever.
+   * A connection that is lost is made again, until `close`.
    */
   constructor({ session = null, token: given = "", on }) {
     this._on = on;

@@ -155,6 +155,7 @@ async function change(kind) {
   try {
     const wanted = { camera: null, microphone: null, [kind]: $(kind).value };
     const [track] = (await capture(wanted)).getTracks();
+    if (!media) return track.stop(); // meanwhile the person has stopped
     for (const old of media.getTracks().filter((each) => each.kind === track.kind)) {
       old.stop();
       media.removeTrack(old);
@@ -210,7 +211,7 @@ function listeners(wanted) {
     },
     message: (message) => {
       if (message.type === "notice") {
-        over = message.text;
+        if (message.last) over = message.text;
         alarm({ what: message.text, remedy: "" });
         return;
       }

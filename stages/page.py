@@ -168,7 +168,8 @@ class Page(Stage):
             for watcher in self._watchers:
                 if watcher.over:
                     watcher.part(stream)
-                watcher.put(self._streams(watcher))
+                if watcher.stream in (None, stream):
+                    watcher.put(self._streams(watcher))
 
     def _send(self, stream: str, text: bytes, *, droppable: bool = False) -> None:
         for watcher in self._watchers:

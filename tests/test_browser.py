@@ -20,6 +20,7 @@ from pipeline.clock import MS
 from pipeline.message import Hop, Message
 from pipeline.testing import StageHarness, data, eos
 from stages.page import Page
+from stages.page_past import ENDED
 from stages.palette import contrast
 from tests.browser import CHROMIUM, in_own_network
 from tests.factories import result
@@ -240,6 +241,21 @@ def test_several_streams_are_chosen_from() -> None:
         async with asyncio.timeout(30):
             while not any(watcher.sees("<b>grace</b>") for watcher in served.stage._watchers):
                 await asyncio.sleep(0.02)
+
+    drive(scenario)
+
+
+def test_streams_that_ended_long_ago_leave_the_page() -> None:
+    async def scenario(served: Served) -> None:
+        await served.show()
+        await served.watched()
+        for number in range(ENDED + 4):
+            await served.send(result(0, {1: "happy"}, stream=f"peer-{number}"), eos(f"peer-{number}"))
+            await served.send(eos(f"peer-{number}"), port="video")
+        await served.send(result(0, {1: "happy"}, stream="last"))
+        buttons = served.tab.locator("#streams button")
+        await expect(buttons.last).to_have_text("last")
+        await expect(buttons).to_have_count(ENDED + 1)
 
     drive(scenario)
 

@@ -77,6 +77,7 @@ export class Board {
   take(message, now) {
     switch (message.type) {
       case "streams":
+        this._keepOnly(message.streams.map(({ stream }) => stream));
         for (const { stream, ended } of message.streams) this._stream(stream).ended = ended;
         this._choose();
         break;
@@ -107,6 +108,11 @@ export class Board {
     if (header.stream !== this.chosen) return image.close(); // another one has been chosen meanwhile
     this._pictures.push({ time: header.pts / 1e9, image });
     while (this._pictures.length > PENDING) this._pictures.shift().image.close();
+  }
+
+  /** The server has forgotten the others: they ended long ago. */
+  _keepOnly(names) {
+    for (const name of this._streams.keys()) if (!names.includes(name)) this._streams.delete(name);
   }
 
   get _current() {

@@ -67,10 +67,10 @@ class LiveCapture(Stage):
     # -- a stage ---------------------------------------------------------------------------------------------
 
     async def setup(self) -> None:
-        self.input = await self._open()
+        opened = await self._open()
         settings = self.settings
         sizes = getattr(settings, "small_size", SMALL_SIZE), getattr(settings, "luma_size", LUMA_SIZE)
-        for kind in self.input.kinds:
+        for kind in opened.kinds:
             if kind == "video":
                 self._lines[kind] = LiveVideo(self, self.stream, small_size=sizes[0], luma_size=sizes[1])
             else:
@@ -102,7 +102,7 @@ class LiveCapture(Stage):
     # -- the input -------------------------------------------------------------------------------------------
 
     async def _open(self) -> LiveInput:
-        made = self.make()
+        self.input = made = self.make()  # at once: its thread asks for it with the first frame
         try:
             await made.open()
         except OpenError as error:
@@ -118,13 +118,14 @@ class LiveCapture(Stage):
             assert self.input is not None
             reason = await self.input.ended()
             finite = self.input.finite and reason == "it ended"
-            await self._leave()
+            await self.input.close()
             if finite:
                 break
             state.lost(now())
             if state.state == "over":
                 self.warn(f"{self.what} was lost ({reason}); its stream ends here")
                 break
+            self._lose()
             self.warn(f"{self.what} was lost ({reason}); it is tried again until it is back")
             self.count("lost", self.stream)
             await self._find(state)
@@ -133,9 +134,8 @@ class LiveCapture(Stage):
         for line in self._lines.values():
             line.close()
 
-    async def _leave(self) -> None:
-        assert self.input is not None
-        await self.input.close()
+    def _lose(self) -> None:
+        """What comes next is of another connection. Not at the end of a stream: what is under way would be stale."""
         self.lost()
         sound = self._lines.get("audio")
         if isinstance(sound, LiveAudio):
@@ -146,14 +146,13 @@ class LiveCapture(Stage):
         while state.state != "playing":
             await self.host.clock.sleep_until(state.due)
             state.connect()
-            made = self.make()
+            self.input = made = self.make()
             try:
                 await made.open()
             except OpenError:
                 await made.close()
                 state.failed(self.host.clock.now())
             else:
-                self.input = made
                 state.opened(self.host.clock.now())
 
     def damage(self) -> None:

@@ -85,8 +85,8 @@ class NetworkCapture(LiveCapture):
         return live_address.shown(self.settings.uri)
 
     async def setup(self) -> None:
-        await super().setup()
         self._loop = asyncio.get_running_loop()
+        await super().setup()
 
     def make(self) -> LiveInput:
         settings = self.settings

@@ -151,6 +151,7 @@ def test_a_recording_on_a_web_server_is_played_at_its_own_pace_and_ends(web: tup
     assert time.monotonic() - began > 1.4
     check(outputs)
     assert outputs.data("video")[-1].pts == pytest.approx(1450 * MS, abs=60 * MS)
+    assert {m.epoch for messages in outputs.messages.values() for m in messages} == {0}  # its end is no new beginning
     assert outputs.warnings == []
 
 

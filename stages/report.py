@@ -107,7 +107,7 @@ class Report(Stage):
         line = self._line(message.stream)
         now = self.host.clock.now()
         if not line.join.push(port, message.pts, message, now):
-            self.counters[f"late_{port}"] += 1
+            self.count(f"late_{port}", message.stream)
             if port == "emotions":
                 line.chapter.story.add(message)  # better without a picture than not at all
         if port == "emotions":
@@ -135,14 +135,19 @@ class Report(Stage):
 
     def reset(self, stream: str) -> None:
         if (line := self._lines.get(stream)) is not None:  # time jumped
+            for event in line.join.pop(self.host.clock.now() + WAIT):  # what still waits for its picture
+                if isinstance(event, Released) and event.input == "emotions":
+                    line.chapter.story.add(event.item)
             self._lines[stream] = self._open(line.chapter, line.join.ended)
             line.chapter.story.jump()
 
     async def finish(self) -> None:
-        if self._reports:  # those of before the end lack what was lost last
-            self._told.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), LAST_WORD)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD):
+                # What is told now may be older than the end, and lack what was lost last.
+                while any(report.links and not report.ended for report in self._reports.values()):
+                    self._told.clear()
+                    await self._told.wait()
         await self.compute(self._write)
 
     def _line(self, stream: str) -> "_Line":

@@ -13,7 +13,7 @@ from stages.types import Emotions
 APART = SECOND  # ns without a result end a stretch
 GRAIN = 100 * MS  # ns; the shortest stretch that is kept once there are too many
 MOST_STRETCHES = 2000  # on one lane
-MOST_PEOPLE = 60  # in one stream; of more, those who were in view for the shortest time are only counted
+MOST_PEOPLE = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
 
 
 class Stretch(msgspec.Struct):
@@ -169,8 +169,10 @@ class Story:
         self._jumped = True
 
     def _meet(self, id: int, pts: int) -> Person:
-        if len(self.people) >= MOST_PEOPLE:
-            del self.people[min(self.people, key=lambda key: self.people[key].together.total)]
+        # Never one who is in view: two who have just come would take each other's place, picture after picture.
+        away = [key for key, person in self.people.items() if person.last < pts - APART]
+        if len(self.people) >= MOST_PEOPLE and away:
+            del self.people[min(away, key=lambda key: self.people[key].together.total)]
             self.passers += 1
         person = self.people[self.jumps, id] = Person(id, self.jumps, pts)
         return person

@@ -184,13 +184,14 @@ def test_what_others_lost_is_told(tmp_path: Path) -> None:
     async def drive() -> None:
         async with StageHarness(report(tmp_path / "a.html"), mode="live", connect=["emotions"]) as harness:
             await harness.send("emotions", told(0, {0: "happy"}))
-            counts = LinkCounts(dropped={"old": 12})
-            capture = StageReport(stage="camera", counters={"damaged": 3}, links={"video>faces.video": counts})
-            harness.stage.status({"camera": capture})
+            links = {"video>faces.video": LinkCounts(dropped={"old": 12})}
+            busy = StageReport(stage="camera", counters={"damaged": 2}, links=links)
+            last = StageReport(stage="camera", counters={"damaged": 3}, links=links, ended=True)
+            harness.stage.status({"camera": busy})
             ending = asyncio.create_task(harness.finish())
-            while not ending.done():  # it waits for the last word
-                harness.stage.status({"camera": capture})
-                await asyncio.sleep(0.01)
+            for camera in (busy, busy, last):  # it waits for the last word
+                await asyncio.sleep(0.05)
+                harness.stage.status({"camera": camera})
             await ending
 
     asyncio.run(drive())
@@ -250,6 +251,19 @@ def test_live_pictures_that_do_not_come_hold_nothing_up(tmp_path: Path) -> None:
 
     asyncio.run(drive())
     assert "0:00.0 0:04.0 Face 0 happy" in Page((tmp_path / "a.html").read_text()).words
+
+
+def test_results_that_wait_for_a_picture_when_time_jumps_are_told(tmp_path: Path) -> None:
+    async def drive() -> None:
+        async with StageHarness(report(tmp_path / "a.html"), mode="live") as harness:
+            await harness.send("emotions", told(0, {0: "happy"}))
+            await harness.send("emotions", told(0, {0: "sad"}, epoch=1))
+            await harness.finish()
+
+    asyncio.run(drive())
+    words = Page((tmp_path / "a.html").read_text()).words
+    assert "Face 0 happy" in words
+    assert "Face 0 (part 2) sad" in words
 
 
 def test_the_clearest_moment_is_shown(tmp_path: Path) -> None:

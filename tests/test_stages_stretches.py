@@ -131,6 +131,15 @@ def test_many_people_are_only_counted() -> None:
     assert (0, 0) in made.people
 
 
+def test_two_who_come_at_once_do_not_take_each_others_place() -> None:
+    made = story(*(result(number * 3 * SECOND, {number: "sad"}, duration=SECOND) for number in range(MOST_PEOPLE)))
+    start = 3 * MOST_PEOPLE * SECOND
+    for number in range(50):
+        made.add(result(start + number * 40 * MS, {1000: "happy", 1001: "sad"}, duration=40 * MS))
+    assert made.passers == 2
+    assert [made.people[0, face].together.total for face in (1000, 1001)] == [2 * SECOND, 2 * SECOND]
+
+
 def test_the_limits_are_those_of_the_models_cards() -> None:
     limits = doubt(shipped(), 0.3)
     assert 0.2 < limits.face < 0.6

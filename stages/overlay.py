@@ -105,7 +105,7 @@ class Overlay(FilmStage):
             late = line.held[0].pts >= line.bound
             if late and not (live and (line.held[0].arrived <= oldest or len(line.held) > MOST)):
                 return
-            self.counters["late"] += late
+            self.count("late", stream, late)
             await self._draw(stream, line.held.popleft(), line)
 
     async def _draw_all(self, stream: str, held: "deque[_Held]", line: "_Line") -> None:
@@ -117,8 +117,8 @@ class Overlay(FilmStage):
         if film is None:
             return
         emotions, own = line.at(picture.pts)
-        self.counters["pictures"] += 1
-        self.counters["borrowed"] += not own  # drawn with what was last known, or with nothing
+        self.count("pictures", stream)
+        self.count("borrowed", stream, not own)  # drawn with what was last known, or with nothing
         drawing = partial(draw, emotions=emotions, voice=line.voice(picture.pts), hears=line.hears(picture.pts))
         await self.compute(film.picture, picture.frame, picture.pts, picture.duration, drawing)
 

@@ -23,7 +23,7 @@ class Record(FilmStage):
             await self.hear(message)
         elif (film := await self.film(message.stream)) is not None:
             await self.compute(film.picture, message.payload, message.pts, message.duration)
-            self.counters["pictures"] += 1
+            self.count("pictures", message.stream)
 
     async def gap(self, port: str, message: Message) -> None:
         """A film shows the last picture on, and is silent, by itself."""

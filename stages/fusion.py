@@ -105,9 +105,9 @@ class Fusion(Stage):
 
     async def process(self, port: str, message: Message) -> None:
         line = self._line(message.stream)
-        if not line.push(port, message, self.host.clock.now()):
+        if not line.push(port, message, self.host.clock.now()) and message.kind == "data":  # a gap brings nothing
             self.count(f"late_{port}", message.stream)
-            if port == "speech" and message.kind == "data":
+            if port == "speech":
                 line.fuser.late(message)
 
     async def gap(self, port: str, message: Message) -> None:

@@ -143,6 +143,7 @@ def test_live_a_frame_past_its_budget_is_forced() -> None:
             await stage.clock.advance(1)
             assert said(stage.outputs) == [(HOP, "face", "")]
             assert stage.outputs.payloads("emotions")[0].forced
+            await stage.send("speech", gap(HOP // 2, HOP // 2))  # silence that is late is no window that is
             await stage.send("speech", window(HOP))
             assert fusion.counters["late_speech"] == 1
             await stage.send("faces", frame(HOP + FRAME, {0: "happy"}))

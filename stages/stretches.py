@@ -1,6 +1,7 @@
 """Results told as stretches: who expressed what from when to when, in bounded memory however long it goes on."""
 
 from collections import Counter
+from itertools import pairwise
 
 import msgspec
 
@@ -36,7 +37,7 @@ class Lane:
 
     Attributes:
         stretches: in order; where there would be too many, the shortest are part of their neighbours.
-        grain: ns; no stretch shorter than this is told apart any more; 0 while all are.
+        grain: ns; what is shorter than this is not told apart from what it follows; 0 while all is.
         certain, unsure: ns by emotion; exact, whatever became of the stretches.
     """
 
@@ -75,23 +76,33 @@ class Lane:
 
     def _coarsen(self) -> None:
         """Let the shortest stretches be part of their neighbours until half as many are left."""
-        while len(self.stretches) > MOST_STRETCHES // 2:
-            self.grain = 2 * self.grain or GRAIN
+        self.grain = self.grain or GRAIN
+        while (surplus := len(self.stretches) - MOST_STRETCHES // 2) > 0:
             kept = self.stretches[:1]
-            for stretch in self.stretches[1:]:
+            taken = 0  # ns that the last one kept has taken in: of many short ones in a row, not all go to one
+            pairs = 0
+            for before, stretch in pairwise(self.stretches):
                 last = kept[-1]
-                near = stretch.start - last.end <= APART
+                near = stretch.start - before.end <= APART
+                pairs += near
                 same = (last.emotion, last.uncertain) == (stretch.emotion, stretch.uncertain)
                 if near and same:
                     results = last.results + stretch.results
                     last.confidence += (stretch.confidence - last.confidence) * stretch.results / results
                     last.results = results
-                elif not (near and stretch.length < self.grain):
+                    taken = 0
+                elif near and taken + stretch.length < self.grain:
+                    taken += stretch.length
+                else:
                     kept.append(stretch)
+                    taken = 0
                     continue
                 last.end = max(last.end, stretch.end)
-            if len(kept) == len(self.stretches):  # far apart, all of them: the shortest go
-                kept = sorted(sorted(kept, key=lambda each: -each.length)[: len(kept) // 2], key=lambda s: s.start)
+            if len(kept) == len(self.stretches):
+                if pairs >= surplus:
+                    self.grain *= 2
+                else:  # too many are far apart: the shortest go
+                    kept = sorted(sorted(kept, key=lambda each: -each.length)[: len(kept) // 2], key=lambda s: s.start)
             self.stretches = kept
 
 

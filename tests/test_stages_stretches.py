@@ -1,5 +1,7 @@
 """Results told as stretches."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +77,17 @@ def test_memory_is_bounded_and_the_totals_stay_exact() -> None:
     assert made.grain > 0
     assert made.total == count * step
     assert made.stretches[-1].end == count * step
+
+
+def test_a_time_line_of_long_stretches_gets_neither_holes_nor_one_colour() -> None:
+    """Each longer than the first grain, and all alike."""
+    made = Lane()
+    step = 200 * MS
+    for number in range(10 * MOST_STRETCHES):
+        made.add(LABELS[number % 3], 0.5, False, number * step, (number + 1) * step)
+    assert MOST_STRETCHES // 5 < len(made.stretches) <= MOST_STRETCHES
+    assert all(one.end == other.start for one, other in pairwise(made.stretches))
+    assert {each.emotion for each in made.stretches} == set(LABELS)
 
 
 def test_stretches_far_apart_are_bounded_too() -> None:

@@ -208,6 +208,7 @@ class WebRtc(Stage):
                 self.count("failed", peer.stream)
                 self.warn(f"{peer.stream}: {type(error).__name__}: {error}")
             finally:
+                self.tally.end(peer.stream)  # also where it failed, or sent nothing that could be decoded
                 del self._peers[peer.stream]
                 if self._server is not None:
                     self._server.sessions.close(peer.session)

@@ -114,7 +114,7 @@ class LiveCapture(Stage):
         """See to the input until it is over."""
         now = self.host.clock.now
         state = Reconnection(self.settings.reconnect, now())
-        while state.state != "over":
+        while True:
             assert self.input is not None
             reason = await self.input.ended()
             finite = self.input.finite and reason == "it ended"

@@ -70,7 +70,5 @@ class Past:
         else:
             chosen = [self._streams[stream]] if stream in self._streams and stream not in self._ended else []
         return [
-            b'{"type":"history","results":[' + b",".join(text for _, text in kept) + b"]}"
-            for kept in chosen
-            if kept
+            b'{"type":"history","results":[' + b",".join(text for _, text in kept) + b"]}" for kept in chosen if kept
         ]

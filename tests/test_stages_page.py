@@ -179,7 +179,7 @@ def test_a_sender_gets_its_own_stream_alone_and_what_is_said_to_it() -> None:
             await served.send(result(40 * MS, {1: "sad"}, stream="other"), result(40 * MS, {2: "happy"}, stream="mine"))
             other.tell("not for you")
             mine.tell("your picture is too large")
-            heard = {}
+            heard: dict[str, dict[str, Any]] = {}
             while not {"streams", "history", "notice", "result"} <= heard.keys():
                 said = json.loads((await page.receive(20)).data)
                 heard[said["type"]] = said
@@ -474,9 +474,9 @@ def test_a_sender_cannot_watch_another() -> None:
         async with served.watching(f"?session={session.secret}") as page:
             await read(page, "streams")
             await page.send_str('{"watch": "other"}')
-            await page.send_str('{"watch": "other"}')
-            session.tell("there")  # by the time this has come, the words above have been read
-            await read(page, "notice")
+            async with asyncio.timeout(20):
+                while not any(each._watched == "other" for each in served.stage._watchers):
+                    await asyncio.sleep(0.01)
             assert not any(each.sees("other") for each in served.stage._watchers)
 
     serve(drive, video=True)

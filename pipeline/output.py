@@ -1,5 +1,7 @@
 """One output of a stage: its links, and what has been promised there on each open stream."""
 
+import asyncio
+
 import msgspec
 
 from pipeline.message import FOREVER, Hop, Message, Payload
@@ -91,9 +93,25 @@ class Output:
             self._lines[stream].watermark = 0
 
     async def room(self, stream: str) -> None:
-        """Return once every link could take a message of `stream`."""
-        while full := [outlet for outlet in self.outlets.values() if not outlet.has_room(stream)]:
-            await full[0].moved()
+        """Return once a message of `stream` would make nobody wait, nor push another out on every link that drops.
+
+        Every, not any: a receiver that is stuck, such as a film on a slow disk, must not hold up the others.
+        """
+        while full := self._full(stream):
+            moves = [asyncio.ensure_future(outlet.moved()) for outlet in full]
+            try:
+                await asyncio.wait(moves, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for move in moves:
+                    move.cancel()
+
+    def _full(self, stream: str) -> list[Outlet]:
+        """The links of which one has to move before there may be room; none where there is."""
+        full = [outlet for outlet in self.outlets.values() if not outlet.has_room(stream)]
+        if blocking := [outlet for outlet in full if outlet.blocks]:
+            return blocking
+        dropping = [outlet for outlet in self.outlets.values() if not outlet.blocks]
+        return full if len(full) == len(dropping) else []
 
     def close(self) -> None:
         for outlet in self.outlets.values():

@@ -232,7 +232,7 @@ class Stage:
         )
 
     async def room(self, output: str, stream: str) -> None:
-        """Return once every link of `output` could take a message of `stream` without dropping it or waiting.
+        """Return once a message of `stream` would make no link wait, and some link that drops could keep it.
 
         A live source awaits this before costly work, so that what cannot be kept is dropped before the work.
         """

@@ -10,7 +10,7 @@ are off: credits are the bound, and they hold in messages, not in socket buffers
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -43,10 +43,15 @@ class Outlet:
         """Whether a message of `stream` would neither wait nor push another out."""
         return not self._turn.locked() and self._queue.has_room(stream)
 
-    async def moved(self) -> None:
-        """Return at the next acknowledgement."""
-        self._moved.clear()
-        await self._moved.wait()
+    @property
+    def blocks(self) -> bool:
+        """Whether a sender waits where the queue is full, rather than drop."""
+        return self._queue.policy.policy == "block"
+
+    def moved(self) -> Coroutine[None, None, object]:
+        """Awaited, it returns at the next acknowledgement after this call."""
+        self._moved.clear()  # now, not when it is first awaited: what comes in between must not be missed
+        return self._moved.wait()
 
     async def drain(self) -> None:
         """Return once the receiver has consumed everything."""

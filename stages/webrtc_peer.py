@@ -122,8 +122,9 @@ class Peer:
         finally:
             for task in taking:
                 task.cancel()
-            await self._connection.close()
-            await asyncio.gather(*taking, return_exceptions=True)
+            closed, *_ = await asyncio.gather(self._connection.close(), *taking, return_exceptions=True)
+            if isinstance(closed, Exception):  # the stream must end all the same
+                stage.warn(f"{self.stream}: closing the connection failed: {type(closed).__name__}: {closed}")
             video.close()
             audio.close()
             await asyncio.gather(*emitting, return_exceptions=True)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import zmq
 
-from pipeline.clock import FakeClock, SystemClock
+from pipeline.clock import FakeClock, SystemClock, settle
 from pipeline.link import Queue
 from pipeline.message import FOREVER, Message
+from pipeline.output import Output
 from pipeline.transport import Inbox, Inlet, LocalInlet, LocalOutlet, Outlet, ZmqInlet, ZmqOutlet
 from tests.toy_stages import Number
 
@@ -179,5 +180,49 @@ def test_links_that_share_a_message_each_write_their_own_trace() -> None:
         stages = [(await inbox.get())[1].trace[-1].stage for _ in range(2)]
         assert stages == ["one", "two"]
         assert shared.trace == []
+
+    asyncio.run(drive())
+
+
+class Stuck(Outlet):
+    """An outlet whose receiver consumes only when told to."""
+
+    def _transmit(self, message: Message) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("policies", "room"),
+    [
+        (("drop-oldest", "drop-oldest"), True),  # a stuck film must not hold up who finds the faces
+        (("drop-oldest", "block"), False),
+        (("block", "drop-oldest"), False),
+    ],
+)
+def test_there_is_room_unless_somebody_would_wait_or_everybody_would_drop(
+    policies: tuple[Any, Any], room: bool
+) -> None:
+    """The second of two receivers is stuck; then both are, until the first has consumed."""
+
+    async def drive() -> None:
+        output = Output("stage", "out", Number, source=True)
+        first, second = (Stuck(Queue(size=1, policy=policy), FakeClock()) for policy in policies)
+        output.outlets |= {"first": first, "second": second}
+        for value in range(2):  # one under way, one that waits
+            await second.send(number(value))
+        waiting = asyncio.create_task(output.room("s"))
+        await settle()
+        assert waiting.done() == room
+        if not room:
+            second.acknowledge(1)
+            await waiting
+            return
+        for value in range(2):
+            await first.send(number(value))
+        waiting = asyncio.create_task(output.room("s"))
+        await settle()
+        assert not waiting.done()
+        first.acknowledge(1)
+        await waiting
 
     asyncio.run(drive())

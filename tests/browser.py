@@ -210,7 +210,7 @@ def _open(page: Page, address: str) -> None:
 
 def _started(page: Page) -> None:
     """Wait until results come; until the models are loaded the server asks to come again."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # on a fresh machine Python compiles PyTorch's modules first
     while time.monotonic() < deadline:
         page.wait_for_timeout(200)
         if page.locator("#state").get_attribute("data-kind") == "live":

@@ -37,13 +37,14 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: insta
 # -- a call --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(600)
 def test_a_call_shows_what_face_and_voice_express_on_the_page_and_to_subscribers(shared_media: Path) -> None:
     """Chromium sends a recording over WebRTC. The actor looks neutral, then surprised; a replay says so too."""
     clip = shared_media / "ravdess" / "Actor_01" / "01-01-08-02-02-02-01.mp4"
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     picture = ARTEFACTS / "call.png"
     picture.unlink(missing_ok=True)
-    done = in_own_network([sys.executable, "-m", "tests.browser", str(clip), str(picture)], timeout=200)
+    done = in_own_network([sys.executable, "-m", "tests.browser", str(clip), str(picture)], timeout=500)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     print(json.dumps(outcome, indent=2))

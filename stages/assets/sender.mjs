@@ -4,7 +4,7 @@ import { bearer } from "./feed.mjs";
 import { refusal, trouble } from "./words.mjs";
 
 const GATHERING = 1000; // ms for finding our own addresses
-const LOADING = 60; // s that a server may take to load its models
+const LOADING = 180; // s that a server may take to load its models
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 // What a browser does for calls changes the voice: its level, and what it takes for noise.
 const AUDIO = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };

@@ -197,11 +197,14 @@ def call(clip: Path, screenshot: Path) -> dict[str, Any]:
 
 
 def _open(page: Page, address: str) -> None:
-    deadline = time.monotonic() + 60
+    """Open the page, as soon as the server has it."""
+    deadline = time.monotonic() + 120
     while True:
         try:
-            page.goto(address)
-            return
+            response = page.goto(address)
+            if response is not None and response.ok:
+                return
+            raise RuntimeError(f"{address} was answered {response.status if response else 'not at all'}")
         except Exception:
             if time.monotonic() > deadline:
                 raise

@@ -106,7 +106,7 @@ def test_sound_and_pictures_belong_together_within_80_ms_however_far_apart_they_
         assert len(together[0]) == len(apart[0]) == 3
         return True
 
-    if not any(asyncio.run(drive()) for _ in range(3)):
+    if not any(asyncio.run(drive()) for _ in range(6)):
         pytest.skip("this machine is too busy to send a recording in real time")
 
 

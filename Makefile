@@ -18,7 +18,7 @@ $(VENV)/ready: requirements.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
-	PATH="$(dir $(abspath $(UV))):$$PATH" $(BIN)/python -m models.assets
+	PATH="$(dir $(abspath $(UV))):$$PATH" $(BIN)/python -m emopipe.models.assets
 	touch $@
 
 demo: setup

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import zmq
 
-from pipeline.message import Codec, Message
-from stages.publish import TOPIC
-from stages.results import captured
-from stages.types import Emotions
+from emopipe.pipeline.message import Codec, Message
+from emopipe.stages.sinks.publish import TOPIC
+from emopipe.stages.sinks.records import captured
+from emopipe.stages.types import Emotions
 
 POLL = 100  # ms between looks at whether to stop
 

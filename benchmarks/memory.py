@@ -17,11 +17,11 @@ import av
 import numpy as np
 
 from benchmarks.replay import GRAPH
-from emopipe.replay import replay_table
-from pipeline.clock import SECOND
-from pipeline.graph import graph_from_table, read_table
-from pipeline.outcome import Outcome
-from pipeline.supervisor import Supervisor
+from emopipe.commands.replay import replay_table
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.graph.load import graph_from_table, read_table
+from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.supervisor import Supervisor
 
 
 def black(path: Path, minutes: float, fps: int) -> None:
@@ -49,7 +49,7 @@ def resident() -> dict[str, float]:
     """MB of each worker process of ours, by its name."""
     command = ["ps", "-ww", "-o", "rss=,args=", "--ppid", str(os.getpid())]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    rows = [line.split() for line in lines if "pipeline.worker" in line]
+    rows = [line.split() for line in lines if "emopipe.pipeline.runtime.worker" in line]
     return {row[-1]: int(row[0]) / 1024 for row in rows}
 
 

@@ -22,12 +22,15 @@ import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models import checkpoint, facial, fusion_networks, speech_networks
-from models.features import MfccSpec
-from models.fusion import FusionModel, Glimpse, Hearing, moment
-from models.inference import FacialModel
-from models.labels import FACE, SPEECH
-from models.speech import SpeechModel
+from emopipe.models import checkpoint
+from emopipe.models.facial import networks as facial
+from emopipe.models.facial.model import FacialModel
+from emopipe.models.fusion import networks as fusion_networks
+from emopipe.models.fusion.model import FusionModel, Glimpse, Hearing, moment
+from emopipe.models.labels import FACE, SPEECH
+from emopipe.models.speech import networks as speech_networks
+from emopipe.models.speech.features import MfccSpec
+from emopipe.models.speech.model import SpeechModel
 
 BATCH = 16
 SECONDS = 3.0  # the longest window of a stream

@@ -23,7 +23,7 @@ def workers() -> dict[str, int]:
     for folder in PROC.iterdir():
         if folder.name.isdecimal() and _parent(folder) == os.getpid():
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"pipeline.worker" in arguments:
+            if b"emopipe.pipeline.runtime.worker" in arguments:
                 found[arguments[-2].decode()] = int(folder.name)
     return found
 

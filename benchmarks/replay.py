@@ -28,16 +28,16 @@ import av
 import mediapipe
 import torch
 
-from emopipe.replay import replay_table
-from models.faces import FaceDetector, crop, frame_face
-from models.inference import FacialModel
-from models.speech import SpeechModel
-from models.windower import SpeechWindower, Window
-from pipeline.graph import graph_from_table, read_table
-from pipeline.outcome import Outcome
-from pipeline.supervisor import Supervisor
-from stages.media import Recording
-from stages.types import AudioBlock, VideoFrame
+from emopipe.commands.replay import replay_table
+from emopipe.models.facial.detection import FaceDetector, crop, frame_face
+from emopipe.models.facial.model import FacialModel
+from emopipe.models.speech.model import SpeechModel
+from emopipe.models.speech.windower import SpeechWindower, Window
+from emopipe.pipeline.graph.load import graph_from_table, read_table
+from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.stages.media.recording import Recording
+from emopipe.stages.types import AudioBlock, VideoFrame
 
 GRAPH = Path(__file__).parent.parent / "pipeline.toml"
 

@@ -11,7 +11,7 @@ __all__ = ["EmotionPredictor"]
 
 def __getattr__(name: str) -> Any:
     if name == "EmotionPredictor":  # only when asked for: the command's other verbs need no decoder and no arrays
-        from emopipe.predictor import EmotionPredictor
+        from emopipe.predictor.emotion_predictor import EmotionPredictor
 
         return EmotionPredictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

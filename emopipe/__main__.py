@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from pipeline.errors import EmopipeError
+from emopipe.pipeline.errors import EmopipeError
 
 VERBS = ("run", "replay", "check", "inspect", "graph", "devices", "train", "evaluate", "predict", "export")
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
         )
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        modules = {name: importlib.import_module(f"emopipe.{name}") for name in VERBS}
+        modules = {name: importlib.import_module(f"emopipe.commands.{name}") for name in VERBS}
         for name, module in modules.items():
             module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
         given = parser.parse_args(arguments)

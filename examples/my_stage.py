@@ -7,10 +7,10 @@ A graph names a class by its module; the module is found beside the graph's file
 
 from typing import Annotated, ClassVar
 
-from pipeline.clock import SECOND
-from pipeline.message import Message, Payload
-from pipeline.stage import Port, Stage, about
-from stages.types import Emotions
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.message import Message, Payload
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.types import Emotions
 
 
 class Smiles(Payload):

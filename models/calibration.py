@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.labels import FACE, SPEECH_TO_FACE
-from pipeline.errors import EmopipeError, ModelError
+from emopipe.models.labels import FACE, SPEECH_TO_FACE
+from emopipe.pipeline.errors import EmopipeError, ModelError
 
 Doubles = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from models.calibration import Selection
-from pipeline.errors import EmopipeError, ModelError
+from emopipe.models.calibration import Selection
+from emopipe.pipeline.errors import EmopipeError, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -18,12 +18,12 @@ WEIGHTS = Path(__file__).parent / "weights"
 class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a checkpoint is, and where it comes from.
 
-    `network` names a class in the `NETWORKS` of its task (`models.facial`, `models.speech`, `models.fusion`);
-    `options` are its constructor's arguments. `temperature` divides the logits so that a probability is a frequency
-    (Guo et al. 2017); where there are `temperatures`, they do so, by the length of what was heard
-    (`models.temperature`). `prior` is the share of each label in the training data, which another prior is measured
-    against, and `selective` says below which confidence an answer is uncertain for a stated risk (both: see
-    `models.calibration`; empty where nobody filled them). `data_sha256` identifies the training data, `command`
+    `network` names a class in the `NETWORKS` of its task (`models.facial.networks`, `models.speech.model`,
+    `models.fusion.model`); `options` are its constructor's arguments. `temperature` divides the logits so that a
+    probability is a frequency (Guo et al. 2017); where there are `temperatures`, they do so, by the length of what was
+    heard (`models.speech.temperature`). `prior` is the share of each label in the training data, which another prior
+    is measured against, and `selective` says below which confidence an answer is uncertain for a stated risk (both: see
+    `emopipe.models.calibration`; empty where nobody filled them). `data_sha256` identifies the training data, `command`
     remakes the file.
     """
 

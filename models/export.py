@@ -2,9 +2,9 @@
 
 What goes in and comes out of each, all of any number N:
 
-    facial   faces uint8 [N, 48, 48]: grey crops framed as FER2013's (`models.faces`)
-    speech   mfcc float32 [N, T, 40]: windows of one length each call (`models.features.mfcc`); deltas are made inside
-    fusion   the fields of `models.fusion_networks.Moment` that its network uses, float32
+    facial   faces uint8 [N, 48, 48]: grey crops framed as FER2013's (`emopipe.models.facial.detection`)
+    speech   mfcc float32 [N, T, 40]: windows of one length each call (`speech.features.mfcc`); deltas are made inside
+    fusion   the fields of `emopipe.models.fusion.networks.Moment` that its network uses, float32
     out      logits and calibrated probabilities, float32 [N, labels]
 
 The file's metadata holds labels, features, temperature and where the model comes from, as JSON.
@@ -28,14 +28,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models import checkpoint, facial, speech_networks
-from models.checkpoint import Card
-from models.facial import MEAN, SIZE, STD
-from models.features import MfccSpec
-from models.fusion import FusionModel, moment
-from models.fusion_networks import Moment
-from models.loading import load_network
-from pipeline.errors import EmopipeError, ModelError
+from emopipe.models import checkpoint
+from emopipe.models.checkpoint import Card
+from emopipe.models.facial import networks as facial
+from emopipe.models.facial.networks import MEAN, SIZE, STD
+from emopipe.models.fusion.model import FusionModel, moment
+from emopipe.models.fusion.networks import Moment
+from emopipe.models.loading import load_network
+from emopipe.models.speech import networks as speech_networks
+from emopipe.models.speech.features import MfccSpec
+from emopipe.pipeline.errors import EmopipeError, ModelError
 
 TOLERANCE = 1e-4  # of a probability
 OPSET = 17
@@ -118,7 +120,7 @@ class Speech(Exportable):
         return answers
 
     def _features(self, mfcc: Tensor) -> Tensor:
-        """`models.features.window_features` in operations that a trace can hold for any length."""
+        """`emopipe.models.speech.features.window_features` in operations that a trace can hold for any length."""
         delta = _deltas(mfcc, self.spec.delta_window // 2)
         return torch.cat([mfcc, delta, _deltas(delta, self.spec.delta_window // 2)], dim=2)
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from models import checkpoint
-from models.checkpoint import Card
-from pipeline.errors import ModelError
+from emopipe.models import checkpoint
+from emopipe.models.checkpoint import Card
+from emopipe.pipeline.errors import ModelError
 
 N = TypeVar("N", bound=nn.Module)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from pipeline.clock import Clock
+from emopipe.pipeline.clock import Clock
 
 
 class Alarm:

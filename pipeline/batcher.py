@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from pipeline.alarm import Alarm
-from pipeline.clock import Clock
-from pipeline.message import FOREVER
+from emopipe.pipeline.alarm import Alarm
+from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.message import FOREVER
 
 RECENT = 0.2  # weight of the last batch in the time a row takes
 

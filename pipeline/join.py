@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from pipeline.message import FOREVER
+from emopipe.pipeline.message import FOREVER
 
 T = TypeVar("T")
 

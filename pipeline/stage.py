@@ -2,7 +2,7 @@
 
 A stage is one class in one file. It declares its ports and typed settings, and overrides what it needs of
 `setup`, `process`, `gap`, `flush`, `reset`, `watermark` and `close`; a source overrides `run` instead of
-`process`. The host (`pipeline.host`) calls them one at a time, moves watermarks, and forwards EOS:
+`process`. The host (`emopipe.pipeline.runtime.host`) calls them one at a time, moves watermarks, and forwards EOS:
 
     class Brightness(Stage):
         \"""How bright each frame is.\"""
@@ -14,7 +14,7 @@ A stage is one class in one file. It declares its ports and typed settings, and 
         async def process(self, port: str, message: Message) -> None:
             await self.emit("levels", Level(mean=float(message.payload.luma.mean())), cause=message)
 
-`pipeline.testing.run_stage` drives one stage alone.
+`emopipe.pipeline.testing.run_stage` drives one stage alone.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, T
 
 import msgspec
 
-from pipeline.clock import Clock
-from pipeline.message import Message, Payload
-from pipeline.tally import Tally
+from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.counters import Tally
+from emopipe.pipeline.message import Message, Payload
 
 if TYPE_CHECKING:
-    from pipeline.report import Report
+    from emopipe.pipeline.report import Report
 
 P = ParamSpec("P")
 T = TypeVar("T")

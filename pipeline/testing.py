@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from pipeline.clock import FakeClock, settle
-from pipeline.host import StageHost
-from pipeline.link import Queue
-from pipeline.message import FOREVER, Codec, Message, Payload
-from pipeline.stage import Mode, Stage
-from pipeline.transport import LocalInlet, LocalOutlet, Outlet
+from emopipe.pipeline.clock import FakeClock, settle
+from emopipe.pipeline.message import FOREVER, Codec, Message, Payload
+from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet, Outlet
+from emopipe.pipeline.stage import Mode, Stage
 
 __all__ = ["Outputs", "StageHarness", "data", "eos", "gap", "run_stage", "watermark"]
 

@@ -1,0 +1,26 @@
+"""The stages by the names that graphs use: `use = "camera"`. `emopipe inspect` lists them."""
+
+STAGES = {
+    # sources
+    "camera": "emopipe.stages.capture.camera:Camera",
+    "file-capture": "emopipe.stages.capture.file:FileCapture",
+    "microphone": "emopipe.stages.capture.microphone:Microphone",
+    "network-capture": "emopipe.stages.capture.network:NetworkCapture",
+    "test-pattern": "emopipe.stages.capture.pattern:TestPattern",
+    "webrtc": "emopipe.stages.webrtc.source:WebRtc",
+    # what is seen and heard
+    "face-detection": "emopipe.stages.faces.detection:FaceDetection",
+    "facial-inference": "emopipe.stages.faces.inference:FacialInference",
+    "speech-windows": "emopipe.stages.speech.windows:SpeechWindows",
+    "speech-inference": "emopipe.stages.speech.inference:SpeechInference",
+    "fusion": "emopipe.stages.fusion.stage:Fusion",
+    # sinks
+    "console": "emopipe.stages.sinks.console:Terminal",
+    "csv": "emopipe.stages.sinks.csv:CsvTable",
+    "jsonl": "emopipe.stages.sinks.jsonl:JsonLines",
+    "overlay": "emopipe.stages.mp4.overlay:Overlay",
+    "page": "emopipe.stages.web.page:Page",
+    "publish": "emopipe.stages.sinks.publish:Publish",
+    "record": "emopipe.stages.mp4.record:Record",
+    "report": "emopipe.stages.report.stage:Report",
+}

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from models.calibration import prior_problem
-from models.checkpoint import WEIGHTS
-from pipeline.batcher import Batcher
-from pipeline.clock import SECOND
-from pipeline.errors import ModelError
-from pipeline.message import Message, Payload
-from pipeline.stage import Stage, about
+from emopipe.models.calibration import prior_problem
+from emopipe.models.checkpoint import WEIGHTS
+from emopipe.pipeline.batcher import Batcher
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.errors import ModelError
+from emopipe.pipeline.message import Message, Payload
+from emopipe.pipeline.stage import Stage, about
 
 Row = TypeVar("Row")
 

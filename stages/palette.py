@@ -4,7 +4,7 @@ Each stands out from white and from near-black alike (WCAG 2.2, 1.4.11: 3 to 1),
 dark. Nothing is ever told by colour alone: the label stands beside it, and uncertainty is a pattern.
 """
 
-from models.labels import FACE
+from emopipe.models.labels import FACE
 
 EMOTION = {
     "angry": "#d9482b",
@@ -15,7 +15,7 @@ EMOTION = {
     "surprise": "#0f8f8f",
     "neutral": "#7a828c",
 }
-"""By label of `models.labels.FACE`, as `#rrggbb`."""
+"""By label of `emopipe.models.labels.FACE`, as `#rrggbb`."""
 
 RGB = tuple[int, int, int]
 

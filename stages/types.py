@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.message import Payload
+from emopipe.pipeline.message import Payload
 
 
 class VideoFrame(Payload):
@@ -43,7 +43,7 @@ class Faces(Payload):
 
 
 class FaceEmotion(Payload):
-    """What one face expresses: a calibrated distribution over `models.labels.FACE`."""
+    """What one face expresses: a calibrated distribution over `emopipe.models.labels.FACE`."""
 
     id: int
     box: tuple[float, float, float, float]
@@ -74,9 +74,9 @@ class SpeechWindow(Payload):
 
 
 class SpeechEmotion(Payload):
-    """What the voice expresses in one window: a calibrated distribution over `models.labels.SPEECH`.
+    """What the voice expresses in one window: a calibrated distribution over `emopipe.models.labels.SPEECH`.
 
-    `timbre` is how the window sounds, float32 [120] (`models.fusion.timbre`); empty where nobody knows.
+    `timbre` is how the window sounds, float32 [120] (`emopipe.models.fusion.model.timbre`); empty where nobody knows.
     """
 
     start: int
@@ -88,7 +88,7 @@ class SpeechEmotion(Payload):
 
 
 class Modality(Payload):
-    """One modality's part in a result, in the labels both share (`models.labels.FACE`).
+    """One modality's part in a result, in the labels both share (`emopipe.models.labels.FACE`).
 
     `weight` is its part in the fused distribution, 0..1: in the pool its share; of a trained network, how far the
     distribution would move without it (total variation), as a share of how far it would without either. `age` is how

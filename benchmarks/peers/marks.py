@@ -1,0 +1,209 @@
+"""A recording with a mark that can be both seen and heard, and the stage that measures how far these come apart."""
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.message import Message
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.sinks.line_file import LineFile, path_problem
+from emopipe.stages.types import AudioBlock, VideoFrame
+
+EVERY = 2.0  # s from one mark to the next
+FPS = 30
+FLASH = 3  # frames
+CORNER = 0.1  # side of the square that flashes, as a share of the picture's width
+TONE = 6000.0  # Hz: above what voices hold much of, below what 16 kHz can hold
+LOUD = 0.3
+BEEP = 0.06  # s
+AVERAGE = 0.005  # s over which the tone's strength is averaged: 30 of its periods
+APART = 0.5  # s; a flash and a beep further apart are not of one mark
+RATE = 16_000
+LAG_EVERY = 0.05  # s between looks at the event loop
+TOLD_EVERY = 10.0  # s
+
+
+def mark(clip: Path, target: Path, seconds: float, width: int = 640) -> Path:
+    """Write `clip`, over and over, for `seconds`: a black corner flashes, and a tone is heard, every `EVERY` s."""
+    import av
+
+    with av.open(str(clip)) as given:
+        shown = given.streams.video[0]
+        height = round(shown.height * width / shown.width / 2) * 2
+        pictures = [frame.to_ndarray(width=width, height=height, format="rgb24") for frame in given.decode(video=0)]
+        rate = float(shown.average_rate or FPS)
+    sound = _sound(clip)
+    wanted = np.resize(sound, round(seconds * 48_000)) if len(sound) else np.zeros(round(seconds * 48_000), np.float32)
+    times = np.arange(len(wanted)) / 48_000
+    tone = np.where(times % EVERY < BEEP, LOUD * np.sin(2 * np.pi * TONE * times), 0)
+    heard = (np.clip(0.6 * wanted + tone, -1, 1) * 32767).astype(np.int16)
+    side = round(CORNER * width)
+    with av.open(str(target), "w", format="matroska") as made:
+        video = made.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "14"})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        audio = made.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        for number in range(round(seconds * FPS)):
+            picture = pictures[int(number / FPS * rate) % len(pictures)].copy()
+            picture[:side, :side] = 255 if number % round(EVERY * FPS) < FLASH else 0
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            made.mux(video.encode(frame))
+            piece = heard[number * 48_000 // FPS : (number + 1) * 48_000 // FPS]
+            block = av.AudioFrame.from_ndarray(piece[None], format="s16", layout="mono")
+            block.sample_rate, block.pts, block.time_base = 48_000, number * 48_000 // FPS, Fraction(1, 48_000)
+            made.mux(audio.encode(block))
+        made.mux(video.encode(None))
+        made.mux(audio.encode(None))
+    return target
+
+
+def _sound(clip: Path) -> NDArray[np.float32]:
+    import av
+
+    with av.open(str(clip)) as given:
+        if not given.streams.audio:
+            return np.empty(0, np.float32)
+        resampler = av.AudioResampler("flt", "mono", 48_000)
+        frames = [ready for frame in given.decode(audio=0) for ready in resampler.resample(frame)]
+    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.float32)
+
+
+class Flashes:
+    """Finds in the pictures of one stream when the corner begins to flash."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, bool] | None = None
+
+    def push(self, small: NDArray[np.uint8], pts: int) -> int | None:
+        """The pts (ns) at which a flash begins, if it does; none where pictures are missing before it."""
+        side = max(2, round(CORNER * small.shape[1]) - 2)  # its edge is blurred
+        bright = bool(small[:side, :side].mean() > 128)
+        last, self._last = self._last, (pts, bright)
+        begins = last is not None and bright and not last[1] and pts - last[0] < 1.5 * SECOND / FPS
+        return pts if begins else None
+
+
+class Beeps:
+    """Finds in the sound of one stream (16 kHz) when the tone begins."""
+
+    def __init__(self) -> None:
+        self._span = round(AVERAGE * RATE)
+        self._tail = np.zeros(self._span, np.float32)
+        self._next = 0
+        self._quiet = 0  # the pts before which the tone that was found still sounds
+
+    def push(self, samples: NDArray[np.float32], pts: int) -> list[int]:
+        """The pts (ns) at which a tone begins."""
+        if abs(pts - self._next) > MS:
+            self._tail[:] = 0
+        self._next = pts + round(len(samples) * SECOND / RATE)
+        both = np.concatenate([self._tail, samples])
+        self._tail = both[-self._span :]
+        waves = both * np.exp(-2j * np.pi * TONE / RATE * np.arange(len(both)))
+        sums = np.concatenate([[0], np.cumsum(waves)])
+        strength = np.abs(sums[self._span + 1 :] - sums[1 : -self._span]) / self._span
+        found = []
+        for index in np.flatnonzero(strength > LOUD / 4):  # half of what the whole tone has
+            # Half of the average's span lies in the tone where it is half as strong.
+            at = pts + round((int(index) - self._span / 2) * SECOND / RATE)
+            if at >= self._quiet:
+                self._quiet = at + round(EVERY / 2 * SECOND)
+                found.append(at)
+        return found
+
+
+class Marks(Stage):
+    """Measures, on the marks of one stream, how much later the sound is than the pictures; and the event loop's lag.
+
+    Writes JSON lines: `{"at": s of the stream, "offset_ms": …}` for each mark, and `{"lag_ms": …}`, the longest that
+    the loop of this process let a timer wait in the last ten seconds.
+    """
+
+    name = "marks"
+    inputs: ClassVar[dict[str, Port]] = {
+        "video": Port(VideoFrame, "pictures of the marked recording", policy="drop-oldest", size=8),
+        "audio": Port(AudioBlock, "its sound", policy="drop-oldest", size=16),
+    }
+
+    class Settings(Stage.Settings, kw_only=True):
+        stream: Annotated[str, about("the stream that carries marks", min_length=1)]
+        path: Annotated[str, about("the file to write", min_length=1)]
+
+    settings: Settings
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        return [str(Path(settings.path).resolve())]
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        problem = path_problem(settings.path)
+        return [("path", problem)] if problem else []
+
+    async def setup(self) -> None:
+        self._file = LineFile(self.settings.path)
+        self._flashes, self._beeps = Flashes(), Beeps()
+        self._seen: deque[int] = deque(maxlen=4)
+        self._heard: deque[int] = deque(maxlen=4)
+        self._watching = asyncio.create_task(self._watch())
+
+    async def process(self, port: str, message: Message) -> None:
+        if message.stream != self.settings.stream:
+            return
+        if port == "video":
+            begins = self._flashes.push(message.payload.small, message.pts)
+            self._seen += [begins] if begins is not None else []
+        else:
+            self._heard += self._beeps.push(message.payload.samples, message.pts)
+        for seen, heard in matched(self._seen, self._heard):
+            self._write({"at": seen / SECOND, "offset_ms": (heard - seen) / MS})
+
+    async def gap(self, port: str, message: Message) -> None:
+        """Where there is nothing, there is no mark."""
+
+    async def close(self) -> None:
+        if hasattr(self, "_watching"):
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._file.close()
+
+    async def _watch(self) -> None:
+        longest, told = 0.0, time.monotonic()
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(LAG_EVERY)
+            now = time.monotonic()
+            longest = max(longest, now - began - LAG_EVERY)
+            if now - told >= TOLD_EVERY:
+                self._write({"lag_ms": 1000 * longest})
+                longest, told = 0.0, now
+
+    def _write(self, value: dict[str, float]) -> None:
+        self._file.write(msgspec.json.encode(value) + b"\n")
+
+
+def matched(seen: deque[int], heard: deque[int]) -> Iterator[tuple[int, int]]:
+    """The flashes and beeps (pts, ns) of one mark, taken out of what is known; what has no partner is dropped."""
+    while seen and heard:
+        apart = heard[0] - seen[0]
+        if abs(apart) <= APART * SECOND:
+            yield seen.popleft(), heard.popleft()
+        elif apart > 0:
+            seen.popleft()
+        else:
+            heard.popleft()
+
+
+def rounds(seconds: float) -> float:
+    """The next length that holds whole marks, whole frames, and whole packets of Opus (20 ms)."""
+    return max(1, math.ceil(seconds / EVERY)) * EVERY

@@ -1,0 +1,101 @@
+"""Evaluate a model: accuracy, UAR, macro F1, NLL and calibration, each with its interval, and recall by class."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from emopipe.commands import data_sets as datasets
+from emopipe.commands.outputs import need_folder, need_writable, write_json
+from emopipe.commands.terminal import log_to_stderr
+from emopipe.commands.train import TASKS, add_data_arguments, read_config, told_by, training_module
+from emopipe.pipeline.errors import EmopipeError
+
+HELP = "evaluate a model"
+SPLITS = ("Training", "PublicTest", "PrivateTest")
+PROTOCOLS = {
+    "model": "scores the weights as they are",
+    "actor-folds": "trains and tests in the literature's folds of whole actors",
+    "random": "does so in random folds of clips, which leak the speaker, and shows both",
+}
+OFFERED = {"speech": ("model", "actor-folds", "random"), "fusion": ("model", "actor-folds")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="MODEL")
+    for task, description in TASKS.items():
+        options = tasks.add_parser(task, help=description, description=f"Evaluate the model of {description}.")
+        add_data_arguments(options, task, config=task != "facial")
+        options.add_argument(
+            "--weights", type=Path, metavar="FILE", help="weights to score (default: the shipped ones)"
+        )
+        if task == "facial":
+            help_ = "PublicTest is FER2013's validation split, PrivateTest its test split (default: %(default)s)"
+            options.add_argument("--split", choices=SPLITS, default="PublicTest", help=help_)
+        else:
+            help_ = "; ".join(f"{name} {PROTOCOLS[name]}" for name in OFFERED[task])
+            options.add_argument(
+                "--protocol", choices=OFFERED[task], default="model", help=f"{help_} (default: %(default)s)"
+            )
+            options.add_argument(
+                "--config",
+                type=Path,
+                metavar="FILE",
+                help=f"settings, as configs/training/{task}.toml, where the protocol trains",
+            )
+            options.add_argument("--resume", action="store_true", help="go on with a protocol that was cut short")
+        options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+        options.add_argument(
+            "--pictures", type=Path, metavar="FOLDER", help="draw confusion matrices and reliability diagrams there"
+        )
+
+
+def main(args: argparse.Namespace) -> int:
+    log_to_stderr()
+    if args.task != "facial":
+        _refuse_contradictions(args)
+    if args.json:
+        need_writable(args.json, "--json")
+    if args.pictures:
+        need_folder(args.pictures, "--pictures")
+    how = args.split if args.task == "facial" else args.protocol
+    config_file = getattr(args, "config", None)
+    with told_by(config_file):
+        config = read_config(config_file) if config_file else {}
+        arguments = _arguments(args, config)
+        evaluation = training_module(args.task).evaluate(**arguments)
+
+    from emopipe.tables.evaluation import show
+
+    report = evaluation.report()
+    leaks = " (leaks the speaker)" if how == "random" else ""
+    show(report, f"{args.task} · {how}{leaks} · {arguments['data'].name}")
+    if args.json:
+        write_json(args.json, report.json(), "--json")
+    if args.pictures:
+        from emopipe.training.evaluation.plots import draw
+
+        for path in draw(evaluation, args.pictures):
+            print(f"drew {path}")
+    return 0
+
+
+def _arguments(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
+    """What `training.<task>.evaluate` is called with."""
+    arguments: dict[str, Any] = {"data": datasets.find(args.task, args.data, config), "weights": args.weights}
+    if args.task == "facial":
+        return arguments | {"split": args.split}
+    if args.task == "fusion":
+        arguments["faces"] = datasets.find_faces(args.faces, config)
+    chosen = {key: value for key, value in config.items() if key != "data"}
+    return arguments | {"protocol": args.protocol, "config": chosen, "resume": args.resume}
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    trains = args.protocol != "model"
+    if trains and args.weights:
+        raise EmopipeError(
+            f"--weights {args.weights}: --protocol {args.protocol} trains its own; leave one of them out"
+        )
+    for option, given in (("--config", args.config), ("--resume", args.resume)):
+        if given and not trains:
+            raise EmopipeError(f"{option}: --protocol model trains nothing; choose actor-folds, or leave {option} out")

@@ -1,0 +1,133 @@
+"""Play a graph from a command line: progress while it runs, and at its end an account of what became of everything."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.runtime.result import Notice, Outcome
+from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.tables.live import latencies, slowest_sink, streams
+
+DAMAGED = 1  # the exit code of a run that lost part of its input
+
+
+def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
+    """Run the graph to its end; warnings go to standard error, at once.
+
+    In live mode Ctrl-C (or SIGTERM) ends the sources, and what is under way comes to its end; once more stops it.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
+    screen = Console(stderr=True, highlight=False)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not (bar and screen.is_terminal),
+    )
+    task = progress.add_task("loading", total=None, speed="")
+
+    def warned(notice: Notice) -> None:
+        again = f" ({notice.count} times)" if notice.count > 1 else ""
+        screen.print(f"emopipe: {notice.stage}: {notice.text}{again}", markup=False, soft_wrap=True)
+
+    def updated(outcome: Outcome) -> None:
+        sources = [report for report in outcome.reports.values() if report.total]
+        if sources:
+            done, total = sum(report.done for report in sources), sum(report.total for report in sources)
+            progress.update(task, description=graph.name, completed=done, total=total)
+            elapsed = progress.tasks[0].elapsed
+            if elapsed:
+                progress.update(task, speed=f"{done / SECOND / elapsed:.1f}× real time")
+
+    with progress:
+        supervisor = Supervisor(graph, updated=updated, warned=warned, verbose=verbose)
+        if graph.mode == "replay":
+            return asyncio.run(supervisor.run())
+        outcome = asyncio.run(_until_stopped(supervisor))
+    if outcome is None:
+        raise KeyboardInterrupt
+    return outcome
+
+
+async def _until_stopped(supervisor: Supervisor) -> Outcome | None:
+    """The outcome of a live run; none if it was stopped before it had come to its end."""
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(supervisor.run())
+    draining = False
+
+    def stop() -> None:
+        nonlocal draining
+        if draining or not supervisor.drain():
+            running.cancel()
+        else:
+            draining = True
+            print("emopipe: ending; once more stops at once", file=sys.stderr)
+
+    with contextlib.ExitStack() as handlers:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels this task, as in replay
+                loop.add_signal_handler(number, stop)
+                handlers.callback(loop.remove_signal_handler, number)
+        await asyncio.wait([running])
+    return None if running.cancelled() else running.result()
+
+
+def account(outcome: Outcome, graph: Graph) -> list[str]:
+    """What became of every frame and of the sound, one line each; what was dropped, and by whom."""
+    reports = outcome.reports.values()
+    counters: dict[str, int] = {}  # several sinks count the same results
+    for report in reports:
+        counters |= {name: max(count, counters.get(name, 0)) for name, count in report.counters.items()}
+    # Every source brings something of its own; and who comes after them may count the same again.
+    sources = [outcome.reports[name].counters for name, stage in graph.stages.items() if not stage.inputs]
+    counters |= {name: sum(counted.get(name, 0) for counted in sources) for name in ("frames", "samples")}
+    lines = []
+    if frames := counters.get("frames", 0):
+        shown, empty = counters.get("frames_with_face", 0), counters.get("frames_without_face", 0)
+        seen = f": {shown} with a face, {empty} without" if shown + empty else ""
+        lines.append(_many(frames, "frame") + seen)
+    if samples := counters.get("samples", 0):
+        silent = counters.get("silent_ns", 0) / SECOND
+        windows = counters.get("windows", 0)
+        seconds = samples / 16_000
+        heard = f": {_many(windows, 'window')} of speech, {silent:.1f} s of silence" if windows or silent else ""
+        lines.append(f"{seconds:.1f} s of sound{heard}")
+    for report in reports:
+        for link, counts in report.links.items():
+            for reason, count in counts.dropped.items():
+                lines.append(f"{report.stage}.{link}: {_many(count, 'message')} dropped ({reason})")
+    # Played as fast as possible, the time from capture to sink is that of waiting in full queues.
+    paced = graph.mode == "live" or any(getattr(stage.settings, "realtime", False) for stage in graph.stages.values())
+    if paced and (sink := slowest_sink(outcome)):
+        oldest = sink.age
+        p50, p95, p99 = (oldest.percentile(percent) / 1e6 for percent in (50, 95, 99))
+        lines.append(f"capture to sink: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
+    return lines
+
+
+def conclude(outcome: Outcome, graph: Graph) -> int:
+    """Print the account to standard error, and return the exit code."""
+    for line in account(outcome, graph):
+        print(f"{graph.name}: {line}", file=sys.stderr)
+    if graph.mode == "live":
+        screen = Console(stderr=True, highlight=False)
+        for table in (latencies(outcome), streams(outcome)):
+            if table is not None:
+                screen.print(table)
+    return DAMAGED if outcome.damaged else 0
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")

@@ -1,0 +1,229 @@
+"""EmotionPredictor: what pictures, sounds and films express, from Python, without a graph or processes of one's own.
+
+    from emopipe import EmotionPredictor
+
+    predictor = EmotionPredictor()
+    predictor.predict_from_file(image_path="face.jpg", audio_path="voice.wav").fused
+    predictor.predict_images([rgb, another])
+    predictor.predict_audio(samples, sample_rate=44_100).emotion
+
+It stands above the stages and is made of their parts: the same reading, detector, framing, windows and models, so that
+a clip gives the same distributions by both ways.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from numpy.typing import NDArray
+
+from emopipe.models.calibration import Prior, prior_problem
+from emopipe.models.fusion.model import FusionModel, Glimpse
+from emopipe.models.fusion.opinion_pool import shared
+from emopipe.models.labels import FACE
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.predictor import film as timeline
+from emopipe.predictor.faces import FacePredictor
+from emopipe.predictor.inputs import picture_of, read_picture, read_sound, sound_of
+from emopipe.predictor.options import Chosen
+from emopipe.predictor.prediction import Answer, FaceAnswer, Prediction, VoiceAnswer, answer
+from emopipe.predictor.voice import Voice, VoicePredictor
+from emopipe.stages.media.damage import Damage
+
+if TYPE_CHECKING:
+    from emopipe.models.speech.speaker import SpeakerStatistics
+
+
+class EmotionPredictor:
+    """Predicts what is expressed in files and arrays. Each model is loaded when it is first needed.
+
+    Args:
+        facial, speech, fusion: files of weights made by `emopipe train`; by default the shipped ones.
+        device: where faces and voices are inferred: auto, cpu, cuda.
+        prior: how common each label is where this is used (see `models.calibration`), by name or as a table of shares
+            of `emopipe.models.labels.FACE`; it holds for voices too.
+        risk: the share of wrong answers tolerated among those that are not `uncertain`; 1: never uncertain. By
+            default 0.3, or 1 where the weights have no table of risks.
+        min_confidence: of the face detector, 0..1.
+        threads: of the CPU while inferring; one gives the same bits as the stages.
+
+    Raises:
+        EmopipeError: something given is wrong; raised when it is first needed.
+    """
+
+    def __init__(
+        self,
+        *,
+        facial: Path | None = None,
+        speech: Path | None = None,
+        fusion: Path | None = None,
+        device: str = "auto",
+        prior: Prior = "training",
+        risk: float | None = None,
+        min_confidence: float = 0.5,
+        threads: int = 1,
+    ) -> None:
+        if risk is not None and not 0 < risk <= 1:
+            raise EmopipeError(f"risk: {risk:g} is not above 0 and at most 1")
+        if problem := prior_problem(prior, FACE):
+            raise EmopipeError(f"prior: {problem}")
+        self._files = {"facial": facial, "speech": speech, "fusion": fusion}
+        self._chosen = Chosen(device, prior, risk, threads)
+        self._min_confidence = min_confidence
+        self._faces = FacePredictor(facial, self._chosen, min_confidence)
+        self._voices = VoicePredictor(speech, self._chosen)
+        self._fusion: FusionModel | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the face detector's threads; it is made anew where it is needed again."""
+        self._faces.close()
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def predict_from_file(
+        self,
+        image_path: Path | str | None = None,
+        audio_path: Path | str | None = None,
+        video_path: Path | str | None = None,
+        *,
+        whole: bool = False,
+    ) -> Prediction:
+        """What a picture, a sound, both together, or a film expresses.
+
+        A film is played through the default graph, in a process of its own, which takes some seconds to start:
+        `predict_videos` does so once for several.
+
+        Args:
+            whole: the picture is a face already, framed as FER2013's are: look for none in it.
+
+        Raises:
+            EmopipeError: no file was named, or one cannot be read; nothing in it is of the kind expected.
+        """
+        if video_path is not None:
+            if image_path is not None or audio_path is not None:
+                raise EmopipeError("a film has its own pictures and sound; give it alone")
+            return self.predict_videos([Path(video_path)])[0]
+        if image_path is None and audio_path is None:
+            raise EmopipeError("nothing to predict: give an image, a sound, both, or a video")
+        damage: list[Damage] = []
+        faces, voice = None, None
+        if image_path is not None:
+            (faces,) = self._faces.faces([read_picture(Path(image_path))], whole)
+        if audio_path is not None:
+            voice = self._voices.hear(read_sound(Path(audio_path), damage.append))
+        if faces is not None and audio_path is not None:
+            result = self._predict(faces, voice)
+        else:
+            result = Prediction(faces=faces, voice=voice.answer if voice else None)
+        result.image, result.audio = str(image_path or ""), str(audio_path or "")
+        result.damage = [str(place) for place in damage]
+        return result
+
+    def predict_videos(
+        self, paths: Sequence[Path], graph: Path | None = None, play: timeline.Play = timeline.play
+    ) -> list[Prediction]:
+        """The time lines of films, in the order of `paths`; see `Prediction.moments`.
+
+        Args:
+            graph: to play them through, by default the one that `emopipe run` plays.
+            play: runs a graph; `emopipe.playing.play` shows progress.
+
+        Raises:
+            EmopipeError: one cannot be opened.
+        """
+        return timeline.predict(paths, graph, self._adapt, play)
+
+    # -- arrays ----------------------------------------------------------------------------------------------------
+
+    def predict_image(self, image: NDArray[Any], *, whole: bool = False) -> list[FaceAnswer]:
+        """The faces of one picture: RGB [H, W, 3] or grey [H, W], uint8 or uint16. See `predict_images`."""
+        return self.predict_images([image], whole=whole)[0]
+
+    def predict_images(self, images: Iterable[NDArray[Any]], *, whole: bool = False) -> list[list[FaceAnswer]]:
+        """The faces of each picture, from left to right; all faces are inferred in batches.
+
+        Raises:
+            DataError: an array is no picture.
+        """
+        return self._faces.faces((picture_of(image) for image in images), whole)
+
+    def predict_audio(self, samples: NDArray[Any], sample_rate: int) -> VoiceAnswer | None:
+        """What a voice expresses: sound [n] or [n, channels], float in -1..1 or int16. None where nobody speaks.
+
+        Raises:
+            DataError: the array is no sound.
+        """
+        voice = self._voices.hear(sound_of(samples, sample_rate))
+        return voice.answer if voice else None
+
+    def predict(self, image: NDArray[Any], samples: NDArray[Any], sample_rate: int) -> Prediction:
+        """What a picture and a sound express, each and together; see `predict_image` and `predict_audio`."""
+        return self._predict(self.predict_image(image), self._voices.hear(sound_of(samples, sample_rate)))
+
+    # -- one voice -------------------------------------------------------------------------------------------------
+
+    @property
+    def speaker(self) -> "SpeakerStatistics | None":
+        """What is known of the one who speaks in all sounds from now on; `save` and `load` keep it in a file."""
+        return self._voices.speaker
+
+    def calibrate(self, paths: Iterable[Path]) -> "SpeakerStatistics":
+        """Learn the voice of one speaker from recordings, of whatever was said in them; adds to what is known.
+
+        Voices differ more between people than between emotions: see `emopipe.models.speech.speaker`. `forget` ends it.
+
+        Raises:
+            MediaError: one cannot be read.
+        """
+        return self._voices.learn(read_sound(path) for path in paths)
+
+    def load_speaker(self, path: Path) -> None:
+        """Take a speaker's profile, as `speaker.save` writes it.
+
+        Raises:
+            DataError: the file is missing, damaged, or of other features.
+        """
+        self._voices.speaker = self._voices.stranger().load(path)
+
+    def forget(self) -> None:
+        """The sounds that follow are of somebody unknown."""
+        self._voices.speaker = None
+
+    # -- how it is done --------------------------------------------------------------------------------------------
+
+    def _predict(self, faces: list[FaceAnswer], voice: Voice | None) -> Prediction:
+        looks = [[Glimpse(0.0, list(face.probabilities.values()), face.quality)] for face in faces]
+        hearings = voice.hearings if voice else []
+        result = Prediction(faces=faces, voice=voice.answer if voice else None)
+        if looks or hearings:
+            if self._fusion is None:
+                self._fusion = FusionModel.load(self._files["fusion"])
+            rows = [shared(self._fusion.fuse(look, hearings).tolist()) for look in looks or [[]]]
+            least = self._chosen.threshold(self._fusion.selective)
+            result.fused = [Answer(**answer(FACE, row, least)) for row in rows]
+        return result
+
+    def _adapt(self, stages: dict[str, dict[str, Any]]) -> None:
+        """Give the stages of a graph's table, by what they use, the settings of this predictor."""
+        tasks = {"facial-inference": "facial", "speech-inference": "speech", "fusion": "fusion"}
+        for stage in stages.values():
+            task = tasks.get(str(stage.get("use")), "")
+            if self._files.get(task) is not None:
+                stage["weights"] = str(self._files[task])
+            if task in ("facial", "speech"):
+                prior = self._chosen.prior if task == "facial" else self._voices.prior()
+                stage["device"] = self._chosen.device
+                stage["prior"] = prior if isinstance(prior, str) else dict(prior)
+            if task == "fusion" and self._chosen.risk is not None:
+                stage["risk"] = self._chosen.risk
+            if stage.get("use") == "face-detection":
+                stage["min_confidence"] = self._min_confidence

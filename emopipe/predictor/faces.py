@@ -1,0 +1,103 @@
+"""The faces of pictures, each with what it expresses: detector, framing and classifier as in the stages."""
+
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emopipe.models.facial.detection import FaceDetector, Framing, crop, frame_face, quality
+from emopipe.predictor.options import Chosen, threads
+from emopipe.predictor.prediction import FaceAnswer, answer
+from emopipe.stages.types import VideoFrame
+
+if TYPE_CHECKING:
+    from emopipe.models.facial.model import FacialModel
+
+BATCH = 64  # pictures whose faces are inferred together: enough for a GPU, few enough for the memory
+
+Found = tuple[dict[str, Any], NDArray[np.uint8]]
+"""What is known of a face beside its expression, and its crop."""
+
+
+class FacePredictor:
+    """Finds and classifies faces; detector and model are loaded when they are first needed.
+
+    Args:
+        weights: of the model, by default the shipped ones.
+        chosen: by the user, for all models.
+        min_confidence: of the detector, 0..1.
+    """
+
+    def __init__(self, weights: Path | None, chosen: Chosen, min_confidence: float) -> None:
+        self._weights = weights
+        self._chosen = chosen
+        self._min_confidence = min_confidence
+        self._model: FacialModel | None = None
+        self._detector: FaceDetector | None = None
+
+    def faces(self, pictures: Iterable[VideoFrame], whole: bool) -> list[list[FaceAnswer]]:
+        """The faces of each picture, from left to right; `whole` takes each picture as one face."""
+        result: list[list[FaceAnswer]] = []
+        for batch in _batched(pictures, BATCH):
+            found = [[_all_of(picture)] if whole else self._look(picture) for picture in batch]
+            crops = [cut for faces in found for _, cut in faces]
+            if not crops:
+                result += [[] for _ in batch]
+                continue
+            model = self._load()
+            with threads(self._chosen.threads):
+                rows = iter(model.probabilities(np.stack(crops)).tolist())
+            least = self._chosen.threshold(model.selective)
+            result += [
+                [FaceAnswer(**about, **answer(model.labels, next(rows), least)) for about, _ in faces]
+                for faces in found
+            ]
+        return result
+
+    def close(self) -> None:
+        """Free the detector."""
+        if self._detector is not None:
+            self._closing()
+            self._detector = None
+
+    def _load(self) -> "FacialModel":
+        if self._model is None:
+            from emopipe.models.facial.model import FacialModel
+
+            with threads(self._chosen.threads):  # how faces may be batched is tried out with these
+                self._model = FacialModel.load(self._weights, self._chosen.device, self._chosen.prior)
+        return self._model
+
+    def _look(self, picture: VideoFrame) -> list[Found]:
+        if self._detector is None:
+            self._detector = FaceDetector(self._min_confidence)
+            self._closing = weakref.finalize(self, self._detector.close)  # also before the interpreter is taken apart
+        height, width = picture.luma.shape
+        faces = []
+        for face in self._detector.detect(picture.small, 0):
+            framing = frame_face(face, width, height)
+            cut = crop(picture.luma, framing)
+            weight = quality(cut, face, framing, width, height).weight
+            faces.append(({"box": face.box, "score": face.score, "quality": weight}, cut))
+        return faces
+
+
+def _all_of(picture: VideoFrame) -> Found:
+    """The largest square in a picture's middle as a face."""
+    height, width = picture.luma.shape
+    cut = crop(picture.luma, Framing(width / 2, height / 2, min(width, height), 0.0))
+    return {"box": (0.0, 0.0, 1.0, 1.0), "score": 1.0, "quality": 1.0}, cut
+
+
+def _batched(pictures: Iterable[VideoFrame], size: int) -> Iterator[list[VideoFrame]]:
+    batch: list[VideoFrame] = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,67 @@
+"""Films for the predictor: played through a graph, as a replay is, their results taken as records."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from emopipe.commands.replay import replay_table
+from emopipe.commands.run import in_one_process
+from emopipe.paths import default_graph
+from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
+from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.predictor.prediction import Prediction
+from emopipe.stages.capture.file import stream_names
+from emopipe.stages.media.recording import Recording
+
+Play = Callable[[Graph], Outcome]
+
+
+def play(graph: Graph) -> Outcome:
+    """Run a graph to its end, also where an event loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(Supervisor(graph).run())
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, Supervisor(graph).run()).result()
+
+
+def predict(
+    paths: Sequence[Path], path: Path | None, adapt: Callable[[dict[str, dict[str, Any]]], None], run: Play
+) -> list[Prediction]:
+    """The time line of each film.
+
+    Args:
+        paths: of the films.
+        path: of the graph; by default the one that `emopipe run` plays.
+        adapt: changes the tables of its stages.
+        run: runs it.
+
+    Raises:
+        EmopipeError: a film cannot be opened, or the graph cannot run.
+    """
+    for film in paths:
+        Recording(film).close()
+    path = path or default_graph()
+    files = [str(film) for film in paths]
+    with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
+        results = Path(directory) / "results.jsonl"
+        table = replay_table(read_table(path), files, [results], realtime=False)
+        adapt(table["stages"])
+        graph = graph_from_table(table, path)
+        outcome = run(graph_from_table(table, path, in_one_process(graph)))
+        predictions = {stream: Prediction(video=file) for file, stream in zip(files, stream_names(files), strict=True)}
+        with results.open("rb") as lines:
+            for record in map(msgspec.json.decode, lines):
+                predictions[record["stream"]].moments.append(record)
+    for warning in outcome.warnings:
+        for prediction in predictions.values():
+            if warning.damage and warning.text.startswith(f"{prediction.video}: "):
+                prediction.damage.append(warning.text.removeprefix(f"{prediction.video}: "))
+    return list(predictions.values())

@@ -1,0 +1,122 @@
+"""Pictures and sounds for the predictor, from files or arrays, made into what networks see and hear as capture does."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from emopipe.pipeline.errors import DataError, MediaError
+from emopipe.stages.media.audio import Sound
+from emopipe.stages.media.damage import Damage
+from emopipe.stages.media.frames import Pictures
+from emopipe.stages.media.recording import Recording, unreadable
+from emopipe.stages.types import AudioBlock, VideoFrame
+
+# What is taken from a folder; a file that is named may have any name.
+IMAGES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SOUNDS = (".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma")
+VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
+
+
+class Piece(NamedTuple):
+    """Sound from `pts` (ns): 16 kHz mono float32 [n], or none for `duration` (ns)."""
+
+    pts: int
+    duration: int
+    samples: NDArray[np.float32] | None
+
+
+def read_picture(path: Path) -> VideoFrame:
+    """The picture in a file of any format and depth that FFmpeg knows, upright; of a film the first one.
+
+    Raises:
+        MediaError: it cannot be opened, is damaged, or shows nothing.
+    """
+    if problem := unreadable(path):
+        raise MediaError(problem)
+    try:
+        recording = Recording(path)
+    except MediaError:
+        raise MediaError(f"{path} is no picture that can be decoded; copy it again, or convert it to PNG") from None
+    with recording:
+        pictures = (item.payload for item in recording if isinstance(item.payload, VideoFrame))
+        picture = next(pictures, None)
+        if picture is None:
+            raise MediaError(f"{path} holds no picture")
+        next(pictures, None)  # what is wrong with a picture is known once it has been passed
+        if recording.damage:
+            raise MediaError(f"{path} is damaged ({recording.damage[0].reason}); copy or make it again")
+        return picture
+
+
+def picture_of(image: NDArray[Any]) -> VideoFrame:
+    """An RGB [H, W, 3], RGBA [H, W, 4] or grey [H, W] image, uint8 or uint16, as detector and classifier see it.
+
+    Raises:
+        DataError: another shape or type.
+    """
+    array = np.asarray(image)
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if (
+        array.dtype != np.uint8
+        or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)))
+        or not array.size
+    ):
+        raise DataError(
+            f"an image is uint8 or uint16, RGB [H, W, 3] or grey [H, W], but this is {array.dtype} {list(array.shape)}"
+        )
+    layout = "gray" if array.ndim == 2 else "rgb24"
+    pixels = np.ascontiguousarray(array if array.ndim == 2 else array[..., :3])
+    return Pictures().read(av.VideoFrame.from_ndarray(pixels, layout))
+
+
+def read_sound(path: Path, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Piece]:
+    """The sound of a file of any container and codec that FFmpeg knows; damaged places are reported and left out.
+
+    Raises:
+        MediaError: it cannot be opened, or holds no sound.
+    """
+    with Recording(path, on_damage=on_damage) as recording:
+        if "audio" not in recording.kinds:
+            raise MediaError(f"{path} holds no sound")
+        for item in recording:
+            if item.kind == "audio":
+                samples = item.payload.samples if isinstance(item.payload, AudioBlock) else None
+                yield Piece(item.pts, item.duration, samples)
+
+
+def sound_of(samples: NDArray[Any], sample_rate: int) -> Iterator[Piece]:
+    """Sound [n] or [n, channels], float in -1..1 or int16, at any rate.
+
+    Raises:
+        DataError: another shape, type or rate, or values that are no numbers.
+    """
+    array = np.asarray(samples)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or not 1 <= array.shape[1] <= 8 or not (array.dtype == np.int16 or array.dtype.kind == "f"):
+        raise DataError(
+            f"sound is float or int16, [n] or [n, channels], but this is {array.dtype} {list(np.shape(samples))}"
+        )
+    if not 1000 <= sample_rate <= 768_000:
+        raise DataError(f"a sample rate of {sample_rate} Hz is not between 1000 and 768000")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise DataError("the sound holds values that are no numbers (nan or inf)")
+        array = np.clip(np.rint(array * 32768.0), -32768, 32767).astype(np.int16)
+    if array.shape[1] > 2:
+        array = np.rint(array.mean(axis=1, keepdims=True)).astype(np.int16)
+    sound = Sound()
+    sound.begin(0)
+    for start in range(0, len(array), sample_rate):
+        packed = np.ascontiguousarray(array[start : start + sample_rate]).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono" if array.shape[1] == 1 else "stereo")
+        frame.sample_rate = sample_rate
+        for block in sound.push(frame):
+            yield Piece(block.pts, block.duration, block.samples)
+    for block in sound.flush():
+        yield Piece(block.pts, block.duration, block.samples)

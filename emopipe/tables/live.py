@@ -1,0 +1,60 @@
+"""What a live run shows at its end: where the time went, and what became of each stream."""
+
+from rich.table import Table
+
+from emopipe.pipeline.clock import MS
+from emopipe.pipeline.latency import Latency
+from emopipe.pipeline.report import Report
+from emopipe.pipeline.runtime.result import Outcome
+
+MOST_STREAMS = 40
+
+
+def slowest_sink(outcome: Outcome) -> Report | None:
+    """The sink whose results are the oldest, if any has had one."""
+    sinks = [report for report in outcome.reports.values() if report.age.count]
+    return max(sinks, key=lambda sink: sink.age.percentile(50), default=None)
+
+
+def latencies(outcome: Outcome) -> Table | None:
+    """For each hop to the slowest sink, the wait for the stage and the stage's own work."""
+    sink = slowest_sink(outcome)
+    if sink is None:
+        return None
+    table = Table(f"to {sink.stage}", box=None, pad_edge=False, header_style="dim")
+    for column in ("waited, ms: p50", "p95", "p99", "worked, ms: p50", "p95", "p99"):
+        table.add_column(column, justify="right")
+    for stage, hop in sink.hops.items():
+        table.add_row(stage, *_percentiles(hop.queued), *_percentiles(hop.working))
+    table.add_row("from capture", *_percentiles(sink.age), "", "", "")
+    return table
+
+
+def streams(outcome: Outcome) -> Table | None:
+    """What each stream had, where there were several."""
+    reports = outcome.reports.values()
+    names = list(dict.fromkeys(stream for report in reports for stream in report.streams))
+    if len(names) < 2:
+        return None
+    table = Table("stream", box=None, pad_edge=False, header_style="dim")
+    for column in ("frames", "results", "forced", "dropped"):
+        table.add_column(column, justify="right")
+    for stream in names[-MOST_STREAMS:]:
+        counts = [report.streams.get(stream, {}) for report in reports]
+        results = [sum(each.get(kind, 0) for kind in RESULTS) for each in counts]
+        figures = [max(each.get(name, 0) for each in counts) for name in ("frames", "forced")]
+        table.add_row(stream, str(figures[0]), str(max(results)), str(figures[1]), str(dropped(outcome, stream)))
+    return table
+
+
+RESULTS = ("frames_with_face", "frames_without_face", "voice_windows")
+
+
+def dropped(outcome: Outcome, stream: str) -> int:
+    """How many messages of a stream were dropped on any link."""
+    links = [counts for report in outcome.reports.values() for counts in report.links.values()]
+    return sum(sum(each.streams[stream].dropped.values()) for each in links if stream in each.streams)
+
+
+def _percentiles(latency: Latency) -> list[str]:
+    return [f"{latency.percentile(percent) / MS:.1f}" for percent in (50, 95, 99)]

@@ -1,0 +1,56 @@
+"""The outcome of a run as plain data, for programs that measure."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.latency import Latency
+from emopipe.pipeline.report import Report
+from emopipe.pipeline.runtime.link import LinkCounts
+from emopipe.pipeline.runtime.result import Outcome
+
+
+def figures(outcome: Outcome, graph: Graph) -> dict[str, Any]:
+    """Everything that is known of a run; times in ms, but the run's own and the processors', in s."""
+    return {
+        "graph": graph.name,
+        "mode": graph.mode,
+        "seconds": outcome.seconds,
+        "cpu_seconds": {process: ns / SECOND for process, ns in outcome.cpu.items()},
+        "damaged": outcome.damaged,
+        "warnings": msgspec.to_builtins(outcome.warnings),
+        "stages": {name: _stage(report) for name, report in outcome.reports.items()},
+    }
+
+
+def _stage(report: Report) -> dict[str, Any]:
+    return {
+        "counters": report.counters,
+        "streams": report.streams,
+        "links": {name: _link(counts) for name, counts in report.links.items()},
+        "longest_gap_ms": {port: gap / MS for port, gap in report.gaps.items()},
+        "age_ms": _latency(report.age),
+        "hops_ms": {
+            stage: {"queued": _latency(hop.queued), "working": _latency(hop.working)}
+            for stage, hop in report.hops.items()
+        },
+    }
+
+
+def _link(counts: LinkCounts) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "sent": counts.sent,
+        "received": counts.received,
+        "dropped": counts.dropped,
+        "in_flight": counts.in_flight,
+    }
+    return found | ({"streams": {name: _link(each) for name, each in counts.streams.items()}} if counts.streams else {})
+
+
+def _latency(latency: Latency) -> dict[str, float | None]:
+    """None where nothing was measured: JSON has no nan."""
+    known = {f"p{percent}": latency.percentile(percent) / MS for percent in (50, 95, 99, 100)}
+    return {"count": latency.count, **{name: None if math.isnan(ms) else ms for name, ms in known.items()}}

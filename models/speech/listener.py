@@ -1,0 +1,92 @@
+"""A whole recording's speech: the windows in which a stream would hear it, and the long stretches these make up."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from emopipe.models.speech.features import Floats, MfccSpec, StreamingMfcc
+from emopipe.models.speech.windower import SECOND, TOLERANCE, Silence, SpeechWindower, Window
+
+LONGEST = 10 * SECOND
+"""A stretch is no longer (ns), pauses included: networks learn from clips of a few seconds."""
+
+
+class Stretch(NamedTuple):
+    """Speech from `start` to `end` (ns), with the pauses in it, as MFCC float32 [T, coefficients]."""
+
+    start: int
+    end: int
+    mfcc: Floats
+
+
+class Listener:
+    """Takes the sound of one recording, piece by piece, and keeps what was said in it.
+
+    Args:
+        windower: cuts the windows; see its settings.
+        spec: of the MFCC, that of the windower too.
+    """
+
+    def __init__(self, windower: SpeechWindower | None = None, spec: MfccSpec | None = None) -> None:
+        self._spec = spec or MfccSpec()
+        self._windower = windower or SpeechWindower(spec=self._spec)
+        self.windows: list[Window] = []
+        self.stretches: list[Stretch] = []
+        self._anchor: int | None = None
+        self._restart()
+
+    def push(self, samples: Floats, pts: int) -> None:
+        """Mono sound float32 [n] in -1..1 at the spec's rate, its first sample at `pts` (ns), right behind the last."""
+        if self._anchor is None:
+            self._anchor = self._until = pts
+        self._until += len(samples) * SECOND // self._spec.sample_rate
+        self._frames.append(self._mfcc.push(samples))
+        self._keep(self._windower.push(samples, pts))
+
+    def skip(self, pts: int) -> None:
+        """There is no sound before `pts` (ns)."""
+        if self._anchor is not None and pts - self._until <= TOLERANCE:
+            return  # the windower takes what follows for the same sound, and so must we
+        self._keep(self._windower.skip(pts))
+        self._gather()
+        self._restart()
+
+    def finish(self) -> None:
+        """The sound has ended."""
+        self._keep(self._windower.flush())
+        self._gather()
+        self._restart()
+
+    def _restart(self) -> None:
+        self._mfcc = StreamingMfcc(self._spec)
+        self._frames: list[Floats] = []
+        self._anchor = None  # where the sound since the last hole begins
+        self._until = 0  # … and where it ends so far
+        self._heard: list[Window] = []
+
+    def _keep(self, events: list[Window | Silence]) -> None:
+        self._heard += [event for event in events if isinstance(event, Window)]
+
+    def _gather(self) -> None:
+        """Make stretches of the windows since the last hole, each as long as may be."""
+        self.windows += self._heard
+        if self._anchor is None or not self._heard:
+            return
+        frames = np.concatenate(self._frames)
+        spans: list[tuple[int, int]] = []
+        for window in self._heard:
+            first = self._frame(window.start)
+            end = first + len(window.mfcc)
+            if spans and self._time(end) - self._time(spans[-1][0]) <= LONGEST:
+                spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+            else:
+                first = max(first, spans[-1][1]) if spans else first
+                spans += [(first, end)] if end > first else []
+        self.stretches += [Stretch(self._time(first), self._time(end), frames[first:end]) for first, end in spans]
+
+    def _frame(self, pts: int) -> int:
+        anchor = self._anchor or 0
+        return -(-(pts - anchor) * self._spec.sample_rate // (SECOND * self._spec.hop))
+
+    def _time(self, frame: int) -> int:
+        return (self._anchor or 0) + frame * self._spec.hop * SECOND // self._spec.sample_rate

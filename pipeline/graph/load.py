@@ -1,0 +1,115 @@
+"""A graph from its TOML file: read, checked, and put in order.
+
+    graph = load_graph("pipeline.toml", ["stages.capture.uri=clip.mp4"])
+    for spec in graph.stages.values():
+        print(spec.name, spec.use, spec.settings)
+
+The file's format is described in docs/graph.md.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emopipe.pipeline.errors import GraphError
+from emopipe.pipeline.graph.check import check
+from emopipe.pipeline.graph.overrides import override
+from emopipe.pipeline.graph.parse import Problems, read_pipeline, read_stages
+from emopipe.pipeline.graph.registry import instantiate, make_importable, resolve
+from emopipe.pipeline.graph.spec import Graph, Link, Source, StageSpec
+from emopipe.pipeline.runtime.link import Queue
+
+__all__ = [
+    "Graph",
+    "Link",
+    "Queue",
+    "Source",
+    "StageSpec",
+    "graph_from_table",
+    "instantiate",
+    "load_graph",
+    "make_importable",
+    "read_table",
+    "resolve",
+]
+
+
+def load_graph(path: str | Path, overrides: Sequence[str] = ()) -> Graph:
+    """The graph in a TOML file, with `overrides` such as `stages.capture.uri=clip.mp4` applied.
+
+    Paths in settings are relative to the current folder, as a user of a command line expects. Modules of stages
+    are looked for beside the file and in the current folder.
+
+    Raises:
+        GraphError: everything that is wrong, one line each, beginning with the file's name.
+    """
+    return graph_from_table(read_table(path), path, overrides)
+
+
+def read_table(path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file, as it is: for those who change it before `graph_from_table`.
+
+    Raises:
+        GraphError: the file cannot be read, or is not TOML.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        problem = "no such file; expected a graph in TOML"
+    except IsADirectoryError:
+        problem = "this is a folder; expected a graph in TOML"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"line {line}: this is not UTF-8 text; expected a graph in TOML"
+    except tomllib.TOMLDecodeError as error:
+        problem = _syntax(str(error), text)
+    except RecursionError:
+        problem = "tables or lists are nested too deeply"
+    except ValueError as error:  # the parser's own: a null byte in the path, a number of thousands of digits
+        problem = str(error)
+    problems = Problems(str(path))
+    problems.add((), problem)
+    raise GraphError(problems.lines([]))
+
+
+def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str] = ()) -> Graph:
+    """The graph that a parsed TOML table describes; `origin` is the file it is said to be from.
+
+    Raises:
+        GraphError: everything that is wrong, one line each, beginning with `origin`.
+    """
+    problems = Problems(str(origin))
+    path = Path(origin)
+    make_importable(dict.fromkeys([path.absolute().parent, Path.cwd()]))
+    try:
+        table = override(table, overrides, problems)
+        pipeline = read_pipeline(table, problems)
+        drafts = read_stages(table, pipeline.mode, problems)
+        order = check(drafts, pipeline, problems)
+    except RecursionError:
+        raise GraphError([f"{origin}: tables or lists are nested too deeply"]) from None
+    if found := problems.lines(list(drafts)):
+        raise GraphError(found)
+    stages = {}
+    for name in order:
+        draft = drafts[name]
+        if draft.cls is not None:
+            stages[name] = StageSpec(
+                name, draft.use, draft.cls, draft.settings, draft.table, draft.inputs, draft.queues, draft.process
+            )
+    budget = pipeline.latency_budget if pipeline.mode == "live" else None
+    return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget)
+
+
+def _syntax(message: str, text: str) -> str:
+    """`line 3, column 7: …` from the parser's `… (at line 3, column 7)`."""
+    message, _, place = message.removesuffix(")").partition(" (at ")
+    if not re.fullmatch(r"line \d+, column \d+", place):  # "end of document"
+        lines = text.splitlines() or [""]
+        place = f"line {len(lines)}, column {len(lines[-1]) + 1}"
+    return f"{place}: not valid TOML: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,179 @@
+"""Reading a graph's tables: every table and key by itself, before the stages are seen as a whole."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from emopipe.pipeline.errors import GraphError
+from emopipe.pipeline.graph.registry import GRAPH_KEYS, resolve
+from emopipe.pipeline.graph.settings import convert
+from emopipe.pipeline.graph.spec import Source
+from emopipe.pipeline.graph.text import instead, key_path, one_line, show
+from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.stage import Mode, Settings, Stage, about
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+
+
+class PipelineSettings(Settings):
+    """The table `[pipeline]`."""
+
+    name: Annotated[str, about("of the pipeline; the file's, where not set", min_length=1)] | None = None
+    mode: Annotated[Mode, about("replay: lossless, deterministic · live: bounded age")] = "replay"
+    latency_budget: (
+        Annotated[float, about("refuse a graph that cannot be as fast; in live mode only", unit="s", gt=0)] | None
+    ) = None
+
+
+class Problems:
+    """What is wrong with a graph, one line each, in the order of its stages; nothing twice."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = one_line(origin) or "graph"
+        self._found: dict[str, tuple[object, ...]] = {}
+
+    def add(self, where: tuple[object, ...], text: str, key: str = "") -> None:
+        """`where` holds the names of the tables on the way, `key` the rest of the path as it is to be shown."""
+        path = ".".join(filter(None, [key_path(*where), one_line(key)]))
+        parts = filter(None, [self._origin, path, one_line(text)])
+        self._found.setdefault(": ".join(parts), where)
+
+    def lines(self, stages: list[str]) -> list[str]:
+        """All problems: those of the file and `[pipeline]`, then stage by stage, then those of the whole."""
+
+        def rank(where: tuple[object, ...]) -> int:
+            if where[:1] != ("stages",):
+                return -1
+            return stages.index(str(where[1])) if len(where) > 1 and where[1] in stages else len(stages)
+
+        return sorted(self._found, key=lambda line: rank(self._found[line]))
+
+
+@dataclass
+class Draft:
+    """A stage as far as it could be read: `cls` and `settings` are none, an input's sources empty, where wrong."""
+
+    name: str
+    use: str = ""
+    cls: type[Stage] | None = None
+    settings: Any = None
+    table: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, list[Source]] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    process: str = ""
+
+
+def read_pipeline(table: Mapping[str, Any], problems: Problems) -> PipelineSettings:
+    """The table `[pipeline]`; its defaults where it is wrong."""
+    for key in table:
+        if key not in ("pipeline", "stages"):
+            problems.add((key,), f"unknown table; {instead(key, ['pipeline', 'stages'])}")
+    given = table.get("pipeline", {})
+    if not isinstance(given, Mapping):
+        problems.add(("pipeline",), f"expected a table, got {show(given)}")
+        return PipelineSettings()
+    settings, found = convert(given, PipelineSettings)
+    for key, text in found:
+        problems.add(("pipeline",), text, key)
+    if settings is None:
+        # The mode decides what else is wrong.
+        live = given.get("mode") == "live"
+        return PipelineSettings(mode="live" if live else "replay")
+    return settings
+
+
+def read_stages(table: Mapping[str, Any], mode: Mode, problems: Problems) -> dict[str, Draft]:
+    """All stages in the file's order."""
+    stages = table.get("stages", {})
+    if not isinstance(stages, Mapping):
+        problems.add(("stages",), f"expected a table for each stage, got {show(stages)}")
+        return {}
+    if not stages:
+        problems.add(("stages",), 'no stages; expected a table for each, such as [stages.capture] with use = "…"')
+    return {name: _read_stage(name, stage, mode, problems) for name, stage in stages.items()}
+
+
+def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Draft:
+    where = ("stages", name)
+    draft = Draft(name, process=name)
+    if not _NAME.fullmatch(name):
+        problems.add(where, "a stage's name may have letters, digits, _ and - only")
+    if not isinstance(table, Mapping):
+        problems.add(where, f'expected a table with use = "…", got {show(table)}')
+        return draft
+    draft.table = {key: value for key, value in table.items() if key not in GRAPH_KEYS}
+    inputs = _read_inputs(table.get("inputs", {}), where, problems)
+    draft.inputs = inputs or {}
+    process = table.get("process", name)
+    if isinstance(process, str) and _NAME.fullmatch(process):
+        draft.process = process
+    elif "process" in table:
+        problems.add((*where, "process"), f"expected a name of letters, digits, _ and -, got {show(process)}")
+
+    use = table.get("use")
+    if not isinstance(use, str):
+        expected = 'expected the name of a stage (`emopipe inspect` lists them) or "my_package.my_module:MyStage"'
+        problems.add((*where, "use"), f"{expected}, got {'nothing' if use is None else show(use)}")
+        return draft
+    draft.use = use
+    try:
+        draft.cls = cls = resolve(use)
+    except GraphError as error:
+        for text in error.problems:
+            problems.add((*where, "use"), text)
+        return draft
+    if inputs is None:
+        draft.inputs = {port: [] for port in cls.inputs}
+    try:
+        draft.settings, found = convert(draft.table, cls.Settings, also=GRAPH_KEYS)
+    except Exception as error:  # in a stage's own __post_init__
+        found = [("", f"the settings of {use} fail with {type(error).__name__}: {error}")]
+    for key, text in found:
+        problems.add(where, text, key)
+    draft.queues = _read_queues(use, cls, table.get("queue", {}), mode, (*where, "queue"), problems)
+    return draft
+
+
+def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[Source]] | None:
+    if not isinstance(given, Mapping):
+        problems.add((*where, "inputs"), f'expected inputs.PORT = "stage.output", got {show(given)}')
+        return None
+    inputs: dict[str, list[Source]] = {}
+    for port, sources in given.items():
+        if sources == []:
+            continue
+        inputs[port] = []
+        for source in sources if isinstance(sources, list) else [sources]:
+            stage, dot, output = source.partition(".") if isinstance(source, str) else ("", "", "")
+            if not (stage and output and dot):
+                text = f'expected "stage.output" or a list of such, got {show(source)}'
+                problems.add((*where, "inputs", port), text)
+            elif Source(stage, output) in inputs[port]:
+                problems.add((*where, "inputs", port), f"{show(source)} is there twice")
+            else:
+                inputs[port].append(Source(stage, output))
+    return inputs
+
+
+def _read_queues(
+    use: str, cls: type[Stage], given: object, mode: Mode, where: tuple[str, ...], problems: Problems
+) -> dict[str, Queue]:
+    if not isinstance(given, Mapping):
+        problems.add(where, f"expected queue.PORT = {{ size = …, policy = … }}, got {show(given)}")
+        given = {}
+    for port in given:
+        if port not in cls.inputs:
+            problems.add((*where, port), f"{use} has no input {show(port)}; {instead(port, cls.inputs)}")
+    queues: dict[str, Queue] = {}
+    for port, declared in cls.inputs.items():
+        table = given.get(port, {})
+        if not isinstance(table, Mapping):
+            problems.add((*where, port), f"expected {{ size = …, policy = … }}, got {show(table)}")
+            table = {}
+        given_or_own = {"size": Queue.of(declared, mode).size, "policy": declared.policy, **table}
+        queue, found = convert(given_or_own, Queue)
+        for key, text in found:
+            problems.add((*where, port), text, key)
+        queues[port] = Queue.of(declared, mode, queue)
+    return queues

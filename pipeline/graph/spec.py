@@ -1,0 +1,94 @@
+"""A graph once it is known to be right: stages in topological order, their settings, and the links between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.stage import Mode, Stage
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an input takes its messages from: one output of one stage."""
+
+    stage: str
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}.{self.output}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One output joined to one input. `queue` is the input's: each of its links has one of its own."""
+
+    source: Source
+    stage: str
+    port: str
+    queue: Queue
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage of a graph.
+
+    Attributes:
+        name: in the graph.
+        use: what `emopipe.pipeline.graph.registry.resolve` turns into `cls`.
+        settings: an instance of `cls.Settings`.
+        table: the settings as plain data, as the graph has them; enough, with `use`, to make the stage elsewhere.
+        inputs: what feeds each input; an optional input that nothing feeds is left out.
+        queues: of every input, as they hold in the graph's mode (in replay mode all of them block).
+        process: the process the stage runs in; stages that name the same share one.
+    """
+
+    name: str
+    use: str
+    cls: type[Stage]
+    settings: Any
+    table: dict[str, Any]
+    inputs: dict[str, list[Source]]
+    queues: dict[str, Queue]
+    process: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A checked graph.
+
+    Attributes:
+        stages: in topological order: each comes after all that feed it, and else as the file has them.
+        path: the file it came from; modules beside it can be used as stages.
+        latency_budget: s from capture to sink; none in replay mode, which waits for everything.
+    """
+
+    name: str
+    mode: Mode
+    stages: Mapping[str, StageSpec]
+    path: Path
+    latency_budget: float | None
+
+    @property
+    def links(self) -> list[Link]:
+        """All links, in the order of the stages they lead to."""
+        return [
+            Link(source, spec.name, port, spec.queues[port])
+            for spec in self.stages.values()
+            for port, sources in spec.inputs.items()
+            for source in sources
+        ]
+
+    @property
+    def processes(self) -> dict[str, list[str]]:
+        """The stages of each process."""
+        groups: dict[str, list[str]] = {}
+        for spec in self.stages.values():
+            groups.setdefault(spec.process, []).append(spec.name)
+        return groups
+
+    @property
+    def import_path(self) -> list[Path]:
+        """Folders in which a stage's own module is looked for, after all that is installed."""
+        return list(dict.fromkeys([self.path.absolute().parent, Path.cwd()]))

@@ -1,0 +1,132 @@
+"""What the supervisor and its workers say to each other: typed messages in MessagePack, over one ZeroMQ socket each.
+
+worker      Hello          Bound          Ready       Reported … Finished | Failed       Closed
+supervisor        Prepare        Connect        Play  Status …  [Drain]             Stop
+"""
+
+from typing import Any
+
+import msgspec
+
+from emopipe.pipeline.report import Report
+from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.stage import Mode
+
+
+class LinkPlan(msgspec.Struct, frozen=True):
+    """One link. `local` says that both ends are in the same process."""
+
+    source: str  # stage
+    output: str
+    target: str  # stage
+    port: str
+    queue: Queue
+    local: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}.{self.output}>{self.target}.{self.port}"
+
+
+class StagePlan(msgspec.Struct, frozen=True):
+    """One stage as the graph gives it: `table` holds the settings as plain data."""
+
+    name: str
+    use: str
+    table: dict[str, Any]
+
+
+class Hello(msgspec.Struct, tag=True):
+    """The worker has started; the socket's routing id says which."""
+
+
+class Prepare(msgspec.Struct, tag=True):
+    """Make these stages and bind their inputs.
+
+    `path` are the folders of users' own modules; `directory` is where Unix sockets go.
+    """
+
+    mode: Mode
+    stages: list[StagePlan]
+    links: list[LinkPlan]  # all that begin or end here
+    path: list[str]
+    directory: str
+
+
+class Bound(msgspec.Struct, tag=True):
+    """The inputs are bound: endpoint by link name."""
+
+    endpoints: dict[str, str]
+
+
+class Connect(msgspec.Struct, tag=True):
+    """Connect the outputs, then set the stages up."""
+
+    endpoints: dict[str, str]
+
+
+class Ready(msgspec.Struct, tag=True):
+    """Every stage of the worker is set up and warm."""
+
+
+class Play(msgspec.Struct, tag=True):
+    """Every stage of every worker is ready: begin. `base_time` (monotonic ns) is running time 0."""
+
+    base_time: int
+
+
+class Status(msgspec.Struct, tag=True):
+    """How all stages of all workers are doing; about once a second, to workers with a stage that watches."""
+
+    reports: list[Report]
+
+
+class Drain(msgspec.Struct, tag=True):
+    """End the sources: what is under way goes through to the sinks, and everything ends by itself."""
+
+
+class Reported(msgspec.Struct, tag=True):
+    """How far the stages are; sent several times a second, and once more at the end.
+
+    `cpu` is the processor time in ns that the process has used since play.
+    """
+
+    reports: list[Report]
+    cpu: int
+
+
+class Warned(msgspec.Struct, tag=True):
+    """Something the user should know; `damage` says that part of the input was lost."""
+
+    stage: str
+    text: str
+    damage: bool
+
+
+class Failed(msgspec.Struct, tag=True):
+    """A stage has failed. `exit_code` is 2 where the user can mend it; `detail` is the traceback."""
+
+    stage: str
+    error: str
+    exit_code: int
+    detail: str
+
+
+class Finished(msgspec.Struct, tag=True):
+    """Every stage of the worker has ended and its outputs are consumed."""
+
+
+class Stop(msgspec.Struct, tag=True):
+    """Close the stages and exit."""
+
+
+class Closed(msgspec.Struct, tag=True):
+    """Every stage of the worker is closed; nothing follows."""
+
+
+FromWorker = Hello | Bound | Ready | Reported | Warned | Failed | Finished | Closed
+ToWorker = Prepare | Connect | Play | Status | Drain | Stop
+
+encode = msgspec.msgpack.Encoder().encode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode

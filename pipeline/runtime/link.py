@@ -1,0 +1,159 @@
+"""One link's sending end: a queue with a policy, credits, and exact counts. No sockets here.
+
+The receiver's consumption is the credit: at most `window` messages are under way, so the queue, not a socket's
+buffer, is where messages wait and where a policy can still choose. What has not been acknowledged is kept.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+import msgspec
+
+from emopipe.pipeline.clock import SECOND, Clock
+from emopipe.pipeline.counters import Tally
+from emopipe.pipeline.message import Message
+from emopipe.pipeline.runtime.lane import Lane, is_item, watermark_of
+from emopipe.pipeline.stage import Mode, Policy, Port, about
+
+IN_REPLAY = 16  # messages that may wait on a link of which the graph says nothing, at least
+
+
+class Queue(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A link's policy, on the receiving side (the table `[stages.NAME.queue]`)."""
+
+    size: Annotated[
+        int, about("how many may wait: with `block` of all streams, else of each", unit="messages", ge=1, le=100_000)
+    ] = 16
+    policy: Annotated[Policy, about("what happens when the queue is full")] = "block"
+    max_age: Annotated[float, about("what has waited longer is dropped", unit="s", gt=0)] | None = None
+
+    @classmethod
+    def of(cls, port: Port, mode: Mode, table: "Queue | None" = None) -> "Queue":
+        """The policy that holds: the graph's, else the port's own; in replay mode every link blocks.
+
+        In replay mode nothing becomes too old in a queue, and room for what is to come next keeps every stage busy.
+        """
+        size = port.size if mode == "live" else max(port.size, IN_REPLAY)
+        chosen = table or cls(size=size, policy=port.policy)
+        return cls(size=chosen.size) if mode == "replay" else chosen
+
+    @property
+    def window(self) -> int:
+        """How many messages may be under way: one where the queue must keep the choice, many for throughput."""
+        return self.size if self.policy == "block" else 1
+
+
+class LinkCounts(msgspec.Struct, kw_only=True):
+    """Data and gaps on a link, exactly: sent = received + sum(dropped) + in_flight."""
+
+    sent: int = 0
+    received: int = 0
+    dropped: dict[str, int] = {}
+    in_flight: int = 0
+    streams: dict[str, "LinkCounts"] = {}  # the same by stream: open streams, and the last that have ended
+
+
+class LinkQueue:
+    """What waits on a link and what is under way: data, gaps, watermarks and EOS, each stream's in order.
+
+    With the policy `block` all streams wait in one lane, in the order in which they were offered. With one that drops
+    each stream has a lane of its own, as long as `size`, and the lanes take turns message by message: a fast stream
+    drops its own messages and leaves the others' alone. The end of everything comes last.
+    """
+
+    def __init__(self, queue: Queue, clock: Clock) -> None:
+        self.policy = queue
+        self._clock = clock
+        self._lanes: dict[str, Lane] = {}  # none is empty; the first is the one whose turn it is
+        self._under_way: deque[Message] = deque()
+        self._acknowledged = 0
+        self._counts: Counter[str] = Counter()  # sent, received, and the reasons of drops
+        self._tally = Tally()  # the same by stream
+
+    @property
+    def full(self) -> bool:
+        """Whether a sender must wait before it may offer data or a gap; only ever true with the policy `block`."""
+        return self.policy.policy == "block" and not self.has_room("")
+
+    def has_room(self, stream: str) -> bool:
+        """Whether data of `stream` could be offered now without any being dropped."""
+        lane = self._lanes.get(self._lane(stream))
+        return lane is None or lane.items < self.policy.size
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything offered has been consumed or dropped."""
+        return not self._lanes and not self._under_way
+
+    @property
+    def waiting(self) -> list[Message]:
+        """What has been offered and not been taken or dropped, lane by lane."""
+        return [message for lane in self._lanes.values() for message in lane.messages()]
+
+    def counts(self) -> LinkCounts:
+        in_flight = Counter(message.stream for message in (*self._under_way, *self.waiting) if is_item(message))
+        counts = _link_counts(self._counts, in_flight.total())
+        counts.streams = {stream: _link_counts(each, in_flight[stream]) for stream, each in self._tally.table().items()}
+        return counts
+
+    def offer(self, message: Message) -> None:
+        """Queue a message, dropping by the policy where the queue is full."""
+        now = self._clock.now()
+        lane = self._lanes.setdefault(self._lane(message.stream), Lane())
+        if is_item(message):
+            self._count("sent", message)
+            if self.policy.policy == "drop-newest" and lane.items >= self.policy.size:
+                self._count("newest", message)
+                message = watermark_of(message)
+        if message.kind == "watermark":
+            lane.mark(now, message)
+            return
+        lane.append(now, message)
+        if self.policy.policy == "drop-oldest" and lane.items > self.policy.size:
+            self._count("oldest", lane.drop())
+
+    def take(self) -> Message | None:
+        """The next message to transmit, or None while there is none or the credits are used up."""
+        if len(self._under_way) >= self.policy.window or not self._lanes:
+            return None
+        turn = next((name for name in self._lanes if name), "")  # what is of no stream ends all of them
+        lane = self._lanes.pop(turn)
+        if self.policy.max_age is not None and self.policy.policy != "block":
+            deadline = self._clock.now() - int(self.policy.max_age * SECOND)
+            while (oldest := lane.oldest()) is not None and oldest < deadline:
+                self._count("age", lane.drop())
+        message = lane.pop()
+        if lane:
+            self._lanes[turn] = lane
+        self._under_way.append(message)
+        return message
+
+    def acknowledge(self, total: int) -> None:
+        """The receiver has consumed `total` messages since the link began."""
+        while self._acknowledged < total:
+            message = self._under_way.popleft()
+            self._acknowledged += 1
+            if is_item(message):
+                self._count("received", message)
+            elif message.kind == "eos" and not self._holds(message.stream):
+                self._tally.end(message.stream)
+
+    def _lane(self, stream: str) -> str:
+        return "" if self.policy.policy == "block" else stream
+
+    def _holds(self, stream: str) -> bool:
+        lane = self._lanes.get(self._lane(stream))
+        waiting: Iterable[Message] = lane.messages() if lane is not None else ()
+        return any(message.stream == stream for message in (*self._under_way, *waiting))
+
+    def _count(self, what: str, message: Message) -> None:
+        self._counts[what] += 1
+        self._tally.add(message.stream, what)
+
+
+def _link_counts(counts: Mapping[str, int], in_flight: int) -> LinkCounts:
+    dropped = {what: count for what, count in counts.items() if what not in ("sent", "received")}
+    return LinkCounts(
+        sent=counts.get("sent", 0), received=counts.get("received", 0), dropped=dropped, in_flight=in_flight
+    )

@@ -1,0 +1,122 @@
+"""One output of a stage: its links, and what has been promised there on each open stream."""
+
+import asyncio
+
+import msgspec
+
+from emopipe.pipeline.message import FOREVER, Hop, Message, Payload
+from emopipe.pipeline.runtime.transport import Outlet
+
+
+class _Line(msgspec.Struct):
+    """An open stream: its watermark (ns), and the seq of what follows."""
+
+    watermark: int = 0
+    seq: int = 0
+
+
+class Output:
+    """Sends a stage's messages on all links of one output, in order, and keeps what it has promised of time.
+
+    Args:
+        stage: the stage's name in the graph.
+        name: the output's.
+        payload: the type it is declared to carry.
+        source: whether the stage has no inputs; a source that says nothing of its watermark never goes back in time.
+    """
+
+    def __init__(self, stage: str, name: str, payload: type[Payload], *, source: bool) -> None:
+        self.outlets: dict[str, Outlet] = {}
+        self._stage = stage
+        self._name = name
+        self._payload = payload
+        self._source = source
+        self._lines: dict[str, _Line] = {}
+
+    @property
+    def open(self) -> list[str]:
+        """The streams that have begun and not ended, in order."""
+        return list(self._lines)
+
+    def watermark(self, stream: str) -> int:
+        return self._lines[stream].watermark if stream in self._lines else 0
+
+    async def emit(self, message: Message, now: int) -> None:
+        """Send data or a gap; completes its seq, watermark and trace.
+
+        Raises:
+            TypeError: the payload is not of the declared type.
+            RuntimeError: it comes below the watermark.
+        """
+        if message.kind == "data" and type(message.payload) is not self._payload:
+            declared = f"which is declared to carry {self._payload.__name__}"
+            raise TypeError(f"emitted a {message.type} on {self._name!r}, {declared}")
+        line = self._lines.setdefault(message.stream, _Line())
+        if message.pts < line.watermark:
+            raise RuntimeError(
+                f"{self._stage}: emitted pts {message.pts} on {self._name!r} below its own watermark {line.watermark}; "
+                "a stage that emits several results for one message gives each its own pts as watermark"
+            )
+        if message.watermark >= FOREVER:  # the inputs have ended; the end of the output is said by EOS
+            message.watermark = message.pts
+        message.watermark = line.watermark = max(message.watermark, line.watermark, message.pts if self._source else 0)
+        message.seq = line.seq
+        line.seq += 1
+        hop = message.trace[-1] if message.trace and message.trace[-1].stage == self._stage else None
+        received = hop.received if hop else now
+        message.trace = [*(message.trace[:-1] if hop else message.trace), Hop(self._stage, received, now)]
+        await self._send(message)
+
+    async def advance(self, stream: str, watermark: int, epoch: int) -> None:
+        """Send a watermark, if it says anything new."""
+        if watermark > self.watermark(stream):
+            self._lines.setdefault(stream, _Line()).watermark = watermark
+            await self._send(Message(kind="watermark", stream=stream, watermark=watermark, epoch=epoch))
+
+    async def end(self, stream: str, epoch: int) -> None:
+        """Send EOS of one stream; also where nothing came before, since the receiver must not wait for it."""
+        self._lines.pop(stream, None)
+        await self._send(Message(kind="eos", stream=stream, watermark=FOREVER, epoch=epoch))
+
+    async def finish(self) -> None:
+        """Send the end of everything."""
+        await self._send(Message(kind="eos", stream="", watermark=FOREVER))
+
+    async def drain(self) -> None:
+        """Return once everything sent has been consumed."""
+        for outlet in self.outlets.values():
+            await outlet.drain()
+
+    def forget(self, stream: str) -> None:
+        """The stream's time line begins anew."""
+        if stream in self._lines:
+            self._lines[stream].watermark = 0
+
+    async def room(self, stream: str) -> None:
+        """Return once a message of `stream` would make nobody wait, nor push another out on every link that drops.
+
+        Every, not any: a receiver that is stuck, such as a film on a slow disk, must not hold up the others.
+        """
+        while full := self._full(stream):
+            moves = [asyncio.ensure_future(outlet.moved()) for outlet in full]
+            try:
+                await asyncio.wait(moves, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for move in moves:
+                    move.cancel()
+
+    def _full(self, stream: str) -> list[Outlet]:
+        """The links of which one has to move before there may be room; none where there is."""
+        full = [outlet for outlet in self.outlets.values() if not outlet.has_room(stream)]
+        if blocking := [outlet for outlet in full if outlet.blocks]:
+            return blocking
+        dropping = [outlet for outlet in self.outlets.values() if not outlet.blocks]
+        return full if len(full) == len(dropping) else []
+
+    def close(self) -> None:
+        for outlet in self.outlets.values():
+            outlet.close()
+
+    async def _send(self, message: Message) -> None:
+        for outlet in self.outlets.values():
+            await outlet.send(message)

@@ -1,0 +1,267 @@
+"""Runs a graph: one worker process a process group, started in order, watched, and stopped without leftovers.
+
+start   spawn every worker → all inputs bound → outputs connected, stages set up → play
+end     every stage has ended (EOS has drained through the graph), or one has failed, or somebody said stop
+stop    ask each worker to close its stages; whoever is still there after GRACE seconds is killed
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+
+import zmq
+
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.errors import EmopipeError, StageFailed
+from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.runtime import control
+from emopipe.pipeline.runtime.control import LinkPlan, StagePlan
+from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.result import Notice, Outcome
+from emopipe.pipeline.runtime.transport import Channel, local_endpoint
+
+GRACE = 1.0  # s a worker has to close its stages; together with the kill it stays well under two seconds
+STATUS_EVERY = 1.0  # s
+PATIENCE = 10.0  # s the stages have to come to an end after their sources, and to close: there may be files to finish
+
+
+class Supervisor:
+    """Runs one graph once.
+
+    Args:
+        graph: checked.
+        updated: called with the outcome so far whenever a worker has reported.
+        warned: called with each warning, again when it was repeated 10, 100, 1000 … times.
+        verbose: pass the workers' standard error and the tracebacks of failed stages through.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        updated: Callable[[Outcome], None] = lambda outcome: None,
+        warned: Callable[[Notice], None] = lambda notice: None,
+        verbose: bool = False,
+    ) -> None:
+        self._graph = graph
+        self._updated = updated
+        self._warned = warned
+        self._verbose = verbose
+        self._outcome = Outcome()
+        self._workers: dict[str, WorkerProcess] = {}
+        self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
+        self._failure: asyncio.Future[None]
+        self._channel: Channel
+        self._watching: list[asyncio.Task[None]] = []
+        self._closing = False  # all has ended: a worker may exit
+        self._playing = False
+        self._stopping = False  # whatever happens to a worker now, we do it
+
+    async def run(self) -> Outcome:
+        """Play the graph to its end.
+
+        Raises:
+            EmopipeError: a stage could not be set up, or failed, for a reason the user can mend (exit code 2).
+            StageFailed: a stage died (exit code 1).
+            asyncio.CancelledError: this task was cancelled; every worker is gone all the same.
+        """
+        self._failure = asyncio.get_running_loop().create_future()
+        context = zmq.Context()
+        with tempfile.TemporaryDirectory(prefix="emopipe-", ignore_cleanup_errors=True) as directory:
+            self._channel = Channel(context, self._received, kind=zmq.ROUTER)
+            endpoint = self._channel.bind(local_endpoint(directory, "control"))
+            playing = asyncio.create_task(self._play(endpoint, directory))
+            try:
+                await asyncio.wait({playing, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+                if self._failure.done():
+                    self._failure.result()
+                await playing
+            finally:
+                try:
+                    await _to_the_end(self._stop(playing))
+                finally:
+                    self._failure.cancel()
+                    self._channel.close()
+                    context.term()
+        return self._outcome
+
+    def drain(self) -> bool:
+        """End the sources, so that the run ends by itself, with whole files; False where it is not playing.
+
+        A run that has not ended `PATIENCE` seconds later has failed.
+        """
+        if self._playing:
+            for name in self._workers:
+                self._tell(name, control.Drain())
+            asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+        return self._playing
+
+    def _lose_patience(self) -> None:
+        if self._playing:
+            reports = self._outcome.reports
+            busy = [name for name in self._graph.stages if name not in reports or not reports[name].ended]
+            still = f"not at an end {PATIENCE:g} s after its sources: {', '.join(busy)}; what they write may be cut"
+            self._fail(StageFailed(f"{self._graph.path}: {still}"))
+
+    # -- the life of a run -----------------------------------------------------------------------------------
+
+    async def _play(self, endpoint: str, directory: str) -> None:
+        groups = self._graph.processes
+        for name, stages in groups.items():
+            await self._spawn(name, stages, endpoint)
+        await self._each(control.Hello)
+        links = self._links()
+        try:
+            for name, stages in groups.items():
+                self._tell(name, self._plan(stages, links, directory))
+        except UnicodeEncodeError as error:
+            remedy = "rename the file or key"
+            raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
+        endpoints: dict[str, str] = {}
+        for bound in await self._each(control.Bound):
+            assert isinstance(bound, control.Bound)
+            endpoints |= bound.endpoints
+        for name in groups:
+            self._tell(name, control.Connect(endpoints))
+        await self._each(control.Ready)
+        base_time = time.monotonic_ns()
+        for name in groups:
+            self._tell(name, control.Play(base_time))
+        self._playing = True
+        telling = asyncio.create_task(self._tell_status())
+        try:
+            await self._each(control.Finished)
+        finally:
+            telling.cancel()
+            self._playing = False
+        self._outcome.seconds = (time.monotonic_ns() - base_time) / SECOND
+        self._closing = True
+        for name in groups:
+            self._tell(name, control.Stop())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._each(control.Closed)
+        except TimeoutError:
+            raise StageFailed(f"the stages did not close within {PATIENCE:g} s; what they write may be cut") from None
+
+    async def _tell_status(self) -> None:
+        """Send the reports of all stages round to those who watch."""
+        stages = self._graph.stages.values()
+        watching = {stage.process for stage in stages if stage.cls.watches}
+        while watching:
+            await asyncio.sleep(STATUS_EVERY)
+            for name in watching:
+                self._tell(name, control.Status(list(self._outcome.reports.values())))
+
+    async def _spawn(self, name: str, stages: Sequence[str], endpoint: str) -> None:
+        worker = await WorkerProcess.spawn(name, stages, endpoint, verbose=self._verbose)
+        self._workers[name] = worker
+        self._watching.append(asyncio.create_task(self._watch(worker)))
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        """Notice when it ends before its time."""
+        code = await worker.exited
+        if self._stopping or (self._closing and code == 0):
+            return
+        self._fail(StageFailed(await worker.obituary(code)))
+
+    async def _stop(self, playing: asyncio.Task[None]) -> None:
+        self._stopping = True
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+        for name in self._workers:
+            self._tell(name, control.Stop())
+        if self._watching:
+            await asyncio.wait(self._watching, timeout=GRACE)
+        for worker in self._workers.values():
+            if not worker.exited.done():
+                worker.kill()
+        await asyncio.gather(*self._watching)
+        for worker in self._workers.values():
+            worker.close()
+
+    # -- messages --------------------------------------------------------------------------------------------
+
+    def _received(self, parts: Sequence[memoryview]) -> None:
+        try:
+            self._take(bytes(parts[0]).decode(), control.decode_from_worker(parts[1]))
+        except Exception as error:  # `updated` is the caller's: a terminal that is gone, for one
+            self._fail(error)
+
+    def _take(self, sender: str, message: control.FromWorker) -> None:
+        match message:
+            case control.Reported(reports, cpu):
+                self._outcome.cpu[sender] = cpu
+                self._outcome.reports |= {report.stage: report for report in reports}
+                self._updated(self._outcome)
+            case control.Warned(stage, text, damage):
+                notice = self._outcome.note(stage, text, damage)
+                if str(notice.count).strip("0") == "1":
+                    self._warned(notice)
+            case control.Failed(stage, error, exit_code, detail):
+                if self._verbose:
+                    print(detail, file=sys.stderr)
+                kind = StageFailed if exit_code == StageFailed.exit_code else EmopipeError
+                self._fail(kind(f"{self._graph.path}: stages.{stage}: {error}"))
+            case _:
+                self._steps[sender].put_nowait(message)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _each(self, step: type[control.FromWorker]) -> list[control.FromWorker]:
+        """Wait until every worker has said `step`."""
+        answers = []
+        for name in self._workers:
+            answer = await self._steps[name].get()
+            assert isinstance(answer, step), f"{name} said {answer}, expected {step.__name__}"
+            answers.append(answer)
+        return answers
+
+    def _tell(self, name: str, message: control.ToWorker) -> None:
+        # A worker that is gone, or has not said hello yet, cannot be told; ROUTER drops it, and so it should.
+        self._channel.send([name.encode(), control.encode(message)])
+
+    # -- plans -----------------------------------------------------------------------------------------------
+
+    def _links(self) -> list[LinkPlan]:
+        stages = self._graph.stages
+        return [
+            LinkPlan(
+                source=link.source.stage,
+                output=link.source.output,
+                target=link.stage,
+                port=link.port,
+                queue=link.queue,
+                local=stages[link.source.stage].process == stages[link.stage].process,
+            )
+            for link in self._graph.links
+        ]
+
+    def _plan(self, names: Sequence[str], links: Sequence[LinkPlan], directory: str) -> control.Prepare:
+        stages = [self._graph.stages[name] for name in names]
+        return control.Prepare(
+            mode=self._graph.mode,
+            stages=[StagePlan(stage.name, stage.use, stage.table) for stage in stages],
+            links=[link for link in links if link.source in names or link.target in names],
+            path=[str(folder) for folder in self._graph.import_path],
+            directory=directory,
+        )
+
+
+async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Await `work` even when cancelled meanwhile (Ctrl-C while a run ends); the cancellation follows."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

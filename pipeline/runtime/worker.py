@@ -1,0 +1,220 @@
+"""One worker process: the stages of one process group in one event loop, told what to do by the supervisor.
+
+Started as `python -m emopipe.pipeline.runtime.worker ENDPOINT PROCESS`; everything else comes over the control socket.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import zmq
+
+from emopipe.pipeline.clock import SystemClock
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.graph.registry import instantiate, make_importable
+from emopipe.pipeline.runtime import control
+from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet, local_endpoint
+
+REPORT_EVERY = 0.2  # s
+
+
+class Worker:
+    """Makes, connects, plays and closes the stages of one process."""
+
+    def __init__(self, endpoint: str, process: str) -> None:
+        self._context = zmq.Context()
+        self._clock = SystemClock()
+        self._process = process
+        self._control = Channel(self._context, self._told, name=process)
+        self._control.connect(endpoint)
+        self._orders: asyncio.Queue[control.ToWorker] = asyncio.Queue()
+        self._hosts: dict[str, StageHost] = {}
+        self._local_inlets: dict[str, LocalInlet] = {}
+        self._links: list[control.LinkPlan] = []
+        self._cpu_at_play = 0
+        # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
+        self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))
+
+    async def run(self) -> None:
+        """Follow orders until Stop."""
+        # Nobody awaits the callbacks of sockets: without this, what they raise would end nothing, and the run hang.
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: self._failed(self._process, context.get("exception") or Exception(context["message"]))
+        )
+        self._say(control.Hello())
+        work: asyncio.Task[None] | None = None
+        while True:
+            order = await self._orders.get()
+            if isinstance(order, control.Stop):
+                break
+            if isinstance(order, control.Status | control.Drain):  # these do not wait for their turn
+                for name, host in self._hosts.items():
+                    await self._guard(name, partial(_heed, order, host))
+                continue
+            # Orders come one after the other, but Stop may come in the middle of one.
+            work = asyncio.create_task(self._follow(order))
+        if work is not None:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        for host in self._hosts.values():
+            await self._guard(host.stage.label, host.close)
+        if self._hosts:
+            self._report()
+        self._say(control.Closed())
+        self._control.flush_and_close()
+        self._context.term()
+
+    async def _follow(self, order: control.ToWorker) -> None:
+        match order:
+            case control.Prepare():
+                await self._guard(self._process, lambda: self._prepare(order))
+            case control.Connect(endpoints):
+                await self._guard(self._process, lambda: self._connect(endpoints))
+            case control.Play(base_time):
+                await self._guard(self._process, lambda: self._play(base_time))
+
+    async def _prepare(self, plan: control.Prepare) -> None:
+        make_importable(Path(folder) for folder in plan.path)
+        for stage in plan.stages:
+
+            def warn(text: str, damage: bool, name: str = stage.name) -> None:
+                self._say(control.Warned(name, _printable(text), damage))
+
+            async def make(stage: control.StagePlan = stage, warn: Callable[[str, bool], None] = warn) -> None:
+                made = instantiate(stage.name, stage.use, stage.table)
+                self._hosts[stage.name] = StageHost(
+                    made, mode=plan.mode, clock=self._clock, warn=warn, stall=self._stall
+                )
+
+            if not await self._guard(stage.name, make):
+                return
+        self._links = plan.links
+        endpoints: dict[str, str] = {}
+        for number, link in enumerate(plan.links):
+            if link.target not in self._hosts:
+                continue
+            host = self._hosts[link.target]
+            arguments = (link.port, link.target, host.inbox, self._clock, link.queue.window)
+            if link.local:
+                self._local_inlets[link.name] = inlet = LocalInlet(*arguments)
+                host.inlets.setdefault(link.port, []).append(inlet)
+            else:
+                remote = ZmqInlet(
+                    *arguments,
+                    context=self._context,
+                    endpoint=local_endpoint(plan.directory, f"{self._process}-{number}"),
+                    payload=host.stage.inputs[link.port].type,
+                )
+                host.inlets.setdefault(link.port, []).append(remote)
+                endpoints[link.name] = remote.endpoint
+        self._say(control.Bound(endpoints))
+
+    async def _connect(self, endpoints: dict[str, str]) -> None:
+        for link in self._links:
+            if link.source not in self._hosts:
+                continue
+            host = self._hosts[link.source]
+            host.outlets[link.output][f"{link.target}.{link.port}"] = (
+                LocalOutlet(link.queue, self._clock, self._local_inlets[link.name])
+                if link.local
+                else ZmqOutlet(
+                    link.queue,
+                    self._clock,
+                    context=self._context,
+                    endpoint=endpoints[link.name],
+                    payload=host.stage.outputs[link.output].type,
+                )
+            )
+        for name, host in self._hosts.items():
+            if not await self._guard(name, host.setup):
+                return
+        self._say(control.Ready())
+
+    async def _play(self, base_time: int) -> None:
+        self._cpu_at_play = time.process_time_ns()
+        playing = [
+            asyncio.create_task(self._guard(name, partial(host.play, base_time))) for name, host in self._hosts.items()
+        ]
+        pending: set[asyncio.Task[bool]] = set(playing)
+        try:
+            while pending:
+                _, pending = await asyncio.wait(pending, timeout=REPORT_EVERY)
+                self._report()
+            if all(task.result() for task in playing):
+                self._say(control.Finished())
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _guard(self, stage: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do `work`; if it fails, tell the supervisor which stage failed and why. Whether it went well."""
+        try:
+            await work()
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # by Stop; any other cancellation is a stage's own mistake
+            self._failed(stage, error)
+            return False
+        return True
+
+    def _failed(self, stage: str, error: BaseException) -> None:
+        mendable = isinstance(error, EmopipeError)
+        text = str(error) if mendable else f"{type(error).__name__}: {error}"
+        detail = "".join(traceback.format_exception(error))
+        self._say(control.Failed(stage, _printable(text), getattr(error, "exit_code", 1), _printable(detail)))
+
+    def _report(self) -> None:
+        reports = [host.report() for host in self._hosts.values()]
+        self._say(control.Reported(reports, time.process_time_ns() - self._cpu_at_play))
+
+    def _say(self, message: control.FromWorker) -> None:
+        self._control.send([control.encode(message)])
+
+    def _told(self, parts: Sequence[memoryview]) -> None:
+        self._orders.put_nowait(control.decode_to_worker(parts[0]))
+
+
+async def _heed(order: control.Status | control.Drain, host: StageHost) -> None:
+    if isinstance(order, control.Drain):
+        host.drain()
+    elif host.stage.watches:
+        host.stage.status({report.stage: report for report in order.reports})
+
+
+def _printable(text: str) -> str:
+    """`text` in characters that UTF-8 has: a file's name may hold bytes that are none."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _exit_with_parent() -> None:
+    """End this process when the supervisor's end of our standard input closes, however the supervisor died."""
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def main() -> None:
+    endpoint, process = sys.argv[1:]
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+    async def work() -> None:
+        await Worker(endpoint, process).run()
+
+    asyncio.run(work())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A native thread in the middle of a long computation must not hold the process back.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What live sources share: pictures of which the newest wins, and sound that follows the clock.
+
+A camera, a microphone, a network stream and a WebRTC peer hand over decoded frames, each with the running time at
+which it was seen or heard; `run` makes messages of them:
+
+    pictures = LiveVideo(stage, "webcam")
+    running = asyncio.create_task(pictures.run())
+    pictures.offer(frame, at)        # from any thread, never waits
+    pictures.close()
+    await running                    # what was handed over has been emitted; `stage.end(stream)` is the owner's
+"""
+
+from typing import NamedTuple
+
+import av
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.mailbox import Mailbox
+from emopipe.pipeline.stage import Stage
+from emopipe.stages.media.audio import BLOCK
+from emopipe.stages.media.clocked_audio import Piece, SteadySound
+from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE, Pictures
+from emopipe.stages.types import AudioBlock
+
+WAITING = 2 * SECOND
+"""Sound that may wait for its stage; older sound is dropped."""
+
+
+class LiveVideo:
+    """Emits the pictures of one stream on the output `video`, as many as there is room for: the newest wins.
+
+    A picture is converted only when the links can take it, so that what must be dropped costs nothing. Counts
+    `frames` (handed over), `skipped` (of these, replaced by a newer one) and `damaged` (of a format that cannot be
+    converted).
+
+    Args:
+        stage: whose output, thread (`compute`) and counters are used; in its event loop.
+        stream: the stream's name.
+        small_size, luma_size: the longer sides of the images, in pixels; see `emopipe.stages.media.frames.Pictures`.
+    """
+
+    def __init__(self, stage: Stage, stream: str, *, small_size: int = SMALL_SIZE, luma_size: int = LUMA_SIZE) -> None:
+        self._stage = stage
+        self._stream = stream
+        self._pictures = Pictures(small_size, luma_size)
+        self._frames: Mailbox[tuple[av.VideoFrame, int]] = Mailbox(most=1)
+        self._last: int | None = None
+        self._told = False
+
+    def offer(self, frame: av.VideoFrame, at: int) -> None:
+        """A picture of running time `at` (ns); from any thread, never waits."""
+        self._frames.put((frame, at))
+
+    async def run(self) -> None:
+        """Emit until `close`. A picture's pts is its `at`, or 1 ms after the last one's where it is not later."""
+        stage, stream = self._stage, self._stream
+        while await self._frames.arrived():
+            await stage.room("video", stream)
+            [(frame, at)], skipped = self._frames.take()
+            stage.count("frames", stream, 1 + skipped)
+            stage.count("skipped", stream, skipped)
+            try:
+                picture = await stage.compute(self._pictures.read, frame)
+            except (ValueError, av.error.FFmpegError) as error:
+                self._damaged(frame, error)
+                continue
+            # Whole ms apart: MediaPipe counts in these.
+            pts = max(at, 0) if self._last is None else max(at, self._last + MS)
+            duration = 0 if self._last is None else min(pts - self._last, SECOND)  # as long as the one before it
+            self._last = pts
+            await stage.emit("video", picture, stream=stream, pts=pts, duration=duration, watermark=pts + 1)
+
+    def close(self) -> None:
+        """Nothing more will be offered: `run` returns once it has emitted what is there."""
+        self._frames.close()
+
+    def _damaged(self, frame: av.VideoFrame, error: Exception) -> None:
+        self._stage.count("damaged", self._stream)
+        if not self._told:
+            self._told = True
+            self._stage.warn(f"{self._stream}: pictures of format {frame.format.name} cannot be converted: {error}")
+
+
+class _Sound(NamedTuple):
+    """One frame, or (none) that the next one is another device's."""
+
+    frame: av.AudioFrame | None
+    at: int
+
+
+class LiveAudio:
+    """Emits the sound of one stream on the output `audio`: blocks of 16 kHz mono that follow the clock, and gaps.
+
+    How that is done, and what is counted beside `overflowed` (frames that came while too many waited), says
+    `emopipe.stages.media.clocked_audio.SteadySound`; `drift_ppm` is counted, too.
+
+    Args:
+        stage: whose output, thread (`compute`) and counters are used; in its event loop.
+        stream: the stream's name.
+        block: length of a block, in s.
+    """
+
+    def __init__(self, stage: Stage, stream: str, *, block: float = BLOCK) -> None:
+        self._stage = stage
+        self._stream = stream
+        self._steady = SteadySound(block)
+        self._frames: Mailbox[_Sound] = Mailbox(most=WAITING, weigh=_duration)
+        self._counted: dict[str, int] = {}
+
+    @property
+    def drift_ppm(self) -> float:
+        """How much too slow the source's clock is, in parts per million."""
+        return self._steady.drift_ppm
+
+    def offer(self, frame: av.AudioFrame, at: int) -> None:
+        """Sound whose first sample was heard at running time `at` (ns); from any thread, never waits."""
+        if frame.samples > 0:
+            self._frames.put(_Sound(frame, at))
+
+    def restart(self) -> None:
+        """The source was lost: emit what is left of it. What is offered next has a clock of its own."""
+        self._frames.put(_Sound(None, 0))
+
+    async def run(self) -> None:
+        """Emit until `close`."""
+        while await self._frames.arrived():
+            # Everything at once: a hop to the thread for each 10 ms frame is how latency grows.
+            sounds, dropped = self._frames.take()
+            self._stage.count("overflowed", self._stream, dropped)
+            await self._emit(await self._stage.compute(self._read, sounds))
+        await self._emit(await self._stage.compute(self._read, [_Sound(None, 0)]))
+
+    def close(self) -> None:
+        """Nothing more will be offered: `run` returns once it has emitted what is there."""
+        self._frames.close()
+
+    def _read(self, sounds: list[_Sound]) -> list[Piece]:
+        pieces: list[Piece] = []
+        for frame, at in sounds:
+            pieces += self._steady.push(frame, at) if frame is not None else self._steady.restart()
+        return pieces
+
+    async def _emit(self, pieces: list[Piece]) -> None:
+        self._count()
+        for pts, duration, samples in pieces:
+            end = pts + duration
+            if samples is None:
+                await self._stage.emit_gap("audio", stream=self._stream, pts=pts, duration=duration, watermark=end)
+            else:
+                block = AudioBlock(samples=samples)
+                await self._stage.emit("audio", block, stream=self._stream, pts=pts, duration=duration, watermark=end)
+
+    def _count(self) -> None:
+        for name, total in {**self._steady.counters, "drift_ppm": round(self.drift_ppm)}.items():
+            if change := total - self._counted.get(name, 0):
+                self._stage.count(name, self._stream, change)
+                self._counted[name] = total
+
+
+def _duration(sound: _Sound) -> int:
+    frame = sound.frame
+    return frame.samples * SECOND // frame.sample_rate if frame is not None and frame.sample_rate else 0

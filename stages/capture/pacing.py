@@ -1,0 +1,73 @@
+"""What sources share: items ordered by when they are due, decoded a little ahead, and sent with honest watermarks."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from itertools import islice
+
+from emopipe.pipeline.stage import Stage
+from emopipe.stages.media.tracks import Item
+from emopipe.stages.types import AudioBlock, VideoFrame
+
+BATCH = 4  # items decoded in one go, while those before are sent
+AHEAD = 32  # items looked through, at most, for the one that is due first
+
+
+def due(item: Item) -> int:
+    """When a live source would have it (ns of running time): a picture at its pts, sound once it is complete."""
+    return item.pts + (item.duration if isinstance(item.payload, AudioBlock) else 0)
+
+
+def in_time(items: Iterable[Item], kinds: Sequence[str]) -> Iterator[Item]:
+    """`items` in the order in which they are due, whatever their container's order and their decoders' delays.
+
+    Looks ahead only until each of the tracks `kinds` has come as far, and by `AHEAD` items at most.
+    """
+    waiting: list[tuple[int, int, Item]] = []
+    newest = dict.fromkeys(kinds, -1)
+    for number, item in enumerate(items):
+        heapq.heappush(waiting, (due(item), number, item))
+        newest[item.kind] = due(item)
+        safe = min(newest.values())
+        while waiting and (waiting[0][0] <= safe or len(waiting) > AHEAD):
+            yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+async def ahead(stage: Stage, items: Iterator[Item]) -> AsyncGenerator[Item, None]:
+    """`items`, made in the stage's own thread: the next few while these are used, and no more.
+
+    To be closed (`contextlib.aclosing`) before what `items` reads from is.
+    """
+
+    def take() -> list[Item]:
+        return list(islice(items, BATCH))
+
+    coming = asyncio.create_task(stage.compute(take))
+    try:
+        while batch := await coming:
+            coming = asyncio.create_task(stage.compute(take))
+            for item in batch:
+                yield item
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+async def send(stage: Stage, item: Item, stream: str) -> None:
+    """Emit `item` on the output named after its kind."""
+    kind, pts, duration, payload = item
+    # Sound fills its time; after a picture the next one may come at any later moment.
+    watermark = pts + 1 if isinstance(payload, VideoFrame) else pts + duration
+    if payload is None:
+        await stage.emit_gap(kind, stream=stream, pts=pts, duration=duration, watermark=watermark)
+    else:
+        await stage.emit(kind, payload, stream=stream, pts=pts, duration=duration, watermark=watermark)
+
+
+def content(item: Item) -> tuple[str, int]:
+    """What an item counts as, and how much: `frames` or `samples`; a gap is none of either."""
+    if isinstance(item.payload, AudioBlock):
+        return "samples", len(item.payload.samples)
+    return "frames", int(item.payload is not None and item.kind == "video")

@@ -1,0 +1,69 @@
+"""Finds the faces of each frame, follows them, and cuts each out as FER2013 frames faces."""
+
+from collections import defaultdict
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emopipe.models.facial.detection import Detection, FaceDetector, crop, frame_face, quality
+from emopipe.models.facial.tracking import Tracker
+from emopipe.pipeline.message import Message
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.types import Face, Faces, VideoFrame
+
+
+class FaceDetection(Stage):
+    """Finds, follows and cuts out the faces of each frame; a frame without any gives an empty list.
+
+    MediaPipe's detector (BlazeFace, short range: faces within about 2 m of a webcam) sees the frame's small image;
+    crops are cut from its luma, turned so that the eyes are level.
+    """
+
+    name = "face-detection"
+    # A late frame is worth nothing live, so of each stream only the newest waits; what is dropped is dropped here,
+    # before any work. With many streams a frame then waits for one turn of the others, not for several.
+    inputs: ClassVar[dict[str, Port]] = {"video": Port(VideoFrame, "frames", policy="drop-oldest", size=1)}
+    outputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops")}
+
+    class Settings(Stage.Settings, kw_only=True):
+        min_confidence: Annotated[float, about("detections below it are no faces", ge=0, le=1)] = 0.5
+        max_faces: Annotated[int, about("the most confident ones in a frame are kept", ge=1, le=100)] = 8
+        margin: Annotated[float, about("side of the crop, in units of FER2013's own framing", ge=0.5, le=3)] = 1.0
+        max_gap: Annotated[float, about("a face out of sight for longer comes back as a new one", unit="s", gt=0)] = 1.0
+
+    settings: Settings
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._trackers: defaultdict[str, Tracker] = defaultdict(lambda: Tracker(max_gap=self.settings.max_gap))
+
+    async def setup(self) -> None:
+        self._detector = await self.compute(self._load)
+
+    async def process(self, port: str, message: Message) -> None:
+        frame: VideoFrame = message.payload
+        found = await self.compute(self._detector.detect, frame.small, message.pts)
+        ids = self._trackers[message.stream].update([face.box for face in found], message.pts)
+        faces = [self._cut(frame.luma, face, id) for face, id in zip(found, ids, strict=True)]
+        self.count("faces", message.stream, len(faces))
+        await self.emit("faces", Faces(faces=faces), cause=message)
+
+    def reset(self, stream: str) -> None:
+        self._trackers.pop(stream, None)
+
+    async def close(self) -> None:
+        if hasattr(self, "_detector"):
+            await self.compute(self._detector.close)
+
+    def _load(self) -> FaceDetector:
+        detector = FaceDetector(self.settings.min_confidence, self.settings.max_faces)
+        detector.detect(np.zeros((180, 320, 3), np.uint8), 0)  # warm-up
+        return detector
+
+    def _cut(self, luma: NDArray[np.uint8], found: Detection, id: int) -> Face:
+        height, width = luma.shape
+        framing = frame_face(found, width, height, self.settings.margin)
+        cut = crop(luma, framing)
+        weight = quality(cut, found, framing, width, height).weight
+        return Face(id=id, box=found.box, score=found.score, quality=weight, crop=cut)

@@ -1,0 +1,52 @@
+"""What each face expresses, frame by frame."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emopipe.models.labels import FACE
+from emopipe.pipeline.stage import Port
+from emopipe.stages.inference import Inference
+from emopipe.stages.types import FaceEmotion, FaceEmotions, Faces
+
+if TYPE_CHECKING:
+    from emopipe.models.facial.model import FacialModel
+
+Crop = NDArray[np.uint8]
+
+
+class FacialInference(Inference[Crop]):
+    """Infers the expression of every face crop, batched over frames, faces and streams."""
+
+    name = "facial-inference"
+    # The batcher holds what is to be inferred next: more that waits would only grow old, and hide an overload from
+    # face detection, which knows what to drop.
+    inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops", size=1)}
+    outputs: ClassVar[dict[str, Port]] = {"emotions": Port(FaceEmotions, "a calibrated distribution for each face")}
+    task = "facial"
+    labels = FACE
+
+    def load(self, path: Path, device: str) -> "FacialModel":
+        from emopipe.models.facial.model import FacialModel
+
+        model = FacialModel.load(path, device, self.settings.prior)
+        model.probabilities(np.zeros((1, 48, 48), np.uint8))
+        return model
+
+    def infer(self, model: "FacialModel", rows: list[Crop]) -> list[list[float]]:
+        answers: list[list[float]] = model.probabilities(np.stack(rows)).tolist()
+        return answers
+
+    def rows(self, payload: Faces) -> Sequence[Crop]:
+        return [face.crop for face in payload.faces]
+
+    def result(self, payload: Faces, answers: list[list[float]]) -> FaceEmotions:
+        return FaceEmotions(
+            faces=[
+                FaceEmotion(id=face.id, box=face.box, score=face.score, quality=face.quality, probabilities=answer)
+                for face, answer in zip(payload.faces, answers, strict=True)
+            ]
+        )

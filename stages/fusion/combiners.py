@@ -1,0 +1,149 @@
+"""One distribution of a face and the voice: by the opinion pool, or by a trained network."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from emopipe.models.calibration import Doubles
+from emopipe.models.fusion.model import FusionModel, Hearing, centred, moment_of
+from emopipe.models.fusion.networks import Moment
+from emopipe.models.fusion.opinion_pool import certainty, pool, shared, shares
+from emopipe.models.labels import FACE
+from emopipe.pipeline.clock import SECOND
+from emopipe.stages.types import FaceEmotion, SpeechEmotion
+
+LONG_ENOUGH = 2 * SECOND  # of speech; for the pool a longer window is not heard any better
+
+
+class Combined(NamedTuple):
+    """A distribution over the shared labels, the face's part in it (0..1; the rest is the voice's), and how much it is
+    worth when it is smoothed."""
+
+    probabilities: list[float]
+    face_weight: float
+    sureness: float
+
+
+class Combiner(Protocol):
+    """What a fuser asks; `heard` are windows in order, the newest one last. Of one stream, in the order of time."""
+
+    def person(self, pts: int, face: FaceEmotion, heard: Sequence[SpeechEmotion]) -> Combined:
+        """A face at `pts` (ns), with the voice unless `heard` is empty."""
+
+    def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
+        """The voice alone."""
+
+
+class Pool:
+    """The opinion pool (`pooling.pool`) of the newest of both.
+
+    The weight of an opinion is prior × quality × certainty: the setting of its modality; the crop's quality, or how
+    far the window can be trusted (`_trust`); and 1 less the distribution's normalised entropy.
+    """
+
+    def __init__(self, face_weight: float = 1.0, voice_weight: float = 1.0) -> None:
+        self._face_weight, self._voice_weight = face_weight, voice_weight
+
+    def person(self, pts: int, face: FaceEmotion, heard: Sequence[SpeechEmotion]) -> Combined:
+        opinions = [face.probabilities]
+        weights = [self._face_weight * face.quality * certainty(face.probabilities)]
+        if heard:
+            opinions.append(shared(heard[-1].probabilities))
+            weights.append(self._weight(heard[-1]))
+        own = shares(weights)
+        return Combined(pool(opinions, own), own[0], sum(weights))
+
+    def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
+        return Combined(pool([shared(heard[-1].probabilities)], [1.0]), 0.0, self._weight(heard[-1]))
+
+    def _weight(self, window: SpeechEmotion) -> float:
+        return self._voice_weight * _trust(window) * certainty(shared(window.probabilities))
+
+
+class Learned:
+    """A trained network (`models.fusion.model`), which hears the last windows and has seen each face for a while.
+
+    Args:
+        model: may be shared by streams.
+        history: how long a face's past counts, in ns.
+        forget: a face away for longer than this (ns) has no past.
+        face_weight, voice_weight: multiply the evidence, its log-ratios; at 0 a half is as good as not there.
+    """
+
+    def __init__(
+        self, model: FusionModel, history: int, forget: int, face_weight: float = 1.0, voice_weight: float = 1.0
+    ) -> None:
+        self._model = model
+        self._history, self._forget = history, forget
+        self._face_weight, self._voice_weight = face_weight, voice_weight
+        self._pasts: dict[int, deque[tuple[int, Doubles]]] = {}
+
+    def person(self, pts: int, face: FaceEmotion, heard: Sequence[SpeechEmotion]) -> Combined:
+        past = self._past(pts, face)
+        ages = np.array([pts - at for at, _ in past], np.float64) / SECOND
+        faces = np.stack([evidence for _, evidence in past])
+        if not self._face_weight:
+            ages, faces = ages[:0], faces[:0]
+        both = moment_of(ages, faces, self._hearings(pts, heard))
+        fused = self._answer(both)
+        weight = 1.0
+        if both.heard.any():
+            without_face = _distance(fused, self._answer(moment_of(ages[:0], faces[:0], self._hearings(pts, heard))))
+            without_voice = _distance(fused, self._answer(moment_of(ages, faces, [])))
+            weight = shares([without_face, without_voice])[0]
+        return Combined(fused, weight, certainty(fused))
+
+    def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
+        nobody = np.empty(0), np.empty((0, len(FACE)))
+        fused = self._answer(moment_of(*nobody, self._hearings(pts, heard)))
+        return Combined(fused, 0.0, certainty(fused))
+
+    def _past(self, pts: int, face: FaceEmotion) -> deque[tuple[int, Doubles]]:
+        # Faces leave for good: without this a long recording would keep them all.
+        self._pasts = {name: past for name, past in self._pasts.items() if pts - past[-1][0] <= self._forget}
+        past = self._pasts.setdefault(face.id, deque())
+        # A crop of quality q counts as its distribution raised to q.
+        past.append((pts, centred(face.probabilities) * face.quality * self._face_weight))
+        while pts - past[0][0] > self._history:
+            past.popleft()
+        return past
+
+    def _hearings(self, pts: int, heard: Sequence[SpeechEmotion]) -> list[Hearing]:
+        if not self._voice_weight:
+            return []
+        weight = self._voice_weight
+        return [
+            Hearing(
+                age=(pts - window.end) / SECOND,
+                seconds=(window.end - window.start) / SECOND,
+                probabilities=window.probabilities if weight == 1 else _raised(window.probabilities, weight),
+                timbre=window.timbre if len(window.timbre) else None,
+            )
+            for window in heard
+        ]
+
+    def _answer(self, moment: Moment) -> list[float]:
+        return shared(self._model.probabilities(moment)[0].tolist())
+
+
+def _distance(one: Sequence[float], other: Sequence[float]) -> float:
+    """Total variation, 0..1: the largest difference of what both say of any set of labels."""
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / 2
+
+
+def _raised(probabilities: Sequence[float], power: float) -> Doubles:
+    """p^power, normalised."""
+    powers = np.exp(centred(probabilities) * power)
+    result: Doubles = powers / powers.sum()
+    return result
+
+
+def _trust(window: SpeechEmotion) -> float:
+    """How far the pool trusts a window, 0..1: by how much of it was voiced, and by its length.
+
+    On unseen actors the UAR above chance grows with the length and levels off at about two seconds
+    (docs/models/speech.md: 20 points below one second, 42 up to two, 54 beyond).
+    """
+    return window.voiced * min(1.0, (window.end - window.start) / LONG_ENOUGH)

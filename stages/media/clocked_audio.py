@@ -1,0 +1,174 @@
+"""Sound as it comes from a device or a network → blocks of 16 kHz mono whose pts follow the clock, and gaps."""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from statistics import median
+from typing import NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.stages.media.audio import BLOCK, TICK, Sound
+from emopipe.stages.media.clock_filter import Drift, Stretch
+
+TOLERANCE = 80 * MS
+"""How far a frame's time may be from where the samples before it end; beyond this sound is missing or came twice."""
+
+PATIENCE = 200 * MS  # for so long frames must agree on it: those that only came late are soon followed by others
+HELD = 2 * SECOND  # sound held back, at most, until it is decided
+CERTAIN = 50.0  # ppm: a rate that is not known better is not worth telling
+MOST = 0.005  # how much longer or shorter sound is made, at most: half a per cent, a twelfth of a semitone
+SETTLE = 4 * SECOND  # a small difference is made up within about so long
+_CHUNK = 0.016  # s, resampled in one go
+
+
+class Piece(NamedTuple):
+    """`samples` is float32 [n] in -1..1, none where there is nothing; `pts` and `duration` are ns."""
+
+    pts: int
+    duration: int
+    samples: NDArray[np.float32] | None
+
+
+class SteadySound:
+    """Puts the frames of one live source onto the clock.
+
+    The pieces it gives fill the time without overlapping, whatever the frames' own times. Where a frame's time and
+    the count of samples differ a little, jitter is averaged out, the clocks' drift is measured, and sound is made
+    longer or shorter by at most `MOST`. Where they differ by more than `TOLERANCE`, and the frames that follow agree,
+    sound was lost (a gap) or came twice (it is left out). Frames that were only late are told apart from lost sound by
+    those that follow at once; until that is clear nothing is given.
+
+    Not for use by several threads at once.
+
+    Args:
+        block: length of the pieces, in s.
+
+    Attributes:
+        counters: `samples` (16 kHz, given), `gaps`, `overlapping` (samples left out), `damaged` (frames that could
+            not be converted).
+        end: where the last piece ended (ns).
+        drift_ppm: how much too slow the source's clock is, in parts per million; 0 until that is known well enough,
+            after about a minute.
+    """
+
+    def __init__(self, block: float = BLOCK) -> None:
+        self.counters: Counter[str] = Counter()
+        self.end = 0
+        self.drift_ppm = 0.0
+        self._size = max(1, round(block / TICK * SECOND))
+        self._sound = Sound(_CHUNK)  # times in it are the device's: its count of samples
+        self._stretch = Stretch()
+        self._drift: Drift | None = None  # none before the first frame, and after `restart`
+        self._ready = np.empty(0, np.float32)
+        self._held: deque[tuple[av.AudioFrame, int, int]] = deque()  # (frame, time, its difference)
+
+    def push(self, frame: av.AudioFrame, at: int) -> Iterator[Piece]:
+        """All pieces that `frame` completes; its first sample was heard at about `at` (ns of running time)."""
+        if self._drift is None:
+            self._begin(at)
+        assert self._drift is not None
+        device = self._sound.end + sum(_duration(held) for held, _, _ in self._held)
+        difference = at - self._drift.clock(device)
+        if abs(difference) <= TOLERANCE:
+            if not self._held:
+                self._drift.update(device, at)
+                if self._drift.uncertainty < CERTAIN:
+                    self.drift_ppm = self._drift.ppm
+            yield from self._release()
+            yield from self._convert(frame)
+            return
+        self._held.append((frame, at, difference))
+        if (missing := self._decide()) is not None:
+            yield from self._jump(missing)
+
+    def restart(self) -> Iterator[Piece]:
+        """What is left; the next frame is another device's, or the same one's after a break."""
+        yield from self._release()
+        yield from self._drain()
+        self._drift = None
+
+    def _begin(self, at: int) -> None:
+        start = max(at, self.end, 0)
+        self._sound.begin(start)
+        if start > at:
+            self.counters["overlapping"] += self._sound.skip(start - at)
+        self._drift = Drift(self._sound.end, at)
+        self._start = start
+
+    # -- lost sound, and sound that came twice ---------------------------------------------------------------
+
+    def _decide(self) -> int | None:
+        """By how much (ns) the source's time has jumped; none while that is not certain."""
+        newest = self._held[-1][1]
+        recent = [difference for _, at, difference in self._held if at >= newest - PATIENCE]
+        waited = newest - self._held[0][1]
+        # Frames that were held up somewhere come faster than they were heard: their differences fall.
+        if abs(waited) >= PATIENCE and max(recent) - min(recent) <= TOLERANCE:
+            return round(median(recent))
+        if sum(_duration(frame) for frame, _, _ in self._held) >= HELD:
+            return round(median(recent))
+        return None
+
+    def _jump(self, missing: int) -> Iterator[Piece]:
+        """Go on `missing` ns later, or earlier where that is negative, with what was held."""
+        if missing > 0:
+            yield from self._drain()
+            self._sound.begin(self._sound.end + missing)
+            assert self._drift is not None
+            self._start = max(self.end, self._drift.clock(self._sound.end))
+        else:
+            self.counters["overlapping"] += self._sound.skip(-missing)
+        yield from self._release()
+
+    def _release(self) -> Iterator[Piece]:
+        while self._held:
+            yield from self._convert(self._held.popleft()[0])
+
+    # -- samples ---------------------------------------------------------------------------------------------
+
+    def _convert(self, frame: av.AudioFrame) -> Iterator[Piece]:
+        try:
+            for chunk in self._sound.push(frame):
+                yield from self._fit(chunk.pts + chunk.duration, chunk.samples)
+        except (ValueError, av.error.FFmpegError):
+            self.counters["damaged"] += 1
+
+    def _fit(self, device_end: int, samples: NDArray[np.float32]) -> Iterator[Piece]:
+        """Resample so that what comes next lies where the clock says."""
+        assert self._drift is not None
+        ahead = self._start + len(self._ready) * TICK
+        device = device_end - round((len(samples) + self._stretch.pending) * TICK)
+        early = self._drift.clock(device) - ahead
+        change = self._drift.ppm / 1e6 + early / SETTLE
+        given = self._stretch.push(samples, 1 + min(max(change, -MOST), MOST))
+        self._ready = np.concatenate([self._ready, given])
+        while len(self._ready) >= self._size:
+            yield from self._cut(self._size)
+
+    def _drain(self) -> Iterator[Piece]:
+        if self._drift is None:
+            return
+        for chunk in self._sound.flush():
+            yield from self._fit(chunk.pts + chunk.duration, chunk.samples)
+        self._ready = np.concatenate([self._ready, self._stretch.flush()])
+        self._stretch = Stretch()
+        while len(self._ready):
+            yield from self._cut(min(self._size, len(self._ready)))
+
+    def _cut(self, size: int) -> Iterator[Piece]:
+        if 0 < self.end < self._start:
+            self.counters["gaps"] += 1
+            yield Piece(self.end, self._start - self.end, None)
+        samples, self._ready = self._ready[:size], self._ready[size:]
+        self.counters["samples"] += size
+        piece = Piece(self._start, size * TICK, samples)
+        self._start += size * TICK
+        self.end = self._start
+        yield piece
+
+
+def _duration(frame: av.AudioFrame) -> int:
+    return frame.samples * SECOND // frame.sample_rate if frame.sample_rate else 0

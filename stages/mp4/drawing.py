@@ -1,0 +1,105 @@
+"""A result drawn over its picture: a box and a tag for each face, and a line for the voice."""
+
+from emopipe.stages.media.canvas import Canvas, Rect
+from emopipe.stages.mp4.lettering import lettering
+from emopipe.stages.palette import EMOTION, RGB, ink, rgb
+from emopipe.stages.sinks.records import likeliest
+from emopipe.stages.sinks.view import Finding
+from emopipe.stages.types import Emotions, PersonEmotion
+
+NIGHT: RGB = (16, 20, 24)
+SNOW: RGB = (240, 243, 246)
+TEXT = 0.037  # of the picture's shorter side
+SMALLEST, LARGEST = 10, 72  # px of text
+
+
+def draw(canvas: Canvas, emotions: Emotions | None, voice: Finding | None, hears: bool) -> None:
+    """Draw a result, where there is one; `voice` is what it expresses now, and `hears` whether it ever was heard."""
+    view = canvas.picture
+    size = round(TEXT * min(view.right - view.left, view.bottom - view.top))
+    size = min(LARGEST, max(SMALLEST, size))
+    for face in sorted(emotions.faces if emotions is not None else [], key=lambda face: face.box[2]):
+        _draw_face(canvas, face, size)
+    if hears:
+        _draw_voice(canvas, voice, size)
+
+
+def _draw_face(canvas: Canvas, face: PersonEmotion, size: int) -> None:
+    view = canvas.picture
+    left, top, width, height = face.box
+    across, down = view.right - view.left, view.bottom - view.top
+    box = Rect(
+        view.left + round(left * across),
+        view.top + round(top * down),
+        view.left + round((left + width) * across),
+        view.top + round((top + height) * down),
+    ).within(view)
+    colour = EMOTION.get(face.emotion, EMOTION["neutral"])
+    line = max(2, size // 8)
+    # A dark line on either side, so that the box is seen on any background.
+    _outline(canvas, box, line + 2 * max(1, line // 2), NIGHT, dashed=face.uncertain, opacity=0.5)
+    _outline(canvas, box, line, rgb(colour), dashed=face.uncertain)
+    said = f"{face.id}  {face.emotion} {face.confidence:.0%}"
+    text = lettering(f"{said}, uncertain" if face.uncertain else said, size)
+    if text.shape[1] + size > 0.45 * across:
+        text = lettering(f"{face.emotion}{'?' if face.uncertain else ''}", size)
+    tall = text.shape[0] + size // 3
+    above = box.top - tall - line >= view.top
+    y = box.top - tall - line if above else min(box.top + line, view.bottom - tall)
+    x = max(view.left, min(box.left - line // 2, view.right - text.shape[1] - size))
+    tag = Rect(x, y, x + text.shape[1] + size, y + tall)
+    if face.uncertain:
+        canvas.fill(tag, NIGHT, 0.72)
+        canvas.stamp(x + size // 2, y + size // 6, text, SNOW)
+    else:
+        canvas.fill(tag, rgb(colour), 0.94)
+        canvas.stamp(x + size // 2, y + size // 6, text, rgb(ink(colour)))
+
+
+def _draw_voice(canvas: Canvas, voice: Finding | None, size: int) -> None:
+    """A strip at the bottom: the voice's likeliest label, and its whole distribution as a bar."""
+    view = canvas.picture
+    tall = round(size * 1.9)
+    strip = Rect(view.left, view.bottom - tall, view.right, view.bottom)
+    canvas.fill(strip, NIGHT, 0.72)
+    title = lettering("voice", size)
+    y = strip.top + (tall - title.shape[0]) // 2
+    x = view.left + size
+    canvas.stamp(x, y, title, (170, 178, 186))
+    x += title.shape[1] + size // 2
+    if voice is None:
+        canvas.stamp(x, y, lettering("silent", size), (170, 178, 186))
+        return
+    label, share = likeliest(voice.probabilities)
+    canvas.stamp(x, y, lettering(f"{label} {share:.0%}{', uncertain' if voice.uncertain else ''}", size), SNOW)
+    # The bar begins at the same place whatever the text, or it would jump about.
+    x += lettering("surprise 100%, uncertain", size).shape[1] + size
+    width = view.right - size - x
+    if width < 4 * size:
+        return
+    done = 0.0
+    for name, part in sorted(voice.probabilities.items(), key=lambda item: -item[1]):
+        start, done = done, done + part
+        middle, half = (strip.top + strip.bottom) // 2, max(2, size // 3)
+        segment = Rect(x + round(start * width), middle - half, x + round(done * width), middle + half)
+        canvas.fill(segment, rgb(EMOTION.get(name, EMOTION["neutral"])), 0.5 if voice.uncertain else 1.0)
+
+
+def _outline(canvas: Canvas, box: Rect, width: int, colour: RGB, *, dashed: bool, opacity: float = 1.0) -> None:
+    """The four sides of a box, `width` px wide around its edge."""
+    out, within = (width + 1) // 2, width // 2
+    left, top, right, bottom = box
+    whole = Rect(left - out, top - out, right + out, bottom + out)
+    dash = max(4, (right - left) // 12) if dashed else 0
+    for first, last in ((whole.top, top + within), (bottom - within, whole.bottom)):
+        for start, end in _dashes(whole.left, whole.right, dash):
+            canvas.fill(Rect(start, first, end, last), colour, opacity)
+    for first, last in ((whole.left, left + within), (right - within, whole.right)):
+        for start, end in _dashes(top + within, bottom - within, dash):
+            canvas.fill(Rect(first, start, last, end), colour, opacity)
+
+
+def _dashes(start: int, end: int, dash: int) -> list[tuple[int, int]]:
+    if not dash:
+        return [(start, end)]
+    return [(at, min(at + dash, end)) for at in range(start, end, 2 * dash)]

@@ -1,0 +1,116 @@
+"""What the sinks that write films share: one mp4 for each stream, begun with its first picture or sound."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from emopipe.pipeline.message import Message
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.capture.file import stream_names
+from emopipe.stages.media.recording import unreadable
+from emopipe.stages.mp4.paths import SLOT, FilmPaths, path_problems
+from emopipe.stages.mp4.source_audio import OriginalSound
+from emopipe.stages.mp4.writer import Film
+from emopipe.stages.types import AudioBlock, VideoFrame
+
+
+class FilmStage(Stage):
+    """Base of `overlay` and `record`; what is written is a film a stream, begun with its first picture or sound."""
+
+    class Settings(Stage.Settings, kw_only=True):
+        path: Annotated[
+            str, about("the mp4 to write; {stream} in it stands for the stream's name, for one film each", min_length=1)
+        ]
+        size: Annotated[
+            int, about("longer side of the film; 0: that of its first picture", unit="px", ge=0, le=7680)
+        ] = 0
+        crf: Annotated[int, about("quality of the pictures: 0 is lossless, 23 good, 51 poor", ge=0, le=51)] = 23
+        sound: Annotated[
+            str | list[str],
+            about("recordings that are played here (file-capture's `uri`): their own sound is copied into the films"),
+        ] = []  # noqa: RUF012
+
+    settings: Settings
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        return [str(Path(settings.path).resolve())]
+
+    @classmethod
+    def reads(cls, settings: Any) -> list[str]:
+        return [str(Path(file).resolve()) for file in _recordings(settings)]
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        problems = [("path", problem)] if (problem := path_problems(settings.path)) else []
+        files = _recordings(settings)
+        problems += [("sound", problem) for file in files if (problem := unreadable(file))]
+        names = FilmPaths(settings.path if SLOT in settings.path else "")  # one without a slot is checked by the graph
+        for stream, file in zip(stream_names(files), files, strict=True):
+            if (film := names.take(stream)) is not None and film.resolve() == Path(file).resolve():
+                problems.append(("path", f"{film} would overwrite the recording itself; choose another path"))
+        return problems
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._paths = FilmPaths(self.settings.path)
+        self._open: dict[str, Film | None] = {}  # by stream; none where it has no file to go to
+
+    async def film(self, stream: str) -> Film | None:
+        """The film of a stream that is there, begun where it is new; none, and said so, where it can have none."""
+        if stream not in self._open:
+            path = self._paths.take(stream)
+            if path is None:
+                self.damaged(
+                    f"{self.settings.path} is another stream's film already, so {stream} is not written; "
+                    f"put {SLOT} into the path, for a film each"
+                )
+            self._open[stream] = None if path is None else await self.compute(self._begin, path, stream)
+        return self._open[stream]
+
+    async def hear(self, message: Message) -> None:
+        """Take a block of sound."""
+        if (film := await self.film(message.stream)) is not None:
+            await self.compute(film.sound, message.payload.samples, message.pts)
+
+    async def ended(self, port: str, stream: str) -> None:
+        """An input has ended: tell the stream's film, so that it need not wait for what will not come."""
+        if port in ("video", "audio") and (film := await self.film(stream)) is not None:
+            await self.compute(film.no_pictures if port == "video" else film.no_sound)
+
+    async def flush(self, stream: str) -> None:
+        film = self._open.pop(stream, None)
+        if film is not None:
+            await self.compute(film.finish)
+            self.counters["films"] += film.written
+            if film.written and not film.seen:
+                self.warn(f"{stream} has no pictures: {film.path} holds its sound alone")
+
+    async def close(self) -> None:
+        films = [film for film in self._open.values() if film is not None]
+        self._open.clear()
+        for film in films:  # cut short: what there is becomes a whole film, too
+            await self.compute(film.finish, False)
+
+    def _begin(self, path: Path, stream: str) -> Film:
+        files = _recordings(self.settings)
+        file = dict(zip(stream_names(files), files, strict=True)).get(stream)
+        original = OriginalSound(file) if file is not None else None
+        return Film(
+            path,
+            title=stream,
+            pictures=self.connected("video"),
+            hears=self.connected("audio") and file is None,
+            original=original or None,
+            longest=self.settings.size,
+            crf=self.settings.crf,
+        )
+
+
+VIDEO = Port(VideoFrame, "the pictures", optional=True, policy="drop-oldest", size=8)
+# A slow disk must not hold up a live pipeline; what is left out is silence.
+AUDIO = Port(AudioBlock, "the sound, where it is to be kept", optional=True, policy="drop-oldest", size=64)
+
+
+def _recordings(settings: Any) -> Sequence[str]:
+    return [settings.sound] if isinstance(settings.sound, str) else list(settings.sound)

@@ -1,0 +1,121 @@
+"""A recording's own sound, as it is, for a film that was made of its pictures."""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import av
+
+from emopipe.pipeline.clock import SECOND
+from emopipe.stages.media.recording import Recording
+from emopipe.stages.media.timeline import ns
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+
+    SoundPacket = av.Packet[AudioStream]
+
+COPIED = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})  # what players expect in an mp4; the rest becomes AAC
+JUMP = 10 * SECOND  # ns; a packet further from the one before is a wrong time
+
+
+class OriginalSound:
+    """Reads the packets of a recording's sound, in step with what has been seen of its pictures.
+
+    They are copied, not encoded anew, wherever an mp4 can hold them. Damaged places are passed over: whoever plays
+    the recording reports them.
+
+    Args:
+        path: of the recording.
+
+    Raises:
+        MediaError: it cannot be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        with Recording(path) as recording:
+            next(iter(recording), None)
+            self._origin = recording.origin
+        self._source = av.open(f"file:{path}", metadata_errors="replace")
+        self._input = cast("AudioStream | None", self._source.streams.best("audio"))
+        self._output: AudioStream | None = None
+        self._encodes = False
+        self._last: int | None = None  # ns, of the newest piece
+        self._packets = self._read()
+        self._next: SoundPacket | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is any sound."""
+        return self._input is not None
+
+    def add_to(self, film: "OutputContainer") -> None:
+        """Give `film` a track for it."""
+        if self._input is None:
+            return
+        context = self._input.codec_context
+        if context.name.removesuffix("float") in COPIED:
+            self._output = film.add_stream_from_template(self._input)
+        else:
+            self._encodes = True
+            # A file may say how many channels there are, but not which.
+            layout = {1: "mono", 2: "stereo"}.get(context.layout.nb_channels, context.layout.name)
+            self._output = film.add_stream("aac", rate=context.sample_rate, layout=layout)
+
+    def until(self, end: int | None) -> "Iterator[SoundPacket]":
+        """The packets, ready for the film, that begin before `end` (ns of running time; none: all)."""
+        while True:
+            if self._next is None:
+                self._next = next(self._packets, None)
+            packet = self._next
+            if packet is None or (
+                end is not None and packet.pts is not None and ns(packet.pts, packet.time_base) >= end
+            ):
+                return
+            self._next = None
+            yield packet
+
+    def close(self) -> None:
+        """Close the recording; also possible twice."""
+        self._source.close()
+
+    def _read(self) -> "Iterator[SoundPacket]":
+        if self._input is None or self._output is None:
+            return
+        with contextlib.suppress(av.error.FFmpegError):  # the rest cannot be read: whoever plays the recording says so
+            for packet in self._source.demux(self._input):
+                yield from self._encoded(packet) if self._encodes else self._copied(packet)
+            if self._encodes:
+                yield from self._output.encode(None)
+
+    def _copied(self, packet: "SoundPacket") -> "Iterator[SoundPacket]":
+        output = self._output
+        if packet.pts is None or not packet.size or output is None:
+            return
+        packet.pts -= round(Fraction(self._origin, SECOND) / packet.time_base)
+        packet.dts = packet.pts  # sound is never reordered
+        if self._follows(ns(packet.pts, packet.time_base)):
+            packet.stream = output
+            yield packet
+
+    def _encoded(self, packet: "SoundPacket") -> "Iterator[SoundPacket]":
+        assert self._output is not None
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            return
+        for frame in frames:
+            if frame.pts is None or frame.time_base is None:
+                continue
+            frame.pts -= round(Fraction(self._origin, SECOND) / frame.time_base)
+            if self._follows(ns(frame.pts, frame.time_base)):
+                yield from (each for each in self._output.encode(frame) if each.pts is None or each.pts >= 0)
+
+    def _follows(self, at: int) -> bool:
+        """Whether a time (ns) is where the next piece of sound may be: a film's times only go up."""
+        good = at >= 0 and (self._last is None or self._last < at < self._last + JUMP)
+        if good:
+            self._last = at
+        return good

@@ -1,0 +1,189 @@
+"""Results told as stretches: who expressed what from when to when, in bounded memory however long it goes on."""
+
+from collections import Counter
+from itertools import pairwise
+
+import msgspec
+
+from emopipe.models.thresholds import Doubt
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.message import Message
+from emopipe.stages.sinks.records import likeliest
+from emopipe.stages.types import Emotions
+
+APART = SECOND  # ns without a result end a stretch
+GRAIN = 100 * MS  # ns; the shortest stretch that is kept once there are too many
+MOST_STRETCHES = 2000  # on one lane
+MOST_PEOPLE = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
+
+
+class Stretch(msgspec.Struct):
+    """One emotion kept from `start` to `end` (ns of running time), over so many results, with its mean confidence."""
+
+    emotion: str
+    uncertain: bool
+    start: int
+    end: int
+    results: int
+    confidence: float
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+class Lane:
+    """What one face, or the voice, or both together expressed, stretch after stretch.
+
+    Attributes:
+        stretches: in order; where there would be too many, the shortest are part of their neighbours.
+        grain: ns; what is shorter than this is not told apart from what it follows; 0 while all is.
+        certain, unsure: ns by emotion; exact, whatever became of the stretches.
+    """
+
+    def __init__(self) -> None:
+        self.stretches: list[Stretch] = []
+        self.grain = 0
+        self.certain: Counter[str] = Counter()
+        self.unsure: Counter[str] = Counter()
+
+    def add(self, emotion: str, confidence: float, uncertain: bool, start: int, end: int) -> None:
+        """One result, which stands for `start` to `end` (ns); each begins at or after the one before."""
+        last = self.stretches[-1] if self.stretches else None
+        near = last is not None and start - last.end <= APART
+        if last is not None and near and (last.emotion, last.uncertain) == (emotion, uncertain):
+            self._grow(last, end)
+            last.results += 1
+            last.confidence += (confidence - last.confidence) / last.results
+            return
+        if last is not None and near:
+            self._grow(last, start)
+            start = max(start, last.end)  # windows of speech overlap
+        self.stretches.append(Stretch(emotion, uncertain, start, start, 1, confidence))
+        self._grow(self.stretches[-1], end)
+        if len(self.stretches) > MOST_STRETCHES:
+            self._coarsen()
+
+    @property
+    def total(self) -> int:
+        """ns with a result."""
+        return self.certain.total() + self.unsure.total()
+
+    def _grow(self, stretch: Stretch, end: int) -> None:
+        longer = max(0, end - stretch.end)
+        stretch.end += longer
+        (self.unsure if stretch.uncertain else self.certain)[stretch.emotion] += longer
+
+    def _coarsen(self) -> None:
+        """Let the shortest stretches be part of their neighbours until half as many are left."""
+        self.grain = self.grain or GRAIN
+        while (surplus := len(self.stretches) - MOST_STRETCHES // 2) > 0:
+            kept = self.stretches[:1]
+            taken = 0  # ns that the last one kept has taken in: of many short ones in a row, not all go to one
+            pairs = 0
+            for before, stretch in pairwise(self.stretches):
+                last = kept[-1]
+                near = stretch.start - before.end <= APART
+                pairs += near
+                same = (last.emotion, last.uncertain) == (stretch.emotion, stretch.uncertain)
+                if near and same:
+                    results = last.results + stretch.results
+                    last.confidence += (stretch.confidence - last.confidence) * stretch.results / results
+                    last.results = results
+                    taken = 0
+                elif near and taken + stretch.length < self.grain:
+                    taken += stretch.length
+                else:
+                    kept.append(stretch)
+                    taken = 0
+                    continue
+                last.end = max(last.end, stretch.end)
+            if len(kept) == len(self.stretches):
+                if pairs >= surplus:
+                    self.grain *= 2
+                else:  # too many are far apart: the shortest go
+                    kept = sorted(sorted(kept, key=lambda each: -each.length)[: len(kept) // 2], key=lambda s: s.start)
+            self.stretches = kept
+
+
+class Person:
+    """One face that was followed: what it expressed with the voice (`together`), and by itself (`face`).
+
+    `part` counts the jumps of time before: ids begin anew after each.
+    """
+
+    def __init__(self, id: int, part: int, first: int) -> None:
+        self.id = id
+        self.part = part
+        self.first = self.last = first  # ns
+        self.together = Lane()
+        self.face = Lane()
+
+    @property
+    def name(self) -> str:
+        """`Face 3`, by the id that films and tables give it."""
+        return f"Face {self.id}" + (f" (part {self.part + 1})" if self.part else "")
+
+
+class Story:
+    """All that a report tells of one stream.
+
+    Attributes:
+        people: by part and the face's id, in order of their coming.
+        passers: how many more there were, each for a short time.
+        voice: what the voice expressed alone.
+        end: ns of running time.
+        frames, with_face, forced: results of pictures; of them with a face; those sent before all was known.
+        jumps: how often time began anew.
+    """
+
+    def __init__(self, stream: str, doubt: Doubt) -> None:
+        self.stream = stream
+        self._doubt = doubt
+        self.people: dict[tuple[int, int], Person] = {}
+        self.passers = 0
+        self.voice = Lane()
+        self.end = 0
+        self.frames = self.with_face = self.forced = self.jumps = 0
+        self._shift = 0  # ns to add, since time jumped
+        self._jumped = False
+        self._heard = -1  # ns, where the newest window of speech ended
+
+    def add(self, message: Message) -> int:
+        """Take in a result; its place on the report's time line (ns)."""
+        emotions: Emotions = message.payload
+        if self._jumped:
+            self._shift, self._jumped = self.end - message.pts, False
+        pts = message.pts + self._shift
+        # A window of speech has its place on a grid, which may lie behind the end of the sound.
+        end = pts + message.duration if emotions.source == "face" else 0
+        self.forced += emotions.forced
+        if emotions.source == "face":
+            self.frames += 1
+            self.with_face += bool(emotions.faces)
+        for face in emotions.faces:
+            person = self.people.get((self.jumps, face.id)) or self._meet(face.id, pts)
+            person.last = end
+            person.together.add(face.emotion, face.confidence, face.uncertain, pts, end)
+            label, share = likeliest(face.face.probabilities)
+            person.face.add(label, share, share < self._doubt.face, pts, end)
+        if (voice := emotions.voice) is not None and voice.end + self._shift > self._heard:
+            self._heard = voice.end + self._shift
+            label, share = likeliest(voice.probabilities)
+            self.voice.add(label, share, share < self._doubt.voice, max(0, voice.start + self._shift), self._heard)
+        self.end = max(self.end, end, self._heard)
+        return pts
+
+    def jump(self) -> None:
+        """Time begins anew: what comes next follows what was. The faces' ids begin anew, too."""
+        self.jumps += 1
+        self._jumped = True
+
+    def _meet(self, id: int, pts: int) -> Person:
+        # Never one who is in view: two who have just come would take each other's place, picture after picture.
+        away = [key for key, person in self.people.items() if person.last < pts - APART]
+        if len(self.people) >= MOST_PEOPLE and away:
+            del self.people[min(away, key=lambda key: self.people[key].together.total)]
+            self.passers += 1
+        person = self.people[self.jumps, id] = Person(id, self.jumps, pts)
+        return person

@@ -1,0 +1,264 @@
+"""A report for people who would rather look than read: one HTML file that needs nothing else."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from emopipe.models.checkpoint import card_of
+from emopipe.models.thresholds import RISK, Doubt, doubt, shipped
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
+from emopipe.pipeline.join import EventTimeJoin, Released
+from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.report import Report as StageReport
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.report.html import Chapter, Facts, page
+from emopipe.stages.report.segments import Story
+from emopipe.stages.report.thumbnails import Album
+from emopipe.stages.sinks.line_file import path_problem
+from emopipe.stages.sinks.records import account
+from emopipe.stages.types import Emotions, VideoFrame
+
+MOST_STREAMS = 100
+WAIT = 2 * SECOND  # ns that a result waits for its picture in live mode
+LAST_WORD = 2.0  # s to wait for the other stages' last counts; they come about once a second
+TASKS = {"facial": "Faces", "speech": "Voices", "fusion": "A face with its voice"}
+TOLD = {  # counters of other stages that a reader should know of
+    "damaged": "damaged places",
+    "repaired": "times repaired",
+    "overlapping": "samples of sound that came twice",
+    "skipped": "pictures skipped before any work",
+    "stale": "messages from before a jump of time",
+    "late_speech": "windows of speech that came too late",
+    "late_faces": "frames that came too late",
+}
+
+
+class Report(Stage):
+    """Writes who expressed what, and when, as one HTML page: faces, time lines, a table, and how far to trust it.
+
+    The page holds all it needs and works without a network. It is written when everything has ended; until then an
+    old one stays. Memory does not grow with the recording: what is kept are stretches, not results.
+    """
+
+    name = "report"
+    watches = True
+    # A picture comes before its result, so that at equal pts it is there when the result asks for it.
+    inputs: ClassVar[dict[str, Port]] = {
+        "video": Port(VideoFrame, "pictures to cut the faces from", optional=True, policy="drop-oldest", size=8),
+        "emotions": Port(Emotions, "the results to tell of", policy="drop-oldest", size=256),
+    }
+
+    class Settings(Stage.Settings, kw_only=True):
+        path: Annotated[str, about("the .html file to write; an old one is overwritten at the end", min_length=1)]
+        title: Annotated[str, about("what stands on top")] = "What was expressed"
+        notes: Annotated[list[str], about("lines of your own for its end: who, where, with what settings")] = []  # noqa: RUF012
+        risk: Annotated[
+            float,
+            about("as in fusion: below which share of wrong answers a face or a voice alone is certain", gt=0, le=1),
+        ] = RISK
+        models: Annotated[
+            list[str], about("weights whose measured accuracy is stated; none: those shipped with emopipe")
+        ] = []  # noqa: RUF012
+
+    settings: Settings
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        return [str(Path(settings.path).resolve())]
+
+    @classmethod
+    def reads(cls, settings: Any) -> list[str]:
+        return [str(path.resolve()) for path in _weights(settings)]
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        problems = []
+        if problem := path_problem(settings.path):
+            problems.append(("path", problem))
+        elif not settings.path.endswith((".html", ".htm")):
+            problems.append(("path", f"{settings.path}: expected a name that ends in .html"))
+        problems += [("models", f"{path}: no such file") for path in _weights(settings) if not path.is_file()]
+        return problems
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._lines: dict[str, _Line] = {}  # by stream, those that have not ended
+        self._chapters: list[Chapter] = []
+        self._more: set[str] = set()
+        self._reports: Mapping[str, StageReport] = {}
+        self._told = asyncio.Event()
+        self._doubt = Doubt()
+        self._began = datetime.now(UTC)
+
+    async def setup(self) -> None:
+        if problem := path_problem(self.settings.path):
+            raise EmopipeError(problem)
+        self._doubt = await self.compute(doubt, _weights(self.settings), self.settings.risk)
+
+    def status(self, reports: Mapping[str, StageReport]) -> None:
+        self._reports = reports
+        self._told.set()
+
+    async def process(self, port: str, message: Message) -> None:
+        line = self._line(message.stream)
+        now = self.host.clock.now()
+        if not line.join.push(port, message.pts, message, now):
+            self.count(f"late_{port}", message.stream)
+            if port == "emotions":
+                line.chapter.story.add(message)  # better without a picture than not at all
+        if port == "emotions":
+            account(self, message)
+
+    async def gap(self, port: str, message: Message) -> None:
+        if port == "emotions":
+            account(self, message)
+
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        line = self._line(stream)
+        now = self.host.clock.now()
+        if port not in line.join.ended:
+            if watermark >= FOREVER:
+                line.join.end(port, now)
+            else:
+                line.join.advance(port, watermark, now)
+        await self._release(line, now)
+
+    async def flush(self, stream: str) -> None:
+        line = self._lines.pop(stream)
+        await self._release(line, self.host.clock.now())
+        for album in line.chapter.albums.values():
+            album.close()
+
+    def reset(self, stream: str) -> None:
+        if (line := self._lines.get(stream)) is not None:  # time jumped
+            for event in line.join.pop(self.host.clock.now() + WAIT):  # what still waits for its picture
+                if isinstance(event, Released) and event.input == "emotions":
+                    line.chapter.story.add(event.item)
+            self._lines[stream] = self._open(line.chapter, line.join.ended)
+            line.chapter.story.jump()
+
+    async def finish(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD):
+                # What is told now may be older than the end, and lack what was lost last.
+                while any(report.links and not report.ended for report in self._reports.values()):
+                    self._told.clear()
+                    await self._told.wait()
+        await self.compute(self._write)
+
+    def _line(self, stream: str) -> "_Line":
+        if stream not in self._lines:
+            chapter = Chapter(Story(stream, self._doubt), {})
+            if len(self._chapters) < MOST_STREAMS:
+                self._chapters.append(chapter)
+            else:
+                self._more.add(stream)
+            self._lines[stream] = self._open(chapter, set())
+        return self._lines[stream]
+
+    def _open(self, chapter: Chapter, ended: set[str]) -> "_Line":
+        ports = [port for port in self.inputs if self.connected(port)]
+        wait = WAIT if self.host.mode == "live" else None
+        line = _Line(chapter, EventTimeJoin(ports, budget=wait, idle=wait, now=self.host.clock.now()))
+        for port in ended:
+            line.join.end(port, self.host.clock.now())
+        return line
+
+    async def _release(self, line: "_Line", now: int) -> None:
+        for event in line.join.pop(now):
+            if not isinstance(event, Released):
+                continue
+            if event.input == "video":
+                line.picture = event.item
+            else:
+                await self._tell(line, event.item)
+
+    async def _tell(self, line: "_Line", message: Message) -> None:
+        """Take a result into its stream's story, and the faces' pictures into their albums."""
+        story, albums = line.chapter
+        at = story.add(message)
+        picture = line.picture
+        if picture is None or picture.pts != message.pts:
+            return
+        for key in albums.keys() - story.people.keys():  # of faces that came by for a short time only
+            del albums[key]
+        for face in message.payload.faces:
+            album = albums.setdefault((story.jumps, face.id), Album())
+            if album.wants(face):
+                await self.compute(album.add, face, picture.payload, at)
+
+    # -- the page --------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Write the page so that a full disk or a crash leaves the old one in place."""
+        path = Path(self.settings.path)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            try:
+                partial.write_text(page(self._chapters, self._facts()), encoding="utf-8", errors="backslashreplace")
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            remedy = "free some space, or choose another path"
+            raise StageFailed(f"{path} cannot be written: {error.strerror}; {remedy}") from None
+
+    def _facts(self) -> Facts:
+        # A replay of the same recording gives the same page, whenever it is made and however fast it was.
+        live = self.host.mode == "live"
+        accounts = list(_accounts(self._reports))
+        return Facts(
+            title=self.settings.title,
+            when=f"{self._began:%-d %B %Y, %H:%M} to {datetime.now(UTC):%H:%M} UTC" if live else "",
+            measured=[sentence for path in _weights(self.settings) for sentence in _measured(path)],
+            accounts=accounts if accounts or (live and self._reports) else None,
+            notes=self.settings.notes,
+            more=len(self._more),
+        )
+
+
+class _Line:
+    """One stream that has not ended: what waits, and the newest picture."""
+
+    def __init__(self, chapter: Chapter, join: EventTimeJoin[Message]) -> None:
+        self.chapter = chapter
+        self.join = join
+        self.picture: Message | None = None
+
+
+def _weights(settings: Any) -> list[Path]:
+    return [Path(path) for path in settings.models] or shipped()
+
+
+def _measured(path: Path) -> Iterator[str]:
+    """How right the model in `path` is, as a sentence; none where its card does not say."""
+    try:
+        card = card_of(path)
+    except ModelError:
+        return
+    figures = card.metrics
+    if "accuracy" not in figures:
+        return
+    low, high = figures.get("accuracy_low"), figures.get("accuracy_high")
+    between = f" (95% interval {low:.0%} to {high:.0%})" if low is not None and high is not None else ""
+    several = f", one of {len(card.labels)} emotions"
+    chance = figures.get("majority_accuracy")
+    guessing = f"; always saying the commonest would be right in {chance:.0%}" if chance is not None else ""
+    count = f"{figures['n']:,.0f} samples" if "n" in figures else "the samples"
+    right = f"right in {figures['accuracy']:.0%} of {count}{between}"
+    yield f"{TASKS.get(card.task, card.task)}: {right}{several}{guessing}."
+
+
+def _accounts(reports: Mapping[str, StageReport]) -> Iterator[tuple[str, str, str]]:
+    """What other stages counted that a reader should know of."""
+    for report in reports.values():
+        for counter, words in TOLD.items():
+            if count := report.counters.get(counter, 0):
+                yield report.stage, words, f"{count:,}"
+        for link, counts in report.links.items():
+            for reason, count in counts.dropped.items():
+                yield f"{report.stage}.{link}", f"messages dropped ({reason})", f"{count:,}"

@@ -1,0 +1,109 @@
+"""Results as a table in a CSV file, for spreadsheets and data frames."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from emopipe.models.labels import FACE
+from emopipe.pipeline.message import Message
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.sinks.line_file import LineFile, path_problem
+from emopipe.stages.sinks.records import account, rounded, seconds
+from emopipe.stages.types import Emotions, PersonEmotion, VoiceEmotion
+
+COLUMNS = (
+    *("stream", "time_s", "pts_ns", "source", "face", "left", "top", "width", "height", "emotion", "confidence"),
+    "uncertain",
+    *FACE,
+    *("voice_start_s", "voice_end_s", "voice_age_s", "forced"),
+)
+
+
+class CsvTable(Stage):
+    """Writes one row for each face of each result, and one for a result without a face.
+
+    What a row has nothing to say of stays empty. A row is written at once and whole.
+    """
+
+    name = "csv"
+    inputs: ClassVar[dict[str, Port]] = {"emotions": Port(Emotions, "the results to write")}
+
+    class Settings(Stage.Settings, kw_only=True):
+        path: Annotated[str, about("the file to write; an old one is overwritten", min_length=1)]
+
+    settings: Settings
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        return [str(Path(settings.path).resolve())]
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        problem = path_problem(settings.path)
+        return [("path", problem)] if problem else []
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._file: LineFile | None = None
+
+    async def setup(self) -> None:
+        self._file = LineFile(self.settings.path, _line(COLUMNS))
+
+    async def process(self, port: str, message: Message) -> None:
+        assert self._file is not None  # setup has returned
+        for row in rows(message):
+            self._file.write(_line([rounded(row.get(column, "")) for column in COLUMNS]))
+        account(self, message)
+
+    async def gap(self, port: str, message: Message) -> None:
+        account(self, message)
+
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        assert self._file is not None
+        self._file.begin()
+
+    async def finish(self) -> None:
+        assert self._file is not None
+        self._file.begin()  # a table without results still has its header
+
+    async def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def rows(message: Message) -> Iterator[dict[str, Any]]:
+    """The rows of one result by column name, without the columns that stay empty."""
+    emotions: Emotions = message.payload
+    common: dict[str, Any] = {
+        "stream": message.stream,
+        "time_s": seconds(message.pts),
+        "pts_ns": message.pts,
+        "source": emotions.source,
+        "forced": str(emotions.forced).lower(),
+    }
+    if (voice := emotions.voice) is not None:
+        spans = {"voice_start_s": voice.start, "voice_end_s": voice.end, "voice_age_s": voice.age}
+        common |= {column: seconds(ns) for column, ns in spans.items()}
+    for face in emotions.faces:
+        box = zip(("left", "top", "width", "height"), face.box, strict=True)
+        yield common | {"face": face.id, **dict(box), **_distribution(face)}
+    if not emotions.faces:
+        yield common | (_distribution(emotions.alone) if emotions.alone is not None else {})
+
+
+def _distribution(result: PersonEmotion | VoiceEmotion) -> dict[str, Any]:
+    uncertain = str(result.uncertain).lower()
+    return {
+        "emotion": result.emotion,
+        "confidence": result.confidence,
+        "uncertain": uncertain,
+        **result.probabilities,
+    }
+
+
+def _line(values: Any) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode()

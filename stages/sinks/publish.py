@@ -1,0 +1,231 @@
+"""Results for everybody who subscribes, in any language; docs/wire-format.md is the contract."""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import zmq
+
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.sinks.records import account
+from emopipe.stages.types import Emotions
+
+TOPIC = b"emotions/"
+FREE_OR_CHANGE = "stop the program that has bound it (another run, perhaps), or choose another address"
+LINGER = 500  # ms that the last messages have to leave; less than a worker has to close its stages
+
+
+class _Stream(msgspec.Struct):
+    """How far a stream has come: the seq of what follows, and the newest message's epoch and watermark."""
+
+    seq: int = 0
+    epoch: int = 0
+    watermark: int = 0
+
+
+class Publish(Stage):
+    """Publishes each result on a ZeroMQ PUB socket as [topic, header, arrays…], topic `emotions/<stream>`.
+
+    Gaps and EOS are published too. It never waits for a subscriber: one that is too slow loses messages, and sees it
+    by `seq`. The trace ends with this stage, so a subscriber on the same host can tell how old a result is.
+    """
+
+    name = "publish"
+    # Whoever watches a live run would rather miss a result than hold up the pipeline.
+    inputs: ClassVar[dict[str, Port]] = {
+        "emotions": Port(Emotions, "the results to publish", policy="drop-oldest", size=64)
+    }
+
+    class Settings(Stage.Settings, kw_only=True):
+        endpoint: Annotated[
+            str, about("the address to bind: tcp://127.0.0.1:PORT, tcp://[::1]:PORT or ipc://PATH", min_length=1)
+        ] = "tcp://127.0.0.1:5560"
+        hwm: Annotated[
+            int, about("how far a subscriber may fall behind before it loses messages", unit="messages", ge=1)
+        ] = 1000
+        watermarks: Annotated[bool, about("also publish watermarks, where no result carries them")] = False
+        subscribers: Annotated[int, about("how many subscriptions to wait for before the first message", ge=0)] = 0
+        wait: Annotated[float, about("the longest wait for them", unit="s", gt=0, le=3600)] = 30.0
+
+    settings: Settings
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        if path := _ipc_path(settings.endpoint):
+            return [str(path.resolve())]
+        return [settings.endpoint.replace("//localhost:", "//127.0.0.1:")]
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        problem = endpoint_problem(settings.endpoint)
+        return [("endpoint", problem)] if problem else []
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._codec = Codec(Emotions)
+        self._streams: dict[str, _Stream] = {}  # those that have begun and not ended
+        self._any_ended = False
+        self._subscriptions = 0
+        self._enough = asyncio.Event()
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._socket: zmq.Socket[bytes]
+
+    async def setup(self) -> None:
+        if problem := endpoint_problem(self.settings.endpoint) or taken(self.settings.endpoint):
+            raise EmopipeError(f"endpoint: {problem}")
+        # Made here and not in __init__: a context does not survive a fork.
+        self._context = zmq.Context()
+        # XPUB is a PUB that hears of its subscriptions; VERBOSER: of each, not of a topic's first and last only.
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+        self._socket.setsockopt(zmq.SNDHWM, self.settings.hwm)
+        self._socket.setsockopt(zmq.LINGER, LINGER)
+        self._socket.setsockopt(zmq.IPV6, int("[" in self.settings.endpoint))
+        try:
+            self._bind()
+            await self._wait_for_subscribers()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def process(self, port: str, message: Message) -> None:
+        account(self, message)
+        self._streams[message.stream] = _Stream(message.seq + 1, message.epoch, message.watermark)
+        self._publish(message)
+
+    async def gap(self, port: str, message: Message) -> None:
+        await self.process(port, message)
+
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        known = self._streams.setdefault(stream, _Stream())
+        if self.settings.watermarks and known.watermark < watermark < FOREVER:
+            known.watermark = watermark
+            self._publish(
+                Message(kind="watermark", stream=stream, seq=known.seq, watermark=watermark, epoch=known.epoch)
+            )
+
+    async def flush(self, stream: str) -> None:
+        known = self._streams.pop(stream, _Stream())
+        self._any_ended = True
+        self._publish(Message(kind="eos", stream=stream, seq=known.seq, watermark=FOREVER, epoch=known.epoch))
+
+    async def close(self) -> None:
+        if self._context is None:
+            return
+        # A run that was cut short leaves streams open, and its subscribers must not take it for complete.
+        if self._any_ended and not self._streams:
+            self._publish(Message(kind="eos", stream="", watermark=FOREVER))
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+        context, self._context = self._context, None
+        await self.compute(context.term)  # waits until the last messages have left, `LINGER` at most
+
+    def _publish(self, message: Message) -> None:
+        if message.trace:
+            taken_in = message.trace[-1]
+            hop = Hop(self.label, taken_in.received, self.host.clock.now())
+            message = msgspec.structs.replace(message, trace=[*message.trace[:-1], hop])
+        topic = TOPIC + message.stream.encode()
+        # PUB drops what a subscriber has no room for; it never waits, and never fails.
+        self._socket.send_multipart([topic, *self._codec.encode(message)], zmq.NOBLOCK)
+        self.counters["published"] += 1
+        self._hear()  # ZeroMQ's descriptor is edge-triggered, and the send may have swallowed the edge
+
+    def _bind(self) -> None:
+        endpoint = self.settings.endpoint
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise EmopipeError(f"endpoint: {endpoint} is in use; {FREE_OR_CHANGE}") from None
+            reason = zmq.strerror(error.errno or 0)
+            raise EmopipeError(f"endpoint: {endpoint} cannot be bound: {reason}; choose another address") from None
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
+        self._hear()
+
+    async def _wait_for_subscribers(self) -> None:
+        wanted, wait = self.settings.subscribers, self.settings.wait
+        if self._subscriptions >= wanted:
+            return
+        try:
+            async with asyncio.timeout(wait):
+                await self._enough.wait()
+        except TimeoutError:
+            raise EmopipeError(
+                f"subscribers: {self._subscriptions} of {wanted} subscriptions came to {self.settings.endpoint} within "
+                f"{wait:g} s; start the subscribers first, or give them more time with `wait`"
+            ) from None
+
+    def _hear(self) -> None:
+        """Take in who has subscribed and unsubscribed."""
+        while not self._socket.closed:
+            try:
+                event = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            topic = event[1:]
+            if event[:1] in (b"\0", b"\1") and (topic.startswith(TOPIC) or TOPIC.startswith(topic)):
+                self._subscriptions += 1 if event[:1] == b"\1" else -1
+                self.counters["subscribed"] += event[:1] == b"\1"
+            if self._subscriptions >= self.settings.subscribers:
+                self._enough.set()
+
+
+def endpoint_problem(endpoint: str) -> str | None:
+    """Why results cannot be published at `endpoint`, as a sentence for the user; None where they can."""
+    scheme, _, address = endpoint.partition("://")
+    if scheme == "ipc":
+        path = _ipc_path(endpoint)
+        if address in ("", "*", "@"):
+            return f"{endpoint} names no path, expected one such as ipc:///tmp/emotions.ipc"
+        if path and not path.parent.is_dir():
+            return f"{endpoint}: the directory {path.parent} does not exist; create it, or choose another path"
+        if len(address.encode()) > zmq.IPC_PATH_MAX_LEN:
+            return f"{endpoint}: the path is longer than the {zmq.IPC_PATH_MAX_LEN} bytes a socket's may have"
+        return None
+    if scheme != "tcp":
+        return f"{endpoint!r} is not an address, expected tcp://127.0.0.1:PORT or ipc://PATH"
+    host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+        return f"{endpoint} has no port between 1 and 65535, expected an address such as tcp://127.0.0.1:5560"
+    if host != "localhost" and not _is_loopback(host):
+        return (
+            f"{endpoint} would be reachable from other machines, which needs encryption and an allow-list that "
+            f"publish does not have yet; expected a loopback address such as tcp://127.0.0.1:{port} "
+            "(from elsewhere, reach it through an SSH tunnel)"
+        )
+    return None
+
+
+def taken(endpoint: str) -> str | None:
+    """Why an ipc path is not free: ZeroMQ itself would take it away from its owner without a word."""
+    path = _ipc_path(endpoint)
+    if path is None or not path.exists():
+        return None
+    if not path.is_socket():
+        return f"{endpoint}: {path} exists and is not a socket; choose another path"
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return None  # left behind by a run that was killed
+    return f"{endpoint} is in use; {FREE_OR_CHANGE}"
+
+
+def _ipc_path(endpoint: str) -> Path | None:
+    """The file of an ipc endpoint; None for any other, Linux' abstract names (`ipc://@name`) included."""
+    scheme, _, address = endpoint.partition("://")
+    return Path(address) if scheme == "ipc" and not address.startswith("@") else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,119 @@
+"""Sound in; out, on a fixed grid, the windows in which somebody speaks, as MFCC."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from emopipe.models.speech.vad import AGGRESSIVENESS
+from emopipe.models.speech.windower import Silence, SpeechWindower, Window
+from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.stages.types import AudioBlock, SpeechWindow
+
+Event = Window | Silence
+
+
+class SpeechWindows(Stage):
+    """Cuts speech into windows that end on a grid of hops, and says of every hop without speech that it has none.
+
+    A window's pts is its end on the grid; it holds at most `window` seconds of one utterance. The next point of the
+    grid is promised as watermark in speech and in silence, so that whoever joins the windows waits for no more
+    than the sound itself. Lost sound is a hop without speech; the utterance starts anew behind it.
+    """
+
+    name = "speech-windows"
+    # A second of sound, in blocks of 64 ms: an older window finds no frame to be the partner of.
+    inputs: ClassVar[dict[str, Port]] = {
+        "audio": Port(AudioBlock, "sound, in blocks of any length", policy="drop-oldest", size=16)
+    }
+    outputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "MFCC of each window of speech")}
+
+    class Settings(Stage.Settings, kw_only=True):
+        window: Annotated[float, about("the longest span of speech in a window", unit="s", ge=0.1, le=30)] = 3.0
+        hop: Annotated[float, about("from one window's end to the next one's", unit="s", ge=0.05, le=10)] = 0.5
+        aggressiveness: Annotated[
+            int, about("of the voice detector: 0 hears most as speech, 3 the least", ge=0, le=3)
+        ] = AGGRESSIVENESS
+        hangover: Annotated[float, about("how long an utterance goes on without voice", unit="s", ge=0.01, le=10)] = 0.3
+        min_speech: Annotated[
+            float, about("how much voice makes an utterance, so that a click is none", unit="s", ge=0.03, le=10)
+        ] = 0.1
+
+    settings: Settings
+
+    def __init__(self, settings: Any = None, label: str = "") -> None:
+        super().__init__(settings, label)
+        self._windowers: dict[str, SpeechWindower] = {}
+        self._latest: dict[str, Message] = {}
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        if settings.window < settings.hop:
+            return [("window", f"{settings.window} s is shorter than hop ({settings.hop} s): sound would go unheard")]
+        return []
+
+    async def setup(self) -> None:
+        await self.compute(self._warm_up)
+
+    async def process(self, port: str, message: Message) -> None:
+        self._latest[message.stream] = message
+        windower = self._windower(message.stream)
+        await self._emit_all(await self.compute(windower.push, message.payload.samples, message.pts), message.stream)
+
+    async def gap(self, port: str, message: Message) -> None:
+        self._latest[message.stream] = message
+        await self._emit_all(self._windower(message.stream).skip(message.pts + message.duration), message.stream)
+
+    async def moved(self, port: str, stream: str, watermark: int) -> None:
+        if watermark < FOREVER:
+            await self._emit_all(self._windower(stream).skip(watermark), stream)
+
+    async def flush(self, stream: str) -> None:
+        await self._emit_all(self._windower(stream).flush(), stream)
+
+    def watermark(self, stream: str) -> int:
+        return self._windower(stream).watermark
+
+    def reset(self, stream: str) -> None:
+        windower = self._windowers.pop(stream, None)
+        if windower is not None:
+            self.count("lost_samples", stream, windower.lost)
+            self.count("repeated_samples", stream, windower.repeated)
+        self._latest.pop(stream, None)
+
+    def _warm_up(self) -> None:
+        """Load torchaudio now, not when the first sound is there."""
+        import torch
+
+        # A block holds a few frames of MFCC: more threads would only wait for each other (ten times the CPU time).
+        torch.set_num_threads(1)
+        SpeechWindower().push(np.zeros(1600, np.float32), 0)
+
+    def _windower(self, stream: str) -> SpeechWindower:
+        windower = self._windowers.get(stream)
+        if windower is None:
+            chosen = self.settings
+            windower = self._windowers[stream] = SpeechWindower(
+                window=chosen.window,
+                hop=chosen.hop,
+                aggressiveness=chosen.aggressiveness,
+                hangover=chosen.hangover,
+                min_speech=chosen.min_speech,
+            )
+        return windower
+
+    async def _emit_all(self, events: Sequence[Event], stream: str) -> None:
+        for event in events:
+            self.count("samples", stream, event.samples)
+            about_it: dict[str, Any] = {"cause": self._latest.get(stream), "stream": stream, "pts": event.pts}
+            about_it |= {"duration": event.duration, "watermark": event.pts + event.duration}
+            if isinstance(event, Silence):
+                self.count("silent_hops", stream, event.duration // self._windower(stream).hop)
+                await self.emit_gap("windows", **about_it)
+            else:
+                self.count("windows", stream)
+                payload = SpeechWindow(
+                    start=event.start, end=event.end, mfcc=event.mfcc, voiced=event.voiced, level=event.level
+                )
+                await self.emit("windows", payload, **about_it)

@@ -1,0 +1,169 @@
+"""One page that is open: what waits to be sent to it, and what it says."""
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from emopipe.stages.web.server import Session
+
+if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph need not spend
+    from aiohttp import web
+
+WAITING = 64  # results that may wait: two seconds' worth
+HEARTBEAT = 15.0  # s after which a page that says nothing is asked whether it is still there
+STUCK = 10.0  # s after which a page that takes nothing is let go
+BUFFER = 1 << 16  # bytes in the system's buffers: what has gone there can no longer be dropped for something newer
+LARGEST = 1024  # bytes of what a page may say
+NOBODY = ""  # no stream has this name
+
+
+class _Said(msgspec.Struct):
+    """What a page says: of which stream it wants to see pictures."""
+
+    watch: str
+
+
+class Watcher:
+    """Sends to one WebSocket, newest first where it is slow; whoever puts something never waits.
+
+    Attributes:
+        stream: the only stream the page hears of; None: of all; NOBODY: of none any more.
+        lost: results that were dropped because the page was too slow.
+    """
+
+    def __init__(self, page: "web.WebSocketResponse", transport: asyncio.Transport, session: Session | None) -> None:
+        self.stream = None if session is None else NOBODY if session.closed else session.stream
+        self.lost = 0
+        self._page = page
+        self._transport = transport
+        self._session = session
+        self._watched: str | None = None
+        self._waiting: deque[tuple[bytes, bool]] = deque()  # (text, droppable)
+        self._droppable = 0
+        self._status = b""
+        self._picture = b""
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @classmethod
+    async def accept(cls, request: "web.Request", session: Session | None) -> "Watcher":
+        """Answer a request for a WebSocket."""
+        from aiohttp import web
+
+        page = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=LARGEST, compress=False)
+        await page.prepare(request)
+        transport = request.transport
+        if not isinstance(transport, asyncio.Transport):
+            raise ConnectionResetError("the page has gone")
+        transport.set_write_buffer_limits(BUFFER)
+        if (raw := transport.get_extra_info("socket")) is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        return cls(page, transport, session)
+
+    async def serve(self) -> "web.WebSocketResponse":
+        """Send and listen until the page leaves or `close` is called."""
+        tasks = [asyncio.create_task(self._send())]
+        if self._session is not None:
+            self._session.enter()
+            tasks.append(asyncio.create_task(self._hear(self._session)))
+        try:
+            await self._listen()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._idle.set()
+            if self._session is not None:
+                self._session.leave()
+        return self._page
+
+    def sees(self, stream: str) -> bool:
+        """Whether the page wants pictures of `stream`."""
+        return self._watched == stream and self.stream in (None, stream)
+
+    @property
+    def over(self) -> bool:
+        """Whether the sender whose page this is has gone."""
+        return self._session is not None and self._session.closed
+
+    def part(self, stream: str) -> None:
+        """`stream` has ended: if it was the page's own, who gets that name next is somebody else."""
+        if self.stream == stream:
+            self.stream = NOBODY
+
+    def put(self, text: bytes, *, droppable: bool = False) -> None:
+        """Send a text once everything before it has gone; of those that may be dropped the newest are kept."""
+        self._waiting.append((text, droppable))
+        self._droppable += droppable
+        if self._droppable > WAITING:
+            del self._waiting[next(at for at, (_, may) in enumerate(self._waiting) if may)]
+            self._droppable -= 1
+            self.lost += 1
+        if len(self._waiting) > 4 * WAITING:  # it takes nothing, while streams come and go
+            self._transport.abort()
+        self._wake()
+
+    def put_status(self, text: bytes) -> None:
+        """Send this unless a newer one comes first."""
+        self._status = text
+        self._wake()
+
+    def put_picture(self, data: bytes) -> None:
+        """Send this unless a newer one comes first."""
+        self._picture = data
+        self._wake()
+
+    async def told(self) -> None:
+        """Wait until everything has been sent."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Say goodbye; a page that does not answer is let go."""
+        try:
+            async with asyncio.timeout(0.2):
+                await self._page.close(message=b"the run is over")
+        except (TimeoutError, ConnectionError):
+            self._transport.abort()
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._news.set()
+
+    async def _send(self) -> None:
+        try:
+            while True:
+                while self._waiting or self._status or self._picture:
+                    async with asyncio.timeout(STUCK):
+                        await self._send_one()
+                self._idle.set()
+                self._news.clear()
+                await self._news.wait()
+        except (TimeoutError, ConnectionError):
+            self._transport.abort()
+
+    async def _send_one(self) -> None:
+        if self._waiting:
+            text, droppable = self._waiting.popleft()
+            self._droppable -= droppable
+            await self._page.send_str(text.decode())
+        elif self._status:
+            text, self._status = self._status, b""
+            await self._page.send_str(text.decode())
+        else:
+            data, self._picture = self._picture, b""
+            await self._page.send_bytes(data)
+
+    async def _listen(self) -> None:
+        async for said in self._page:
+            with contextlib.suppress(msgspec.MsgspecError, TypeError):  # what is no word of ours says nothing to us
+                self._watched = msgspec.json.decode(said.data, type=_Said).watch
+
+    async def _hear(self, session: Session) -> None:
+        while True:
+            for text in await session.heard():
+                self.put(msgspec.json.encode({"type": "notice", "text": text, "last": session.parted}))

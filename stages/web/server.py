@@ -1,0 +1,272 @@
+"""The web server that the stages of one process share: who may ask, how much, and who answers.
+
+    server = await WebServer.join(self.settings)               # in setup
+    server.route("GET", "/", self._page, public=True)          # async (aiohttp.web.Request) -> StreamResponse
+    server.route("DELETE", "/whip/{secret}", self._delete)     # async (request, secret) -> StreamResponse
+    await server.leave()                                       # in close
+
+A part of a path in braces matches one segment, and the handler gets it as an argument of that name. What a handler
+raises as `aiohttp.web.HTTPException` is the answer; its `text` is for the person who asked.
+"""
+
+import asyncio
+import errno
+import hmac
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from urllib.parse import urlsplit
+
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.stages.web.rate_limit import RateLimit
+from emopipe.stages.web.sessions import Session, Sessions
+from emopipe.stages.web.settings import Address, WebSettings, address, is_loopback, tls, token, web_problems
+
+if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph need not spend
+    from aiohttp import web
+
+__all__ = ["RateLimit", "Session", "Sessions", "WebServer", "WebSettings", "address", "web_problems"]
+
+Handler = Callable[..., Awaitable["web.StreamResponse"]]
+
+MOST_CONNECTIONS = 512
+LARGEST_BODY = 1 << 18  # bytes; an offer of a browser has some 5,000
+FIRST_REQUEST = 10.0  # s that a connection may stay without having asked for anything
+KEPT_ALIVE = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
+CLOSING = 0.3  # s that handlers have to end; less than a worker has to close its stages
+
+# Nothing of ours is for other sites, and a page names what it may load by itself.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # the address may hold the token
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class _Route(NamedTuple):
+    method: str
+    pattern: re.Pattern[str]
+    handler: Handler
+    public: bool
+    limit: RateLimit | None
+
+
+class WebServer:
+    """One for each address in a process; made by `join`.
+
+    It refuses whoever lacks the token (401), asks by a foreign name (403: DNS rebinding) or from another site's page
+    (403), sends too much (413) or comes too often (429). No answer carries CORS headers.
+    """
+
+    _servers: ClassVar[dict[tuple[str, int], "WebServer"]] = {}
+
+    def __init__(self, settings: WebSettings, warn: Callable[[str], None]) -> None:
+        self.sessions = Sessions()
+        self._settings = settings
+        self._address: Address = address(settings.endpoint)
+        self._token = token(settings).encode()
+        self._warn = warn
+        self._warned: set[str] = set()
+        self._routes: list[_Route] = []
+        self._members = 0
+        self._silent: set[asyncio.BaseProtocol] = set()  # connections that have not asked for anything yet
+        self._runner: web.AppRunner
+        self._listening: asyncio.Server | None = None
+
+    @classmethod
+    async def join(cls, settings: WebSettings, warn: Callable[[str], None] = lambda text: None) -> "WebServer":
+        """The server at `settings.endpoint`, started if this is its first stage. `warn` hears of handlers that failed.
+
+        Raises:
+            EmopipeError: the settings are wrong, the address cannot be bound, or another stage of this process serves
+                it with another token or certificate.
+        """
+        if problems := web_problems(settings):
+            raise EmopipeError("; ".join(f"{key}: {text}" for key, text in problems))
+        where = address(settings.endpoint)
+        server = cls._servers.get((where.host, where.port))
+        if server is None:
+            server = cls(settings, warn)
+            await server._start()
+            cls._servers[where.host, where.port] = server
+        for key in WebSettings.__struct_fields__:
+            if getattr(settings, key) != getattr(server._settings, key):
+                raise EmopipeError(
+                    f"{key}: another stage of this process serves {settings.endpoint} with another {key}; "
+                    "give both the same, or different addresses"
+                )
+        server._members += 1
+        return server
+
+    async def leave(self) -> None:
+        """Stop serving, if this was the last of its stages."""
+        self._members -= 1
+        if self._members > 0:
+            return
+        self._servers.pop((self._address.host, self._address.port), None)
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+            await self._runner.cleanup()
+
+    def route(
+        self, method: str, path: str, handler: Handler, *, public: bool = False, limit: RateLimit | None = None
+    ) -> None:
+        """Let `handler` answer `method` on `path`.
+
+        Args:
+            public: no token is asked for. For what tells nothing and does nothing: a page, its script and style.
+            limit: requests beyond it are answered 429 before the handler hears of them.
+
+        Raises:
+            EmopipeError: another stage answers that already.
+        """
+        if self.serves(method, path):
+            remedy = "give one of them another endpoint"
+            raise EmopipeError(
+                f"endpoint: two stages would answer {method} {path} at {self._settings.endpoint}; {remedy}"
+            )
+        parts = (rf"(?P<{part[1:-1]}>[^/]+)" if part[:1] == "{" else re.escape(part) for part in path.split("/"))
+        self._routes.append(_Route(method, re.compile("/".join(parts)), handler, public, limit))
+
+    def serves(self, method: str, path: str) -> bool:
+        """Whether some stage answers `method` on `path`."""
+        return any(route.method == method and route.pattern.fullmatch(path) for route in self._routes)
+
+    # -- listening -------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        from aiohttp import web
+
+        context = tls(self._settings)
+        bound = _bind(self._address)
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.router.add_route("*", "/{path:.*}", self._answer)  # aiohttp's own router takes no routes once it serves
+        app.on_response_prepare.append(_add_headers)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING, keepalive_timeout=KEPT_ALIVE)
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        handshake = None if context is None else FIRST_REQUEST
+        self._listening = await loop.create_server(
+            self._accept, sock=bound, ssl=context, ssl_handshake_timeout=handshake
+        )
+
+    def _accept(self) -> asyncio.Protocol:
+        """The protocol of a new connection; it is closed at once if there are too many."""
+        assert self._runner.server is not None
+        if len(self._runner.server.connections) >= MOST_CONNECTIONS:
+            return _Refusal()
+        protocol = self._runner.server()
+        self._silent.add(protocol)
+
+        def close_if_silent() -> None:
+            if protocol in self._silent:
+                self._silent.discard(protocol)
+                protocol.force_close()
+
+        asyncio.get_running_loop().call_later(FIRST_REQUEST, close_if_silent)
+        return protocol
+
+    # -- answering -------------------------------------------------------------------------------------------
+
+    async def _answer(self, request: "web.Request") -> "web.StreamResponse":
+        from aiohttp import web
+
+        self._silent.discard(request.protocol)
+        try:
+            self._refuse_foreigners(request)
+            route, parts = self._find(request)
+            if not route.public:
+                self._refuse_strangers(request)
+            if route.limit is not None and not route.limit.take():
+                raise web.HTTPTooManyRequests(
+                    text="Too many requests; try again in a moment.",
+                    headers={"Retry-After": str(route.limit.retry_after)},
+                )
+            return await route.handler(request, **parts)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as error:  # a mistake of ours must not end the run of everybody else
+            text = f"{request.method} {request.path}: {type(error).__name__}: {error}"
+            if text not in self._warned and len(self._warned) < 32:
+                self._warned.add(text)
+                self._warn(text)
+            raise web.HTTPInternalServerError(text="Something went wrong on the server.") from error
+
+    def _find(self, request: "web.Request") -> tuple[_Route, dict[str, str]]:
+        from aiohttp import web
+
+        allowed = set()
+        for route in self._routes:
+            if match := route.pattern.fullmatch(request.path):
+                if route.method == request.method:
+                    return route, match.groupdict()
+                allowed.add(route.method)
+        if allowed:
+            raise web.HTTPMethodNotAllowed(request.method, allowed)
+        raise web.HTTPNotFound(text="There is nothing here.")
+
+    def _refuse_foreigners(self, request: "web.Request") -> None:
+        """Refuse pages of other sites, and of those who let a name of theirs point here (DNS rebinding)."""
+        from aiohttp import web
+
+        origin = request.headers.get("Origin")
+        try:
+            host = urlsplit(f"//{request.host}").hostname or ""
+            site = urlsplit(origin).netloc if origin is not None else request.host
+        except ValueError:
+            raise web.HTTPForbidden(text="The Host or the Origin of this request is no address.") from None
+        if self._address.loopback and not (is_loopback(host) or host.endswith(".localhost")):
+            raise web.HTTPForbidden(text=f"This server goes by the name localhost, not {host}.")
+        if site.lower() != request.host.lower():
+            raise web.HTTPForbidden(text="Pages of other sites may not use this server.")
+
+    def _refuse_strangers(self, request: "web.Request") -> None:
+        from aiohttp import web
+
+        if not self._token:
+            return
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            # Neither a WebSocket nor a link can carry the header.
+            given = request.query.get("token", "") if request.method == "GET" else ""
+        if not hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token):
+            what = "The token is wrong" if given else "This server asks for a token"
+            raise web.HTTPUnauthorized(
+                text=f"{what}; ask whoever runs it.", headers={"WWW-Authenticate": 'Bearer realm="emopipe"'}
+            )
+
+
+class _Refusal(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _bind(where: Address) -> socket.socket:
+    """Raises: EmopipeError: the address is in use, or not this machine's."""
+    try:
+        family, kind, protocol, _, at = socket.getaddrinfo(
+            where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise EmopipeError(f"endpoint: {where.host} is no address of this machine: {error.strerror}") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(at)
+    except OSError as error:
+        bound.close()
+        name = f"{where.host}:{where.port}"
+        if error.errno == errno.EADDRINUSE:
+            what = "is in use; stop the program that serves it (another run, perhaps), or choose another port"
+            raise EmopipeError(f"endpoint: {name} {what}") from None
+        raise EmopipeError(f"endpoint: {name} cannot be bound: {error.strerror}; choose another address") from None
+    return bound
+
+
+async def _add_headers(request: "web.Request", response: "web.StreamResponse") -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)

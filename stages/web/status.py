@@ -1,0 +1,36 @@
+"""How the run is doing, as the page shows it: what was dropped where, and what the stages have counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from emopipe.pipeline.report import Report
+from emopipe.pipeline.runtime.link import LinkCounts
+
+
+def status(reports: Mapping[str, Report], stream: str | None, lost: int, preview: str) -> dict[str, Any]:
+    """The message `status`: of one stream alone, or of the whole run where `stream` is None.
+
+    `lost` is how many results this page was too slow for, `preview` (`page.video`) the input whose pictures are only
+    looked at: they are no part of the work. Nobody is told of the streams of others.
+    """
+    return {
+        "type": "status",
+        "lost": lost,
+        "drops": [
+            {"link": f"{report.stage}.{link}", "reason": reason, "count": count}
+            for report in reports.values()
+            for link, counts in report.links.items()
+            if link.partition(">")[2] != preview
+            for reason, count in _of(counts, stream).dropped.items()
+            if count
+        ],
+        "counters": {
+            report.stage: counters
+            for report in reports.values()
+            if (counters := report.counters if stream is None else report.streams.get(stream))
+        },
+    }
+
+
+def _of(counts: LinkCounts, stream: str | None) -> LinkCounts:
+    return counts if stream is None else counts.streams.get(stream, LinkCounts())

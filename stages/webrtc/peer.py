@@ -1,0 +1,262 @@
+"""One WebRTC peer: from its offer to its end, as one stream."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.stage import Stage
+from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
+from emopipe.stages.media.clocked_audio import MOST
+from emopipe.stages.web.server import RateLimit, Session
+from emopipe.stages.webrtc.clock import Follower, PeerClock
+from emopipe.stages.webrtc.offer import CODECS, OfferError
+from emopipe.stages.webrtc.receiver import Tap, Tapped
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack, RTCIceServer, RTCPeerConnection
+
+CONNECTING = 15.0  # s from the answer to the connection
+NEGOTIATING = 10.0  # s from the offer to the answer; STUN servers that do not answer take 5
+GRACE = 3.0  # s for the person's page to come back, when its WebSocket has gone
+AHEAD_OF_SOUND = 30 * MS  # a correction of the clock that sound does not follow by resampling, but at once
+LOOK_EVERY = 0.25  # s between two looks at whether the peer is still there
+
+_WORDS = {"video": "picture", "audio": "sound"}
+
+
+class Limits(Protocol):
+    """What a peer needs of the stage's settings."""
+
+    small_size: int
+    luma_size: int
+    block: float
+    max_size: int
+    max_fps: float
+    patience: float
+
+
+class Peer:
+    """Takes the media of one peer: `answer` its offer, then `run` until it has gone, or `finish` was called.
+
+    Its stream begins with its first packet. A kind of media that it does not bring ends there; both end with it.
+    Counts, beside what `stages.capture.live_tracks` does: `dropped` (encoded frames, while the decoder fell behind)
+    and `corrected` (how often sound was moved at once, since reports said that it was off).
+    """
+
+    def __init__(
+        self, stage: Stage, session: Session, limits: Limits, ice_servers: "list[RTCIceServer] | None" = None
+    ) -> None:
+        self.session = session
+        self.stream = session.stream
+        self._stage = stage
+        self._limits = limits
+        self._ice_servers = ice_servers or []
+        self._clock = PeerClock()
+        self._taps: dict[str, Tap] = {}
+        self._began: int | None = None  # running time of the first packet: the stream's pts 0
+        self._started = False  # whether anything has been said downstream
+        self._seen: dict[str, float] = {}  # when the last frame of each kind came (the loop's time)
+        self._silent: set[str] = set()  # kinds whose silence the person has been told of
+        self._left_at: float | None = None  # when the person's page went
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._connection: RTCPeerConnection
+        session.left.append(self._page_left)
+
+    async def answer(self, offer: str, kinds: list[str]) -> str:
+        """The answer, with all candidates in it.
+
+        Raises:
+            OfferError: the offer cannot be taken, or there is no network to take it over.
+        """
+        from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+
+        # Never without a list: aiortc would ask a public STUN server for this machine's address.
+        self._connection = connection = RTCPeerConnection(RTCConfiguration(iceServers=self._ice_servers))
+        try:
+            for kind in kinds:
+                known = RTCRtpReceiver.getCapabilities(kind)
+                names = [name.lower() for name in (*CODECS[kind], "video/rtx")]
+                wanted = [c for name in names for c in (known.codecs if known else []) if c.mimeType.lower() == name]
+                connection.addTransceiver(kind, direction="recvonly").setCodecPreferences(wanted)
+            async with asyncio.timeout(NEGOTIATING):
+                await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+                self._tap()
+                await connection.setLocalDescription(await connection.createAnswer())
+        except TimeoutError:
+            await connection.close()
+            raise OfferError(504, "The network took too long to set up; try again.") from None
+        except Exception as error:  # what aiortc makes of the offers of strangers
+            await connection.close()
+            raise OfferError(422, f"The offer cannot be taken: {error or type(error).__name__}.") from None
+        except BaseException:
+            await connection.close()
+            raise
+        answer: str = connection.localDescription.sdp
+        if "\na=candidate:" not in answer:
+            await connection.close()
+            raise OfferError(503, "This server has no network that media could come over, only loopback.")
+        connection.on("connectionstatechange", self._state_changed)
+        return answer
+
+    async def run(self) -> None:
+        """Take what comes until the peer has gone; then emit what is left, and end the stream."""
+        limits, stage = self._limits, self._stage
+        video = LiveVideo(stage, self.stream, small_size=limits.small_size, luma_size=limits.luma_size)
+        audio = LiveAudio(stage, self.stream, block=limits.block)
+        emitting = [asyncio.create_task(video.run()), asyncio.create_task(audio.run())]
+        taking = [
+            asyncio.create_task(self._take_pictures(receiver.track, video, limits))
+            if kind == "video"
+            else asyncio.create_task(self._take_sound(receiver.track, audio))
+            for kind, receiver in self._receivers().items()
+        ]
+        for task in (*emitting, *taking):
+            task.add_done_callback(self._task_ended)
+        try:
+            if reason := await self._watch(taking):
+                self.session.tell(reason, last=True)
+        except asyncio.CancelledError:  # the run was cut short: nobody takes what is left
+            for task in emitting:
+                task.cancel()
+            raise
+        finally:
+            for task in taking:
+                task.cancel()
+            closed, *_ = await asyncio.gather(self._connection.close(), *taking, return_exceptions=True)
+            if isinstance(closed, Exception):  # the stream must end all the same
+                stage.warn(f"{self.stream}: closing the connection failed: {type(closed).__name__}: {closed}")
+            video.close()
+            audio.close()
+            await asyncio.gather(*emitting, return_exceptions=True)
+        if self._started:
+            for kind in self._taps:
+                await stage.end(self.stream, kind)
+        for task in (*taking, *emitting):
+            if not task.cancelled():
+                task.result()
+
+    def finish(self, reason: str = "") -> None:
+        """Let `run` come to its end; `reason` is told to the person."""
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    # -- is it still there? ----------------------------------------------------------------------------------
+
+    async def _watch(self, taking: "list[asyncio.Task[None]]") -> str:
+        """Wait until the peer has gone; why it has, for the person."""
+        loop = asyncio.get_running_loop()
+        began, patience = loop.time(), self._limits.patience
+        connected: float | None = None
+        while not self._over.done():
+            await asyncio.wait({self._over}, timeout=LOOK_EVERY)
+            now = loop.time()
+            if connected is None and self._connection.connectionState == "connected":
+                connected = now
+            if connected is None and now - began > CONNECTING:
+                return f"No connection came about within {CONNECTING:g} s; a firewall may stand between."
+            if connected is not None:
+                last = max(self._seen.values(), default=connected)
+                if now - max(last, connected) > patience:
+                    return f"Nothing was seen or heard for {patience:g} s, so the connection was closed."
+                self._tell_of_silence(now, connected)
+            if self._left_at is not None and now - self._left_at > GRACE and self.session.pages == 0:
+                return "The page was closed."
+            if all(task.done() for task in taking):
+                return "The sender has ended."
+        return self._over.result()
+
+    def _tell_of_silence(self, now: float, connected: float) -> None:
+        """Tell the person of a track that has stopped while the other goes on; once, until it is back."""
+        for kind in self._taps:
+            silent = now - max(self._seen.get(kind, connected), connected) > self._limits.patience
+            if silent and kind not in self._silent:
+                self._silent.add(kind)
+                self.session.tell(f"No {_WORDS[kind]} has come for {self._limits.patience:g} s.")
+            elif not silent and kind in self._silent:
+                self._silent.remove(kind)
+                self.session.tell(f"The {_WORDS[kind]} is back.")
+
+    def _page_left(self) -> None:
+        self._left_at = asyncio.get_running_loop().time()
+
+    def _state_changed(self) -> None:
+        if self._connection.connectionState in ("failed", "closed"):
+            self.finish("The connection was lost." if self._connection.connectionState == "failed" else "")
+
+    def _task_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.finish("Something went wrong on the server.")  # `run` raises it
+
+    # -- media -----------------------------------------------------------------------------------------------
+
+    async def _take_pictures(self, track: "MediaStreamTrack", live: LiveVideo, limits: Limits) -> None:
+        from aiortc.mediastreams import MediaStreamError
+
+        at = 0
+        rate = RateLimit(limits.max_fps, 2, clock=lambda: at / SECOND)  # two at once: networks have jitter
+        while True:
+            try:
+                frame: Any = await track.recv()
+            except MediaStreamError:
+                return
+            at = await self._time("video", frame)
+            if max(frame.width, frame.height) > limits.max_size:
+                self._too_large(frame.width, frame.height)
+            elif rate.take():
+                live.offer(frame, at)
+            else:
+                self._stage.count("frames", self.stream)
+                self._stage.count("skipped", self.stream)
+
+    async def _take_sound(self, track: "MediaStreamTrack", live: LiveAudio) -> None:
+        from aiortc.mediastreams import MediaStreamError
+
+        follower = Follower(MOST, AHEAD_OF_SOUND)
+        while True:
+            try:
+                frame: Any = await track.recv()
+            except MediaStreamError:
+                return
+            at = await self._time("audio", frame)
+            if self._clock.settled("audio") and follower.left_behind(self._taps["audio"].media(frame), at):
+                self._stage.count("corrected", self.stream)
+                live.restart()
+            live.offer(frame, at)
+
+    async def _time(self, kind: str, frame: Any) -> int:
+        """When a decoded frame was seen or heard (ns since the stream's begin); also notes that one has come."""
+        self._seen[kind] = asyncio.get_running_loop().time()
+        if not self._started:
+            self._started = True
+            for missing in set(self._stage.outputs).difference(self._taps):
+                await self._stage.end(self.stream, missing)  # at once: a join would wait for it
+        assert self._began is not None
+        return self._clock.at(kind, self._taps[kind].media(frame)) - self._began
+
+    def _tap(self) -> None:
+        for kind, receiver in self._receivers().items():
+            self._taps[kind] = Tap(receiver, kind, self._tapped(kind), self._limits.max_size)
+
+    def _tapped(self, kind: str) -> Tapped:
+        def arrived(media: int) -> None:
+            now = self._stage.running_time()
+            if self._began is None:
+                self._began = now
+            self._clock.arrived(kind, media, now)
+
+        def reported(media: int, sender: int) -> None:
+            self._clock.reported(kind, media, sender, self._stage.running_time())
+
+        def dropped(frames: int) -> None:
+            self._stage.count("dropped", self.stream, frames)
+
+        return Tapped(arrived, reported, self._too_large, dropped)
+
+    def _too_large(self, width: int, height: int) -> None:
+        most = self._limits.max_size
+        self.finish(f"The picture is {width}×{height}; send one of at most {most} pixels on its longer side.")
+
+    def _receivers(self) -> dict[str, Any]:
+        """The receivers of the tracks that the peer brings, by kind."""
+        found = self._connection.getTransceivers()
+        return {each.kind: each.receiver for each in found if each.receiver.track is not None}

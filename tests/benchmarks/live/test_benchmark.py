@@ -1,0 +1,196 @@
+"""Accounts and ages of many live streams, on outcomes whose every frame is known; and the source that plays them."""
+
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.listener import Heard, Listener
+from benchmarks.live.benchmark import (
+    LAYOUTS,
+    Account,
+    accounts,
+    hops,
+    live_table,
+    losses,
+    places,
+    row,
+    size,
+    wrong_links,
+)
+from benchmarks.live.camera import PlayedCamera, load, prepare
+from emopipe.paths import default_graph
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.errors import MediaError
+from emopipe.pipeline.graph.load import graph_from_table
+from emopipe.pipeline.latency import Latency
+from emopipe.pipeline.message import Hop
+from emopipe.pipeline.report import HopLatency, Report
+from emopipe.pipeline.runtime.link import LinkCounts
+from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.testing import eos, gap, run_stage
+from tests.support.factories import result
+from tests.support.media import every, make, tone
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make(tmp_path / "clip.mp4", pictures=every(25, 1.0), sound=tone(1.0, 16_000))
+
+
+def counts(sent: int, received: int, **dropped: int) -> LinkCounts:
+    return LinkCounts(sent=sent, received=received, dropped=dropped)
+
+
+def outcome() -> Outcome:
+    """Two streams of 100 frames: `capture1` gave 90 results, `capture2` 60."""
+    video = {"capture1": counts(95, 93, oldest=2), "capture2": counts(80, 65, oldest=15)}
+    reports = [
+        Report(
+            stage=name,
+            counters={"frames": 100, "base_time_ns": 5 * SECOND},
+            streams={name: {"frames": 100, "skipped": skipped}},
+            links={
+                "video>faces.video": LinkCounts(
+                    sent=video[name].sent,
+                    received=video[name].received,
+                    dropped=video[name].dropped,
+                    streams={name: video[name]},
+                ),
+                "audio>windows.audio": LinkCounts(
+                    sent=9, received=4, dropped={"oldest": 5}, streams={name: counts(9, 4, oldest=5)}
+                ),
+            },
+        )
+        for name, skipped in (("capture1", 5), ("capture2", 20))
+    ]
+    reports.append(Report(stage="fusion", streams={"capture1": {"late_faces": 3}, "capture2": {"late_faces": 5}}))
+    waited = Latency()
+    waited.add(4 * MS)
+    reports.append(Report(stage="publish", hops={"faces": HopLatency(queued=waited)}))
+    return Outcome({report.stage: report for report in reports}, seconds=10.0, cpu={"vision": 12 * SECOND})
+
+
+def heard(first: int, second: int) -> dict[str, Heard]:
+    def results(number: int) -> Heard:
+        return Heard(times=[(n * SECOND, 0, 5 * SECOND + n * SECOND + 20 * MS) for n in range(number)])
+
+    return {"capture1": results(first), "capture2": results(second)}
+
+
+def test_every_frame_is_accounted_for() -> None:
+    lost = losses(outcome())
+    kept = accounts(outcome(), heard(90, 60), lost)
+    assert kept == {"capture1": Account(100, 90, 10, 0), "capture2": Account(100, 60, 40, 0)}
+    assert sum(each.count for each in lost) == 50, "sound that was dropped is no frame"
+
+
+def test_a_frame_that_nobody_explains_is_told() -> None:
+    kept = accounts(outcome(), heard(90, 58), losses(outcome()))
+    assert kept["capture2"].unaccounted == 2
+    assert row(outcome(), heard(90, 58), kept)["unaccounted"] == 2
+
+
+def test_a_stream_without_any_result_is_accounted_for() -> None:
+    only = {"capture1": heard(90, 0)["capture1"]}
+    assert accounts(outcome(), only, losses(outcome()))["capture2"] == Account(100, 0, 40, 60)
+
+
+def test_a_row_tells_rates_ages_and_evenness() -> None:
+    told = row(outcome(), heard(90, 60), accounts(outcome(), heard(90, 60), losses(outcome())))
+    assert (told["streams"], told["offered/s"], told["results/s"], told["dropped, %"]) == (2, 20, 15, 25)
+    assert told["evenness"] == pytest.approx(60 / 90)
+    assert (told["p50 ms"], told["oldest ms"], told["cores used"]) == (20, 20, 1.2)
+
+
+def test_where_frames_were_dropped() -> None:
+    rows = {(each["dropped at"], each["why"]): each for each in places(2, losses(outcome()), ["capture1", "capture2"])}
+    assert set(rows) == {("capture", "skipped"), ("capture.video>faces.video", "oldest"), ("fusion", "late_faces")}
+    assert rows["capture", "skipped"]["by stream"] == "5 20"
+    assert rows["capture", "skipped"]["evenness"] == pytest.approx(0.25)
+
+
+def test_a_hop_has_its_times() -> None:
+    (told,) = hops(outcome(), 2)
+    assert told["stage"] == "faces"
+    assert told["waited p50"] == pytest.approx(4, rel=0.05)
+
+
+def test_links_must_add_up() -> None:
+    right = outcome()
+    assert wrong_links(right) == []
+    right.reports["capture1"].links["video>faces.video"].sent += 1
+    assert len(wrong_links(right)) == 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_a_right_graph(clip: Path, layout: str) -> None:
+    table = live_table(clip, 3, 5.0, layout, f"ipc://{clip.parent}/results")
+    graph = graph_from_table(table, default_graph())
+    assert graph.mode == "live"
+    assert len(graph.stages["faces"].inputs["video"]) == 3
+    together = {graph.stages[name].process for name in ("capture1", "capture2", "capture3")}
+    assert len(together) == 1
+    assert (graph.stages["faces"].process in together) == (layout != "stages")
+
+
+def test_a_recording_of_another_size_is_scaled_once(clip: Path, tmp_path: Path) -> None:
+    import av
+
+    made = prepare(clip, tmp_path, (320, 180))
+    with av.open(str(made)) as container:
+        video = container.streams.video[0]
+        assert (video.width, video.height, float(video.average_rate or 0)) == (320, 180, 30)
+        assert sum(1 for _ in container.decode(video=0)) == pytest.approx(30, abs=1)
+    assert prepare(made, tmp_path, (320, 180)) == made
+
+
+@pytest.mark.parametrize("text", ["1280", "1281x720", "0x0", "axb", "1280×720"])
+def test_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is no size"):
+        size(text)
+    assert size("640x360") == (640, 360)
+
+
+def camera(**settings: Any) -> PlayedCamera:
+    return PlayedCamera(PlayedCamera.Settings(stream="one", **settings))
+
+
+def test_a_recording_is_played_over_and_over(clip: Path) -> None:
+    stage = camera(uri=str(clip), seconds=2.5)
+    outputs = run_stage(stage, mode="live")
+    pictures, sound = outputs.data("video"), outputs.data("audio")
+    assert stage.counters["frames"] == pytest.approx(62, abs=4)
+    assert len(pictures) + stage.counters["skipped"] == stage.counters["frames"]
+    assert 2.2 * SECOND < pictures[-1].pts < 2.6 * SECOND
+    assert 2.2 * SECOND < sound[-1].pts + sound[-1].duration < 2.6 * SECOND
+
+
+def test_only_the_first_seconds_are_kept(tmp_path: Path) -> None:
+    long = make(tmp_path / "long.mp4", pictures=every(5, 7.0))
+    assert max(each.end for each in load(str(long))) <= 4.0
+
+
+def test_what_holds_nothing_cannot_be_played(tmp_path: Path) -> None:
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n", encoding="utf-8")
+    with pytest.raises(MediaError, match="nothing in it can be played"):
+        load(str(words))
+
+
+def test_a_listener_counts_what_came_and_what_did_not() -> None:
+    listener = Listener("ipc:///nowhere")
+    trace = [Hop("capture", 1000, 2000)]
+    listener.take(result(7, {0: "sad"}, stream="a", seq=0, trace=trace), 9000)
+    listener.take(result(8, {}, "sad", stream="a", seq=1, trace=trace), 9100)
+    late = gap(9, 1, stream="a")
+    late.seq = 4
+    listener.take(late, 9200)
+    end = eos("a")
+    end.seq = 6
+    listener.take(end, 9300)
+    told = listener.streams["a"]
+    assert told.times == [(7, 2000, 9000)]
+    assert (told.windows, told.lost, told.began, told.ended) == (1, 3, 9000, 9300)
+    assert told.ages(base_time=100) == [8893]

@@ -1,0 +1,119 @@
+"""emopipe run: a live run that is asked to end comes to its end, and accounts for everything."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.runtime.test_supervisor import popen, wait_until_gone, workers_of
+from tests.support.paths import ROOT
+
+PATIENCE = 90.0  # s, for a machine that is busy
+
+TOY = """
+[pipeline]
+mode = "{mode}"
+[stages.count]
+use = "tests.support.toy_stages:Numbers"
+count = 0
+pause = 0.001
+streams = 2
+process = "source"
+[stages.double]
+use = "tests.support.toy_stages:Double"
+inputs.numbers = "count.numbers"
+at = {at}
+how = "hang"
+[stages.write]
+use = "tests.support.toy_stages:Write"
+inputs.numbers = "double.numbers"
+path = "{path}"
+process = "source"
+"""
+
+
+@contextmanager
+def running(graph: Path, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "emopipe", "run", str(graph), *map(str, arguments)]
+    with popen(command, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]", what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Callable[..., Path]:
+    def make(mode: str = "live", at: int = -1) -> Path:
+        path = tmp_path / "toy.toml"
+        path.write_text(TOY.format(mode=mode, path=tmp_path / "out.txt", at=at))
+        return path
+
+    return make
+
+
+def test_ctrl_c_in_live_mode_lets_everything_come_to_its_end(toy: Callable[..., Path], tmp_path: Path) -> None:
+    out, figures = tmp_path / "out.txt", tmp_path / "figures.json"
+    with running(toy(), "--json", figures) as process:
+        wait_for(lambda: len(lines(out)) > 20, process, "nothing came")
+        workers = workers_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert wait_until_gone(workers, 1.0) == []
+    assert process.returncode == 0, errors
+    assert "emopipe: ending; once more stops at once" in errors
+    assert lines(out)[-1] == "closed"
+    stages = json.loads(figures.read_text())["stages"]
+    sent, passed = (
+        stages["count"]["links"]["numbers>double.numbers"],
+        stages["double"]["links"]["numbers>write.numbers"],
+    )
+    assert sent["sent"] == sent["received"] + sum(sent["dropped"].values())
+    assert passed["received"] == sent["received"] == len(lines(out)) - 1 == stages["write"]["counters"]["lines"]
+    assert {stream: counts["received"] for stream, counts in passed["streams"].items()} == {
+        stream: sum(line.startswith(f"{stream} ") for line in lines(out)) for stream in ("s0", "s1")
+    }
+    assert "waited, ms" in errors  # the table of latencies
+
+
+def test_a_second_ctrl_c_stops_what_does_not_come_to_its_end(toy: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    with running(toy(at=10)) as process:
+        wait_for(lambda: len(lines(out)) >= 2, process, "nothing came")
+        workers = workers_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None  # a stage hangs
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert wait_until_gone(workers, 1.0) == []
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+
+
+def test_ctrl_c_in_replay_mode_stops_at_once(toy: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    with running(toy(mode="replay")) as process:
+        wait_for(lambda: len(lines(out)) > 20, process, "nothing came")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 130

@@ -1,0 +1,87 @@
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from emopipe.__main__ import main
+from emopipe.models import checkpoint
+from tests.support.fer2013 import write_folder
+from tests.support.paths import ROOT
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "fer2013", train=3, validation=2)
+    return tmp_path
+
+
+def train(*arguments: str) -> int:
+    return main(["train", "facial", "--config", "facial.toml", *arguments])
+
+
+@pytest.mark.usefixtures("here")
+def test_trains_and_evaluates(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("facial.toml").write_text('epochs = 1\nbatch_size = 10\nthreads = 1\ndata = "fer2013"\n')
+    assert train("--out", "weights/f.safetensors", "--evaluate") == 0
+    output = capsys.readouterr().out
+    assert "wrote weights/f.safetensors" in output
+    assert "f.safetensors on fer2013 · images, 14" in output
+    _, card = checkpoint.load(Path("weights/f.safetensors"), "facial")
+    assert f"{100 * card.metrics['accuracy']:.1f} %" in output
+    assert any(Path("runs/facial").iterdir())
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "facial.toml: cannot be read (No such file or directory)"),
+        ("epochs = ", "facial.toml: not valid TOML"),
+        ("epohcs = 3", "facial.toml: epohcs: no such setting; did you mean `epochs`?"),
+        ("epochs = 0", "facial.toml: epochs: 0 is wrong: Expected `int` >= 1"),
+        ("data = 3", "facial.toml: data: 3 is wrong: expected a path"),
+    ],
+)
+def test_a_wrong_config_is_named(capsys: pytest.CaptureFixture[str], config: str | None, message: str) -> None:
+    if config is not None:
+        Path("facial.toml").write_text(config)
+    assert train(*([] if config and "data" in config else ["--data", "fer2013"])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.usefixtures("here")
+def test_weights_that_cannot_be_written_are_found_before_training(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("facial.toml").write_text("epochs = 1")
+    assert train("--data", "fer2013", "--out", "facial.toml/f.safetensors") == 2
+    assert "--out facial.toml/f.safetensors: cannot be written (" in capsys.readouterr().err
+    assert train("--data", "fer2013", "--out", "fer2013") == 2
+    assert "--out fer2013: a folder; give the name of a file" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("facial.toml").write_text("epochs = 1")
+    for module in [name for name in sys.modules if name.startswith("emopipe.training")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
+    assert train("--data", "fer2013") == 2
+    assert "lightning.pytorch is not installed" in (error := capsys.readouterr().err)
+    assert "pip install 'emopipe[train]'" in error
+
+
+def test_the_committed_config_holds_the_defaults() -> None:
+    import msgspec
+
+    from emopipe.training.facial.train import Settings
+    from emopipe.training.trainer.settings import settings
+
+    config = tomllib.loads((ROOT / "configs/training/facial.toml").read_text())
+    config.pop("data", None)  # says where, not how
+    assert settings(config, Settings) == Settings()
+    assert config.keys() | {"data"} == msgspec.structs.asdict(Settings()).keys() | {"data"}

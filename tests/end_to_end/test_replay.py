@@ -1,0 +1,193 @@
+"""The whole product from its command line: real recordings through real processes, and what a user may do to them.
+
+Recordings are those of ../shared/media where they are at hand; the fixtures say how they are made otherwise.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from emopipe.commands.replay import replay_table
+from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
+from emopipe.pipeline.runtime.supervisor import Outcome, Supervisor
+from tests.pipeline.runtime.test_supervisor import popen, wait_until_gone, workers_of
+from tests.support.paths import ROOT
+
+GRAPH = ROOT / "pipeline.toml"
+SECOND = 1_000_000_000
+
+
+def emopipe(*arguments: object, **more: Any) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "emopipe", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=ROOT, **more)
+
+
+@contextmanager
+def playing(clip: Path, out: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A long replay in real time that has begun to give results; killed if the test does not end it."""
+    settings = ["--realtime", "--set", "stages.capture.loop=100"]
+    command = [sys.executable, "-m", "emopipe", "replay", str(clip), "--out", str(out), *settings]
+    with popen(command, cwd=ROOT) as process:
+        try:
+            deadline = time.monotonic() + 90
+            while not (out.exists() and out.stat().st_size):
+                assert time.monotonic() < deadline, "no results came"
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.kill()
+
+
+def results(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def replay(files: list[Path], out: Path, **overrides: Any) -> Outcome:
+    import asyncio
+
+    table = replay_table(read_table(GRAPH), [str(file) for file in files], [out], realtime=False)
+    graph: Graph = graph_from_table(table, GRAPH, [f"{key}={value}" for key, value in overrides.items()])
+    return asyncio.run(Supervisor(graph).run())
+
+
+def decoded(path: Path) -> Counter[str]:
+    """Frames and samples that plain PyAV decodes."""
+    counts: Counter[str] = Counter()
+    with av.open(str(path)) as container:
+        streams = [*container.streams.video[:1], *container.streams.audio[:1]]
+        for frame in container.decode(streams):
+            if isinstance(frame, av.VideoFrame):
+                counts["frames"] += 1
+            else:
+                counts["source-samples"] += frame.samples
+    return counts
+
+
+@pytest.fixture(scope="module")
+def clip(shared_media: Path) -> Path:
+    """Three seconds of one person who speaks."""
+    return shared_media / "ravdess" / "Actor_01" / "01-01-08-01-01-02-01.mp4"
+
+
+def recordings(media: Path) -> list[Path]:
+    return sorted(path for path in media.rglob("*") if path.suffix in (".mp4", ".mov", ".flv"))
+
+
+def test_every_frame_and_every_moment_of_sound_is_accounted_for(shared_media: Path, tmp_path: Path) -> None:
+    files, out = recordings(shared_media), tmp_path / "results.jsonl"
+    outcome = replay(files, out)
+    expected: Counter[str] = sum(map(decoded, files), Counter())
+    capture, windows = outcome.reports["capture"].counters, outcome.reports["windows"].counters
+    sink = outcome.reports["out0"].counters
+    # Everything that plain PyAV decodes was captured; every frame came out as a result with or without a face.
+    assert {key: capture[key] for key in expected} == expected
+    assert sink["frames_with_face"] + sink["frames_without_face"] == expected["frames"]
+    by_stream = Counter(r["stream"] for r in results(out) if r["source"] == "face")
+    assert by_stream == {file.stem: decoded(file)["frames"] for file in files}
+    # Every sample was in a window's hop or in silence; every window reached the file, as a partner or alone.
+    assert windows["samples"] == capture["samples"]
+    seen = {(r["stream"], r["voice"]["start"], r["voice"]["end"]) for r in results(out) if r["voice"]}
+    assert len(seen) == windows["windows"]
+    # Nothing was dropped anywhere.
+    for report in outcome.reports.values():
+        for counts in report.links.values():
+            assert (counts.dropped, counts.in_flight) == ({}, 0)
+            assert counts.sent == counts.received
+    assert outcome.warnings == []
+
+
+def test_results_are_what_the_recordings_show(shared_media: Path, tmp_path: Path) -> None:
+    faces = shared_media / "faces"
+    files = [faces / "no_face.mp4", faces / "single_face.mp4", faces / "face_noface.mov"]
+    out = tmp_path / "results.jsonl"
+    replay(files, out)
+    found = results(out)
+    shown = {f.stem: [len(r["faces"]) for r in found if r["stream"] == f.stem and r["source"] == "face"] for f in files}
+    assert sum(n > 0 for n in shown["no_face"]) < 0.05 * len(shown["no_face"])  # the detector sees one in a hand
+    assert sum(n >= 1 for n in shown["single_face"]) > 0.9 * len(shown["single_face"])
+    assert {0, 1} <= set(shown["face_noface"])
+    for result in found:
+        for face in result["faces"]:
+            assert abs(sum(face["probabilities"].values()) - 1) < 1e-4
+            assert face["confidence"] == max(face["probabilities"].values())
+    times = [(r["stream"], r["pts"]) for r in found]
+    assert times == sorted(times, key=lambda pair: ([f.stem for f in files].index(pair[0]), pair[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "environment"),
+    [
+        ("one process", ["--one-process"], {}),
+        ("batches of one", ["--set", "stages.facial.batch_size=1", "--set", "stages.speech.batch_size=1"], {}),
+        ("real time", ["--realtime"], {}),
+        ("random stalls", [], {"EMOPIPE_STALL_MS": "25"}),
+        ("random stalls in one process", ["--one-process"], {"EMOPIPE_STALL_MS": "10"}),
+    ],
+)
+def test_a_replay_gives_the_same_bytes(
+    name: str, arguments: list[str], environment: dict[str, str], clip: Path, reference: list[bytes], tmp_path: Path
+) -> None:
+    done = emopipe("replay", clip, *outs(tmp_path), *arguments, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == reference, name
+
+
+@pytest.fixture(scope="module")
+def reference(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Film, report and results with a process a stage, in batches of up to 16, as fast as possible."""
+    folder = tmp_path_factory.mktemp("reference")
+    done = emopipe("replay", clip, *outs(folder))
+    assert done.returncode == 0, done.stderr
+    assert "frames: " in done.stderr
+    report, lines, film = sorted(folder.iterdir())
+    original, drawn = decoded(clip), decoded(film)
+    assert drawn["frames"] == original["frames"]
+    assert abs(drawn["source-samples"] - original["source-samples"]) <= 1024  # its own sound, but for priming
+    assert b'alt="Face 0 at ' in report.read_bytes()
+    return [path.read_bytes() for path in (report, lines, film)]
+
+
+def outs(folder: Path) -> list[object]:
+    """All that a replay can write."""
+    return [part for suffix in ("mp4", "html", "jsonl") for part in ("--out", folder / f"out.{suffix}")]
+
+
+def test_ctrl_c_ends_a_replay_at_once_and_its_results_are_readable(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    with playing(clip, out) as process:
+        workers = workers_of(process.pid)
+        assert len(workers) == 7
+        interrupted = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert wait_until_gone(workers, 2.0 - (time.monotonic() - interrupted)) == []
+        assert process.returncode == 130
+    assert len(results(out)) > 0
+
+
+def test_a_killed_stage_ends_the_run_and_is_named(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    with playing(clip, out) as process:
+        workers = workers_of(process.pid)
+        listing = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        victim = next(
+            int(line.split()[0]) for line in listing.splitlines() if line.endswith(" facial") and "worker" in line
+        )
+        os.kill(victim, signal.SIGKILL)
+        _, errors = process.communicate(timeout=10)
+        assert process.returncode == 1
+        assert "stage facial: the process was killed by SIGKILL" in errors
+        assert "Traceback" not in errors
+        assert wait_until_gone(workers, 1.0) == []
+    assert len(results(out)) > 0

@@ -1,0 +1,305 @@
+"""runtime.supervisor and runtime.worker: real processes that start in order, drain, fail with a name, and go."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emopipe.pipeline.errors import EmopipeError, StageFailed
+from emopipe.pipeline.graph.load import Graph, graph_from_table
+from emopipe.pipeline.runtime.supervisor import Outcome, Supervisor
+
+TOY = "tests.support.toy_stages:"
+
+
+def graph(path: Path, *, mode: str = "replay", together: bool = False, **settings: dict[str, Any]) -> Graph:
+    stages: dict[str, Any] = {
+        "count": {"use": f"{TOY}Numbers"},
+        "double": {"use": f"{TOY}Double", "inputs": {"numbers": "count.numbers"}},
+        "write": {"use": f"{TOY}Write", "inputs": {"numbers": "double.numbers"}, "path": str(path)},
+    }
+    for name, table in settings.items():
+        stages[name] |= table
+    if together:
+        for table in stages.values():
+            table["process"] = "all"
+    return graph_from_table({"pipeline": {"name": "toy", "mode": mode}, "stages": stages}, "toy.toml")
+
+
+def run(graph: Graph) -> Outcome:
+    return asyncio.run(Supervisor(graph).run())
+
+
+def workers_of(pid: int) -> list[int]:
+    """The worker processes that `pid` has started and that still live."""
+    listing = subprocess.run(
+        ["ps", "-ww", "-eo", "pid,ppid,stat,args"], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 3) for line in listing.splitlines()[1:]]
+    return [
+        int(r[0])
+        for r in rows
+        if int(r[1]) == pid and "emopipe.pipeline.runtime.worker" in r[3] and not r[2].startswith("Z")
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    yield
+    assert workers_of(os.getpid()) == []
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out.txt"
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_everything_arrives_in_order_and_is_counted(out: Path, together: bool) -> None:
+    outcome = run(graph(out, together=together, count={"count": 500, "ballast": 100_000}))
+    assert out.read_text().splitlines() == [*(f"s0 {2 * n} 100000" for n in range(500)), "closed"]
+    assert outcome.reports["write"].counters == {"lines": 500}
+    for stage, link in (("count", "numbers>double.numbers"), ("double", "numbers>write.numbers")):
+        counts = outcome.reports[stage].links[link]
+        assert (counts.sent, counts.received, counts.dropped, counts.in_flight) == (500, 500, {}, 0)
+    assert outcome.reports["write"].age.count == 500
+    assert all(report.ended for report in outcome.reports.values())
+
+
+def test_streams_stay_in_order_each(out: Path) -> None:
+    run(graph(out, count={"count": 90, "streams": 3}))
+    lines = out.read_text().splitlines()[:-1]
+    for stream in range(3):
+        mine = [int(line.split()[1]) for line in lines if line.startswith(f"s{stream} ")]
+        assert mine == [2 * n for n in range(90) if n % 3 == stream]
+
+
+def test_a_slow_stage_holds_the_source_back_in_replay(out: Path) -> None:
+    outcome = run(graph(out, count={"count": 60}, double={"slow": 0.005}))
+    assert outcome.reports["write"].counters == {"lines": 60}
+
+
+def test_a_slow_stage_drops_the_oldest_in_live_mode_and_counts_it(out: Path) -> None:
+    outcome = run(graph(out, mode="live", count={"count": 300, "pause": 0.001}, double={"slow": 0.02}))
+    counts = outcome.reports["count"].links["numbers>double.numbers"]
+    values = [int(line.split()[1]) for line in out.read_text().splitlines()[:-1]]
+    assert counts.sent == 300
+    assert counts.dropped["oldest"] > 100
+    assert counts.received == 300 - counts.dropped["oldest"] == len(values)
+    assert values == sorted(set(values))
+    assert values[-1] == 598  # the newest is never the one that goes
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_stage_that_raises_is_named_with_its_error(out: Path, together: bool) -> None:
+    with pytest.raises(StageFailed, match=r"toy\.toml: stages\.double: ZeroDivisionError: doubling failed") as caught:
+        run(graph(out, together=together, double={"at": 50, "how": "raise"}))
+    assert caught.value.exit_code == 1
+    lines = out.read_text().splitlines()
+    assert lines[-1] == "closed"  # what was done is kept, and closed properly
+    assert lines[:-1] == [f"s0 {2 * n} 10" for n in range(len(lines) - 1)]
+
+
+def test_an_error_the_user_can_mend_keeps_its_exit_code(out: Path) -> None:
+    with pytest.raises(EmopipeError, match=r"stages\.double: this number is not yours") as caught:
+        run(graph(out, double={"at": 3, "how": "mend"}))
+    assert caught.value.exit_code == 2
+
+
+def test_nothing_plays_when_a_stage_cannot_be_set_up(out: Path) -> None:
+    with pytest.raises(EmopipeError, match=r"stages\.double: nothing to double with; bring a two"):
+        run(graph(out, double={"how": "setup"}))
+    assert not out.exists() or out.read_text() == "closed\n"
+
+
+def test_a_killed_stage_is_named_with_its_signal(out: Path) -> None:
+    with pytest.raises(StageFailed, match="stage double: the process was killed by SIGKILL"):
+        run(graph(out, double={"at": 10, "how": "kill"}))
+
+
+def test_a_stage_that_exits_is_named_with_its_code(out: Path) -> None:
+    with pytest.raises(StageFailed, match="stage double: the process exited with code 3"):
+        run(graph(out, double={"at": 10, "how": "exit"}))
+
+
+def test_a_child_of_a_stage_neither_delays_the_end_nor_outlives_it(out: Path) -> None:
+    with pytest.raises(StageFailed, match="stage double: the process was killed by SIGKILL"):
+        run(graph(out, double={"at": 10, "how": "child"}))
+    listing = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "import time; time.sleep(3600)" not in [line.partition("-c ")[2] for line in listing.splitlines()]
+
+
+def test_standard_error_of_any_length_and_shape_does_no_harm(out: Path) -> None:
+    with pytest.raises(StageFailed, match=r"exited with code 3\n  x{2000}$"):
+        run(graph(out, double={"at": 10, "how": "noise"}))
+
+
+def test_a_message_that_does_not_decode_ends_the_run(out: Path) -> None:
+    with pytest.raises(StageFailed, match=r"write: input 'numbers' got not a message of type 'Number'.*float64"):
+        run(graph(out, double={"at": 10, "how": "dtype"}))
+
+
+def test_a_stage_that_cannot_close_is_an_error(out: Path) -> None:
+    with pytest.raises(EmopipeError, match=r"stages\.double: the last page does not fit; make room"):
+        run(graph(out, double={"how": "close"}))
+
+
+def test_a_stage_has_time_to_close_once_all_is_done(out: Path) -> None:
+    outcome = run(graph(out, double={"how": "slow-close"}))
+    assert outcome.reports["write"].counters == {"lines": 100}
+
+
+def test_an_error_of_whoever_watches_ends_the_run(out: Path) -> None:
+    def updated(outcome: Outcome) -> None:
+        raise BrokenPipeError("the terminal is gone")
+
+    with pytest.raises(BrokenPipeError, match="the terminal is gone"):
+        asyncio.run(Supervisor(graph(out), updated=updated).run())
+
+
+def test_a_folder_for_sockets_with_a_long_name_will_do(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    assert run(graph(out)).reports["write"].counters == {"lines": 100}
+
+
+def test_one_stream_from_two_stages_is_refused(out: Path) -> None:
+    table: dict[str, Any] = {
+        "a": {"use": f"{TOY}Numbers", "ballast": 0},
+        "b": {"use": f"{TOY}Numbers", "ballast": 0},
+        "write": {"use": f"{TOY}Write", "inputs": {"numbers": ["a.numbers", "b.numbers"]}, "path": str(out)},
+    }
+    with pytest.raises(EmopipeError, match="input 'numbers' gets the stream 's0' from two stages"):
+        run(graph_from_table({"stages": table}, "toy.toml"))
+
+
+def test_damage_is_reported_and_does_not_stop_the_run(out: Path) -> None:
+    outcome = run(graph(out, double={"at": 7, "how": "warn"}))
+    assert [(w.stage, w.text, w.damage) for w in outcome.warnings] == [("double", "the number is scratched", True)]
+    assert outcome.damaged
+    assert outcome.reports["write"].counters == {"lines": 100}
+
+
+def test_a_stage_that_watches_is_told_of_all_stages_and_time_is_the_same_everywhere(tmp_path: Path) -> None:
+    files = [tmp_path / "one.txt", tmp_path / "other.txt"]
+    table: dict[str, Any] = {
+        "count": {"use": f"{TOY}Numbers", "count": 300, "pause": 0.01},
+        "watch": {"use": f"{TOY}Watch", "inputs": {"numbers": "count.numbers"}, "path": str(files[0])},
+        "other": {"use": f"{TOY}Watch", "inputs": {"numbers": "count.numbers"}, "path": str(files[1])},
+    }
+    run(graph_from_table({"stages": table}, "toy.toml"))
+    heard = [[line.split() for line in file.read_text().splitlines()] for file in files]
+    for lines in heard:
+        assert lines[-1][3:] == ["count", "other", "watch"]
+        assert int(lines[-1][1]) > 1_000_000_000  # ns since play
+        assert 0 < int(lines[-1][2]) <= 300
+    assert {line[0] for lines in heard for line in lines} == {heard[0][0][0]} != {"0"}
+
+
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from tests.pipeline.runtime.test_supervisor import graph
+from emopipe.pipeline.runtime.supervisor import Supervisor
+at = int(sys.argv[2])
+endless = graph(Path(sys.argv[1]), count={"count": 0, "pause": 0.001}, double={"at": at, "how": "hang"})
+seen = []
+def updated(outcome):
+    if not seen:
+        seen.append(print("playing", flush=True))
+print("starting", flush=True)
+try:
+    asyncio.run(Supervisor(endless, updated=updated).run())
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def popen(command: list[str], **more: Any) -> "subprocess.Popen[str]":
+    """A process that Ctrl-C reaches, even where the tests run in the background of a shell, which ignores it."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        **more,
+    )
+
+
+def start(out: Path, hang_at: int = -1) -> "subprocess.Popen[str]":
+    """An endless run in a process of its own, about to start its workers."""
+    command = [sys.executable, "-c", SCRIPT, str(out), str(hang_at)]
+    process = popen(command)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "starting\n"
+    return process
+
+
+def wait_until_gone(pids: list[int], seconds: float) -> list[int]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(map(_alive, pids)):
+        time.sleep(0.02)
+    return [pid for pid in pids if _alive(pid)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.5])
+def test_ctrl_c_at_any_moment_leaves_nothing(out: Path, delay: float) -> None:
+    with start(out) as process:
+        time.sleep(delay)
+        workers = workers_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        assert wait_until_gone(workers, 0.5) == []
+        assert process.returncode == 130, errors
+
+
+def test_ctrl_c_closes_the_stages(out: Path) -> None:
+    with start(out) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "playing\n"
+        workers = workers_of(process.pid)
+        assert len(workers) == 3
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert wait_until_gone(workers, 0.5) == []
+    assert out.read_text().splitlines()[-1] == "closed"
+
+
+def test_ctrl_c_does_not_wait_for_a_stage_that_hangs(out: Path) -> None:
+    with start(out, hang_at=20) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.5)
+        workers = workers_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert wait_until_gone(workers, 0.5) == []
+
+
+def test_the_workers_go_with_a_supervisor_that_is_killed(out: Path) -> None:
+    with start(out) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        workers = workers_of(process.pid)
+        assert workers
+        process.kill()
+        process.communicate(timeout=10)
+    assert wait_until_gone(workers, 2.0) == []

@@ -1,0 +1,119 @@
+"""emopipe.pipeline.message: what is encoded decodes to the same, and nothing else decodes."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from emopipe.pipeline.message import WIRE_VERSION, Codec, Hop, Message, Payload, WireError
+
+
+class Thing(Payload):
+    image: NDArray[np.uint8]
+    rows: list[NDArray[np.float32]]
+    note: str = ""
+
+
+def thing(image: NDArray[np.uint8], rows: list[NDArray[np.float32]]) -> Message:
+    return Message(
+        kind="data",
+        stream="a",
+        seq=7,
+        pts=-5,
+        duration=40,
+        watermark=2**62,
+        epoch=3,
+        trace=[Hop("capture", 1, 2), Hop("faces", 3, 0)],
+        type="Thing",
+        payload=Thing(image=image, rows=rows, note="ü"),
+    )
+
+
+@given(
+    arrays.arrays(np.uint8, arrays.array_shapes(max_dims=3, min_side=0, max_side=9)),
+    st.lists(arrays.arrays(np.float32, arrays.array_shapes(max_dims=2, max_side=5)), max_size=3),
+)
+def test_a_message_survives_the_wire(image: NDArray[np.uint8], rows: list[NDArray[np.float32]]) -> None:
+    sent = thing(image, rows)
+    codec = Codec(Thing)
+    got = codec.decode([bytes(part) for part in codec.encode(sent)])
+    for field in msgspec.structs.fields(Message):
+        if field.name != "payload":
+            assert getattr(got, field.name) == getattr(sent, field.name)
+    assert got.payload.note == "ü"
+    for mine, theirs in zip([got.payload.image, *got.payload.rows], [image, *rows], strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_arrays_travel_as_frames_of_their_own_and_without_a_copy() -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    header, frame = Codec(Thing).encode(thing(image, []))
+    assert msgspec.msgpack.decode(header)["payload"]["image"] == {"frame": 1, "dtype": "|u1", "shape": [3, 4]}
+    assert np.shares_memory(np.frombuffer(frame, np.uint8), image)
+
+
+def test_an_array_that_is_not_contiguous_keeps_its_values() -> None:
+    image = np.arange(24, dtype=np.uint8).reshape(4, 6)[::2, ::3]
+    codec = Codec(Thing)
+    np.testing.assert_array_equal(codec.decode(codec.encode(thing(image, []))).payload.image, image)
+
+
+def test_a_decoded_array_cannot_be_changed() -> None:
+    codec = Codec(Thing)
+    got = codec.decode([bytes(part) for part in codec.encode(thing(np.zeros((2, 2), np.uint8), []))])
+    with pytest.raises(ValueError, match="read-only"):
+        got.payload.image[0, 0] = 1
+
+
+@pytest.mark.parametrize("kind", ["gap", "watermark", "eos"])
+def test_messages_without_payload(kind: str) -> None:
+    codec = Codec(Thing)
+    sent = Message(kind=kind, stream="s", watermark=9)  # type: ignore[arg-type]
+    assert codec.decode(codec.encode(sent)) == sent
+
+
+class Other(Payload):
+    x: int
+
+
+def test_a_message_of_another_type_is_refused() -> None:
+    parts = Codec(Other).encode(Message(kind="data", stream="s", type="Other", payload=Other(x=1)))
+    with pytest.raises(WireError, match="'Other', but 'Thing' was expected"):
+        Codec(Thing).decode(parts)
+
+
+def test_another_version_is_refused() -> None:
+    parts = Codec(Other).encode(Message(kind="eos", stream="s", version=WIRE_VERSION + 1))
+    with pytest.raises(WireError, match=f"version {WIRE_VERSION + 1}"):
+        Codec(Other).decode(parts)
+
+
+def test_an_array_of_another_dtype_is_refused() -> None:
+    message = thing(np.zeros((2, 2), np.int16), [])  # type: ignore[arg-type]
+    codec = Codec(Thing)
+    with pytest.raises(WireError, match="array of int16, expected uint8"):
+        codec.decode(codec.encode(message))
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_message_are_refused(junk: bytes) -> None:
+    with pytest.raises(WireError):
+        Codec(Thing).decode([junk])
+
+
+@given(st.data())
+def test_a_damaged_message_is_refused_or_read_but_never_breaks(data: st.DataObject) -> None:
+    codec = Codec(Thing)
+    parts = [bytearray(p) for p in codec.encode(thing(np.zeros((2, 2), np.uint8), [np.ones(2, np.float32)]))]
+    at = data.draw(st.integers(0, len(parts[0]) - 1))
+    parts[0][at] = data.draw(st.integers(0, 255))
+    dropped = data.draw(st.integers(1, len(parts)))
+    try:
+        got = codec.decode([bytes(part) for part in parts[:dropped]])
+    except WireError:
+        return
+    assert isinstance(got, Message)

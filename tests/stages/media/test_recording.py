@@ -1,0 +1,485 @@
+"""Whole recordings: what is in them comes out, once, at its time; what is damaged is said, and reading goes on."""
+
+import gc
+import struct
+import weakref
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.errors import MediaError
+from emopipe.stages.media.recording import Item, Recording, unreadable
+from emopipe.stages.types import AudioBlock, VideoFrame
+from tests.support.media import corner, cut_off, every, make, plainly, spoil, tone
+
+REAL = [
+    "crema-d/1001_DFA_ANG_XX.flv",
+    "crema-d/1001_DFA_HAP_XX.flv",
+    "crema-d/1001_DFA_NEU_XX.flv",
+    "faces/WolfgangLanger_Pexels.mp4",
+    "faces/face_noface.mov",
+    "faces/no_face.mp4",
+    "faces/single_face.mp4",
+    "faces/single_face.jpg",
+    "faces/multi_face.jpg",
+    "ravdess/Actor_01/01-01-01-01-01-01-01.mp4",
+    "ravdess/Actor_01/01-01-08-01-01-02-01.mp4",
+    "ravdess/Actor_01/01-01-08-02-02-02-01.mp4",
+]
+
+
+def read(path: Path, **settings: int) -> tuple[list[Item], Recording]:
+    with Recording(path, **settings) as recording:
+        return list(recording), recording
+
+
+def pictures(items: list[Item]) -> list[Item]:
+    return [item for item in items if isinstance(item.payload, VideoFrame)]
+
+
+def blocks(items: list[Item]) -> list[Item]:
+    return [item for item in items if isinstance(item.payload, AudioBlock)]
+
+
+def gaps(items: list[Item]) -> list[tuple[str, int, int]]:
+    return [(item.kind, item.pts, item.duration) for item in items if item.payload is None]
+
+
+def heard(items: list[Item]) -> np.ndarray:
+    return np.concatenate([item.payload.samples for item in blocks(items)])
+
+
+def check_order(items: list[Item]) -> None:
+    """The promises of the outputs: pictures increase, sound and gaps do not overlap."""
+    assert all(a.pts < b.pts for a, b in pairwise(pictures(items)))
+    for kind in ("video", "audio"):
+        mine = [item for item in items if item.kind == kind]
+        assert all(item.pts >= 0 and item.duration > 0 for item in mine)
+        assert all(b.pts >= a.pts + (a.duration if kind == "audio" else 1) for a, b in pairwise(mine))
+
+
+def check_promises(items: list[Item], short: str, first: bool = False) -> None:
+    """Whoever waits for the track `short` waits for 5 s of the other one at most."""
+    assert not first or items[0].kind == short
+    promised = 0
+    for item in items:
+        if item.kind == short:
+            promised = max(promised, item.pts + item.duration)
+        else:
+            assert item.pts - promised <= 5 * SECOND
+
+
+def seconds(*times: float) -> list[int]:
+    return [round(time * SECOND) for time in times]
+
+
+# -- everything, once ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "video", "audio"),
+    [
+        ("a.mp4", "libx264", "aac"),
+        ("a.mov", "mpeg4", "aac"),
+        ("a.mkv", "libx264", "flac"),
+        ("a.webm", "libvpx", "libopus"),
+        ("a.avi", "mpeg4", "pcm_s16le"),
+        ("a.ts", "mpeg2video", "mp2"),
+        ("a.flv", "flv", "libmp3lame"),
+    ],
+)
+def test_every_frame_and_sample_comes_out_once(tmp_path: Path, name: str, video: str, audio: str) -> None:
+    rate = 48_000 if audio == "libopus" else 44_100
+    path = make(
+        tmp_path / name,
+        pictures=every(25, 2),
+        video=video,
+        sound=tone(2, rate),
+        audio=audio,
+        rate=rate,
+        layout="stereo",
+        base=Fraction(1, 25),
+    )
+    plain = plainly(path)
+    items, recording = read(path)
+    assert len(pictures(items)) == recording.counters["frames"] == len(plain.pictures) == 50
+    assert recording.counters["source-samples"] == plain.samples
+    assert len(heard(items)) == recording.counters["samples"]
+    assert recording.counters["samples"] == pytest.approx(plain.samples * 16_000 / rate, abs=2)
+    assert recording.counters["repaired"] == 0
+    assert recording.damage == []
+    check_order(items)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_recordings(shared_media: Path, name: str) -> None:
+    path = shared_media / name
+    plain = plainly(path)
+    items, recording = read(path)
+    check_order(items)
+    assert recording.damage == []
+    assert recording.counters["frames"] == len(pictures(items)) == len(plain.pictures)
+    assert recording.counters["source-samples"] == plain.samples
+    assert recording.counters["samples"] == sum(item.payload.samples.size for item in blocks(items))
+    # The pictures' distances are the container's own.
+    first = pictures(items)[0].pts
+    times = [(item.pts - first) / SECOND for item in pictures(items)]
+    assert times == pytest.approx([time - plain.pictures[0] for time in plain.pictures], abs=1e-6)
+
+
+def test_nothing_read_is_kept(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", pictures=every(25, 8), sound=tone(8, 16_000), audio="pcm_s16le")
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+    with Recording(path) as recording:
+        for item in recording:
+            if isinstance(item.payload, VideoFrame):
+                alive.append(weakref.ref(item.payload.small))
+                most = max(most, sum(ref() is not None for ref in alive))
+    del item
+    gc.collect()
+    assert len(alive) == 200
+    assert most <= 2
+
+
+# -- sound ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 48000, 96000])
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+def test_any_rate_and_layout_becomes_16_khz_mono(tmp_path: Path, rate: int, layout: str) -> None:
+    path = make(tmp_path / "a.mkv", sound=tone(1, rate), audio="pcm_s16le", rate=rate, layout=layout)
+    items, recording = read(path)
+    samples = heard(items)
+    assert recording.kinds == ["audio"]
+    assert recording.counters["source-samples"] == rate
+    assert samples.dtype == np.float32
+    assert len(samples) == pytest.approx(16_000, abs=1)
+    # Neither louder nor later, however many channels it had.
+    inner = slice(2000, 14_000)
+    assert np.abs(samples[inner] - tone(1, 16_000)[: len(samples)][inner]).max() < 0.01
+    assert [item.pts for item in blocks(items)] == [number * 64 * MS for number in range(len(blocks(items)))]
+
+
+def test_blocks_have_the_length_asked_for(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.wav", sound=tone(1, 16_000), audio="pcm_s16le")
+    with Recording(path, block=0.1) as recording:
+        assert [len(item.payload.samples) for item in recording] == [1600] * 10
+
+
+def test_a_hole_in_the_sound_is_a_gap(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", sound=tone(2, 16_000), audio="pcm_s16le", hole=(1.024, 0.5))
+    items, recording = read(path)
+    assert gaps(items) == [("audio", *seconds(1.024, 0.5))]
+    assert recording.counters["samples"] == 32_000
+    check_order(items)
+
+
+def test_a_hole_shorter_than_a_block_is_not(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", sound=tone(2, 16_000), audio="pcm_s16le", hole=(1.024, 0.05))
+    assert gaps(read(path)[0]) == []
+
+
+# -- the time line -------------------------------------------------------------------------------------------
+
+
+def test_variable_frame_rate(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.05, 0.3, 0.31, 1.0, 4.5, 4.54]
+    items, recording = read(make(tmp_path / "a.mkv", pictures=times))
+    assert [item.pts for item in pictures(items)] == seconds(*times)
+    assert recording.counters["repaired"] == 0
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4"])
+def test_running_time_begins_at_0(tmp_path: Path, name: str) -> None:
+    path = make(tmp_path / name, pictures=every(25, 1, start=100.5), sound=tone(1, 48_000), rate=48_000, sound_at=100.5)
+    items, _ = read(path)
+    assert min(item.pts for item in items) == 0
+    first = {item.kind: item.pts for item in reversed(items)}
+    assert abs(first["audio"] - first["video"]) <= 45 * MS  # AAC begins with 1,024 samples of its own
+
+
+@pytest.mark.parametrize("late", ["video", "audio"])
+def test_a_track_that_begins_later(tmp_path: Path, late: str) -> None:
+    path = make(
+        tmp_path / "a.mkv",
+        pictures=every(25, 1, start=0.7 if late == "video" else 0),
+        sound=tone(1, 16_000),
+        audio="pcm_s16le",
+        sound_at=0.7 if late == "audio" else 0,
+    )
+    items, _ = read(path)
+    first = {item.kind: item.pts for item in reversed(items) if item.payload is not None}
+    assert first == {"video": 0, "audio": 0, late: 700 * MS}
+    check_order(items)
+
+
+@pytest.mark.parametrize(("name", "audio"), [("a.mp4", "aac"), ("a.mkv", "pcm_s16le")])
+def test_who_waits_for_a_track_that_begins_much_later_is_told(tmp_path: Path, name: str, audio: str) -> None:
+    path = make(tmp_path / name, pictures=every(25, 8), sound=tone(1, 16_000), audio=audio, sound_at=6.0)
+    items, _ = read(path)
+    check_order(items)
+    assert blocks(items)[0].pts == pytest.approx(6 * SECOND, abs=70 * MS)
+    assert sum(duration for _, _, duration in gaps(items)) == blocks(items)[0].pts
+    check_promises(items, "audio", first=name == "a.mp4")  # its header says when it begins
+
+
+@pytest.mark.parametrize("short", ["video", "audio"])
+def test_who_waits_for_a_track_that_has_ended_is_told(tmp_path: Path, short: str) -> None:
+    path = make(
+        tmp_path / "a.mkv",
+        pictures=every(25, 1 if short == "video" else 10),
+        sound=tone(1 if short == "audio" else 10, 16_000),
+        audio="pcm_s16le",
+    )
+    items, recording = read(path)
+    check_order(items)
+    assert {kind for kind, _, _ in gaps(items)} == {short}
+    check_promises(items, short)
+    assert recording.counters["frames"] == (25 if short == "video" else 250)
+
+
+@pytest.mark.parametrize(("pictures_", "sound"), [((), True), (every(25, 1), False)])
+def test_one_track_alone(tmp_path: Path, pictures_: list[float], sound: bool) -> None:
+    path = make(tmp_path / "a.mp4", pictures=pictures_, sound=tone(1, 16_000) if sound else None)
+    items, recording = read(path)
+    assert recording.kinds == ["audio" if sound else "video"]
+    assert {item.kind for item in items} == set(recording.kinds)
+    assert items[0].pts == 0
+
+
+def test_a_clock_that_starts_anew_goes_on(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.ts", pictures=every(25, 3), sound=tone(3, 48_000), rate=48_000, audio="mp2")
+    path.write_bytes(path.read_bytes() * 2)
+    items, recording = read(path)
+    check_order(items)
+    assert recording.counters["frames"] == len(plainly(path).pictures)
+    assert recording.counters["source-samples"] == plainly(path).samples
+    shown = pictures(items)
+    assert len(shown) >= 148
+    assert shown[-1].pts == pytest.approx(5.96 * SECOND, abs=0.2 * SECOND)
+    # Sound and pictures stay together.
+    sounds = blocks(items)[-1]
+    assert sounds.pts + sounds.duration == pytest.approx(shown[-1].pts + shown[-1].duration, abs=0.1 * SECOND)
+
+
+# -- pictures ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("turn", "mirror", "bright"),
+    [
+        (0, False, (0, 0)),
+        (90, False, (1, 0)),
+        (180, False, (1, 1)),
+        (270, False, (0, 1)),
+        (0, True, (0, 1)),
+        (180, True, (1, 0)),
+    ],
+)
+def test_pictures_are_upright(tmp_path: Path, turn: int, mirror: bool, bright: tuple[int, int]) -> None:
+    path = make(tmp_path / "a.mp4", pictures=every(25, 0.2), draw=lambda _: corner(), turn=turn, mirror=mirror)
+    frame = pictures(read(path)[0])[0].payload
+    assert frame.luma.shape == ((160, 96) if turn in (90, 270) else (96, 160))
+    assert frame.small.shape == (*frame.luma.shape, 3)
+    for image in (frame.luma, frame.small[..., 1]):
+        height, width = image.shape
+        quarters = {
+            (y, x): image[y * height // 2 :, x * width // 2 :][: height // 2, : width // 2].mean()
+            for y in (0, 1)
+            for x in (0, 1)
+        }
+        assert max(quarters, key=lambda where: quarters[where]) == bright
+
+
+def test_odd_sizes(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "a.mkv", pictures=every(25, 0.2), draw=lambda _: corner(321, 179), video="ffv1", pix_fmt="yuv420p"
+    )
+    frame = pictures(read(path)[0])[0].payload
+    assert frame.luma.shape == (179, 321)
+    assert frame.small.shape == (178, 320, 3)
+    assert frame.luma[:50, :100].min() > 200
+    assert frame.luma[70:, 120:].max() < 60
+
+
+def test_lines_stored_from_the_bottom_up(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "a.avi",
+        pictures=[0],
+        draw=lambda _: corner(162, 96),
+        video="rawvideo",
+        pix_fmt="bgr24",
+        base=Fraction(1, 25),
+    )
+    data = bytearray(path.read_bytes())
+    height = data.index(b"strf") + 16  # of BITMAPINFOHEADER: below 0 from the top down, as FFmpeg writes it
+    assert struct.unpack_from("<i", data, height) == (-96,)
+    struct.pack_into("<i", data, height, 96)
+    path.write_bytes(data)
+    frame = pictures(read(path)[0])[0].payload
+    for image in (frame.luma, frame.small):
+        assert image[70:, :50].min() > 200
+        assert image[:60].max() < 60
+
+
+def test_only_as_large_as_asked_for(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", pictures=[0], draw=lambda _: corner(1600, 800), video="mjpeg", pix_fmt="yuvj420p")
+    frame = pictures(read(path)[0])[0].payload
+    assert (frame.luma.shape, frame.small.shape) == ((640, 1280), (160, 320, 3))
+    frame = pictures(read(path, luma_size=1600, small_size=200)[0])[0].payload
+    assert (frame.luma.shape, frame.small.shape) == ((800, 1600), (100, 200, 3))
+
+
+# -- which streams -------------------------------------------------------------------------------------------
+
+
+def test_cover_art_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    with av.open(str(path), "w") as container:
+        song = container.add_stream("libmp3lame", rate=16_000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
+        frame = av.AudioFrame.from_ndarray((tone(1, 16_000) * 32767).astype(np.int16)[None], "s16", "mono")
+        frame.sample_rate = 16_000
+        container.mux(song.encode(frame))
+        container.mux(song.encode(None))
+    assert read(path)[1].kinds == ["audio"]
+
+
+def test_the_default_of_several_audio_tracks_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        for loud, default in ((0.1, False), (0.5, True)):
+            stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+            stream.disposition = av.stream.Disposition.default if default else av.stream.Disposition(0)
+            stream.metadata["title"] = str(loud)
+        for stream, loud in zip(container.streams, (0.1, 0.5), strict=True):
+            samples = np.full((1, 8000), loud * 32767, np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+            frame.sample_rate = 16_000
+            container.mux(stream.encode(frame))
+    assert heard(read(path)[0]).mean() == pytest.approx(0.5, abs=0.01)
+
+
+# -- damage --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "audio"), [("a.mp4", "aac"), ("a.mkv", "flac"), ("a.ts", "aac")])
+def test_a_corrupt_middle_is_reported_with_its_time_and_the_rest_is_read(tmp_path: Path, name: str, audio: str) -> None:
+    whole = make(tmp_path / name, pictures=every(25, 6), sound=tone(6, 16_000), audio=audio, gop=10)
+    spoil(whole, 0.5, 1500)
+    told: list[str] = []
+    with Recording(whole, on_damage=lambda place: told.append(str(place))) as recording:
+        items = list(recording)
+    check_order(items)
+    assert recording.damage
+    assert told == [str(place) for place in recording.damage]
+    assert all(SECOND < place.start < 5 * SECOND for place in recording.damage)
+    assert told[0].startswith("damaged ")
+    assert recording.counters["damaged"] == sum(place.errors for place in recording.damage)
+    assert recording.counters["frames"] == len(pictures(items)) == len(plainly(whole).pictures)
+    assert len(pictures(items)) >= 120
+    assert pictures(items)[-1].pts >= 5.9 * SECOND
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.avi", "a.mp4"])
+def test_a_recording_that_was_cut_off(tmp_path: Path, name: str) -> None:
+    early_index = {"movflags": "faststart"} if name == "a.mp4" else None
+    codecs = {"video": "mpeg4", "audio": "pcm_s16le"} if name == "a.avi" else {}
+    path = make(
+        tmp_path / name, pictures=every(25, 6), sound=tone(6, 44_100), rate=44_100, options=early_index, **codecs
+    )
+    cut_off(path, 0.5)
+    items, recording = read(path)
+    check_order(items)
+    assert 40 < recording.counters["frames"] == len(plainly(path).pictures) < 120
+    ends = max(item.pts + item.duration for item in items)
+    last = recording.damage[-1]
+    assert last.end == pytest.approx(ends, abs=SECOND)
+    assert "cut off" in last.reason
+
+
+def test_what_is_silent_is_not_damaged_and_ffmpeg_says_nothing_itself(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = make(tmp_path / "a.mp4", pictures=every(25, 4), sound=tone(4, 16_000), gop=10)
+    capfd.readouterr()
+    assert read(path)[1].damage == []
+    spoil(path, 0.4, 2000)
+    assert read(path)[1].damage != []
+    assert capfd.readouterr() == ("", "")
+    assert av.logging.get_level() is None
+
+
+# -- what is no recording ------------------------------------------------------------------------------------
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"none\.mp4: no such file; check the path"):
+        Recording(tmp_path / "none.mp4")
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="is a directory, but a recording is expected"):
+        Recording(tmp_path)
+
+
+def test_an_address() -> None:
+    with pytest.raises(MediaError, match=r"https://example.org/a.mp4 is an address, but a file is expected"):
+        Recording("https://example.org/a.mp4")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(MediaError, match=r"a\.mp4 is empty \(0 bytes\)"):
+        Recording(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.txt"])
+def test_a_text(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("This is no recording.\n" * 100)
+    with pytest.raises(MediaError, match=r"is not a recording that FFmpeg can read \(.+\); copy it again"):
+        Recording(tmp_path / name)
+
+
+def test_a_recording_without_its_index(tmp_path: Path) -> None:
+    path = cut_off(make(tmp_path / "a.mp4", pictures=every(25, 2)), 0.6)
+    with pytest.raises(MediaError, match="cut off before its index"):
+        Recording(path)
+
+
+def test_neither_pictures_nor_sound(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    with pytest.raises(MediaError, match=r"neither pictures nor sound .* \(it holds: subtitle\)"):
+        Recording(path)
+
+
+def test_nothing_that_decodes(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", pictures=every(25, 1), options={"movflags": "faststart"})
+    data = path.read_bytes()
+    start = data.index(b"mdat") + 4
+    path.write_bytes(data[:start] + bytes(len(data) - start))
+    with pytest.raises(MediaError, match="nothing in it can be decoded"), Recording(path) as recording:
+        list(recording)
+
+
+def test_unreadable_says_nothing_of_a_recording(tmp_path: Path) -> None:
+    assert unreadable(make(tmp_path / "a: 100% %03d é.mp4", pictures=every(25, 0.2))) == ""
+    assert read(tmp_path / "a: 100% %03d é.mp4")[1].counters["frames"] == 5
+
+
+def test_closing_in_the_middle(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", pictures=every(25, 2))
+    with Recording(path) as recording:
+        assert next(iter(recording)).pts == 0
+    recording.close()
+    assert av.logging.get_level() is None

@@ -1,0 +1,58 @@
+"""Raw pictures and sound, kept."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emopipe.pipeline.message import Message
+from emopipe.pipeline.testing import StageHarness, gap, run_stage
+from emopipe.stages.mp4.record import Record
+from tests.support.films import STEP, coloured, picture, shown, sound
+from tests.support.media import plainly
+
+
+def record(path: Path) -> Record:
+    return Record(Record.Settings(path=str(path)), label="record")
+
+
+def test_pictures_and_sound_are_kept_as_they_are(tmp_path: Path) -> None:
+    send: list[tuple[str, Message]] = [("audio", sound(0, 1.0)), ("audio", gap(25 * STEP, 5 * STEP))]
+    send += [("video", picture(number)) for number in range(30) if number % 7]
+    stage = record(tmp_path / "a.mp4")
+    run_stage(stage, send)
+    seen = plainly(tmp_path / "a.mp4")
+    times = [0.04 * number for number in range(30) if number % 7]
+    assert seen.pictures[1:] == pytest.approx(times[1:], abs=1e-3)
+    assert seen.samples == pytest.approx(16_000, abs=1100)
+    images = shown(tmp_path / "a.mp4")
+    assert all(coloured(image) == 0 and abs(image - 90).max() < 6 for image in images)
+    assert stage.counters == {"pictures": len(times), "films": 1}
+
+
+@pytest.mark.parametrize("port", ["video", "audio"])
+def test_one_of_both_is_enough(tmp_path: Path, port: str) -> None:
+    message = picture(0) if port == "video" else sound(0, 0.5)
+    outputs = run_stage(record(tmp_path / "a.mp4"), [(port, message)], connect=[port])
+    assert (tmp_path / "a.mp4").stat().st_size > 500
+    assert bool(outputs.warnings) == (port == "audio")
+
+
+def test_a_stream_that_comes_again_is_not_lost(tmp_path: Path) -> None:
+    async def drive() -> None:
+        async with StageHarness(record(tmp_path / "a.mp4"), connect=["video"]) as harness:
+            for _ in range(2):
+                await harness.send("video", picture(0))
+                await harness.send("video", Message(kind="eos", stream="test", watermark=2**63 - 1))
+            await harness.finish()
+
+    asyncio.run(drive())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.mp4", "a.mp4"]
+
+
+def test_time_that_jumps(tmp_path: Path) -> None:
+    send = [("video", picture(number)) for number in range(3)]
+    send += [("video", picture(number, epoch=1)) for number in range(3)]
+    run_stage(record(tmp_path / "a.mp4"), send, connect=["video"])
+    assert np.diff(plainly(tmp_path / "a.mp4").pictures) == pytest.approx([0.04] * 5, abs=1e-3)

@@ -1,0 +1,246 @@
+"""mp4 files: their times, their sound, their sizes, and what is left of them when a run is cut short."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+import pytest
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.errors import StageFailed
+from emopipe.stages.media.audio import RATE, TICK
+from emopipe.stages.media.recording import Recording
+from emopipe.stages.mp4.source_audio import OriginalSound
+from emopipe.stages.mp4.writer import Film
+from emopipe.stages.types import VideoFrame
+from tests.support.media import every, make, tone
+
+
+def frame(number: int = 0, width: int = 96, height: int = 64) -> VideoFrame:
+    luma = np.full((height, width), 40, np.uint8)
+    luma[:, number * 5 % width :][:, :8] = 220
+    return VideoFrame(luma=luma, small=np.repeat(luma[..., None], 3, -1))
+
+
+class Seen(NamedTuple):
+    """What a player finds: times in s."""
+
+    size: tuple[int, int]
+    pictures: list[float]
+    sounds: list[tuple[float, int]]  # time, samples
+    rate: int
+    duration: float
+
+
+def play(path: Path) -> Seen:
+    with av.open(str(path)) as container:
+        video = next(iter(container.streams.video), None)
+        audio = next(iter(container.streams.audio), None)
+        frames = [each for packet in container.demux() for each in packet.decode()]
+        return Seen(
+            (video.width, video.height) if video is not None else (0, 0),
+            [round(each.time, 4) for each in frames if isinstance(each, av.VideoFrame)],
+            [(round(each.time, 4), each.samples) for each in frames if isinstance(each, av.AudioFrame)],
+            audio.sample_rate if audio is not None else 0,
+            (container.duration or 0) / av.time_base,
+        )
+
+
+def film(path: Path, times: Iterable[float], **options: object) -> Film:
+    made = Film(path, **options)  # type: ignore[arg-type]
+    for number, at in enumerate(times):
+        made.picture(frame(number), round(at * SECOND), 40 * MS)
+    return made
+
+
+def test_the_times_of_the_pictures_are_kept(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.1, 0.5, 0.51, 2.25]
+    film(tmp_path / "a.mp4", times).finish()
+    seen = play(tmp_path / "a.mp4")
+    assert seen.pictures == pytest.approx(times, abs=1e-3)
+    assert seen.duration == pytest.approx(2.29, abs=0.02)
+    assert seen.rate == 0
+
+
+def test_running_time_is_the_films_time_whenever_it_begins(tmp_path: Path) -> None:
+    made = film(tmp_path / "a.mp4", [2.0, 2.04, 2.08], hears=True)
+    made.sound(np.full(RATE // 2, 0.5, np.float32), 1_500 * MS)
+    made.finish()
+    seen = play(tmp_path / "a.mp4")
+    assert seen.pictures == pytest.approx([0, 2.04, 2.08], abs=1e-3)  # the first is shown from 0 on
+    assert seen.sounds[0][0] == 0
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        samples = np.concatenate([each.to_ndarray()[0] for each in container.decode(audio=0)])
+    assert abs(samples[: round(1.4 * RATE)]).max() < 0.05
+    assert abs(samples[round(1.6 * RATE) : round(1.9 * RATE)]).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_sound_keeps_its_place_over_holes_and_repetitions(tmp_path: Path) -> None:
+    made = film(tmp_path / "a.mp4", [0.0], hears=True)
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, RATE).astype(np.float32)
+    made.sound(noise, 0)
+    made.sound(noise[: RATE // 2], SECOND // 2)  # all of it was there already
+    made.sound(noise, 3 * SECOND)
+    made.finish()
+    seen = play(tmp_path / "a.mp4")
+    assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * RATE, abs=1024)
+    for (one, samples), (other, _) in pairwise(seen.sounds):
+        assert other - one == pytest.approx(samples / RATE, abs=1e-3)
+
+
+def test_tracks_that_never_come(tmp_path: Path) -> None:
+    silent = film(tmp_path / "silent.mp4", [0.0, 0.04], hears=True)
+    silent.no_sound()
+    silent.finish()
+    assert play(tmp_path / "silent.mp4").rate == 0
+    heard = Film(tmp_path / "heard.mp4", hears=True)
+    heard.no_pictures()
+    heard.sound(np.zeros(RATE, np.float32), 0)
+    heard.finish()
+    assert play(tmp_path / "heard.mp4").size == (0, 0)
+    assert play(tmp_path / "heard.mp4").duration == pytest.approx(1, abs=0.1)
+    Film(tmp_path / "nothing.mp4", hears=True).finish()
+    assert not (tmp_path / "nothing.mp4").exists()
+
+
+def test_nobody_waits_for_ever_for_the_other_track(tmp_path: Path) -> None:
+    made = film(tmp_path / "a.mp4", every(10, 4), hears=True)  # sound may come, but does not
+    assert made.written
+    made.sound(np.zeros(RATE, np.float32), 3 * SECOND)
+    made.finish()
+    seen = play(tmp_path / "a.mp4")
+    assert len(seen.pictures) == 40
+    assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * RATE, abs=1024)
+    blind = Film(tmp_path / "b.mp4", hears=True)  # pictures may come, and do so late
+    for second in range(12):
+        blind.sound(np.zeros(RATE, np.float32), second * SECOND)
+    assert blind.written
+    blind.picture(frame(), 12 * SECOND, 40 * MS)
+    blind.finish()
+    assert len(play(tmp_path / "b.mp4").pictures) == 1
+
+
+def test_sizes_that_are_odd_or_change(tmp_path: Path) -> None:
+    made = Film(tmp_path / "a.mp4")
+    for number, (width, height) in enumerate([(97, 65), (640, 360), (48, 160), (97, 65)]):
+        made.picture(frame(number, width, height), number * 40 * MS, 40 * MS)
+    made.finish()
+    seen = play(tmp_path / "a.mp4")
+    assert seen.size == (98, 66)
+    assert len(seen.pictures) == 4
+
+
+def test_time_that_jumps_goes_on(tmp_path: Path) -> None:
+    made = film(tmp_path / "a.mp4", [0.0, 0.04, 0.08])
+    made.jump()
+    made.picture(frame(), 9 * SECOND, 40 * MS)
+    made.jump()
+    made.picture(frame(), 0, 40 * MS)
+    made.finish()
+    assert play(tmp_path / "a.mp4").pictures == pytest.approx([0, 0.04, 0.08, 0.12, 0.16], abs=1e-3)
+
+
+def test_a_finished_film_can_be_sought_in(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", every(25, 6)).finish()
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].frames == 150
+        container.seek(round(5 * av.time_base), backward=True)
+        assert 2 < next(container.decode(video=0)).time <= 5
+
+
+@pytest.mark.parametrize("audio", ["aac", "mp3", "pcm_s16le"])
+def test_the_recordings_own_sound(tmp_path: Path, audio: str) -> None:
+    source = make(
+        tmp_path / "a.mkv", pictures=every(25, 2), sound=tone(2, 44_100), rate=44_100, layout="stereo", audio=audio
+    )
+    made = Film(tmp_path / "a.mp4", original=OriginalSound(source), hears=True)
+    with Recording(source) as recording:
+        for item in recording:
+            if isinstance(item.payload, VideoFrame):
+                made.picture(item.payload, item.pts, item.duration)
+    made.finish()
+    seen = play(tmp_path / "a.mp4")
+    assert seen.rate == 44_100
+    assert sum(samples for _, samples in seen.sounds) / 44_100 == pytest.approx(2, abs=0.06)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name.startswith("mp3" if audio == "mp3" else "aac")
+
+
+def test_sound_that_begins_before_the_pictures_stays_with_them(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.mkv", pictures=every(25, 2, start=0.5), sound=tone(2.5, 16_000))
+    made = Film(tmp_path / "a.mp4", original=OriginalSound(source))
+    with Recording(source) as recording:
+        for item in recording:
+            if isinstance(item.payload, VideoFrame):
+                made.picture(item.payload, item.pts, item.duration)
+    made.finish()
+    seen = play(tmp_path / "a.mp4")
+    assert seen.pictures[1] == pytest.approx(0.54, abs=0.03)
+    assert seen.sounds[0][0] == pytest.approx(0, abs=0.07)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from emopipe.pipeline.errors import StageFailed
+from emopipe.stages.mp4.writer import Film
+from tests.stages.mp4.test_writer import frame
+noise = np.random.default_rng(1)
+film = Film(Path(sys.argv[1]), hears=True, crf=10)
+try:
+    for number in range(10_000):
+        picture = frame(number, 320, 240)
+        picture.luma[...] = noise.integers(0, 255, picture.luma.shape)
+        film.picture(picture, number * 40_000_000, 40_000_000)
+        film.sound(np.zeros(640, np.float32), number * 40_000_000)
+        if number == 150:
+            print("there", flush=True)
+except StageFailed as error:
+    print(error)
+"""
+
+
+def test_a_killed_run_leaves_a_film_that_plays(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        process.send_signal(signal.SIGKILL)
+    shown = 0
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            try:
+                shown += len(packet.decode())
+            except av.error.InvalidDataError:  # the one that was being written
+                break
+    assert shown > 60  # of more than 150; the newest second or two are lost
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", limit + SCRIPT, str(path)], capture_output=True, text=True, check=True, timeout=120
+    )
+    said = done.stdout.splitlines()[-1]
+    assert said.startswith(f"{path} cannot be written any more: File too large; what came before ")
+    assert said.endswith("s can be played; free some space, or choose another path")
+    assert os.path.getsize(path) <= 400_000  # noqa: PTH202
+
+
+def test_a_path_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(StageFailed, match=r"no/a\.mp4 cannot be written any more: No such file .* nothing was written"):
+        film(tmp_path / "no" / "a.mp4", [0.0])
+
+
+def test_a_tick_is_a_sample() -> None:
+    assert TICK * RATE == SECOND

@@ -1,0 +1,70 @@
+"""Results as a table."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from emopipe.models.labels import FACE
+from emopipe.pipeline.clock import MS
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.testing import gap, run_stage
+from emopipe.stages.sinks.csv import COLUMNS, CsvTable
+from tests.support.factories import result
+
+
+def table(path: Path, *messages: object) -> list[dict[str, str]]:
+    stage = CsvTable(CsvTable.Settings(path=str(path)))
+    run_stage(stage, [("emotions", message) for message in messages])  # type: ignore[misc]
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_row_for_each_face(tmp_path: Path) -> None:
+    first, second = table(tmp_path / "out.csv", result(1_500 * MS, {1: "happy", 4: "sad"}, "angry", stream="cam"))
+    assert list(first) == list(COLUMNS)
+    assert (first["stream"], first["time_s"], first["pts_ns"]) == ("cam", "1.5", "1500000000")
+    assert (first["source"], first["forced"]) == ("face", "false")
+    assert (first["face"], first["emotion"], first["confidence"]) == ("1", "happy", "0.7")
+    assert first["uncertain"] == "false"
+    assert [first[side] for side in ("left", "top", "width", "height")] == ["0.25", "0.125", "0.5", "0.5"]
+    assert {label: first[label] for label in FACE} == {label: "0.7" if label == "happy" else "0.05" for label in FACE}
+    assert (first["voice_start_s"], first["voice_end_s"], first["voice_age_s"]) == ("0.0", "3.0", "0.04")
+    assert (second["face"], second["emotion"]) == ("4", "sad")
+    assert second["pts_ns"] == first["pts_ns"]
+
+
+def test_a_row_for_a_voice_and_for_a_frame_without_a_face(tmp_path: Path) -> None:
+    voice, empty = table(tmp_path / "out.csv", result(0, None, "fear", forced=True), gap(10, 20), result(40 * MS))
+    assert (voice["source"], voice["face"], voice["left"], voice["forced"]) == ("voice", "", "", "true")
+    assert (voice["emotion"], voice["fear"], voice["voice_end_s"]) == ("fear", "0.7", "3.0")
+    filled = {column for column, value in empty.items() if value != ""}
+    assert filled == {"stream", "time_s", "pts_ns", "source", "forced"}
+
+
+def test_a_row_says_that_it_is_uncertain(tmp_path: Path) -> None:
+    unsure = result(0, {1: "happy", 2: "sad"})
+    unsure.payload.faces[0].uncertain = True
+    assert [row["uncertain"] for row in table(tmp_path / "out.csv", unsure)] == ["true", "false"]
+
+
+def test_the_header_is_there_even_without_results(tmp_path: Path) -> None:
+    assert table(tmp_path / "out.csv") == []
+    assert (tmp_path / "out.csv").read_text() == ",".join(COLUMNS) + "\n"
+
+
+def test_names_that_need_quotes(tmp_path: Path) -> None:
+    name = 'a "b", c'
+    assert table(tmp_path / "out.csv", result(0, {1: "happy"}, stream=name))[0]["stream"] == name
+
+
+def test_counts_and_wrong_paths(tmp_path: Path) -> None:
+    stage = CsvTable(CsvTable.Settings(path=str(tmp_path / "out.csv")))
+    run_stage(stage, [("emotions", result(0, {1: "happy"})), ("emotions", gap(1, 7)), ("emotions", result(2))])
+    assert stage.counters == {"frames_with_face": 1, "frames_without_face": 1, "forced": 0, "silent_ns": 7}
+    assert CsvTable.endpoints(stage.settings) == [str(tmp_path / "out.csv")]
+    assert CsvTable.check(stage.settings) == []
+    wrong = CsvTable.Settings(path=str(tmp_path))
+    assert [key for key, _ in CsvTable.check(wrong)] == ["path"]
+    with pytest.raises(EmopipeError, match="is a directory"):
+        run_stage(CsvTable(wrong))

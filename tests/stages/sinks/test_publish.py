@@ -1,0 +1,297 @@
+"""Results published to other processes."""
+
+import asyncio
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
+from emopipe.pipeline.testing import StageHarness, gap, run_stage, watermark
+from emopipe.stages.sinks.publish import Publish, endpoint_problem
+from emopipe.stages.types import Emotions
+from tests.support.factories import make_emotions, result
+from tests.support.subscribers import Subscriber
+
+Subscribe = Callable[..., Subscriber]
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> str:
+    return f"ipc://{tmp_path}/emotions"
+
+
+@pytest.fixture
+def subscribe(endpoint: str) -> Iterator[Subscribe]:
+    """Start subscribers to `endpoint`; they are gone at the end of the test."""
+    started: list[Subscriber] = []
+
+    def start(*arguments: Any, at: str = endpoint, **keywords: Any) -> Subscriber:
+        started.append(Subscriber(at, *arguments, **keywords))
+        return started[-1]
+
+    yield start
+    for subscriber in started:
+        subscriber.kill()
+
+
+def publisher(endpoint: str, **settings: Any) -> Publish:
+    return Publish(Publish.Settings(endpoint=endpoint, **settings), label="results")
+
+
+def publish(endpoint: str, *messages: Message, **settings: Any) -> Publish:
+    stage = publisher(endpoint, **{"subscribers": 1, **settings})
+    run_stage(stage, [("emotions", message) for message in messages])
+    return stage
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# -- what arrives --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1", "tcp://localhost", "ipc"])
+def test_results_gaps_and_ends_arrive_in_order(address: str, endpoint: str, subscribe: Subscribe) -> None:
+    at = endpoint if address == "ipc" else f"{address}:{free_port()}"
+    subscriber = subscribe(at=at)
+    stage = publish(
+        at,
+        result(0, {1: "happy"}, "sad", stream="cam", duration=40 * MS),
+        gap(20 * MS, 500 * MS, stream="cam", watermark=20 * MS),
+        result(40 * MS, stream="cam", seq=2),
+    )
+    topics, messages = zip(*subscriber.received(), strict=True)
+    assert topics == (b"emotions/cam",) * 4 + (b"emotions/",)
+    assert [message.kind for message in messages] == ["data", "gap", "data", "eos", "eos"]
+    assert [message.stream for message in messages] == ["cam", "cam", "cam", "cam", ""]
+    assert [message.pts for message in messages[:3]] == [0, 20 * MS, 40 * MS]
+    assert [message.duration for message in messages[:2]] == [40 * MS, 500 * MS]
+    assert [message.watermark for message in messages] == [1, 20 * MS, 40 * MS + 1, FOREVER, FOREVER]
+    assert messages[0].payload == make_emotions({1: "happy"}, "sad")
+    assert messages[1].payload is None
+    assert stage.counters == {
+        "subscribed": 1,
+        "published": 5,
+        "frames_with_face": 1,
+        "frames_without_face": 1,
+        "forced": 0,
+        "silent_ns": 500 * MS,
+    }
+
+
+def test_the_header_is_what_the_links_use(endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe()
+    sent = result(7, {1: "happy"}, stream="cam", seq=3)
+    publish(endpoint, sent)
+    received = subscriber.received()[0][1]
+    assert Codec(Emotions).decode(Codec(Emotions).encode(received)) == received
+    assert (received.type, received.version, received.seq, received.epoch) == ("Emotions", 1, 3, 0)
+
+
+def test_the_end_says_which_seq_would_have_followed(endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe()
+    publish(endpoint, *(result(n, stream="a", seq=n) for n in range(4)), result(0, stream="b", seq=8))
+    ends = {message.stream: message.seq for _, message in subscriber.received() if message.kind == "eos"}
+    assert ends == {"a": 4, "b": 9, "": 0}
+
+
+def test_a_subscriber_may_choose_a_stream(endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe("emotions/b", until=["b"])
+    publish(endpoint, result(0, stream="a"), result(1, stream="b"), result(2, stream="a"))
+    assert [topic for topic, _ in subscriber.received()] == [b"emotions/b"] * 2
+
+
+def test_the_trace_ends_with_the_publisher(endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe()
+
+    async def drive() -> None:
+        async with StageHarness(publisher(endpoint, subscribers=1)) as stage:
+            await stage.clock.advance(20 * MS)
+            await stage.send("emotions", result(0, trace=[Hop("cam", 0, 5 * MS)]))
+            await stage.finish()
+
+    asyncio.run(drive())
+    assert subscriber.received()[0][1].trace == [Hop("cam", 0, 5 * MS), Hop("results", 20 * MS, 20 * MS)]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_watermarks_are_published_where_they_are_wanted(wanted: bool, endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe()
+    publish(
+        endpoint,
+        result(0),
+        watermark(1),  # the result has said so already
+        watermark(5 * SECOND),
+        watermark(6 * SECOND),
+        result(7 * SECOND, seq=1),
+        watermarks=wanted,
+    )
+    moves = [(m.seq, m.watermark) for _, m in subscriber.received() if m.kind == "watermark"]
+    assert moves == ([(1, 5 * SECOND), (1, 6 * SECOND)] if wanted else [])
+
+
+def test_a_run_that_is_cut_short_does_not_look_complete(endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe(until=["done"])
+
+    async def cut_short() -> None:
+        async with StageHarness(stage := publisher(endpoint, subscribers=1)) as harness:
+            await harness.send("emotions", result(0, stream="open"))
+            await stage.flush("done")
+
+    asyncio.run(cut_short())
+    kinds = [(message.stream, message.kind) for _, message in subscriber.received()]
+    assert kinds == [("open", "data"), ("done", "eos")]
+
+
+# -- who listens ---------------------------------------------------------------------------------------------
+
+
+def test_nobody_needs_to_listen(endpoint: str) -> None:
+    assert publish(endpoint, result(0), subscribers=0).counters["published"] == 3
+
+
+def test_it_waits_for_as_many_as_it_is_told_to(endpoint: str, subscribe: Subscribe) -> None:
+    both = [subscribe(), subscribe()]
+    publish(endpoint, *(result(n, seq=n) for n in range(3)), subscribers=2)
+    assert [[m.seq for _, m in each.received() if m.kind == "data"] for each in both] == [[0, 1, 2]] * 2
+
+
+def test_subscriptions_to_something_else_do_not_count(endpoint: str, subscribe: Subscribe) -> None:
+    subscribe("weather/")
+    with pytest.raises(EmopipeError) as caught:
+        publish(endpoint, wait=2.0)
+    assert str(caught.value) == (
+        f"subscribers: 0 of 1 subscriptions came to {endpoint} within 2 s; "
+        "start the subscribers first, or give them more time with `wait`"
+    )
+
+
+def test_a_subscriber_that_does_not_read_holds_nothing_up_and_sees_what_it_has_lost(endpoint: str) -> None:
+    count = 20_000
+    lazy = zmq.Context()
+    slow = lazy.socket(zmq.SUB)
+    slow.set_hwm(1)
+    slow.connect(endpoint)
+    slow.subscribe("emotions/")
+
+    async def drive() -> Publish:
+        async with StageHarness(stage := publisher(endpoint, subscribers=1, hwm=10)) as harness:
+            for number in range(count):
+                # Beyond the harness, which lets every other task run between two messages.
+                await stage.process("emotions", result(number, {1: "happy"}, seq=number, trace=[Hop("r", 0, 0)]))
+            await harness.finish()
+        return stage
+
+    assert asyncio.run(drive()).counters["frames_with_face"] == count
+    seqs = []
+    while slow.poll(200):
+        header = Codec(Emotions).decode(slow.recv_multipart()[1:])
+        seqs.append(header.seq)
+    slow.close(linger=0)
+    lazy.term()
+    assert 0 < len(seqs) < count
+    assert seqs == sorted(set(seqs))
+    assert seqs[0] == 0
+
+
+# -- where it binds ------------------------------------------------------------------------------------------
+
+
+def test_a_port_in_use_is_named_with_a_remedy() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(EmopipeError) as caught:
+            publish(address)
+    assert str(caught.value) == (
+        f"endpoint: {address} is in use; stop the program that has bound it (another run, perhaps), "
+        "or choose another address"
+    )
+
+
+def test_a_path_in_use_is_not_taken_away_from_its_owner(endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe()
+
+    async def drive() -> None:
+        async with StageHarness(publisher(endpoint, subscribers=1)) as first:
+            with pytest.raises(EmopipeError, match=re.escape(f"endpoint: {endpoint} is in use")):
+                async with StageHarness(publisher(endpoint)):
+                    pass
+            await first.send("emotions", result(0))
+            await first.finish()
+
+    asyncio.run(drive())
+    assert [message.kind for _, message in subscriber.received()] == ["data", "eos", "eos"]
+
+
+def test_a_file_is_never_replaced_by_a_socket(endpoint: str, tmp_path: Path) -> None:
+    (tmp_path / "emotions").write_text("precious")
+    with pytest.raises(EmopipeError, match=r"emotions exists and is not a socket; choose another path"):
+        publish(endpoint)
+    assert (tmp_path / "emotions").read_text() == "precious"
+
+
+def test_the_socket_of_a_killed_run_is_in_nobodys_way(endpoint: str, tmp_path: Path, subscribe: Subscribe) -> None:
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "emotions"))
+    subscriber = subscribe()
+    publish(endpoint, result(0))
+    assert len(subscriber.received()) == 3
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://127.0.0.1:5560", "tcp://localhost:1", "tcp://127.0.0.2:65535", "tcp://[::1]:5560", "ipc:///tmp/emotions"],
+)
+def test_addresses_that_will_do(address: str) -> None:
+    assert endpoint_problem(address) is None
+    assert Publish.check(Publish.Settings(endpoint=address)) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("5560", "'5560' is not an address, expected tcp://127.0.0.1:PORT or ipc://PATH"),
+        ("udp://127.0.0.1:1", "'udp://127.0.0.1:1' is not an address, expected"),
+        ("inproc://here", "'inproc://here' is not an address, expected"),
+        ("tcp://127.0.0.1", "tcp://127.0.0.1 has no port between 1 and 65535"),
+        ("tcp://127.0.0.1:*", "tcp://127.0.0.1:* has no port between 1 and 65535"),
+        ("tcp://127.0.0.1:65536", "tcp://127.0.0.1:65536 has no port between 1 and 65535"),
+        ("tcp://*:5560", "tcp://*:5560 would be reachable from other machines"),
+        ("tcp://0.0.0.0:5560", "would be reachable from other machines, which needs encryption and an allow-list"),
+        ("tcp://192.168.1.2:5560", "expected a loopback address such as tcp://127.0.0.1:5560"),
+        ("tcp://eth0:5560", "would be reachable from other machines"),
+        ("tcp://[::]:5560", "would be reachable from other machines"),
+        ("ipc://", "ipc:// names no path, expected one such as ipc:///tmp/emotions.ipc"),
+        ("ipc://*", "ipc://* names no path"),
+        ("ipc:///no/such/place", "the directory /no/such does not exist; create it, or choose another path"),
+        (f"ipc:///tmp/{'x' * 120}", f"the path is longer than the {zmq.IPC_PATH_MAX_LEN} bytes a socket's may have"),
+    ],
+)
+def test_addresses_that_will_not_do(address: str, problem: str) -> None:
+    found = endpoint_problem(address)
+    assert found is not None
+    assert problem in found
+    assert Publish.check(Publish.Settings(endpoint=address)) == [("endpoint", found)]
+    with pytest.raises(EmopipeError, match=re.escape(f"endpoint: {found}")):
+        publish(address)
+
+
+def test_its_address_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def own(address: str) -> list[str]:
+        return Publish.endpoints(Publish.Settings(endpoint=address))
+
+    monkeypatch.chdir(tmp_path)
+    assert own("tcp://localhost:5560") == own("tcp://127.0.0.1:5560") == ["tcp://127.0.0.1:5560"]
+    assert own("ipc://results") == own(f"ipc://{tmp_path}/./results") == [str(tmp_path / "results")]

@@ -1,0 +1,421 @@
+"""The web server: who may ask, how much, and who answers."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.stages.web.server import RateLimit, Session, Sessions, WebServer, WebSettings, address, web_problems
+from emopipe.stages.web.sessions import KEPT, TEXTS
+
+TOKEN = "a-token-of-enough-characters"
+
+
+def free_endpoint() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+async def hello(request: web.Request, name: str = "") -> web.StreamResponse:
+    return web.Response(text=f"hello {name}")
+
+
+async def echo(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=await request.read())
+
+
+async def fail(request: web.Request) -> web.StreamResponse:
+    raise ValueError("our own mistake")
+
+
+@asynccontextmanager
+async def serving(warn: Callable[[str], None] = lambda text: None, **settings: Any) -> AsyncIterator[WebServer]:
+    server = await WebServer.join(WebSettings(**{"endpoint": free_endpoint(), **settings}), warn)
+    server.route("GET", "/hello/{name}", hello)
+    server.route("GET", "/", hello, public=True)
+    server.route("POST", "/echo", echo)
+    server.route("GET", "/fail", fail)
+    server.route("GET", "/rare", hello, limit=RateLimit(0.1, 2))
+    try:
+        yield server
+    finally:
+        await server.leave()
+
+
+def ask(method: str, path: str, *, times: int = 1, settings: dict[str, Any] | None = None, **request: Any) -> Any:
+    """(status, text, headers) of the last of so many requests."""
+
+    async def drive() -> tuple[int, str, dict[str, str]]:
+        endpoint = free_endpoint()
+        async with serving(endpoint=endpoint, **(settings or {})), aiohttp.ClientSession() as client:
+            for _ in range(times):
+                async with client.request(method, endpoint + path, **request) as answer:
+                    last = answer.status, await answer.text(), dict(answer.headers)
+        return last
+
+    return asyncio.run(drive())
+
+
+# -- routes --------------------------------------------------------------------------------------------------
+
+
+def test_a_part_of_the_path_in_braces_reaches_the_handler() -> None:
+    assert ask("GET", "/hello/ada")[:2] == (200, "hello ada")
+    assert ask("GET", "/hello/ada/more")[0] == 404
+    assert ask("GET", "/helloXada")[0] == 404
+
+
+def test_another_method_is_told_which_there_are() -> None:
+    status, _, headers = ask("PUT", "/hello/ada")
+    assert status == 405
+    assert headers["Allow"] == "GET"
+
+
+def test_every_answer_says_that_it_is_for_this_site_alone() -> None:
+    for path in ("/", "/nowhere"):
+        headers = ask("GET", path)[2]
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_two_stages_share_an_address_until_both_have_left() -> None:
+    async def drive() -> None:
+        settings = WebSettings(endpoint=free_endpoint())
+        first = await WebServer.join(settings)
+        second = await WebServer.join(WebSettings(endpoint=settings.endpoint))
+        assert first is second
+        second.route("GET", "/", hello)
+        await first.leave()
+        async with aiohttp.ClientSession() as client:
+            async with client.get(settings.endpoint) as answer:
+                assert answer.status == 200
+            await second.leave()
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await client.get(settings.endpoint)
+
+    asyncio.run(drive())
+
+
+def test_stages_that_disagree_about_one_address_are_told_so() -> None:
+    async def drive() -> None:
+        endpoint = free_endpoint()
+        async with serving(endpoint=endpoint):
+            with pytest.raises(EmopipeError, match=r"token: another stage .* another token"):
+                await WebServer.join(WebSettings(endpoint=endpoint, token=TOKEN))
+
+    asyncio.run(drive())
+
+
+def test_two_stages_cannot_answer_the_same() -> None:
+    async def drive() -> None:
+        async with serving() as server:
+            with pytest.raises(EmopipeError, match=r"two stages would answer POST /echo .* another endpoint"):
+                server.route("POST", "/echo", hello)
+
+    asyncio.run(drive())
+
+
+def test_an_address_in_use_is_an_error_with_a_remedy() -> None:
+    with socket.socket() as owner:
+        owner.bind(("127.0.0.1", 0))
+        owner.listen()
+        settings = WebSettings(endpoint=f"http://127.0.0.1:{owner.getsockname()[1]}")
+        with pytest.raises(EmopipeError, match="is in use; stop the program that serves it"):
+            asyncio.run(WebServer.join(settings))
+
+
+def test_an_address_of_another_machine_cannot_be_served() -> None:
+    with pytest.raises(EmopipeError, match=r"203\.0\.113\.1:8080 cannot be bound"):
+        asyncio.run(WebServer.join(WebSettings(endpoint="http://203.0.113.1:8080", token=TOKEN)))
+
+
+def test_a_handler_that_fails_is_warned_of_once_and_the_others_go_on() -> None:
+    warnings: list[str] = []
+
+    async def drive() -> None:
+        endpoint = free_endpoint()
+        async with serving(warnings.append, endpoint=endpoint), aiohttp.ClientSession() as client:
+            for path, status in (("/fail", 500), ("/fail", 500), ("/", 200)):
+                async with client.get(endpoint + path) as answer:
+                    assert answer.status == status
+                    assert "mistake" not in await answer.text()
+
+    asyncio.run(drive())
+    assert warnings == ["GET /fail: ValueError: our own mistake"]
+
+
+# -- who may ask ---------------------------------------------------------------------------------------------
+
+
+def test_without_the_token_only_what_is_public_is_answered() -> None:
+    settings = {"token": TOKEN}
+    assert ask("GET", "/", settings=settings)[0] == 200
+    status, text, headers = ask("GET", "/hello/a", settings=settings)
+    assert (status, headers["WWW-Authenticate"]) == (401, 'Bearer realm="emopipe"')
+    assert "asks for a token" in text
+    wrong = {"Authorization": "Bearer wrong"}
+    assert "token is wrong" in ask("GET", "/hello/a", settings=settings, headers=wrong)[1]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_the_token_comes_in_the_header(scheme: str) -> None:
+    assert ask("GET", "/hello/a", settings={"token": TOKEN}, headers={"Authorization": f"{scheme} {TOKEN}"})[0] == 200
+
+
+def test_what_cannot_carry_the_header_may_have_the_token_in_its_address() -> None:
+    assert ask("GET", f"/hello/a?token={TOKEN}", settings={"token": TOKEN})[0] == 200
+    assert ask("POST", f"/echo?token={TOKEN}", settings={"token": TOKEN})[0] == 401
+
+
+def test_the_token_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOPIPE_TOKEN", TOKEN)
+    assert ask("GET", "/hello/a")[0] == 401
+    assert ask("GET", "/hello/a", headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:9999", "127.0.0.1:80", "[::1]:80", "emopipe.localhost"])
+def test_a_tunnel_may_give_this_machine_another_port(host: str) -> None:
+    assert ask("GET", "/", headers={"Host": host})[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.0.2.7:8080", "", "["])
+def test_a_foreign_name_that_points_here_is_refused(host: str) -> None:
+    assert ask("GET", "/", headers={"Host": host})[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:1", 200),
+        ("https://localhost:1", 200),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ],
+)
+def test_only_our_own_pages_may_ask(origin: str, status: int) -> None:
+    assert ask("GET", "/", headers={"Host": "localhost:1", "Origin": origin})[0] == status
+
+
+# -- how much ------------------------------------------------------------------------------------------------
+
+
+def test_a_body_may_not_be_larger_than_any_offer() -> None:
+    assert ask("POST", "/echo", data=b"x" * 200_000)[0] == 200
+    assert ask("POST", "/echo", data=b"x" * 300_000)[0] == 413
+
+
+def test_a_limited_route_says_when_to_come_again() -> None:
+    assert ask("GET", "/rare", times=2)[0] == 200
+    status, _, headers = ask("GET", "/rare", times=3)
+    assert (status, headers["Retry-After"]) == (429, "10")
+
+
+def test_connections_are_limited_and_silent_ones_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.stages.web.server.MOST_CONNECTIONS", 2)
+    monkeypatch.setattr("emopipe.stages.web.server.FIRST_REQUEST", 0.2)
+
+    async def drive() -> None:
+        endpoint = free_endpoint()
+        where = address(endpoint)
+        async with serving(endpoint=endpoint), asyncio.timeout(20):
+            silent = [await asyncio.open_connection(where.host, where.port) for _ in range(3)]
+            for reader, _ in silent:
+                assert await reader.read() == b""
+            async with aiohttp.ClientSession() as client, client.get(endpoint) as answer:
+                assert answer.status == 200
+            for _, writer in silent:
+                writer.close()
+
+    asyncio.run(drive())
+
+
+def test_a_connection_that_asks_for_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.stages.web.server.KEPT_ALIVE", 0.2)
+
+    async def drive() -> None:
+        endpoint = free_endpoint()
+        where = address(endpoint)
+        async with serving(endpoint=endpoint), asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(where.host, where.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")  # up to the end of the connection
+            writer.close()
+
+    asyncio.run(drive())
+
+
+def test_a_rate_limit_lets_so_many_through_and_a_burst_after_a_pause() -> None:
+    now = 0.0
+    limit = RateLimit(10, 5, clock=lambda: now)
+    assert [limit.take() for _ in range(6)] == [True] * 5 + [False]
+    assert limit.retry_after == 1
+    now = 0.1
+    assert [limit.take() for _ in range(2)] == [True, False]
+    now = 100.0
+    assert sum(limit.take() for _ in range(20)) == 5
+
+
+# -- settings ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "problem"),
+    [
+        ("127.0.0.1:8080", "is not an address"),
+        ("tcp://127.0.0.1:8080", "is not an address"),
+        ("http://:8080", "is not an address"),
+        ("http://127.0.0.1", "has no port"),
+        ("http://127.0.0.1:0", "has no port"),
+        ("http://127.0.0.1:99999", "is not an address"),
+        ("http://127.0.0.1:8080/page", "says more than a host and a port"),
+        ("http://[::1:8080", "is not an address"),
+    ],
+)
+def test_what_is_no_address_is_said_with_an_example(endpoint: str, problem: str) -> None:
+    ((key, text),) = web_problems(WebSettings(endpoint=endpoint))
+    assert key == "endpoint"
+    assert problem in text
+    assert "http://127.0.0.1:8080" in text
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.2", "[::]", "example.org"])
+def test_an_address_others_reach_needs_a_token(host: str) -> None:
+    ((key, text),) = web_problems(WebSettings(endpoint=f"http://{host}:8080"))
+    assert key == "token"
+    assert "EMOPIPE_TOKEN" in text
+    assert not web_problems(WebSettings(endpoint=f"http://{host}:8080", token=TOKEN))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.5.0.1", "localhost", "[::1]"])
+def test_loopback_needs_no_token(host: str) -> None:
+    assert not web_problems(WebSettings(endpoint=f"http://{host}:8080"))
+
+
+@pytest.mark.parametrize(("bad", "problem"), [("short", "too easily guessed"), ("with spaces in between", "letters")])
+def test_a_token_that_protects_nothing_is_refused(bad: str, problem: str) -> None:
+    ((key, text),) = web_problems(WebSettings(token=bad))
+    assert key == "token"
+    assert problem in text
+
+
+def test_https_needs_a_certificate_and_its_key(tmp_path: Path) -> None:
+    secure = "https://127.0.0.1:8443"
+    assert [key for key, _ in web_problems(WebSettings(endpoint=secure))] == ["certificate", "key"]
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no PEM")
+    ((key, text),) = web_problems(WebSettings(endpoint=secure, certificate=str(broken), key=str(broken)))
+    assert key == "certificate"
+    assert "two PEM files" in text
+    ((_, text),) = web_problems(WebSettings(endpoint=secure, certificate=str(broken), key=str(tmp_path / "none")))
+    assert "no such file" in text
+    ((_, text),) = web_problems(WebSettings(certificate=str(broken), key=str(broken)))
+    assert "expected https://" in text
+
+
+def test_a_page_is_served_encrypted(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+
+    async def drive() -> None:
+        endpoint = free_endpoint().replace("http:", "https:")
+        async with serving(endpoint=endpoint, certificate=certificate, key=key), aiohttp.ClientSession() as client:
+            async with client.get(endpoint, ssl=False) as answer:
+                assert answer.status == 200
+
+    asyncio.run(drive())
+
+
+def self_signed(folder: Path) -> tuple[str, str]:
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, now, now + datetime.timedelta(days=1))
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return str(certificate), str(key)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_endpoints_that_collide_are_spelled_alike(host: str) -> None:
+    assert address(f"http://{host}:8080").endpoint == "tcp://127.0.0.1:8080"
+
+
+# -- sessions ------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_found_by_its_secret_alone() -> None:
+    sessions = Sessions()
+    one, other = sessions.open("peer-1"), sessions.open("peer-2")
+    assert len(one.secret) >= 32
+    assert one.secret != other.secret
+    assert sessions.find(one.secret) is one
+    assert sessions.find("peer-1") is None
+    assert sessions.streams == ["peer-1", "peer-2"]
+
+
+def test_what_a_person_is_told_is_kept_until_the_page_asks() -> None:
+    async def drive(session: Session) -> list[list[str]]:
+        session.tell("one")
+        session.tell("two")
+        first = await session.heard()
+        waiting = asyncio.create_task(session.heard())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        session.tell("three")
+        return [first, await waiting]
+
+    assert asyncio.run(drive(Sessions().open("peer-1"))) == [["one", "two"], ["three"]]
+
+
+def test_texts_nobody_asks_for_do_not_pile_up() -> None:
+    session = Sessions().open("peer-1")
+    for number in range(1000):
+        session.tell(str(number))
+    assert asyncio.run(session.heard()) == [str(number) for number in range(1000 - TEXTS, 1000)]
+
+
+def test_a_session_that_is_over_keeps_its_last_words_and_is_forgotten_later() -> None:
+    sessions = Sessions()
+    session = sessions.open("peer-1")
+    session.tell("too large")
+    sessions.close(session)
+    assert session.closed
+    assert sessions.streams == []
+    assert sessions.find(session.secret) is session
+    assert asyncio.run(session.heard()) == ["too large"]
+    for number in range(KEPT):
+        sessions.close(sessions.open(f"peer-{number}"))
+    assert sessions.find(session.secret) is None
+
+
+def test_the_last_page_that_goes_is_noticed() -> None:
+    session = Sessions().open("peer-1")
+    gone: list[str] = []
+    session.left.append(lambda: gone.append("left"))
+    session.enter()
+    session.enter()
+    session.leave()
+    assert gone == []
+    session.leave()
+    assert gone == ["left"]

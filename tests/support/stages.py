@@ -1,0 +1,172 @@
+"""Small stages for the tests of graphs: a camera with a microphone, a filter, a mixer, a slow one, a sink."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from emopipe.pipeline.message import Payload
+from emopipe.pipeline.stage import Port, Settings, Stage, about
+
+
+class Image(Payload):
+    """A picture."""
+
+    width: int
+
+
+class Sound(Payload):
+    """Some sound."""
+
+    samples: list[float]
+
+
+class Score(Payload):
+    """A judgement."""
+
+    value: float
+
+
+class Camera(Stage):
+    """Sees and hears."""
+
+    name = "camera"
+    outputs: ClassVar[dict[str, Port]] = {"video": Port(Image, "pictures"), "audio": Port(Sound, "sound")}
+
+    class Settings(Settings):
+        uri: Annotated[str, about("what to open", min_length=1)] = "default"
+        fps: Annotated[float, about("pictures a second", unit="Hz", gt=0, le=240)] = 30.0
+        mirrored: Annotated[bool, about("left is right")] = False
+
+
+class Look(Stage):
+    """Judges pictures."""
+
+    name = "look"
+    inputs: ClassVar[dict[str, Port]] = {"video": Port(Image, "pictures", policy="drop-oldest", size=4)}
+    outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "one for each picture")}
+
+    class Settings(Settings):
+        min_confidence: Annotated[float, about("what counts", ge=0, le=1)] = 0.5
+        method: Annotated[Literal["fast", "exact"], about("how")] = "fast"
+        retries: Annotated[int, about("how often", ge=0)] = 0
+
+
+class Listen(Stage):
+    """Judges sound, a window at a time."""
+
+    name = "listen"
+    inputs: ClassVar[dict[str, Port]] = {"audio": Port(Sound, "sound")}
+    outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "one for each window")}
+
+    class Settings(Settings):
+        window: Annotated[float, about("of sound", unit="s", gt=0)] = 3.0
+        hop: Annotated[float, about("from window to window", unit="s", gt=0)] = 0.5
+
+    @classmethod
+    def latency(cls, settings: Any) -> float:
+        return float(settings.window)
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        return [("hop", "is longer than the window")] if settings.hop > settings.window else []
+
+
+class Mix(Stage):
+    """Joins judgements."""
+
+    name = "mix"
+    inputs: ClassVar[dict[str, Port]] = {
+        "left": Port(Score, "one", optional=True),
+        "right": Port(Score, "the other", optional=True),
+    }
+    outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "of both")}
+
+
+class Show(Stage):
+    """Shows judgements, and may bind an address."""
+
+    name = "show"
+    inputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "to show")}
+
+    class Settings(Settings):
+        endpoint: Annotated[str, about("where to")] = ""
+        labels: Annotated[list[str], about("what to show")] = msgspec.field(default_factory=list)
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        return [settings.endpoint] if settings.endpoint else []
+
+
+class Serve(Stage):
+    """Shows judgements at an address that others of its process may serve too."""
+
+    name = "serve"
+    inputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "to show")}
+
+    class Settings(Settings):
+        endpoint: Annotated[str, about("where to")] = "http://127.0.0.1:8080"
+
+    @classmethod
+    def shared_endpoints(cls, settings: Any) -> list[str]:
+        return [settings.endpoint]
+
+
+class Broken(Stage):
+    """Whose hooks all fail."""
+
+    name = "broken"
+    outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "none")}
+
+    @classmethod
+    def latency(cls, settings: Any) -> float:
+        return float("nan")
+
+    @classmethod
+    def check(cls, settings: Any) -> list[tuple[str, str]]:
+        raise KeyError("lost")
+
+    @classmethod
+    def endpoints(cls, settings: Any) -> list[str]:
+        raise OSError("two\nlines")
+
+
+class Nameless(Stage):
+    """A class that forgets its name."""
+
+
+def helper() -> None:
+    """No stage at all."""
+
+
+class Late(Stage):
+    """A sink that shows everything late."""
+
+    name = "late"
+    inputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "to show")}
+
+    class Settings(Settings):
+        delay: Annotated[float, about("before it shows", unit="s", ge=0)] = 0.0
+
+    @classmethod
+    def latency(cls, settings: Any) -> float:
+        return float(settings.delay)
+
+
+class Picky(Camera):
+    """A camera whose settings raise what msgspec does not expect."""
+
+    name = "picky"
+
+    class Settings(Settings):
+        uri: str = "x"
+
+        def __post_init__(self) -> None:
+            if not self.uri:
+                raise RuntimeError("no uri")
+
+
+class Dice(Stage):
+    """A source of judgements."""
+
+    name = "dice"
+    outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "at random")}

@@ -1,0 +1,158 @@
+"""Small stages for the tests of the runtime; used in graphs as `tests.support.toy_stages:NAME`."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.message import Message, Payload
+from emopipe.pipeline.report import Report
+from emopipe.pipeline.stage import Port, Stage, about
+
+
+class Number(Payload):
+    value: int
+    ballast: NDArray[np.uint8]
+
+
+class Numbers(Stage):
+    """Counts from 0, one number a millisecond of running time."""
+
+    name = "numbers"
+    outputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "the numbers")}
+
+    class Settings(Stage.Settings):
+        count: Annotated[int, about("how many; 0 goes on for ever", ge=0)] = 100
+        ballast: Annotated[int, about("size of the array that travels along", unit="bytes", ge=0)] = 10
+        pause: Annotated[float, about("between two numbers", unit="s", ge=0)] = 0.0
+        streams: Annotated[int, about("how many streams, in turn", ge=1)] = 1
+
+    settings: Settings
+
+    async def run(self) -> None:
+        n = 0
+        while not self.settings.count or n < self.settings.count:
+            payload = Number(value=n, ballast=np.full(self.settings.ballast, n % 256, np.uint8))
+            await self.emit("numbers", payload, stream=f"s{n % self.settings.streams}", pts=n * 1_000_000)
+            n += 1
+            await asyncio.sleep(self.settings.pause)
+
+
+class Double(Stage):
+    """Doubles each number, or does something bad to one of them."""
+
+    name = "double"
+    inputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "numbers", policy="drop-oldest", size=4)}
+    outputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "twice the numbers")}
+
+    class Settings(Stage.Settings):
+        at: Annotated[int, about("the number at which it happens")] = -1
+        how: Annotated[
+            str,
+            about("what happens: raise, mend, kill, exit, hang, setup, warn, child, noise, dtype, close, slow-close"),
+        ] = ""
+        slow: Annotated[float, about("time for each number", unit="s")] = 0.0
+
+    settings: Settings
+    _dtype = np.dtype(np.uint8)
+
+    async def close(self) -> None:
+        if self.settings.how == "close":
+            raise EmopipeError("the last page does not fit; make room")
+        if self.settings.how == "slow-close":
+            await asyncio.sleep(1.5)
+            print("closed after all", file=sys.stderr)
+
+    async def setup(self) -> None:
+        if self.settings.how == "setup":
+            raise EmopipeError("nothing to double with; bring a two")
+
+    async def process(self, port: str, message: Message) -> None:
+        if message.payload.value == self.settings.at:
+            self._misbehave()
+        if self.settings.slow:
+            await self.compute(time.sleep, self.settings.slow)
+        ballast = message.payload.ballast.astype(self._dtype)
+        doubled = Number(value=2 * message.payload.value, ballast=ballast)
+        await self.emit("numbers", doubled, cause=message)
+
+    def _misbehave(self) -> None:
+        match self.settings.how:
+            case "raise":
+                raise ZeroDivisionError("doubling failed")
+            case "mend":
+                raise EmopipeError("this number is not yours")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exit":
+                os._exit(3)
+            case "hang":
+                time.sleep(3600)
+            case "warn":
+                self.damaged("the number is scratched")
+            case "child":  # keeps our standard error open
+                subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "noise":
+                os.write(2, b"x" * 300_000)
+                os._exit(3)
+            case "dtype":
+                self._dtype = np.dtype(np.float64)
+
+
+class Write(Stage):
+    """Writes one line a number: stream, value, and the length of what travelled along."""
+
+    name = "write"
+    inputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "numbers")}
+
+    class Settings(Stage.Settings):
+        path: Annotated[str, about("where to")]
+        slow: Annotated[float, about("time for each number", unit="s")] = 0.0
+
+    settings: Settings
+
+    async def setup(self) -> None:
+        self._file = Path(self.settings.path).open("w", buffering=1)  # noqa: ASYNC230, SIM115
+
+    async def process(self, port: str, message: Message) -> None:
+        if self.settings.slow:
+            await asyncio.sleep(self.settings.slow)
+        assert bool((message.payload.ballast == message.payload.value // 2 % 256).all())
+        self._file.write(f"{message.stream} {message.payload.value} {len(message.payload.ballast)}\n")
+        self.counters["lines"] += 1
+
+    async def close(self) -> None:
+        self._file.write("closed\n")
+        self._file.close()
+
+
+class Watch(Stage):
+    """Writes down what it is told of the others, and when running time began."""
+
+    name = "watch"
+    inputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "numbers")}
+    watches: ClassVar[bool] = True
+
+    class Settings(Stage.Settings):
+        path: Annotated[str, about("where to")]
+
+    settings: Settings
+
+    async def process(self, port: str, message: Message) -> None:
+        self.count("seen", message.stream)
+
+    def status(self, reports: Mapping[str, Report]) -> None:
+        seen = sum(reports["watch"].streams.get("s0", {}).values()) if "watch" in reports else 0
+        line = f"{self.host.base_time} {self.running_time()} {seen} {' '.join(sorted(reports))}"
+        with Path(self.settings.path).open("a") as file:
+            file.write(line + "\n")

@@ -1,0 +1,231 @@
+import csv
+import hashlib
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from emopipe.models import checkpoint
+from emopipe.models.facial.model import FacialModel
+from emopipe.models.facial.networks import prepare
+from emopipe.models.labels import FACE
+from emopipe.pipeline.errors import DataError, EmopipeError, ModelError
+from emopipe.training.facial import fer2013
+from emopipe.training.facial import train as facial
+from emopipe.training.facial.module import FacialTraining, Settings
+from emopipe.training.trainer.settings import settings
+from tests.support.fer2013 import encoded, image, write_folder
+from tests.support.paths import ROOT
+
+CONFIG = {
+    "epochs": 2,
+    "batch_size": 7,
+    "threads": 1,
+    "learning_rate": 0.05,
+    "ema_decay": 0.5,
+    "sizes": [48],
+    "validate_every": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("fer2013"), train=12, validation=6)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run: facial.safetensors, and runs/ beside it."""
+    root = tmp_path_factory.mktemp("trained")
+    facial.train({**CONFIG, "epochs": 4}, data, root / "facial.safetensors", runs=root / "runs")
+    return root
+
+
+def evaluated(data: Path, weights: Path) -> dict[str, float]:
+    return facial.evaluate(data, weights).answers["images"].figures()
+
+
+def test_learns(trained: Path, data: Path) -> None:
+    figures = facial.evaluate(data, trained / "facial.safetensors").report().flat()
+    assert figures["accuracy"] > 2 / 7, "classes that differ in brightness are learnt in 48 steps"
+    with (trained / "runs" / "facial" / "metrics.csv").open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+
+
+def test_the_checkpoint_says_how_it_came_to_be(trained: Path, data: Path) -> None:
+    _, card = checkpoint.load(trained / "facial.safetensors", "facial")
+    assert card.labels == list(FACE)
+    assert card.config["epochs"] == card.metrics["epochs"] == 4
+    assert card.config["label_smoothing"] == 0.1, "defaults as well"
+    assert card.data_sha256 == fer2013.load(data).sha256
+    assert card.command.startswith("emopipe")
+    figures = facial.evaluate(data, trained / "facial.safetensors").report().flat()
+    for name in ("accuracy", "uar", "nll", "ece", "recall_sad", "n"):
+        assert card.metrics[name] == pytest.approx(figures[name], abs=1e-4)
+    assert figures["nll"] <= figures["nll_uncalibrated"] + 1e-9
+    assert card.temperature == figures["temperature"] != 1.0
+
+
+def test_norms_have_the_statistics_of_the_averaged_weights(trained: Path, data: Path) -> None:
+    state, _ = checkpoint.load(trained / "facial.safetensors", "facial")
+    images = prepare(fer2013.load(data).split("Training").images)
+    stem = torch.nn.functional.conv2d(images, state["features.0.weight"], stride=2, padding=1)
+    torch.testing.assert_close(state["features.1.running_mean"], stem.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(state["features.1.running_var"], stem.var((0, 2, 3)), rtol=1e-2, atol=1e-4)
+
+
+def test_what_was_trained_can_be_used(trained: Path, data: Path) -> None:
+    split = fer2013.load(data).split("PublicTest")
+    answers = FacialModel.load(trained / "facial.safetensors", "cpu").probabilities(split.images)
+    accuracy = float((answers.argmax(axis=1) == split.targets).mean())
+    assert accuracy == pytest.approx(facial.evaluate(data, trained / "facial.safetensors").report().flat()["accuracy"])
+
+
+def test_resuming_gives_the_same_bits_as_no_interruption(trained: Path, data: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+
+    class PulledPlug(Exception):
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        begin = FacialTraining.on_train_epoch_start
+
+        def stop_before_the_third(self: FacialTraining) -> None:
+            if self.current_epoch == 2:
+                raise PulledPlug
+            begin(self)
+
+        patch.setattr(FacialTraining, "on_train_epoch_start", stop_before_the_third)
+        with pytest.raises(PulledPlug):
+            facial.train({**CONFIG, "epochs": 4}, data, tmp_path / "facial.safetensors", runs=runs)
+    assert not (tmp_path / "facial.safetensors").exists()
+    _, interim = checkpoint.load(runs / "facial" / "facial.safetensors", "facial")
+    assert interim.metrics["epochs"] == 2
+
+    facial.train({**CONFIG, "epochs": 4}, data, tmp_path / "facial.safetensors", resume=True, runs=runs)
+    with (runs / "facial" / "metrics.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+    resumed, _ = checkpoint.load(tmp_path / "facial.safetensors", "facial")
+    whole, _ = checkpoint.load(trained / "facial.safetensors", "facial")
+    assert [name for name, tensor in whole.items() if not torch.equal(resumed[name], tensor)] == []
+
+
+def test_resuming_with_other_settings_or_nothing_is_refused(trained: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(EmopipeError, match="no run to resume"):
+        facial.train(CONFIG, data, tmp_path / "out", resume=True, runs=tmp_path)
+    shutil.copytree(trained / "runs", tmp_path / "runs")
+    config = {**CONFIG, "learning_rate": 0.5}
+    with pytest.raises(EmopipeError, match=r"learning_rate: 0\.5, but the run to resume has 0\.05"):
+        facial.train(config, data, tmp_path / "out", resume=True, runs=tmp_path / "runs")
+
+
+def test_wrong_settings_and_data_stop_before_any_training(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "facial.safetensors"
+    with pytest.raises(EmopipeError, match="did you mean `epochs`"):
+        facial.train({"epoch": 1}, data, out, runs=tmp_path)
+    with pytest.raises(EmopipeError, match="network: 'custm' is unknown; the networks are custom, vgg16, resnet50"):
+        facial.train({"network": "custm"}, data, out, runs=tmp_path)
+    only_train = write_folder(tmp_path / "fer", train=1, validation=0)
+    with pytest.raises(DataError, match="the PublicTest split is empty"):
+        facial.train(CONFIG, only_train, out, runs=tmp_path)
+    assert not out.exists()
+
+
+def test_duplicates_of_training_images_are_told_apart(trained: Path, data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "fer2013"
+    shutil.copytree(data, copy)
+    seen = next((copy / "train" / "sad").iterdir())
+    shutil.copy(seen, copy / "test" / "sad" / "PrivateTest_1.jpg")
+    (copy / "test" / "happy" / "PrivateTest_2.jpg").write_bytes(encoded(image(3, 12345)))
+    (copy / "test" / "happy" / "PrivateTest_3.jpg").write_bytes(b"")
+    evaluation = facial.evaluate(copy, trained / "facial.safetensors", "PrivateTest")
+    figures = evaluation.report().flat()
+    assert (figures["n"], figures["n_duplicates"], figures["n_damaged"]) == (2, 1, 1)
+    assert figures["accuracy_without_duplicates"] == figures["uar_without_duplicates"] in (0.0, 1.0)
+    notes = " ".join(evaluation.notes)
+    assert "Nothing was trained, fitted or chosen on PrivateTest. These are 2 of its 3,589 images." in notes
+    assert "1 damaged images" in notes
+    assert "by the list" not in notes
+
+    shutil.rmtree(copy / "train")
+    alone = facial.evaluate(copy, trained / "facial.safetensors", "PrivateTest")
+    assert alone.figures["n_duplicates"] == 0
+    assert "found by the list in the package" in " ".join(alone.notes)
+
+
+def test_what_a_split_cannot_show_is_noted(trained: Path, data: Path) -> None:
+    on_training = facial.evaluate(data, trained / "facial.safetensors", "Training")
+    assert "trained on these images" in on_training.notes[0]
+    assert "n_duplicates" not in on_training.figures
+    assert "fitted on PublicTest" in facial.evaluate(data, trained / "facial.safetensors").notes[0]
+    with pytest.raises(EmopipeError, match="split: 'test' is unknown; the splits are Training, PublicTest, Priv"):
+        facial.evaluate(data, trained / "facial.safetensors", "test")
+
+
+def test_starts_from_weights_and_learns_from_teachers(trained: Path, data: Path, tmp_path: Path) -> None:
+    weights = str(trained / "facial.safetensors")
+    config = {
+        **CONFIG,
+        "epochs": 1,
+        "learning_rate": 1e-9,
+        "init": weights,
+        "teachers": [weights, weights],
+        "mixup": 0.2,
+    }
+    out = tmp_path / "tuned.safetensors"
+    facial.train(config, data, out, runs=tmp_path / "runs")
+    before, _ = checkpoint.load(trained / "facial.safetensors", "facial")
+    after, card = checkpoint.load(out, "facial")
+    torch.testing.assert_close(after["head.weight"], before["head.weight"], rtol=1e-4, atol=1e-6)
+    digest = hashlib.sha256((trained / "facial.safetensors").read_bytes()).hexdigest()
+    assert (card.config["init"], card.config["init_sha256"]) == ("facial.safetensors", digest)
+    assert card.config["teachers"] == ["facial.safetensors"] * 2, "where they lay is nobody's business"
+    assert card.config["teachers_sha256"] == [digest] * 2
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "said"),
+    [
+        ({"init": "nowhere.safetensors"}, ModelError, r"nowhere\.safetensors: no such weights"),
+        ({"teachers": ["nowhere.safetensors"]}, ModelError, r"nowhere\.safetensors: no such weights"),
+        ({"imagenet": "resnet.pth"}, EmopipeError, "imagenet: there are no ImageNet weights for the network 'custom'"),
+        ({"imagenet": "a.pth", "init": "b"}, EmopipeError, "init and imagenet: both say where to start"),
+        ({"network": "mobilenet", "imagenet": "a.pth"}, ModelError, r"a\.pth: no such file; save torchvision's"),
+        ({"devices": 0}, EmopipeError, "devices"),
+        ({"precision": "8"}, EmopipeError, "precision: '8' is wrong"),
+    ],
+)
+def test_a_wrong_start_is_named(
+    data: Path, tmp_path: Path, config: dict[str, object], error: type[EmopipeError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        facial.train({**CONFIG, **config}, data, tmp_path / "out", runs=tmp_path)
+
+
+def test_other_labels_cannot_be_started_from(trained: Path, data: Path, tmp_path: Path) -> None:
+    state, card = checkpoint.load(trained / "facial.safetensors", "facial")
+    other = tmp_path / "other.safetensors"
+    checkpoint.save(other, state, msgspec.structs.replace(card, labels=[*FACE[:6], "calm"]))
+    for config in ({"init": str(other)}, {"teachers": [str(other)]}):
+        with pytest.raises(ModelError, match=r"other\.safetensors: made for the labels angry, .*calm, not angry"):
+            facial.train({**CONFIG, **config}, data, tmp_path / "out", runs=tmp_path)
+
+
+@pytest.mark.parametrize("network", ["vgg16", "resnet50", "mobilenet"])
+def test_the_other_recipes_are_valid(network: str) -> None:
+    config = tomllib.loads((ROOT / "configs" / "training" / f"facial-{network}.toml").read_text())
+    config.pop("data")
+    assert settings(config, Settings).network == network

@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from emopipe.models.speech.temperature import temperature_at
+from emopipe.training.speech.temperature import SECONDS, fit_temperatures
+
+
+def overconfident(seconds: float, temperature: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits that are right once divided by `temperature`."""
+    random = torch.Generator().manual_seed(int(100 * seconds))
+    logits = 2 * torch.randn(4000, 8, generator=random)
+    targets = torch.multinomial(logits.softmax(1), 1, generator=random)[:, 0]
+    return logits * temperature, targets, torch.full((4000,), seconds)
+
+
+def test_each_length_gets_the_temperature_that_makes_it_right() -> None:
+    wanted = {0.5: 4.0, 1.0: 2.0, 2.0: 1.0, 3.0: 0.7}
+    parts = zip(*(overconfident(s, t) for s, t in wanted.items()), strict=True)
+    logits, targets, seconds = (torch.cat(part) for part in parts)
+    found = fit_temperatures(logits, targets, seconds)
+    assert [place for place, _ in found] == list(SECONDS)
+    assert [value for _, value in found] == pytest.approx(list(wanted.values()), rel=0.06)
+
+
+def test_a_length_that_was_never_heard_follows_its_neighbours() -> None:
+    found = dict(fit_temperatures(*overconfident(2.0, 3.0)))
+    assert found[2.0] == pytest.approx(3.0, rel=0.06)
+    assert found[0.5] == pytest.approx(3.0, rel=0.1)
+
+
+def test_between_and_beyond_the_knots() -> None:
+    knots = [(0.5, 1.0), (2.0, 4.0)]
+    assert temperature_at(knots, [0.1, 0.5, 1.0, 2.0, 9.0]) == pytest.approx([1.0, 1.0, 2.0, 4.0, 4.0])
+    assert temperature_at([(1.0, 1.3)], [0.2, 5.0]) == pytest.approx([1.3, 1.3])

@@ -1,0 +1,127 @@
+"""What networks for voices say of people they have not been trained on: the only answers that fusion may learn from.
+
+Of voices that it was trained on, a network is surer, and righter, than it will ever be again; a fusion that learned
+from such answers would believe the voice too much.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from emopipe.models import checkpoint
+from emopipe.models.calibration import Doubles
+from emopipe.models.fusion.model import Hearing, timbre
+from emopipe.models.speech.features import Floats
+from emopipe.pipeline.errors import DataError
+from emopipe.training.speech.ravdess import FOLDS, Clip
+
+_FRAME = 0.01  # s
+
+
+class Voice(NamedTuple):
+    """What a network said of one clip: of its whole speech, and of each window that a stream would have cut from it.
+
+    `age` in either counts from 0: the windows' own ends (s from the clip's beginning) are `ends`.
+    """
+
+    whole: Hearing
+    windows: list[Hearing]
+    ends: list[float]
+
+    def at(self, time: float) -> list[Hearing]:
+        """What had been heard at `time` (s)."""
+        heard = zip(self.windows, self.ends, strict=True)
+        return [window._replace(age=time - end) for window, end in heard if end <= time]
+
+
+class Voices:
+    """Answers of trained networks about clips, kept in `cache` by the networks' and the sounds' checksums."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+
+    def of(self, clips: Sequence[Clip], weights: Path | None) -> list[Voice]:
+        """What one network (by default the shipped one) says of `clips`."""
+        path = weights or checkpoint.WEIGHTS / "speech.safetensors"
+        whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
+        windows = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows]
+        answers = iter(self._answers(path, [*whole, *windows]))
+        of_whole = [_hearing(mfcc, next(answers)) for mfcc in whole]
+        voices = []
+        for clip, hearing in zip(clips, of_whole, strict=True):
+            heard = [_hearing(clip.mfcc[first:end], next(answers)) for first, end in clip.windows]
+            voices.append(Voice(hearing, heard, [end * _FRAME for _, end in clip.windows]))
+        return voices
+
+    def out_of_fold(self, clips: Sequence[Clip], folder: Path) -> list[Voice]:
+        """What is said of each clip by a network in `folder` (fold-*/*.safetensors) not trained on its actor.
+
+        Raises:
+            DataError: every network there was trained on some actor.
+        """
+        chosen = {actor: network_for(actor, folder) for actor in sorted({clip.name.actor for clip in clips})}
+        voices: dict[int, Voice] = {}
+        for path in dict.fromkeys(chosen.values()):
+            places = [place for place, clip in enumerate(clips) if chosen[clip.name.actor] == path]
+            voices |= zip(places, self.of([clips[place] for place in places], path), strict=True)
+        return [voices[place] for place in range(len(clips))]
+
+    def _answers(self, weights: Path, windows: Sequence[Floats]) -> Doubles:
+        """Calibrated distributions [N, 8]; kept are the logits, which a new calibration leaves as they are."""
+        from emopipe.models.speech.model import SpeechModel
+
+        state, card = checkpoint.load_arrays(weights, "speech")
+        digest = hashlib.sha256(repr((card.network, card.options)).encode())
+        for name in sorted(state):
+            digest.update(name.encode() + state[name].tobytes())
+        for window in windows:
+            digest.update(window.tobytes() + bytes([0]))
+        path = self._cache / f"voices-{digest.hexdigest()[:32]}.npy"
+        model = SpeechModel.load(weights, "cpu")
+        if not path.is_file():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial.npy")
+            np.save(partial, model.logits(windows).numpy())
+            partial.replace(path)
+        return model.calibrated(torch.from_numpy(np.load(path)), windows).astype(np.float64)
+
+
+def network_for(actor: int, folder: Path) -> Path:
+    """The network in `folder` that was not trained on `actor`, nor on more of the actor's fold than another one.
+
+    Raises:
+        DataError: there is none.
+    """
+    mates = next((fold for fold in FOLDS if actor in fold), (actor,))
+    known: dict[Path, int] = {}
+    for path in networks(folder):
+        trained_on = checkpoint.load_arrays(path, "speech")[1].config.get("trained_on", [actor])
+        if actor not in trained_on:
+            known[path] = sum(mate in trained_on for mate in mates)
+    if not known:
+        raise DataError(f"{folder}: no network for voices that was not trained on actor {actor}; train them first")
+    return min(known, key=lambda path: (known[path], path))
+
+
+def networks(folder: Path) -> list[Path]:
+    """The folds' networks in a folder of a voice training."""
+    return sorted(folder.glob("fold-*/*.safetensors"))
+
+
+def _hearing(mfcc: Floats, probabilities: Doubles) -> Hearing:
+    return Hearing(0.0, len(mfcc) * _FRAME, probabilities, timbre(mfcc))
+
+
+def noisy(clips: Sequence[Clip], seed: int = 0) -> list[Clip]:
+    """The clips with Gaussian noise on their MFCC, in each coefficient as strong as it varies over the clip."""
+    random = np.random.default_rng(seed)
+    return [_with_noise(clip, random) for clip in clips]
+
+
+def _with_noise(clip: Clip, random: np.random.Generator) -> Clip:
+    noise = random.normal(0, 1, clip.mfcc.shape) * clip.mfcc.std(0)
+    return Clip(clip.name, (clip.mfcc + noise).astype(np.float32), clip.windows, clip.speech)

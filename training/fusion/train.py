@@ -1,0 +1,277 @@
+"""Training and evaluating fusion on real pairs of a face and a voice, on people whom neither half has met.
+
+The voice's half are answers of networks that were not trained on the actor (`training.fusion.out_of_fold`), the face's
+are those of a published network that has never seen RAVDESS; so fusion learns how far either can be believed of
+strangers. The test actors are in none of its training clips either. A schedule has a fixed length and its last weights
+are taken.
+One leak is left, as in all stacking (Wolpert 1992): the voices' networks that answered about the training clips had
+been trained on clips of the actors who are tested on.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from emopipe.models import checkpoint
+from emopipe.models.calibration import class_shares, selective, softmax
+from emopipe.models.fusion.model import FusionModel
+from emopipe.models.fusion.networks import NETWORKS, Moment
+from emopipe.models.labels import SPEECH
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.training.evaluation import metrics
+from emopipe.training.evaluation.results import Evaluation
+from emopipe.training.fusion import pairs
+from emopipe.training.fusion.batches import as_tensors, chosen, some, stacked, whole
+from emopipe.training.fusion.module import FusionTraining, Settings, options
+from emopipe.training.fusion.out_of_fold import Voice, Voices, networks, noisy
+from emopipe.training.fusion.pairs import Pairs
+from emopipe.training.fusion.study import shared_labels, study
+from emopipe.training.speech import ravdess
+from emopipe.training.trainer.fit import fit
+from emopipe.training.trainer.settings import settings, typed_command, without_folders
+
+PROTOCOLS = ("model", "actor-folds")
+CACHE = Path(".cache")
+
+
+class Training:
+    """Trains networks on some actors each, in folders of `run`; with `resume` it goes on with what lies there."""
+
+    def __init__(self, config: Settings, found: Pairs, voices: Sequence[Voice], run: Path, resume: bool) -> None:
+        self.config, self.found, self.run, self.resume = config, found, run, resume
+        self.actors = torch.tensor([pair.name.actor for pair in found.pairs])
+        self.targets = torch.tensor([pair.name.label for pair in found.pairs])
+        random = np.random.default_rng(config.seed)
+        self.whole = whole(found.pairs, voices)
+        self.some = [some(found.pairs, voices, random) for _ in range(config.moments)]
+        _keep_settings(run / "settings.json", config, found.sha256, resume)
+
+    def fit(self, name: str, rows: Tensor, watched: Tensor) -> FusionModel:
+        """Train on the recordings `rows` (indices), watching others; the temperature is left at 1."""
+        config, folder = self.config, self.run / name
+        torch.manual_seed(config.seed)
+        # Half of what is learned from are whole recordings, half are moments within them.
+        parts = [self.whole] * config.moments + self.some
+        moment = as_tensors(stacked([chosen(part, rows.numpy()) for part in parts]))
+        module = FusionTraining(
+            config,
+            (moment, self.targets[rows].repeat(len(parts))),
+            (as_tensors(chosen(self.whole, watched.numpy())), self.targets[watched]),
+        )
+        fit(
+            module,
+            folder,
+            epochs=config.epochs,
+            resume=self.resume and (folder / "last.ckpt").is_file(),
+            threads=config.threads,
+            monitor="nll",
+            validate_every=config.epochs,
+            gradient_clip=1.0,
+        )
+        return FusionModel(module.module.network, module.module.arrays(), 1.0)
+
+    def folds(self) -> list[Tensor]:
+        """The recordings (indices) of the actors of each usual fold."""
+        groups = ravdess.folds(sorted(set(self.actors.tolist())))
+        return [torch.isin(self.actors, torch.tensor(group)).nonzero()[:, 0] for group in groups]
+
+    def cross_validate(self) -> "Unseen":
+        """Train once for each fold on the others."""
+        everybody = torch.arange(len(self.actors))
+        models, number = [], torch.zeros(len(everybody), dtype=torch.long)
+        for index, rows in enumerate(self.folds()):
+            others = everybody[~torch.isin(everybody, rows)]
+            models.append(self.fit(f"fold-{index + 1}", others, rows))
+            number[rows] = index
+            said = models[-1].logits(chosen(self.whole, rows.numpy())).argmax(1)
+            right = float((said == self.targets[rows].numpy()).mean())
+            print(f"fold {index + 1}/{len(self.folds())}: accuracy {right:.3f}", flush=True)
+        result = Unseen(models, number)
+        logits = torch.from_numpy(result.logits(self.whole))
+        for index, model in enumerate(models):
+            known = number != index
+            model.temperature = metrics.fit_temperature(logits[known], self.targets[known])
+        return result
+
+
+class Unseen:
+    """Each fold's model, and which one (`number` [N]) was not trained on a recording's actor.
+
+    A model's temperature is fitted on the answers of the other folds' models.
+    """
+
+    def __init__(self, models: Sequence[FusionModel], number: Tensor) -> None:
+        self.models, self.number = models, number
+
+    def logits(self, moment: Moment) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """[N, 8], of the moments of all recordings."""
+        result = np.zeros((len(self.number), len(SPEECH)))
+        for index, model in enumerate(self.models):
+            rows = (self.number == index).numpy()
+            result[rows] = model.logits(chosen(moment, rows))
+        return result
+
+    @property
+    def temperatures(self) -> Tensor:
+        """[N]"""
+        return torch.tensor([model.temperature for model in self.models])[self.number]
+
+
+def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, runs: Path = Path("runs")) -> None:
+    """Cross-validate over the usual folds of actors, then train on all of them and write to `out`.
+
+    `runs`/fusion/<network>/ holds a folder for each fold and for the last training, with log and state, and what was
+    found (cross-validation.json). Networks for voices come from the config's `voices`; those that lack are trained.
+
+    Raises:
+        EmopipeError: a setting is unknown or out of range, or there is no run with these settings to resume.
+        DataError: the data are missing, or lack what is needed.
+    """
+    chosen_settings = _settings(config)
+    found = pairs.read(data, Path(chosen_settings.faces))
+    clips = [pair.clip for pair in found.pairs]
+    folder = _voices(chosen_settings, data)
+    voices = Voices(CACHE).out_of_fold(clips, folder)
+    run = runs / "fusion" / chosen_settings.network
+    training = Training(chosen_settings, found, voices, run, resume)
+    temperature, measured, table = 1.0, dict[str, float](), []
+    if chosen_settings.cross_validate:
+        unseen = training.cross_validate()
+        logits = unseen.logits(training.whole)
+        temperature = metrics.fit_temperature(torch.from_numpy(logits), training.targets)
+        unclear = Voices(CACHE).out_of_fold(noisy(clips), folder)
+        measured = study(found, voices, unclear, unseen.logits, unseen.temperatures, unseen.number).report().flat()
+        # What is asked of a stream is one moment, in the labels that faces and voices share.
+        answers = softmax(unseen.logits(training.some[0]), unseen.temperatures.numpy())
+        table = selective(*shared_labels(answers, training.targets.numpy()))
+        (run / "cross-validation.json").write_text(json.dumps(measured, indent=2) + "\n")
+        print(f"out of fold: accuracy {measured['accuracy']:.3f}, gain {measured['gain']:+.3f}", flush=True)
+    everybody = torch.arange(len(training.targets))
+    model = training.fit("final", everybody, everybody)
+    card = checkpoint.Card(
+        task="fusion",
+        network=chosen_settings.network,
+        options=dict(options(chosen_settings)),
+        labels=list(SPEECH),
+        features={},
+        temperature=temperature,
+        config={
+            **msgspec.to_builtins(chosen_settings),
+            "faces": without_folders(chosen_settings.faces),
+            "voices": without_folders(chosen_settings.voices),
+            "trained_on": found.actors,
+        },
+        seed=chosen_settings.seed,
+        data_sha256=found.sha256,
+        command=typed_command(),
+        metrics=measured,
+        prior=class_shares(training.targets, SPEECH),
+        selective=table,
+    )
+    checkpoint.save(out, {name: torch.from_numpy(value).float() for name, value in model.weights.items()}, card)
+
+
+def evaluate(
+    data: Path,
+    faces: Path,
+    weights: Path | None = None,
+    protocol: str = "model",
+    config: dict[str, Any] | None = None,
+    resume: bool = False,
+    runs: Path = Path("runs"),
+    speech: Path | None = None,
+) -> Evaluation:
+    """What is said of whole recordings by both halves (first), by either alone, and with one half gone or worse.
+
+    Args:
+        data: RAVDESS speech, all of it or some actors.
+        faces: a network's answers frame by frame (`emopipe.training.fusion.pairs`).
+        weights: what *model* scores; by default the committed ones.
+        protocol: *model* scores weights as they are, with `speech` (by default the committed network) for voices;
+            *actor-folds* trains and tests in the usual folds of actors, whom neither half has met.
+        config: settings for the protocol that trains.
+        resume: go on with an evaluation that was cut short.
+        runs: where that protocol trains, in fusion/.
+
+    Raises:
+        DataError: the data are missing, have nothing in common, or have too few actors for the protocol.
+        EmopipeError: there is no such protocol, or a setting is wrong.
+    """
+    if protocol not in PROTOCOLS:
+        raise EmopipeError(f"protocol: {protocol!r} is unknown; the protocols are {', '.join(PROTOCOLS)}")
+    found = pairs.read(data, faces)
+    clips = [pair.clip for pair in found.pairs]
+    listeners = Voices(CACHE)
+    if protocol == "model":
+        model = FusionModel.load(weights)
+        voices, unclear = listeners.of(clips, speech), listeners.of(noisy(clips), speech)
+        evaluation = study(found, voices, unclear, model.logits, model.temperature, None)
+        return _with_notes(evaluation, [*found.notes, *_seen(found, weights, speech)])
+    chosen_settings = _settings((config or {}) | {"faces": str(faces)})
+    ravdess.folds(found.actors)  # before hours of work
+    folder = _voices(chosen_settings, data)
+    voices, unclear = listeners.out_of_fold(clips, folder), listeners.out_of_fold(noisy(clips), folder)
+    training = Training(chosen_settings, found, voices, runs / "fusion" / chosen_settings.network, resume)
+    unseen = training.cross_validate()
+    evaluation = study(found, voices, unclear, unseen.logits, unseen.temperatures, unseen.number)
+    return _with_notes(evaluation, [*found.notes, f"The network is {chosen_settings.network!r}."])
+
+
+def _settings(config: dict[str, Any]) -> Settings:
+    found = settings(config, Settings)
+    if found.network not in NETWORKS:
+        raise EmopipeError(f"network: {found.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
+    if (shares := found.face_alone + found.voice_alone + found.shared_out + found.contradicting) > 1:
+        raise EmopipeError(
+            f"face_alone, voice_alone, shared_out and contradicting add up to {shares:g}, but they share out the "
+            "moments; lower them to 1 at most"
+        )
+    return found
+
+
+def _voices(config: Settings, data: Path) -> Path:
+    """The folder of the folds' networks for voices; where there are none they are trained, by the default recipe."""
+    folder = Path(config.voices)
+    if not networks(folder):
+        from emopipe.training.speech import folds
+        from emopipe.training.speech import module as voices
+        from emopipe.training.speech import train as speech
+
+        print(f"{folder}: no networks for voices that leave actors out; training them first", flush=True)
+        resume = (folder / "settings.json").is_file()
+        training = speech.Training(voices.Settings(), data, folder, resume)
+        training.cross_validate(folds.actor_folds(training.corpus, training.seeds))
+    return folder
+
+
+def _seen(found: Pairs, weights: Path | None, speech: Path | None) -> list[str]:
+    """Who was trained on, of those who are scored."""
+    notes = []
+    for task, path in (("fusion", weights), ("speech", speech)):
+        card = checkpoint.load_arrays(path or checkpoint.WEIGHTS / f"{task}.safetensors", task)[1]
+        met = [actor for actor in found.actors if actor in card.config.get("trained_on", [])]
+        if met:
+            listed = ", ".join(map(str, met))
+            notes.append(f"The {task} model was trained on actors {listed}: their recordings flatter it.")
+    return notes
+
+
+def _with_notes(evaluation: Evaluation, notes: Sequence[str]) -> Evaluation:
+    return Evaluation(evaluation.answers, evaluation.figures, [*notes, *evaluation.notes])
+
+
+def _keep_settings(path: Path, config: Settings, data_sha256: str, resume: bool) -> None:
+    """Note a run's settings and data; it is resumed with those it was started with."""
+    noted = {"settings": msgspec.to_builtins(config), "data_sha256": data_sha256}
+    if resume and not path.is_file():
+        raise EmopipeError(f"{path}: no run to resume; start one without --resume")
+    if resume and msgspec.json.decode(path.read_bytes()) != noted:
+        raise EmopipeError(f"{path}: the run was started with other settings or data; use them, or start a new one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(noted)))

@@ -10,7 +10,7 @@ import zmq
 
 from emopipe.pipeline.message import Codec, Message
 from emopipe.stages.sinks.publish import TOPIC
-from emopipe.stages.sinks.records import captured
+from emopipe.stages.sinks.records import capture_time
 from emopipe.stages.types import Emotions
 
 POLL = 100  # ms between looks at whether to stop
@@ -111,6 +111,6 @@ class Listener(threading.Thread):
         result: Emotions = message.payload
         stream.forced += result.forced
         if result.source == "face":
-            stream.times.append((message.pts, captured(message), now))
+            stream.times.append((message.pts, capture_time(message), now))
         else:
             stream.windows += 1

@@ -1,4 +1,4 @@
-"""Results told as stretches: who expressed what from when to when, in bounded memory however long it goes on."""
+"""Results told as segments: who expressed what from when to when, in bounded memory however long it goes on."""
 
 from collections import Counter
 from itertools import pairwise
@@ -11,13 +11,13 @@ from emopipe.pipeline.message import Message
 from emopipe.stages.sinks.records import likeliest
 from emopipe.stages.types import Emotions
 
-APART = SECOND  # ns without a result end a stretch
-GRAIN = 100 * MS  # ns; the shortest stretch that is kept once there are too many
-MOST_STRETCHES = 2000  # on one lane
-MOST_PEOPLE = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
+MAX_GAP_NS = SECOND  # ns without a result end a segment
+MIN_SEGMENT_NS = 100 * MS  # ns; the shortest segment that is kept once there are too many
+MAX_SEGMENTS = 2000  # on one lane
+MAX_FACES = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
 
 
-class Stretch(msgspec.Struct):
+class Segment(msgspec.Struct):
     """One emotion kept from `start` to `end` (ns of running time), over so many results, with its mean confidence."""
 
     emotion: str
@@ -32,25 +32,25 @@ class Stretch(msgspec.Struct):
         return self.end - self.start
 
 
-class Lane:
-    """What one face, or the voice, or both together expressed, stretch after stretch.
+class Timeline:
+    """What one face, or the voice, or both together expressed, segment after segment.
 
     Attributes:
-        stretches: in order; where there would be too many, the shortest are part of their neighbours.
+        segments: in order; where there would be too many, the shortest are part of their neighbours.
         grain: ns; what is shorter than this is not told apart from what it follows; 0 while all is.
-        certain, unsure: ns by emotion; exact, whatever became of the stretches.
+        certain, unsure: ns by emotion; exact, whatever became of the segments.
     """
 
     def __init__(self) -> None:
-        self.stretches: list[Stretch] = []
+        self.segments: list[Segment] = []
         self.grain = 0
         self.certain: Counter[str] = Counter()
         self.unsure: Counter[str] = Counter()
 
     def add(self, emotion: str, confidence: float, uncertain: bool, start: int, end: int) -> None:
         """One result, which stands for `start` to `end` (ns); each begins at or after the one before."""
-        last = self.stretches[-1] if self.stretches else None
-        near = last is not None and start - last.end <= APART
+        last = self.segments[-1] if self.segments else None
+        near = last is not None and start - last.end <= MAX_GAP_NS
         if last is not None and near and (last.emotion, last.uncertain) == (emotion, uncertain):
             self._grow(last, end)
             last.results += 1
@@ -59,9 +59,9 @@ class Lane:
         if last is not None and near:
             self._grow(last, start)
             start = max(start, last.end)  # windows of speech overlap
-        self.stretches.append(Stretch(emotion, uncertain, start, start, 1, confidence))
-        self._grow(self.stretches[-1], end)
-        if len(self.stretches) > MOST_STRETCHES:
+        self.segments.append(Segment(emotion, uncertain, start, start, 1, confidence))
+        self._grow(self.segments[-1], end)
+        if len(self.segments) > MAX_SEGMENTS:
             self._coarsen()
 
     @property
@@ -69,44 +69,44 @@ class Lane:
         """ns with a result."""
         return self.certain.total() + self.unsure.total()
 
-    def _grow(self, stretch: Stretch, end: int) -> None:
-        longer = max(0, end - stretch.end)
-        stretch.end += longer
-        (self.unsure if stretch.uncertain else self.certain)[stretch.emotion] += longer
+    def _grow(self, segment: Segment, end: int) -> None:
+        longer = max(0, end - segment.end)
+        segment.end += longer
+        (self.unsure if segment.uncertain else self.certain)[segment.emotion] += longer
 
     def _coarsen(self) -> None:
-        """Let the shortest stretches be part of their neighbours until half as many are left."""
-        self.grain = self.grain or GRAIN
-        while (surplus := len(self.stretches) - MOST_STRETCHES // 2) > 0:
-            kept = self.stretches[:1]
+        """Let the shortest segments be part of their neighbours until half as many are left."""
+        self.grain = self.grain or MIN_SEGMENT_NS
+        while (surplus := len(self.segments) - MAX_SEGMENTS // 2) > 0:
+            kept = self.segments[:1]
             taken = 0  # ns that the last one kept has taken in: of many short ones in a row, not all go to one
             pairs = 0
-            for before, stretch in pairwise(self.stretches):
+            for before, segment in pairwise(self.segments):
                 last = kept[-1]
-                near = stretch.start - before.end <= APART
+                near = segment.start - before.end <= MAX_GAP_NS
                 pairs += near
-                same = (last.emotion, last.uncertain) == (stretch.emotion, stretch.uncertain)
+                same = (last.emotion, last.uncertain) == (segment.emotion, segment.uncertain)
                 if near and same:
-                    results = last.results + stretch.results
-                    last.confidence += (stretch.confidence - last.confidence) * stretch.results / results
+                    results = last.results + segment.results
+                    last.confidence += (segment.confidence - last.confidence) * segment.results / results
                     last.results = results
                     taken = 0
-                elif near and taken + stretch.length < self.grain:
-                    taken += stretch.length
+                elif near and taken + segment.length < self.grain:
+                    taken += segment.length
                 else:
-                    kept.append(stretch)
+                    kept.append(segment)
                     taken = 0
                     continue
-                last.end = max(last.end, stretch.end)
-            if len(kept) == len(self.stretches):
+                last.end = max(last.end, segment.end)
+            if len(kept) == len(self.segments):
                 if pairs >= surplus:
                     self.grain *= 2
                 else:  # too many are far apart: the shortest go
                     kept = sorted(sorted(kept, key=lambda each: -each.length)[: len(kept) // 2], key=lambda s: s.start)
-            self.stretches = kept
+            self.segments = kept
 
 
-class Person:
+class FaceSummary:
     """One face that was followed: what it expressed with the voice (`together`), and by itself (`face`).
 
     `part` counts the jumps of time before: ids begin anew after each.
@@ -116,8 +116,8 @@ class Person:
         self.id = id
         self.part = part
         self.first = self.last = first  # ns
-        self.together = Lane()
-        self.face = Lane()
+        self.together = Timeline()
+        self.face = Timeline()
 
     @property
     def name(self) -> str:
@@ -125,12 +125,12 @@ class Person:
         return f"Face {self.id}" + (f" (part {self.part + 1})" if self.part else "")
 
 
-class Story:
+class StreamSummary:
     """All that a report tells of one stream.
 
     Attributes:
         people: by part and the face's id, in order of their coming.
-        passers: how many more there were, each for a short time.
+        brief_faces: how many more there were, each for a short time.
         voice: what the voice expressed alone.
         end: ns of running time.
         frames, with_face, forced: results of pictures; of them with a face; those sent before all was known.
@@ -140,9 +140,9 @@ class Story:
     def __init__(self, stream: str, doubt: Doubt) -> None:
         self.stream = stream
         self._doubt = doubt
-        self.people: dict[tuple[int, int], Person] = {}
-        self.passers = 0
-        self.voice = Lane()
+        self.people: dict[tuple[int, int], FaceSummary] = {}
+        self.brief_faces = 0
+        self.voice = Timeline()
         self.end = 0
         self.frames = self.with_face = self.forced = self.jumps = 0
         self._shift = 0  # ns to add, since time jumped
@@ -179,11 +179,11 @@ class Story:
         self.jumps += 1
         self._jumped = True
 
-    def _meet(self, id: int, pts: int) -> Person:
+    def _meet(self, id: int, pts: int) -> FaceSummary:
         # Never one who is in view: two who have just come would take each other's place, picture after picture.
-        away = [key for key, person in self.people.items() if person.last < pts - APART]
-        if len(self.people) >= MOST_PEOPLE and away:
+        away = [key for key, person in self.people.items() if person.last < pts - MAX_GAP_NS]
+        if len(self.people) >= MAX_FACES and away:
             del self.people[min(away, key=lambda key: self.people[key].together.total)]
-            self.passers += 1
-        person = self.people[self.jumps, id] = Person(id, self.jumps, pts)
+            self.brief_faces += 1
+        person = self.people[self.jumps, id] = FaceSummary(id, self.jumps, pts)
         return person

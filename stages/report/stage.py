@@ -15,18 +15,18 @@ from emopipe.pipeline.join import EventTimeJoin, Released
 from emopipe.pipeline.message import FOREVER, Message
 from emopipe.pipeline.report import Report as StageReport
 from emopipe.pipeline.stage import Port, Stage, about
-from emopipe.stages.report.html import Chapter, Facts, page
-from emopipe.stages.report.segments import Story
-from emopipe.stages.report.thumbnails import Album
+from emopipe.stages.report.html import RunInfo, StreamSection, page
+from emopipe.stages.report.segments import StreamSummary
+from emopipe.stages.report.thumbnails import Thumbnails
 from emopipe.stages.sinks.line_file import path_problem
-from emopipe.stages.sinks.records import account
+from emopipe.stages.sinks.records import count_result
 from emopipe.stages.types import Emotions, VideoFrame
 
-MOST_STREAMS = 100
-WAIT = 2 * SECOND  # ns that a result waits for its picture in live mode
-LAST_WORD = 2.0  # s to wait for the other stages' last counts; they come about once a second
-TASKS = {"facial": "Faces", "speech": "Voices", "fusion": "A face with its voice"}
-TOLD = {  # counters of other stages that a reader should know of
+MAX_STREAMS = 100
+PICTURE_WAIT_NS = 2 * SECOND  # ns that a result waits for its picture in live mode
+FINAL_REPORTS_TIMEOUT_S = 2.0  # s to wait for the other stages' last counts; they come about once a second
+TASK_NAMES = {"facial": "Faces", "speech": "Voices", "fusion": "A face with its voice"}
+COUNTER_TEXTS = {  # counters of other stages that a reader should know of
     "damaged": "damaged places",
     "repaired": "times repaired",
     "overlapping": "samples of sound that came twice",
@@ -41,7 +41,7 @@ class Report(Stage):
     """Writes who expressed what, and when, as one HTML page: faces, time lines, a table, and how far to trust it.
 
     The page holds all it needs and works without a network. It is written when everything has ended; until then an
-    old one stays. Memory does not grow with the recording: what is kept are stretches, not results.
+    old one stays. Memory does not grow with the recording: what is kept are segments, not results.
     """
 
     name = "report"
@@ -87,7 +87,7 @@ class Report(Stage):
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
         self._lines: dict[str, _Line] = {}  # by stream, those that have not ended
-        self._chapters: list[Chapter] = []
+        self._sections: list[StreamSection] = []
         self._more: set[str] = set()
         self._reports: Mapping[str, StageReport] = {}
         self._told = asyncio.Event()
@@ -109,13 +109,13 @@ class Report(Stage):
         if not line.join.push(port, message.pts, message, now):
             self.count(f"late_{port}", message.stream)
             if port == "emotions":
-                line.chapter.story.add(message)  # better without a picture than not at all
+                line.section.summary.add(message)  # better without a picture than not at all
         if port == "emotions":
-            account(self, message)
+            count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
         if port == "emotions":
-            account(self, message)
+            count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         line = self._line(stream)
@@ -130,20 +130,20 @@ class Report(Stage):
     async def flush(self, stream: str) -> None:
         line = self._lines.pop(stream)
         await self._release(line, self.host.clock.now())
-        for album in line.chapter.albums.values():
-            album.close()
+        for thumbnails in line.section.thumbnails.values():
+            thumbnails.close()
 
     def reset(self, stream: str) -> None:
         if (line := self._lines.get(stream)) is not None:  # time jumped
-            for event in line.join.pop(self.host.clock.now() + WAIT):  # what still waits for its picture
+            for event in line.join.pop(self.host.clock.now() + PICTURE_WAIT_NS):  # what still waits for its picture
                 if isinstance(event, Released) and event.input == "emotions":
-                    line.chapter.story.add(event.item)
-            self._lines[stream] = self._open(line.chapter, line.join.ended)
-            line.chapter.story.jump()
+                    line.section.summary.add(event.item)
+            self._lines[stream] = self._open(line.section, line.join.ended)
+            line.section.summary.jump()
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORD):
+            async with asyncio.timeout(FINAL_REPORTS_TIMEOUT_S):
                 # What is told now may be older than the end, and lack what was lost last.
                 while any(report.links and not report.ended for report in self._reports.values()):
                     self._told.clear()
@@ -152,18 +152,18 @@ class Report(Stage):
 
     def _line(self, stream: str) -> "_Line":
         if stream not in self._lines:
-            chapter = Chapter(Story(stream, self._doubt), {})
-            if len(self._chapters) < MOST_STREAMS:
-                self._chapters.append(chapter)
+            section = StreamSection(StreamSummary(stream, self._doubt), {})
+            if len(self._sections) < MAX_STREAMS:
+                self._sections.append(section)
             else:
                 self._more.add(stream)
-            self._lines[stream] = self._open(chapter, set())
+            self._lines[stream] = self._open(section, set())
         return self._lines[stream]
 
-    def _open(self, chapter: Chapter, ended: set[str]) -> "_Line":
+    def _open(self, section: StreamSection, ended: set[str]) -> "_Line":
         ports = [port for port in self.inputs if self.connected(port)]
-        wait = WAIT if self.host.mode == "live" else None
-        line = _Line(chapter, EventTimeJoin(ports, budget=wait, idle=wait, now=self.host.clock.now()))
+        wait = PICTURE_WAIT_NS if self.host.mode == "live" else None
+        line = _Line(section, EventTimeJoin(ports, budget=wait, idle=wait, now=self.host.clock.now()))
         for port in ended:
             line.join.end(port, self.host.clock.now())
         return line
@@ -178,18 +178,18 @@ class Report(Stage):
                 await self._tell(line, event.item)
 
     async def _tell(self, line: "_Line", message: Message) -> None:
-        """Take a result into its stream's story, and the faces' pictures into their albums."""
-        story, albums = line.chapter
-        at = story.add(message)
+        """Take a result into its stream's summary, and the faces' pictures into their thumbnails."""
+        summary, thumbnails = line.section
+        at = summary.add(message)
         picture = line.picture
         if picture is None or picture.pts != message.pts:
             return
-        for key in albums.keys() - story.people.keys():  # of faces that came by for a short time only
-            del albums[key]
+        for key in thumbnails.keys() - summary.people.keys():  # of faces that came by for a short time only
+            del thumbnails[key]
         for face in message.payload.faces:
-            album = albums.setdefault((story.jumps, face.id), Album())
-            if album.wants(face):
-                await self.compute(album.add, face, picture.payload, at)
+            own = thumbnails.setdefault((summary.jumps, face.id), Thumbnails())
+            if own.wants(face):
+                await self.compute(own.add, face, picture.payload, at)
 
     # -- the page --------------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Report(Stage):
         partial = path.with_name(path.name + ".partial")
         try:
             try:
-                partial.write_text(page(self._chapters, self._facts()), encoding="utf-8", errors="backslashreplace")
+                partial.write_text(page(self._sections, self._run_info()), encoding="utf-8", errors="backslashreplace")
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
@@ -207,11 +207,11 @@ class Report(Stage):
             remedy = "free some space, or choose another path"
             raise StageFailed(f"{path} cannot be written: {error.strerror}; {remedy}") from None
 
-    def _facts(self) -> Facts:
+    def _run_info(self) -> RunInfo:
         # A replay of the same recording gives the same page, whenever it is made and however fast it was.
         live = self.host.mode == "live"
         accounts = list(_accounts(self._reports))
-        return Facts(
+        return RunInfo(
             title=self.settings.title,
             when=f"{self._began:%-d %B %Y, %H:%M} to {datetime.now(UTC):%H:%M} UTC" if live else "",
             measured=[sentence for path in _weights(self.settings) for sentence in _measured(path)],
@@ -224,8 +224,8 @@ class Report(Stage):
 class _Line:
     """One stream that has not ended: what waits, and the newest picture."""
 
-    def __init__(self, chapter: Chapter, join: EventTimeJoin[Message]) -> None:
-        self.chapter = chapter
+    def __init__(self, section: StreamSection, join: EventTimeJoin[Message]) -> None:
+        self.section = section
         self.join = join
         self.picture: Message | None = None
 
@@ -250,13 +250,13 @@ def _measured(path: Path) -> Iterator[str]:
     guessing = f"; always saying the commonest would be right in {chance:.0%}" if chance is not None else ""
     count = f"{figures['n']:,.0f} samples" if "n" in figures else "the samples"
     right = f"right in {figures['accuracy']:.0%} of {count}{between}"
-    yield f"{TASKS.get(card.task, card.task)}: {right}{several}{guessing}."
+    yield f"{TASK_NAMES.get(card.task, card.task)}: {right}{several}{guessing}."
 
 
 def _accounts(reports: Mapping[str, StageReport]) -> Iterator[tuple[str, str, str]]:
     """What other stages counted that a reader should know of."""
     for report in reports.values():
-        for counter, words in TOLD.items():
+        for counter, words in COUNTER_TEXTS.items():
             if count := report.counters.get(counter, 0):
                 yield report.stage, words, f"{count:,}"
         for link, counts in report.links.items():

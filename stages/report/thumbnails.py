@@ -8,73 +8,75 @@ import numpy as np
 from emopipe.stages.media.canvas import Plane, Restorer, matrix_of
 from emopipe.stages.types import PersonEmotion, VideoFrame
 
-SIDE = 144  # px
-SHOWN = 3  # portraits of a face
-MARGIN = 0.35  # of the box, on each side
-QUALITY = 82  # of the JPEG
-BETTER = 1.05  # a moment must be so much clearer to take another's place: else most frames of a smile would be cut out
-UNSURE = 0.5  # what an uncertain moment counts
+SIDE_PX = 144  # px
+MAX_SHOWN = 3  # by_emotion of a face
+MARGIN_SHARE = 0.35  # of the box, on each side
+JPEG_QUALITY = 82  # of the JPEG
+MIN_GAIN = (
+    1.05  # a moment must be so much clearer to take another's place: else most frames of a smile would be cut out
+)
+UNCERTAIN_WEIGHT = 0.5  # what an uncertain moment counts
 
 
-class Portrait(NamedTuple):
+class Thumbnail(NamedTuple):
     """A face at one moment."""
 
     emotion: str
     confidence: float
     uncertain: bool
     at: int  # ns of running time
-    clearness: float
+    clarity: float
     jpeg: bytes
 
 
-class Album:
+class Thumbnails:
     """The clearest moment of each emotion of one face."""
 
     def __init__(self) -> None:
-        self.portraits: dict[str, Portrait] = {}
+        self.by_emotion: dict[str, Thumbnail] = {}
 
     def wants(self, face: PersonEmotion) -> bool:
         """Whether `face` never showed its emotion as clearly."""
-        known = self.portraits.get(face.emotion)
-        return known is None or clearness_of(face) > BETTER * known.clearness
+        known = self.by_emotion.get(face.emotion)
+        return known is None or clarity_of(face) > MIN_GAIN * known.clarity
 
     def add(self, face: PersonEmotion, frame: VideoFrame, at: int) -> None:
         """Keep `face` as it is in `frame`, `at` ns of running time."""
-        jpeg = portrait(frame, face.box)
-        self.portraits[face.emotion] = Portrait(
-            face.emotion, face.confidence, face.uncertain, at, clearness_of(face), jpeg
+        jpeg = face_jpeg(frame, face.box)
+        self.by_emotion[face.emotion] = Thumbnail(
+            face.emotion, face.confidence, face.uncertain, at, clarity_of(face), jpeg
         )
 
-    def best(self) -> list[Portrait]:
+    def best(self) -> list[Thumbnail]:
         """Those that a report shows, the clearest first."""
-        return sorted(self.portraits.values(), key=lambda each: -each.clearness)[:SHOWN]
+        return sorted(self.by_emotion.values(), key=lambda each: -each.clarity)[:MAX_SHOWN]
 
     def close(self) -> None:
         """Let go of those that no report will show: nothing comes any more."""
-        self.portraits = {each.emotion: each for each in self.best()}
+        self.by_emotion = {each.emotion: each for each in self.best()}
 
 
-def clearness_of(face: PersonEmotion) -> float:
+def clarity_of(face: PersonEmotion) -> float:
     """How well a moment shows a face's emotion: as sure as possible, also of the face alone, and not too small."""
     seen = face.face.probabilities.get(face.emotion, 0.0)
     large = min(1.0, max(face.box[2], face.box[3]) / 0.2)
-    return face.confidence * seen * large * (UNSURE if face.uncertain else 1.0)
+    return face.confidence * seen * large * (UNCERTAIN_WEIGHT if face.uncertain else 1.0)
 
 
-def portrait(frame: VideoFrame, box: tuple[float, float, float, float]) -> bytes:
-    """The square around `box` (relative) with some margin, in colour, as JPEG of `SIDE` x `SIDE` pixels."""
+def face_jpeg(frame: VideoFrame, box: tuple[float, float, float, float]) -> bytes:
+    """The square around `box` (relative) with some margin, in colour, as JPEG of `SIDE_PX` x `SIDE_PX` pixels."""
     from PIL import Image
 
     high, wide = frame.luma.shape
     left, top, width, height = box[0] * wide, box[1] * high, box[2] * wide, box[3] * high
-    side = min(high, wide, max(width, height) * (1 + 2 * MARGIN), 8 * SIDE)
+    side = min(high, wide, max(width, height) * (1 + 2 * MARGIN_SHARE), 8 * SIDE_PX)
     side = max(side, min(high, wide, 16))
     x = min(max(0.0, left + width / 2 - side / 2), wide - side)
     y = min(max(0.0, top + height / 2 - side / 2), high - side)
     part = VideoFrame(luma=_cut(frame.luma, x, y, side, wide, high), small=_cut(frame.small, x, y, side, wide, high))
-    canvas = Restorer(SIDE, SIDE, matrix_of(frame)).read(part)
+    canvas = Restorer(SIDE_PX, SIDE_PX, matrix_of(frame)).read(part)
     file = io.BytesIO()
-    Image.fromarray(canvas.frame.to_ndarray(format="rgb24")).save(file, "JPEG", quality=QUALITY)
+    Image.fromarray(canvas.frame.to_ndarray(format="rgb24")).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()
 
 

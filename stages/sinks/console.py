@@ -13,12 +13,12 @@ from rich.live import Live
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.stage import Port, Stage, about
-from emopipe.stages.sinks.records import account
+from emopipe.stages.sinks.records import count_result
 from emopipe.stages.sinks.view import StreamView, labels, line, moment, table
 from emopipe.stages.types import Emotions
 
-PERIOD = 125 * MS  # how often the table is drawn
-ENDED = 8  # streams that stay in view after their end, at most
+DRAW_PERIOD_NS = 125 * MS  # how often the table is drawn
+MAX_ENDED_STREAMS = 8  # streams that stay in view after their end, at most
 
 
 class Terminal(Stage):
@@ -49,15 +49,15 @@ class Terminal(Stage):
         self._printed: dict[str, Message] = {}  # by stream, the result of its newest line
         self._drawing: asyncio.Task[None] | None = None  # only where there is a table
         self._live: Live | None = None
-        self._mute = False
+        self._muted = False
 
     async def setup(self) -> None:
         screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         if self.settings.style == "table" or (self.settings.style == "auto" and screen):
-            self._drawing = asyncio.create_task(self._draw_again_and_again())
+            self._drawing = asyncio.create_task(self._redraw())
 
     async def process(self, port: str, message: Message) -> None:
-        account(self, message)
+        count_result(self, message)
         view = self._views.get(message.stream)
         if view is None or view.ended:
             # A stream that has ended stays in view until there is a newer one to see.
@@ -70,14 +70,14 @@ class Terminal(Stage):
             self._drawing.result()  # raises what ended it
 
     async def gap(self, port: str, message: Message) -> None:
-        account(self, message)
+        count_result(self, message)
 
     async def flush(self, stream: str) -> None:
         view = self._views.get(stream)
         if view is None:
             return
         view.ended = True
-        for gone in [each for each, other in self._views.items() if other.ended][:-ENDED]:
+        for gone in [each for each, other in self._views.items() if other.ended][:-MAX_ENDED_STREAMS]:
             del self._views[gone]
         if self._drawing is None:
             self._print_change(view.message, 0)
@@ -113,11 +113,11 @@ class Terminal(Stage):
 
     # -- the table -------------------------------------------------------------------------------------------
 
-    async def _draw_again_and_again(self) -> None:
+    async def _redraw(self) -> None:
         clock = self.host.clock
         while True:
             self._draw()
-            await clock.sleep_until(clock.now() + PERIOD)
+            await clock.sleep_until(clock.now() + DRAW_PERIOD_NS)
 
     def _draw(self) -> None:
         if not self._views:
@@ -142,12 +142,12 @@ class Terminal(Stage):
 
     def _show(self, write: Callable[[], object]) -> None:
         """Write to standard output; if nobody reads it any more, stay silent from there on and let the run go on."""
-        if self._mute:
+        if self._muted:
             return
         try:
             write()
         except OSError as error:
-            self._mute = True
+            self._muted = True
             # What is still buffered would fail once more when the interpreter ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self.warn(f"standard output cannot be written ({error.strerror}); console shows nothing from here on")

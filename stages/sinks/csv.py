@@ -10,7 +10,7 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.stage import Port, Stage, about
 from emopipe.stages.sinks.line_file import LineFile, path_problem
-from emopipe.stages.sinks.records import account, rounded, seconds
+from emopipe.stages.sinks.records import count_result, rounded, seconds
 from emopipe.stages.types import Emotions, PersonEmotion, VoiceEmotion
 
 COLUMNS = (
@@ -55,10 +55,10 @@ class CsvTable(Stage):
         assert self._file is not None  # setup has returned
         for row in rows(message):
             self._file.write(_line([rounded(row.get(column, "")) for column in COLUMNS]))
-        account(self, message)
+        count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
-        account(self, message)
+        count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         assert self._file is not None

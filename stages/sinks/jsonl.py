@@ -8,7 +8,7 @@ import msgspec
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.stage import Port, Stage, about
 from emopipe.stages.sinks.line_file import LineFile, path_problem
-from emopipe.stages.sinks.records import account, record, timing
+from emopipe.stages.sinks.records import count_result, record, timing
 from emopipe.stages.types import Emotions
 
 
@@ -56,10 +56,10 @@ class JsonLines(Stage):
         self._write("path", record(message))
         if "timing" in self._files:
             self._write("timing", timing(message, self.host.clock.now()))
-        account(self, message)
+        count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
-        account(self, message)
+        count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         for file in self._files.values():

@@ -13,15 +13,15 @@ import zmq
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
 from emopipe.pipeline.stage import Port, Stage, about
-from emopipe.stages.sinks.records import account
+from emopipe.stages.sinks.records import count_result
 from emopipe.stages.types import Emotions
 
-TOPIC = b"emotions/"
-FREE_OR_CHANGE = "stop the program that has bound it (another run, perhaps), or choose another address"
-LINGER = 500  # ms that the last messages have to leave; less than a worker has to close its stages
+TOPIC_PREFIX = b"emotions/"
+IN_USE_REMEDY = "stop the program that has bound it (another run, perhaps), or choose another address"
+LINGER_MS = 500  # ms that the last messages have to leave; less than a worker has to close its stages
 
 
-class _Stream(msgspec.Struct):
+class _StreamState(msgspec.Struct):
     """How far a stream has come: the seq of what follows, and the newest message's epoch and watermark."""
 
     seq: int = 0
@@ -69,7 +69,7 @@ class Publish(Stage):
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
         self._codec = Codec(Emotions)
-        self._streams: dict[str, _Stream] = {}  # those that have begun and not ended
+        self._streams: dict[str, _StreamState] = {}  # those that have begun and not ended
         self._any_ended = False
         self._subscriptions = 0
         self._enough = asyncio.Event()
@@ -77,7 +77,7 @@ class Publish(Stage):
         self._socket: zmq.Socket[bytes]
 
     async def setup(self) -> None:
-        if problem := endpoint_problem(self.settings.endpoint) or taken(self.settings.endpoint):
+        if problem := endpoint_problem(self.settings.endpoint) or in_use_problem(self.settings.endpoint):
             raise EmopipeError(f"endpoint: {problem}")
         # Made here and not in __init__: a context does not survive a fork.
         self._context = zmq.Context()
@@ -85,7 +85,7 @@ class Publish(Stage):
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
         self._socket.setsockopt(zmq.SNDHWM, self.settings.hwm)
-        self._socket.setsockopt(zmq.LINGER, LINGER)
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.IPV6, int("[" in self.settings.endpoint))
         try:
             self._bind()
@@ -95,15 +95,15 @@ class Publish(Stage):
             raise
 
     async def process(self, port: str, message: Message) -> None:
-        account(self, message)
-        self._streams[message.stream] = _Stream(message.seq + 1, message.epoch, message.watermark)
+        count_result(self, message)
+        self._streams[message.stream] = _StreamState(message.seq + 1, message.epoch, message.watermark)
         self._publish(message)
 
     async def gap(self, port: str, message: Message) -> None:
         await self.process(port, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
-        known = self._streams.setdefault(stream, _Stream())
+        known = self._streams.setdefault(stream, _StreamState())
         if self.settings.watermarks and known.watermark < watermark < FOREVER:
             known.watermark = watermark
             self._publish(
@@ -111,7 +111,7 @@ class Publish(Stage):
             )
 
     async def flush(self, stream: str) -> None:
-        known = self._streams.pop(stream, _Stream())
+        known = self._streams.pop(stream, _StreamState())
         self._any_ended = True
         self._publish(Message(kind="eos", stream=stream, seq=known.seq, watermark=FOREVER, epoch=known.epoch))
 
@@ -124,18 +124,18 @@ class Publish(Stage):
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
         context, self._context = self._context, None
-        await self.compute(context.term)  # waits until the last messages have left, `LINGER` at most
+        await self.compute(context.term)  # waits until the last messages have left, `LINGER_MS` at most
 
     def _publish(self, message: Message) -> None:
         if message.trace:
             taken_in = message.trace[-1]
             hop = Hop(self.label, taken_in.received, self.host.clock.now())
             message = msgspec.structs.replace(message, trace=[*message.trace[:-1], hop])
-        topic = TOPIC + message.stream.encode()
+        topic = TOPIC_PREFIX + message.stream.encode()
         # PUB drops what a subscriber has no room for; it never waits, and never fails.
         self._socket.send_multipart([topic, *self._codec.encode(message)], zmq.NOBLOCK)
         self.counters["published"] += 1
-        self._hear()  # ZeroMQ's descriptor is edge-triggered, and the send may have swallowed the edge
+        self._read_subscriptions()  # ZeroMQ's descriptor is edge-triggered, and the send may have swallowed the edge
 
     def _bind(self) -> None:
         endpoint = self.settings.endpoint
@@ -143,11 +143,11 @@ class Publish(Stage):
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
             if error.errno == errno.EADDRINUSE:
-                raise EmopipeError(f"endpoint: {endpoint} is in use; {FREE_OR_CHANGE}") from None
+                raise EmopipeError(f"endpoint: {endpoint} is in use; {IN_USE_REMEDY}") from None
             reason = zmq.strerror(error.errno or 0)
             raise EmopipeError(f"endpoint: {endpoint} cannot be bound: {reason}; choose another address") from None
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
-        self._hear()
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read_subscriptions)
+        self._read_subscriptions()
 
     async def _wait_for_subscribers(self) -> None:
         wanted, wait = self.settings.subscribers, self.settings.wait
@@ -162,7 +162,7 @@ class Publish(Stage):
                 f"{wait:g} s; start the subscribers first, or give them more time with `wait`"
             ) from None
 
-    def _hear(self) -> None:
+    def _read_subscriptions(self) -> None:
         """Take in who has subscribed and unsubscribed."""
         while not self._socket.closed:
             try:
@@ -170,7 +170,7 @@ class Publish(Stage):
             except zmq.Again:
                 return
             topic = event[1:]
-            if event[:1] in (b"\0", b"\1") and (topic.startswith(TOPIC) or TOPIC.startswith(topic)):
+            if event[:1] in (b"\0", b"\1") and (topic.startswith(TOPIC_PREFIX) or TOPIC_PREFIX.startswith(topic)):
                 self._subscriptions += 1 if event[:1] == b"\1" else -1
                 self.counters["subscribed"] += event[:1] == b"\1"
             if self._subscriptions >= self.settings.subscribers:
@@ -203,7 +203,7 @@ def endpoint_problem(endpoint: str) -> str | None:
     return None
 
 
-def taken(endpoint: str) -> str | None:
+def in_use_problem(endpoint: str) -> str | None:
     """Why an ipc path is not free: ZeroMQ itself would take it away from its owner without a word."""
     path = _ipc_path(endpoint)
     if path is None or not path.exists():
@@ -215,7 +215,7 @@ def taken(endpoint: str) -> str | None:
             probe.connect(str(path))
         except OSError:
             return None  # left behind by a run that was killed
-    return f"{endpoint} is in use; {FREE_OR_CHANGE}"
+    return f"{endpoint} is in use; {IN_USE_REMEDY}"
 
 
 def _ipc_path(endpoint: str) -> Path | None:

@@ -37,7 +37,7 @@ def timing(message: Message, now: int) -> dict[str, Any]:
     """
     capture, *later = message.trace
     hops = []
-    left = captured(message)
+    left = capture_time(message)
     for hop in later:
         sent = hop.sent or now  # the sink's own hop is still open
         hops.append({"stage": hop.stage, "queued_ms": ms(hop.received - left), "working_ms": ms(sent - hop.received)})
@@ -47,18 +47,18 @@ def timing(message: Message, now: int) -> dict[str, Any]:
         "seq": message.seq,
         "pts": message.pts,
         "capture": capture.stage,
-        "total_ms": ms(now - captured(message)),
+        "total_ms": ms(now - capture_time(message)),
         "hops": hops,
     }
 
 
-def captured(message: Message) -> int:
+def capture_time(message: Message) -> int:
     """When (monotonic ns) the thing that a received result is about was captured."""
     first = message.trace[0]
     return first.sent or first.received
 
 
-def account(sink: Stage, message: Message) -> None:
+def count_result(sink: Stage, message: Message) -> None:
     """Count a result or a gap, so that a run can show that every frame and every moment of sound is accounted for."""
     stream = message.stream
     if message.kind == "gap":

@@ -11,12 +11,12 @@ from rich.text import Text
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Message
-from emopipe.stages.sinks.records import captured, likeliest
+from emopipe.stages.sinks.records import capture_time, likeliest
 from emopipe.stages.types import Emotions
 
-RECENT = 5 * SECOND  # what rates and latencies are taken over
-BAR = 10  # characters
-COLOURS = {
+RECENT_NS = 5 * SECOND  # what rates and latencies are taken over
+BAR_WIDTH = 10  # characters
+TERMINAL_COLOURS = {
     "angry": "red",
     "disgust": "green",
     "fear": "magenta",
@@ -76,7 +76,7 @@ class StreamView:
 
     def update(self, message: Message, now: int) -> None:
         self.message = message
-        self._recent.append((now, now - captured(message)))
+        self._recent.append((now, now - capture_time(message)))
         self._forget(now)
 
     def heading(self, now: int) -> str:
@@ -97,7 +97,7 @@ class StreamView:
         return ", ".join(parts)
 
     def _forget(self, now: int) -> None:
-        while self._recent and self._recent[0][0] < now - RECENT:
+        while self._recent and self._recent[0][0] < now - RECENT_NS:
             self._recent.popleft()
 
 
@@ -119,9 +119,9 @@ def _rows(view: StreamView, width: int, ascii_only: bool) -> Table:
     emotions: Emotions = view.message.payload
     for who, probabilities, uncertain in findings(emotions):
         label, probability = likeliest(probabilities)
-        colour = "dim" if uncertain else COLOURS.get(label, "white")
-        filled = round(probability * BAR)
-        bar = ("#" if ascii_only else "█") * filled + ("." if ascii_only else "░") * (BAR - filled)
+        colour = "dim" if uncertain else TERMINAL_COLOURS.get(label, "white")
+        filled = round(probability * BAR_WIDTH)
+        bar = ("#" if ascii_only else "█") * filled + ("." if ascii_only else "░") * (BAR_WIDTH - filled)
         number = f"{probability:.2f}"
         cells = [
             Text(who),

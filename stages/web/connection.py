@@ -13,30 +13,30 @@ from emopipe.stages.web.server import Session
 if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph need not spend
     from aiohttp import web
 
-WAITING = 64  # results that may wait: two seconds' worth
-HEARTBEAT = 15.0  # s after which a page that says nothing is asked whether it is still there
-STUCK = 10.0  # s after which a page that takes nothing is let go
-BUFFER = 1 << 16  # bytes in the system's buffers: what has gone there can no longer be dropped for something newer
-LARGEST = 1024  # bytes of what a page may say
-NOBODY = ""  # no stream has this name
+MAX_WAITING_RESULTS = 64  # results that may wait: two seconds' worth
+HEARTBEAT_S = 15.0  # s after which a page that says nothing is asked whether it is still there
+SEND_TIMEOUT_S = 10.0  # s after which a page that takes nothing is let go
+SEND_BUFFER_BYTES = 1 << 16  # in the system's buffers: what has gone there can no longer be dropped
+MAX_MESSAGE_BYTES = 1024  # of what a page may say
+NO_STREAM = ""  # no stream has this name
 
 
-class _Said(msgspec.Struct):
+class _ViewRequest(msgspec.Struct):
     """What a page says: of which stream it wants to see pictures."""
 
     watch: str
 
 
-class Watcher:
+class PageConnection:
     """Sends to one WebSocket, newest first where it is slow; whoever puts something never waits.
 
     Attributes:
-        stream: the only stream the page hears of; None: of all; NOBODY: of none any more.
+        stream: the only stream the page hears of; None: of all; NO_STREAM: of none any more.
         lost: results that were dropped because the page was too slow.
     """
 
     def __init__(self, page: "web.WebSocketResponse", transport: asyncio.Transport, session: Session | None) -> None:
-        self.stream = None if session is None else NOBODY if session.closed else session.stream
+        self.stream = None if session is None else NO_STREAM if session.closed else session.stream
         self.lost = 0
         self._page = page
         self._transport = transport
@@ -46,40 +46,40 @@ class Watcher:
         self._droppable = 0
         self._status = b""
         self._picture = b""
-        self._news = asyncio.Event()
+        self._wake_up = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     @classmethod
-    async def accept(cls, request: "web.Request", session: Session | None) -> "Watcher":
+    async def accept(cls, request: "web.Request", session: Session | None) -> "PageConnection":
         """Answer a request for a WebSocket."""
         from aiohttp import web
 
-        page = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=LARGEST, compress=False)
+        page = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
         await page.prepare(request)
         transport = request.transport
         if not isinstance(transport, asyncio.Transport):
             raise ConnectionResetError("the page has gone")
-        transport.set_write_buffer_limits(BUFFER)
+        transport.set_write_buffer_limits(SEND_BUFFER_BYTES)
         if (raw := transport.get_extra_info("socket")) is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         return cls(page, transport, session)
 
     async def serve(self) -> "web.WebSocketResponse":
         """Send and listen until the page leaves or `close` is called."""
         tasks = [asyncio.create_task(self._send())]
         if self._session is not None:
-            self._session.enter()
-            tasks.append(asyncio.create_task(self._hear(self._session)))
+            self._session.page_opened()
+            tasks.append(asyncio.create_task(self._relay_notices(self._session)))
         try:
-            await self._listen()
+            await self._receive()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._idle.set()
             if self._session is not None:
-                self._session.leave()
+                self._session.page_closed()
         return self._page
 
     def sees(self, stream: str) -> bool:
@@ -91,20 +91,20 @@ class Watcher:
         """Whether the sender whose page this is has gone."""
         return self._session is not None and self._session.closed
 
-    def part(self, stream: str) -> None:
+    def detach(self, stream: str) -> None:
         """`stream` has ended: if it was the page's own, who gets that name next is somebody else."""
         if self.stream == stream:
-            self.stream = NOBODY
+            self.stream = NO_STREAM
 
     def put(self, text: bytes, *, droppable: bool = False) -> None:
         """Send a text once everything before it has gone; of those that may be dropped the newest are kept."""
         self._waiting.append((text, droppable))
         self._droppable += droppable
-        if self._droppable > WAITING:
+        if self._droppable > MAX_WAITING_RESULTS:
             del self._waiting[next(at for at, (_, may) in enumerate(self._waiting) if may)]
             self._droppable -= 1
             self.lost += 1
-        if len(self._waiting) > 4 * WAITING:  # it takes nothing, while streams come and go
+        if len(self._waiting) > 4 * MAX_WAITING_RESULTS:  # it takes nothing, while streams come and go
             self._transport.abort()
         self._wake()
 
@@ -118,7 +118,7 @@ class Watcher:
         self._picture = data
         self._wake()
 
-    async def told(self) -> None:
+    async def drained(self) -> None:
         """Wait until everything has been sent."""
         await self._idle.wait()
 
@@ -132,17 +132,17 @@ class Watcher:
 
     def _wake(self) -> None:
         self._idle.clear()
-        self._news.set()
+        self._wake_up.set()
 
     async def _send(self) -> None:
         try:
             while True:
                 while self._waiting or self._status or self._picture:
-                    async with asyncio.timeout(STUCK):
+                    async with asyncio.timeout(SEND_TIMEOUT_S):
                         await self._send_one()
                 self._idle.set()
-                self._news.clear()
-                await self._news.wait()
+                self._wake_up.clear()
+                await self._wake_up.wait()
         except (TimeoutError, ConnectionError):
             self._transport.abort()
 
@@ -158,12 +158,12 @@ class Watcher:
             data, self._picture = self._picture, b""
             await self._page.send_bytes(data)
 
-    async def _listen(self) -> None:
-        async for said in self._page:
+    async def _receive(self) -> None:
+        async for request in self._page:
             with contextlib.suppress(msgspec.MsgspecError, TypeError):  # what is no word of ours says nothing to us
-                self._watched = msgspec.json.decode(said.data, type=_Said).watch
+                self._watched = msgspec.json.decode(request.data, type=_ViewRequest).watch
 
-    async def _hear(self, session: Session) -> None:
+    async def _relay_notices(self, session: Session) -> None:
         while True:
-            for text in await session.heard():
-                self.put(msgspec.json.encode({"type": "notice", "text": text, "last": session.parted}))
+            for text in await session.notices():
+                self.put(msgspec.json.encode({"type": "notice", "text": text, "last": session.final}))

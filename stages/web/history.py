@@ -5,18 +5,18 @@ from typing import TypedDict
 
 from emopipe.pipeline.clock import MS
 
-STEP = 200 * MS  # of running time between two results that are kept: a time line needs no more
-ENDED = 16  # streams that have ended and are still told of
+STEP_NS = 200 * MS  # of running time between two results that are kept: a time line needs no more
+MAX_ENDED_STREAMS = 16  # streams that have ended and are still told of
 
 
-class Listed(TypedDict):
+class StreamEntry(TypedDict):
     """One stream, as pages are told of it."""
 
     stream: str
     ended: bool
 
 
-class Past:
+class ResultHistory:
     """Some of the newest results of each stream, and which streams there are.
 
     Args:
@@ -37,12 +37,12 @@ class Past:
         self._streams[stream] = deque()
         return True
 
-    def add(self, stream: str, pts: int, text: bytes, *, thin: bool) -> None:
+    def add(self, stream: str, pts: int, text: bytes, *, decimate: bool) -> None:
         """Keep a result, unless they may be thinned out and one of almost the same time is kept already."""
         kept = self._streams[stream]
         if kept and pts < kept[-1][0]:  # time has jumped back
             kept.clear()
-        if self._length and not (thin and kept and pts < kept[-1][0] + STEP):
+        if self._length and not (decimate and kept and pts < kept[-1][0] + STEP_NS):
             kept.append((pts, text))
         while kept and kept[0][0] < pts - self._length:
             kept.popleft()
@@ -52,11 +52,11 @@ class Past:
         if stream not in self._streams:
             return
         self._ended[stream] = None
-        while len(self._ended) > ENDED:
+        while len(self._ended) > MAX_ENDED_STREAMS:
             forgotten = next(iter(self._ended))
             del self._ended[forgotten], self._streams[forgotten]
 
-    def streams(self) -> list[Listed]:
+    def streams(self) -> list[StreamEntry]:
         """All streams, in the order of their beginning."""
         return [{"stream": stream, "ended": stream in self._ended} for stream in self._streams]
 

@@ -17,12 +17,12 @@ from emopipe.pipeline.message import Message
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.stage import Port, Stage, about
 from emopipe.stages.palette import EMOTION, ink
-from emopipe.stages.sinks.records import account, record, timing
+from emopipe.stages.sinks.records import count_result, record, timing
 from emopipe.stages.types import Emotions, VideoFrame
-from emopipe.stages.web.connection import Watcher
-from emopipe.stages.web.history import Past
-from emopipe.stages.web.previews import Pictures
-from emopipe.stages.web.server import WebServer, WebSettings, address, web_problems
+from emopipe.stages.web.connection import PageConnection
+from emopipe.stages.web.history import ResultHistory
+from emopipe.stages.web.previews import Previews
+from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint, web_problems
 from emopipe.stages.web.settings import token
 from emopipe.stages.web.status import status
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph nee
     from aiohttp import web
 
 ASSETS = Path(__file__).parent / "assets"
-TYPES = {".html": "text/html", ".css": "text/css", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
-MOST_WATCHERS = 128
-LAST_WORDS = 1.0  # s that pages have to take in the end of a run
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
+MAX_PAGES = 128
+DRAIN_TIMEOUT_S = 1.0  # s that pages have to take in the end of a run
 
 # Everything the page loads is ours, and nothing is written into the HTML itself.
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-NOTICE = "Pictures and sound are analysed on this server as they come, and are not stored."
+DEFAULT_NOTICE = "Pictures and sound are analysed on this server as they come, and are not stored."
 
 
 class Page(Stage):
@@ -66,7 +66,7 @@ class Page(Stage):
         ] = True
         notice: Annotated[
             str, about("what senders are told becomes of their pictures and sound; say so if the graph stores them")
-        ] = NOTICE
+        ] = DEFAULT_NOTICE
         risk: Annotated[
             float,
             about("as in fusion: below which share of wrong answers a face or a voice alone is certain", gt=0, le=1),
@@ -78,7 +78,7 @@ class Page(Stage):
 
     @classmethod
     def shared_endpoints(cls, settings: Any) -> list[str]:
-        return [] if web_problems(settings) else [address(settings.endpoint).endpoint]
+        return [] if web_problems(settings) else [parse_endpoint(settings.endpoint).endpoint]
 
     @classmethod
     def check(cls, settings: Any) -> list[tuple[str, str]]:
@@ -87,12 +87,12 @@ class Page(Stage):
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
         self._encoder = msgspec.json.Encoder()
-        self._past = Past(round(self.settings.history * SECOND))
-        self._pictures = Pictures(self.settings.preview_fps, self.settings.preview_size)
-        self._watchers: set[Watcher] = set()
+        self._history = ResultHistory(round(self.settings.history * SECOND))
+        self._previews = Previews(self.settings.preview_fps, self.settings.preview_size)
+        self._pages: set[PageConnection] = set()
         self._doubt = Doubt()
-        self._enough = asyncio.Event()
-        self._drawing: asyncio.Task[None] | None = None
+        self._page_opened = asyncio.Event()
+        self._preview_task: asyncio.Task[None] | None = None
         self._server: WebServer | None = None
 
     async def setup(self) -> None:
@@ -104,103 +104,101 @@ class Page(Stage):
         server.route("GET", "/streams", self._list)
         server.route("GET", "/results", self._watch)
         if self.connected("video"):
-            self._drawing = asyncio.create_task(self._draw_pictures())
+            self._preview_task = asyncio.create_task(self._send_previews())
         self.warn(f"open {_link(self.settings)}{' to begin' if self.settings.viewers else ''}")
         await self._wait_for_viewers()
 
     async def process(self, port: str, message: Message) -> None:
         self._begin(message.stream)
         if port == "video":
-            if self._drawing is not None and self._drawing.done():
-                self._drawing.result()  # it has failed
-            if any(watcher.sees(message.stream) for watcher in self._watchers):
-                self._pictures.offer(message)
+            if self._preview_task is not None and self._preview_task.done():
+                self._preview_task.result()  # it has failed
+            if any(page.sees(message.stream) for page in self._pages):
+                self._previews.offer(message)
             return
-        account(self, message)
+        count_result(self, message)
         result = {"type": "result", **record(message), "timing": timing(message, self.host.clock.now())}
         text = self._encoder.encode(result)
-        self._past.add(message.stream, message.pts, text, thin=message.payload.source == "face")
+        self._history.add(message.stream, message.pts, text, decimate=message.payload.source == "face")
         self._send(message.stream, text, droppable=True)
 
     async def gap(self, port: str, message: Message) -> None:
         if port == "video":
             return
         self._begin(message.stream)
-        account(self, message)
+        count_result(self, message)
         gap = {"type": "gap", "stream": message.stream, "pts": message.pts, "duration": message.duration}
         self._send(message.stream, self._encoder.encode(gap), droppable=True)
 
     async def flush(self, stream: str) -> None:
-        self._past.end(stream)
+        self._history.end(stream)
         self._send(stream, self._encoder.encode({"type": "eos", "stream": stream}))
-        for watcher in self._watchers:
-            watcher.part(stream)
+        for page in self._pages:
+            page.detach(stream)
 
     def reset(self, stream: str) -> None:
-        self._pictures.forget(stream)
+        self._previews.forget(stream)
 
     def status(self, reports: Mapping[str, Report]) -> None:
-        for watcher in self._watchers:
-            watcher.put_status(
-                self._encoder.encode(status(reports, watcher.stream, watcher.lost, f"{self.label}.video"))
-            )
+        for page in self._pages:
+            page.put_status(self._encoder.encode(status(reports, page.stream, page.lost, f"{self.label}.video")))
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError):  # a page that is stuck has heard enough
-            async with asyncio.timeout(LAST_WORDS):
-                await asyncio.gather(*(watcher.told() for watcher in self._watchers))
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                await asyncio.gather(*(page.drained() for page in self._pages))
 
     async def close(self) -> None:
-        if self._drawing is not None:
-            self._drawing.cancel()
-            await asyncio.gather(self._drawing, return_exceptions=True)
-        watchers = list(self._watchers)
-        for watcher in watchers:
-            self._forget(watcher)
-        await asyncio.gather(*(watcher.close() for watcher in watchers))
+        if self._preview_task is not None:
+            self._preview_task.cancel()
+            await asyncio.gather(self._preview_task, return_exceptions=True)
+        pages = list(self._pages)
+        for page in pages:
+            self._forget(page)
+        await asyncio.gather(*(page.close() for page in pages))
         if self._server is not None:
             await self._server.leave()
 
     # -- what pages are sent ---------------------------------------------------------------------------------
 
     def _begin(self, stream: str) -> None:
-        if self._past.begin(stream):
-            for watcher in self._watchers:
-                if watcher.over:
-                    watcher.part(stream)
-                if watcher.stream in (None, stream):
-                    watcher.put(self._streams(watcher))
+        if self._history.begin(stream):
+            for page in self._pages:
+                if page.over:
+                    page.detach(stream)
+                if page.stream in (None, stream):
+                    page.put(self._streams(page))
 
     def _send(self, stream: str, text: bytes, *, droppable: bool = False) -> None:
-        for watcher in self._watchers:
-            if watcher.stream in (None, stream):
-                watcher.put(text, droppable=droppable)
+        for page in self._pages:
+            if page.stream in (None, stream):
+                page.put(text, droppable=droppable)
 
-    def _streams(self, watcher: Watcher | None = None) -> bytes:
-        streams = self._past.streams()
-        if watcher is not None and watcher.stream is not None:
-            streams = [each for each in streams if each["stream"] == watcher.stream]
+    def _streams(self, page: PageConnection | None = None) -> bytes:
+        streams = self._history.streams()
+        if page is not None and page.stream is not None:
+            streams = [each for each in streams if each["stream"] == page.stream]
         return self._encoder.encode({"type": "streams", "streams": streams})
 
-    async def _draw_pictures(self) -> None:
+    async def _send_previews(self) -> None:
         while True:
-            message = await self._pictures.newest()
-            picture = await self.compute(self._pictures.draw, message)
+            message = await self._previews.newest()
+            picture = await self.compute(self._previews.draw, message)
             self.counters["pictures"] += 1
-            for watcher in self._watchers:
-                if watcher.sees(message.stream):
-                    watcher.put_picture(picture)
+            for page in self._pages:
+                if page.sees(message.stream):
+                    page.put_picture(picture)
 
     async def _wait_for_viewers(self) -> None:
         wanted, wait = self.settings.viewers, self.settings.wait
-        while len(self._watchers) < wanted:
-            self._enough.clear()
+        while len(self._pages) < wanted:
+            self._page_opened.clear()
             try:
                 async with asyncio.timeout(wait):
-                    await self._enough.wait()
+                    await self._page_opened.wait()
             except TimeoutError:
                 raise EmopipeError(
-                    f"viewers: {len(self._watchers)} of {wanted} pages were opened within {wait:g} s; open "
+                    f"viewers: {len(self._pages)} of {wanted} pages were opened within {wait:g} s; open "
                     f"{_link(self.settings)} in a browser, or give it more time with `wait`"
                 ) from None
 
@@ -240,24 +238,24 @@ class Page(Stage):
             self._refuse_observers()
         elif session is None:
             raise web.HTTPNotFound(text="This session is over; start again.")
-        if len(self._watchers) >= MOST_WATCHERS:
+        if len(self._pages) >= MAX_PAGES:
             raise web.HTTPServiceUnavailable(text="Too many pages are open.", headers={"Retry-After": "10"})
-        watcher = await Watcher.accept(request, session)
-        watcher.put(self._streams(watcher))
-        for text in self._past.texts(watcher.stream):
-            watcher.put(text)
-        self._watchers.add(watcher)
+        page = await PageConnection.accept(request, session)
+        page.put(self._streams(page))
+        for text in self._history.texts(page.stream):
+            page.put(text)
+        self._pages.add(page)
         self.counters["pages"] += 1
-        self._enough.set()
+        self._page_opened.set()
         try:
-            return await watcher.serve()
+            return await page.serve()
         finally:
-            self._forget(watcher)
+            self._forget(page)
 
-    def _forget(self, watcher: Watcher) -> None:
-        if watcher in self._watchers:
-            self._watchers.discard(watcher)
-            self.counters["lost_by_pages"] += watcher.lost
+    def _forget(self, page: PageConnection) -> None:
+        if page in self._pages:
+            self._pages.discard(page)
+            self.counters["lost_by_pages"] += page.lost
 
     def _refuse_observers(self) -> None:
         from aiohttp import web
@@ -275,14 +273,17 @@ class _File:
     async def answer(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        headers = {"Content-Security-Policy": POLICY, "Permissions-Policy": "camera=(self), microphone=(self)"}
+        headers = {
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "Permissions-Policy": "camera=(self), microphone=(self)",
+        }
         body = await asyncio.to_thread(self._path.read_bytes)
-        return web.Response(body=body, content_type=TYPES[self._path.suffix], charset="utf-8", headers=headers)
+        return web.Response(body=body, content_type=CONTENT_TYPES[self._path.suffix], charset="utf-8", headers=headers)
 
 
 def _link(settings: WebSettings) -> str:
     """What to open in a browser."""
-    where = address(settings.endpoint)
+    where = parse_endpoint(settings.endpoint)
     host = socket.gethostname() if where.host in ("0.0.0.0", "::") else where.host
     asks = " (it asks for the token)" if token(settings) else ""
     return f"{where.scheme}://{f'[{host}]' if ':' in host else host}:{where.port}{asks}"

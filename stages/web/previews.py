@@ -10,10 +10,10 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.stages.types import VideoFrame
 
-QUALITY = 80  # of the JPEG: some 25 KB at 640 × 360
+JPEG_QUALITY = 80  # of the JPEG: some 25 KB at 640 × 360
 
 
-class Pictures:
+class Previews:
     """Chooses which pictures are drawn: at most `fps` of each stream, and the newest where drawing takes longer.
 
     Args:
@@ -25,7 +25,7 @@ class Pictures:
         self._size = size
         self._due: dict[str, int] = {}  # by stream: the pts from which on a picture is wanted again
         self._waiting: dict[str, Message] = {}
-        self._news = asyncio.Event()
+        self._wake_up = asyncio.Event()
 
     def offer(self, message: Message) -> None:
         """A frame that somebody watches; taken if its stream's next picture is due."""
@@ -36,7 +36,7 @@ class Pictures:
         behind = message.pts - due > self._period
         self._due[message.stream] = (message.pts if behind else due) + self._period
         self._waiting[message.stream] = message
-        self._news.set()
+        self._wake_up.set()
 
     def forget(self, stream: str) -> None:
         """The stream has ended, or its time has jumped."""
@@ -46,8 +46,8 @@ class Pictures:
     async def newest(self) -> Message:
         """The newest frame of the stream that has waited longest."""
         while not self._waiting:
-            self._news.clear()
-            await self._news.wait()
+            self._wake_up.clear()
+            await self._wake_up.wait()
         return self._waiting.pop(next(iter(self._waiting)))
 
     def draw(self, message: Message) -> bytes:
@@ -71,7 +71,7 @@ def jpeg(frame: VideoFrame, size: int) -> bytes:
     picture = np.dstack([luma, cv2.resize(np.ascontiguousarray(chroma), to, interpolation=cv2.INTER_LINEAR)])
     encoded: NDArray[np.uint8]
     done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_YCrCb2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_YCrCb2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )
     if not done:
         raise ValueError(f"a picture of {width} × {height} cannot be written as JPEG")

@@ -21,23 +21,31 @@ from urllib.parse import urlsplit
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.web.rate_limit import RateLimit
 from emopipe.stages.web.sessions import Session, Sessions
-from emopipe.stages.web.settings import Address, WebSettings, address, is_loopback, tls, token, web_problems
+from emopipe.stages.web.settings import (
+    Address,
+    WebSettings,
+    is_loopback,
+    parse_endpoint,
+    ssl_context,
+    token,
+    web_problems,
+)
 
 if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph need not spend
     from aiohttp import web
 
-__all__ = ["RateLimit", "Session", "Sessions", "WebServer", "WebSettings", "address", "web_problems"]
+__all__ = ["RateLimit", "Session", "Sessions", "WebServer", "WebSettings", "parse_endpoint", "web_problems"]
 
 Handler = Callable[..., Awaitable["web.StreamResponse"]]
 
-MOST_CONNECTIONS = 512
-LARGEST_BODY = 1 << 18  # bytes; an offer of a browser has some 5,000
-FIRST_REQUEST = 10.0  # s that a connection may stay without having asked for anything
-KEPT_ALIVE = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
-CLOSING = 0.3  # s that handlers have to end; less than a worker has to close its stages
+MAX_CONNECTIONS = 512
+MAX_BODY_BYTES = 1 << 18  # bytes; an offer of a browser has some 5,000
+FIRST_REQUEST_TIMEOUT_S = 10.0  # s that a connection may stay without having asked for anything
+KEEP_ALIVE_S = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
+SHUTDOWN_TIMEOUT_S = 0.3  # s that handlers have to end; less than a worker has to close its stages
 
 # Nothing of ours is for other sites, and a page names what it may load by itself.
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # the address may hold the token
@@ -66,7 +74,7 @@ class WebServer:
     def __init__(self, settings: WebSettings, warn: Callable[[str], None]) -> None:
         self.sessions = Sessions()
         self._settings = settings
-        self._address: Address = address(settings.endpoint)
+        self._address: Address = parse_endpoint(settings.endpoint)
         self._token = token(settings).encode()
         self._warn = warn
         self._warned: set[str] = set()
@@ -86,7 +94,7 @@ class WebServer:
         """
         if problems := web_problems(settings):
             raise EmopipeError("; ".join(f"{key}: {text}" for key, text in problems))
-        where = address(settings.endpoint)
+        where = parse_endpoint(settings.endpoint)
         server = cls._servers.get((where.host, where.port))
         if server is None:
             server = cls(settings, warn)
@@ -141,15 +149,17 @@ class WebServer:
     async def _start(self) -> None:
         from aiohttp import web
 
-        context = tls(self._settings)
+        context = ssl_context(self._settings)
         bound = _bind(self._address)
-        app = web.Application(client_max_size=LARGEST_BODY)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)  # aiohttp's own router takes no routes once it serves
         app.on_response_prepare.append(_add_headers)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING, keepalive_timeout=KEPT_ALIVE)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, keepalive_timeout=KEEP_ALIVE_S
+        )
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        handshake = None if context is None else FIRST_REQUEST
+        handshake = None if context is None else FIRST_REQUEST_TIMEOUT_S
         self._listening = await loop.create_server(
             self._accept, sock=bound, ssl=context, ssl_handshake_timeout=handshake
         )
@@ -157,8 +167,8 @@ class WebServer:
     def _accept(self) -> asyncio.Protocol:
         """The protocol of a new connection; it is closed at once if there are too many."""
         assert self._runner.server is not None
-        if len(self._runner.server.connections) >= MOST_CONNECTIONS:
-            return _Refusal()
+        if len(self._runner.server.connections) >= MAX_CONNECTIONS:
+            return _RefusedConnection()
         protocol = self._runner.server()
         self._silent.add(protocol)
 
@@ -167,7 +177,7 @@ class WebServer:
                 self._silent.discard(protocol)
                 protocol.force_close()
 
-        asyncio.get_running_loop().call_later(FIRST_REQUEST, close_if_silent)
+        asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT_S, close_if_silent)
         return protocol
 
     # -- answering -------------------------------------------------------------------------------------------
@@ -177,10 +187,10 @@ class WebServer:
 
         self._silent.discard(request.protocol)
         try:
-            self._refuse_foreigners(request)
+            self._check_origin(request)
             route, parts = self._find(request)
             if not route.public:
-                self._refuse_strangers(request)
+                self._check_token(request)
             if route.limit is not None and not route.limit.take():
                 raise web.HTTPTooManyRequests(
                     text="Too many requests; try again in a moment.",
@@ -209,7 +219,7 @@ class WebServer:
             raise web.HTTPMethodNotAllowed(request.method, allowed)
         raise web.HTTPNotFound(text="There is nothing here.")
 
-    def _refuse_foreigners(self, request: "web.Request") -> None:
+    def _check_origin(self, request: "web.Request") -> None:
         """Refuse pages of other sites, and of those who let a name of theirs point here (DNS rebinding)."""
         from aiohttp import web
 
@@ -224,7 +234,7 @@ class WebServer:
         if site.lower() != request.host.lower():
             raise web.HTTPForbidden(text="Pages of other sites may not use this server.")
 
-    def _refuse_strangers(self, request: "web.Request") -> None:
+    def _check_token(self, request: "web.Request") -> None:
         from aiohttp import web
 
         if not self._token:
@@ -240,7 +250,7 @@ class WebServer:
             )
 
 
-class _Refusal(asyncio.Protocol):
+class _RefusedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
 
@@ -268,5 +278,5 @@ def _bind(where: Address) -> socket.socket:
 
 
 async def _add_headers(request: "web.Request", response: "web.StreamResponse") -> None:
-    for name, value in HEADERS.items():
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)

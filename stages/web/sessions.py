@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 SECRET_BYTES = 24  # 192 bits: not to be guessed, and it is all that a caller needs to end the session
-KEPT = 64  # sessions that are over, whose last words their pages may still ask for
-TEXTS = 16  # texts nobody has asked for yet; of more, the newest are kept
+MAX_CLOSED_SESSIONS = 64  # sessions that are over, whose last words their pages may still ask for
+MAX_NOTICES = 16  # texts nobody has asked for yet; of more, the newest are kept
 
 
 class Session:
@@ -23,7 +23,7 @@ class Session:
         left: called when the last of its pages has gone; one may come back, so look at `pages` after a while.
         pages: how many connections to its pages are open.
         closed: nothing more will come of it than the texts that are kept.
-        parted: the newest text says why it is over.
+        final: the newest text says why it is over.
     """
 
     def __init__(self, secret: str, stream: str) -> None:
@@ -32,31 +32,31 @@ class Session:
         self.left: list[Callable[[], None]] = []
         self.pages = 0
         self.closed = False
-        self.parted = False
-        self._texts: deque[str] = deque(maxlen=TEXTS)
+        self.final = False
+        self._notices: deque[str] = deque(maxlen=MAX_NOTICES)
         self._news = asyncio.Event()
 
-    def tell(self, text: str, *, last: bool = False) -> None:
-        """Say something to the person; kept until the page asks (`heard`). The `last` text says why it is over."""
-        self.parted = last
-        self._texts.append(text)
+    def notify(self, text: str, *, last: bool = False) -> None:
+        """Say something to the person; kept until the page asks (`notices`). The `last` text says why it is over."""
+        self.final = last
+        self._notices.append(text)
         self._news.set()
 
-    async def heard(self) -> list[str]:
+    async def notices(self) -> list[str]:
         """What the person is to be told, oldest first; waits until there is something."""
-        while not self._texts:
+        while not self._notices:
             self._news.clear()
             await self._news.wait()
-        texts = list(self._texts)
-        self._texts.clear()
+        texts = list(self._notices)
+        self._notices.clear()
         return texts
 
-    def enter(self) -> None:
+    def page_opened(self) -> None:
         """A page of this session has connected."""
         self.pages += 1
 
-    def leave(self) -> None:
-        """A page of this session has gone. Call it once for each `enter`."""
+    def page_closed(self) -> None:
+        """A page of this session has gone. Call it once for each `page_opened`."""
         self.pages -= 1
         if self.pages == 0:
             for callback in list(self.left):
@@ -87,7 +87,7 @@ class Sessions:
         session.closed = True
         session.left.clear()  # they hold on to what is over
         self._over[session.secret] = session
-        while len(self._over) > KEPT:
+        while len(self._over) > MAX_CLOSED_SESSIONS:
             del self._over[next(iter(self._over))]
 
     @property

@@ -11,18 +11,20 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.stage import Stage, about
 
 TOKEN_VARIABLE = "EMOPIPE_TOKEN"
-SHORTEST_TOKEN = 16
-EXAMPLE = "http://127.0.0.1:8080"
+MIN_TOKEN_LENGTH = 16
+EXAMPLE_ENDPOINT = "http://127.0.0.1:8080"
 
 
 class WebSettings(Stage.Settings, kw_only=True):
     """The base of the settings of every stage that serves HTTP; stages of one process share an endpoint."""
 
-    endpoint: Annotated[str, about("the address to serve: http://HOST:PORT, or https:// with a certificate")] = EXAMPLE
+    endpoint: Annotated[str, about("the address to serve: http://HOST:PORT, or https:// with a certificate")] = (
+        EXAMPLE_ENDPOINT
+    )
     token: Annotated[
         str,
         about(
-            f"what callers must present, at least {SHORTEST_TOKEN} characters; if empty, that of the environment's "
+            f"what callers must present, at least {MIN_TOKEN_LENGTH} characters; if empty, that of the environment's "
             f"{TOKEN_VARIABLE}; required unless the address is loopback"
         ),
     ] = ""
@@ -49,9 +51,9 @@ class Address(NamedTuple):
         return f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{self.port}"
 
 
-def address(endpoint: str) -> Address:
+def parse_endpoint(endpoint: str) -> Address:
     """Raises: ValueError, with a sentence for the user: it is not an address."""
-    expected = f"expected an address such as {EXAMPLE}"
+    expected = f"expected an address such as {EXAMPLE_ENDPOINT}"
     try:
         url = urlsplit(endpoint)
         host, port = url.hostname, url.port
@@ -84,13 +86,13 @@ def token(settings: WebSettings) -> str:
 def web_problems(settings: WebSettings) -> list[tuple[str, str]]:
     """What is wrong with these settings, as (key, sentence) pairs: for `Stage.check`."""
     try:
-        where = address(settings.endpoint)
+        where = parse_endpoint(settings.endpoint)
     except ValueError as error:
         return [("endpoint", str(error))]
     return [*_token_problems(settings, where), *_tls_problems(settings, where)]
 
 
-def tls(settings: WebSettings) -> ssl.SSLContext | None:
+def ssl_context(settings: WebSettings) -> ssl.SSLContext | None:
     """The context to serve https with; none for http.
 
     Raises:
@@ -116,9 +118,9 @@ def _token_problems(settings: WebSettings, where: Address) -> list[tuple[str, st
     given = token(settings)
     if not given and not where.loopback:
         what = f"{settings.endpoint} can be reached from other machines, so callers need a token"
-        return [("token", f"{what}; set it here or in the environment's {TOKEN_VARIABLE}, or serve {EXAMPLE}")]
-    if given and len(given) < SHORTEST_TOKEN:
-        what = f"{len(given)} characters are too easily guessed; expected at least {SHORTEST_TOKEN}"
+        return [("token", f"{what}; set it here or in the environment's {TOKEN_VARIABLE}, or serve {EXAMPLE_ENDPOINT}")]
+    if given and len(given) < MIN_TOKEN_LENGTH:
+        what = f"{len(given)} characters are too easily guessed; expected at least {MIN_TOKEN_LENGTH}"
         return [("token", f"{what}, such as those of `openssl rand -hex 16`")]
     if not (given.isascii() and given.isprintable()) or " " in given:
         return [("token", "holds characters that no HTTP header can; expected letters and digits")]
@@ -136,7 +138,7 @@ def _tls_problems(settings: WebSettings, where: Address) -> list[tuple[str, str]
     if missing or absent:
         return [*missing, *absent]
     try:
-        tls(settings)
+        ssl_context(settings)
     except EmopipeError as error:
         return [("certificate", str(error).partition(": ")[2])]
     return []

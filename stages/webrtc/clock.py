@@ -10,12 +10,12 @@ from collections import deque
 
 from emopipe.pipeline.clock import MS, SECOND
 
-WINDOW = 10 * SECOND  # how long a packet counts as the fastest: clocks drift, and routes change
-SLEW = 0.05  # how fast a correction is made, at most: seconds a second
-SETTLED = 5 * MS  # what is left of a correction that counts as made
-JUMP = 500 * MS  # a correction as large as this is made at once
-DOUBT = SECOND  # a report that moves the sender's clock by more than this says that it was set
-BREAK = 5 * SECOND  # a packet this far from the others begins a new time line: another camera, perhaps
+FASTEST_WINDOW_NS = 10 * SECOND  # how long a packet counts as the fastest: clocks drift, and routes change
+MAX_SLEW = 0.05  # how fast a correction is made, at most: seconds a second
+SETTLED_NS = 5 * MS  # what is left of a correction that counts as made
+MIN_STEP_NS = 500 * MS  # a correction as large as this is made at once
+MAX_REPORT_JUMP_NS = SECOND  # a report that moves the sender's clock by more than this says that it was set
+MIN_BREAK_NS = 5 * SECOND  # a packet this far from the others begins a new time line: another camera, perhaps
 
 _WRAP = 1 << 32
 _NTP_SECOND = 1 << 32
@@ -65,8 +65,8 @@ class RtpTime:
         return self._last + (away - _WRAP if away >= _WRAP // 2 else away)
 
 
-class Fastest:
-    """The smallest of the values of the last `WINDOW`, in seconds' steps."""
+class WindowedMinimum:
+    """The smallest of the values of the last `FASTEST_WINDOW_NS`, in seconds' steps."""
 
     def __init__(self) -> None:
         self._steps: deque[tuple[int, int]] = deque()  # (second, smallest value in it)
@@ -77,7 +77,7 @@ class Fastest:
             self._steps[-1] = (second, min(value, self._steps[-1][1]))
         else:
             self._steps.append((second, value))
-            while self._steps[0][0] <= second - WINDOW // SECOND:
+            while self._steps[0][0] <= second - FASTEST_WINDOW_NS // SECOND:
                 self._steps.popleft()
 
     def clear(self) -> None:
@@ -91,7 +91,7 @@ class Fastest:
 
 class _Track:
     def __init__(self) -> None:
-        self.arrival = Fastest()  # our time of arrival less the media's own time
+        self.arrival = WindowedMinimum()  # our time of arrival less the media's own time
         self.sender: int | None = None  # the sender's time less the media's own time, by the newest report
         self.offset: int | None = None  # what is used: our time less the media's own time
         self.used_at = 0
@@ -102,18 +102,18 @@ class PeerClock:
 
     A track's media time is its `RtpTime` in ns. Until its first report our time is media time plus the offset of the
     fastest packet. Afterwards it is the sender's time plus the offset of the fastest packet of any track. Where that
-    differs, the change is made gradually (`SLEW`), so that pictures keep their order and sound need not jump.
+    differs, the change is made gradually (`MAX_SLEW`), so that pictures keep their order and sound need not jump.
     """
 
     def __init__(self) -> None:
         self._tracks: dict[str, _Track] = {}
-        self._transit = Fastest()  # our time of arrival less the sender's time of sending, over all tracks
+        self._transit = WindowedMinimum()  # our time of arrival less the sender's time of sending, over all tracks
 
     def arrived(self, track: str, media: int, now: int) -> None:
         """A packet of media time `media` came at `now`."""
         known = self._tracks.setdefault(track, _Track())
         fastest = known.arrival.value
-        if fastest is not None and abs(now - media - fastest) > BREAK:
+        if fastest is not None and abs(now - media - fastest) > MIN_BREAK_NS:
             known = self._tracks[track] = _Track()
         known.arrival.add(now - media, now)
         if known.sender is not None:
@@ -127,7 +127,7 @@ class PeerClock:
             return
         known.sender = sender - media
         transit, before = arrival - known.sender, self._transit.value
-        if before is not None and abs(transit - before) > DOUBT:
+        if before is not None and abs(transit - before) > MAX_REPORT_JUMP_NS:
             # The sender's clock was set: what was known about it before does not hold, nor do the others' reports.
             self._transit.clear()
             for other in self._tracks.values():
@@ -141,10 +141,10 @@ class PeerClock:
         """Our time of `media`. Call it with media times that go up; `arrived` must have been called for the track."""
         known = self._tracks[track]
         target = self._target(known)
-        if known.offset is None or abs(target - known.offset) > JUMP:
+        if known.offset is None or abs(target - known.offset) > MIN_STEP_NS:
             known.offset = target
         else:
-            most = round(SLEW * min(max(0, media - known.used_at), SECOND))
+            most = round(MAX_SLEW * min(max(0, media - known.used_at), SECOND))
             known.offset += min(max(target - known.offset, -most), most)
         known.used_at = max(known.used_at, media)
         return media + known.offset
@@ -152,7 +152,7 @@ class PeerClock:
     def settled(self, track: str) -> bool:
         """Whether no correction is under way."""
         known = self._tracks[track]
-        return known.offset is not None and abs(self._target(known) - known.offset) < SETTLED
+        return known.offset is not None and abs(self._target(known) - known.offset) < SETTLED_NS
 
     def synchronised(self, track: str) -> bool:
         """Whether the track's reports are known."""
@@ -168,18 +168,18 @@ class PeerClock:
         return arrival
 
 
-class Follower:
+class LagDetector:
     """Tells when sound that follows its clock by being resampled has been left behind.
 
     Resampling makes up for drift, but takes long for a correction: 16 s for 80 ms at half a per cent.
 
     Args:
-        most: how much longer or shorter sound can be made.
+        max_rate_change: how much longer or shorter sound can be made.
         tolerance: how far behind it may be (ns).
     """
 
-    def __init__(self, most: float, tolerance: int) -> None:
-        self._most = most
+    def __init__(self, max_rate_change: float, tolerance: int) -> None:
+        self._max_rate_change = max_rate_change
         self._tolerance = tolerance
         self._offset: int | None = None  # our time less media time, as far as it has been followed
         self._media = 0
@@ -189,7 +189,7 @@ class Follower:
         offset = at - media
         if self._offset is None:
             self._offset = offset
-        most = round(self._most * max(0, media - self._media))
+        most = round(self._max_rate_change * max(0, media - self._media))
         self._media = media
         self._offset += min(max(offset - self._offset, -most), most)
         if abs(offset - self._offset) <= self._tolerance:

@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from aiortc.sdp import MediaDescription
 
 CODECS = {"video": ("video/VP8", "video/H264"), "audio": ("audio/opus",)}  # in our order of preference
-MOST_SECTIONS = 8
-MOST_CANDIDATES = 64  # each is an address that this machine is made to send to
+MAX_SECTIONS = 8
+MAX_CANDIDATES = 64  # each is an address that this machine is made to send to
 
 
 class OfferError(Exception):
@@ -18,7 +18,7 @@ class OfferError(Exception):
         super().__init__(text)
 
 
-def offered(body: bytes) -> tuple[str, list[str]]:
+def parse_offer(body: bytes) -> tuple[str, list[str]]:
     """The offer as text, and the kinds of media that it brings: `video`, `audio` or both.
 
     Raises:
@@ -30,10 +30,10 @@ def offered(body: bytes) -> tuple[str, list[str]]:
         text = body.decode()
         if not text.startswith("v=0"):
             raise ValueError("it does not begin with v=0")
-        if text.count("\nm=") > MOST_SECTIONS:
-            raise ValueError(f"it has more than {MOST_SECTIONS} media sections")
-        if text.count("\na=candidate:") > MOST_CANDIDATES:
-            raise ValueError(f"it has more than {MOST_CANDIDATES} candidates")
+        if text.count("\nm=") > MAX_SECTIONS:
+            raise ValueError(f"it has more than {MAX_SECTIONS} media sections")
+        if text.count("\na=candidate:") > MAX_CANDIDATES:
+            raise ValueError(f"it has more than {MAX_CANDIDATES} candidates")
         description = SessionDescription.parse(text)
     except Exception as error:  # the parser was not written for strangers: it fails in every way there is
         raise OfferError(400, f"This is not an offer in SDP: {error or type(error).__name__}.") from None

@@ -8,20 +8,20 @@ from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
 from emopipe.stages.media.clocked_audio import MOST
 from emopipe.stages.web.server import RateLimit, Session
-from emopipe.stages.webrtc.clock import Follower, PeerClock
+from emopipe.stages.webrtc.clock import LagDetector, PeerClock
 from emopipe.stages.webrtc.offer import CODECS, OfferError
-from emopipe.stages.webrtc.receiver import Tap, Tapped
+from emopipe.stages.webrtc.receiver import ReceiverTap, TapCallbacks
 
 if TYPE_CHECKING:
     from aiortc import MediaStreamTrack, RTCIceServer, RTCPeerConnection
 
-CONNECTING = 15.0  # s from the answer to the connection
-NEGOTIATING = 10.0  # s from the offer to the answer; STUN servers that do not answer take 5
-GRACE = 3.0  # s for the person's page to come back, when its WebSocket has gone
-AHEAD_OF_SOUND = 30 * MS  # a correction of the clock that sound does not follow by resampling, but at once
-LOOK_EVERY = 0.25  # s between two looks at whether the peer is still there
+CONNECT_TIMEOUT_S = 15.0  # s from the answer to the connection
+NEGOTIATION_TIMEOUT_S = 10.0  # s from the offer to the answer; STUN servers that do not answer take 5
+PAGE_GRACE_S = 3.0  # s for the person's page to come back, when its WebSocket has gone
+MAX_AUDIO_LAG_NS = 30 * MS  # a correction of the clock that sound does not follow by resampling, but at once
+POLL_PERIOD_S = 0.25  # s between two looks at whether the peer is still there
 
-_WORDS = {"video": "picture", "audio": "sound"}
+_KIND_NAMES = {"video": "picture", "audio": "sound"}
 
 
 class Limits(Protocol):
@@ -52,15 +52,15 @@ class Peer:
         self._limits = limits
         self._ice_servers = ice_servers or []
         self._clock = PeerClock()
-        self._taps: dict[str, Tap] = {}
-        self._began: int | None = None  # running time of the first packet: the stream's pts 0
+        self._taps: dict[str, ReceiverTap] = {}
+        self._first_packet_at: int | None = None  # running time of the first packet: the stream's pts 0
         self._started = False  # whether anything has been said downstream
-        self._seen: dict[str, float] = {}  # when the last frame of each kind came (the loop's time)
+        self._last_frame_at: dict[str, float] = {}  # when the last frame of each kind came (the loop's time)
         self._silent: set[str] = set()  # kinds whose silence the person has been told of
         self._left_at: float | None = None  # when the person's page went
-        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._connection: RTCPeerConnection
-        session.left.append(self._page_left)
+        session.left.append(self._on_page_closed)
 
     async def answer(self, offer: str, kinds: list[str]) -> str:
         """The answer, with all candidates in it.
@@ -78,9 +78,9 @@ class Peer:
                 names = [name.lower() for name in (*CODECS[kind], "video/rtx")]
                 wanted = [c for name in names for c in (known.codecs if known else []) if c.mimeType.lower() == name]
                 connection.addTransceiver(kind, direction="recvonly").setCodecPreferences(wanted)
-            async with asyncio.timeout(NEGOTIATING):
+            async with asyncio.timeout(NEGOTIATION_TIMEOUT_S):
                 await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-                self._tap()
+                self._tap_receivers()
                 await connection.setLocalDescription(await connection.createAnswer())
         except TimeoutError:
             await connection.close()
@@ -95,7 +95,7 @@ class Peer:
         if "\na=candidate:" not in answer:
             await connection.close()
             raise OfferError(503, "This server has no network that media could come over, only loopback.")
-        connection.on("connectionstatechange", self._state_changed)
+        connection.on("connectionstatechange", self._on_state_change)
         return answer
 
     async def run(self) -> None:
@@ -104,25 +104,25 @@ class Peer:
         video = LiveVideo(stage, self.stream, small_size=limits.small_size, luma_size=limits.luma_size)
         audio = LiveAudio(stage, self.stream, block=limits.block)
         emitting = [asyncio.create_task(video.run()), asyncio.create_task(audio.run())]
-        taking = [
-            asyncio.create_task(self._take_pictures(receiver.track, video, limits))
+        receiving = [
+            asyncio.create_task(self._receive_video(receiver.track, video, limits))
             if kind == "video"
-            else asyncio.create_task(self._take_sound(receiver.track, audio))
+            else asyncio.create_task(self._receive_audio(receiver.track, audio))
             for kind, receiver in self._receivers().items()
         ]
-        for task in (*emitting, *taking):
-            task.add_done_callback(self._task_ended)
+        for task in (*emitting, *receiving):
+            task.add_done_callback(self._on_task_end)
         try:
-            if reason := await self._watch(taking):
-                self.session.tell(reason, last=True)
+            if reason := await self._wait_for_end(receiving):
+                self.session.notify(reason, last=True)
         except asyncio.CancelledError:  # the run was cut short: nobody takes what is left
             for task in emitting:
                 task.cancel()
             raise
         finally:
-            for task in taking:
+            for task in receiving:
                 task.cancel()
-            closed, *_ = await asyncio.gather(self._connection.close(), *taking, return_exceptions=True)
+            closed, *_ = await asyncio.gather(self._connection.close(), *receiving, return_exceptions=True)
             if isinstance(closed, Exception):  # the stream must end all the same
                 stage.warn(f"{self.stream}: closing the connection failed: {type(closed).__name__}: {closed}")
             video.close()
@@ -131,65 +131,65 @@ class Peer:
         if self._started:
             for kind in self._taps:
                 await stage.end(self.stream, kind)
-        for task in (*taking, *emitting):
+        for task in (*receiving, *emitting):
             if not task.cancelled():
                 task.result()
 
     def finish(self, reason: str = "") -> None:
         """Let `run` come to its end; `reason` is told to the person."""
-        if not self._over.done():
-            self._over.set_result(reason)
+        if not self._ended.done():
+            self._ended.set_result(reason)
 
     # -- is it still there? ----------------------------------------------------------------------------------
 
-    async def _watch(self, taking: "list[asyncio.Task[None]]") -> str:
+    async def _wait_for_end(self, receiving: "list[asyncio.Task[None]]") -> str:
         """Wait until the peer has gone; why it has, for the person."""
         loop = asyncio.get_running_loop()
         began, patience = loop.time(), self._limits.patience
         connected: float | None = None
-        while not self._over.done():
-            await asyncio.wait({self._over}, timeout=LOOK_EVERY)
+        while not self._ended.done():
+            await asyncio.wait({self._ended}, timeout=POLL_PERIOD_S)
             now = loop.time()
             if connected is None and self._connection.connectionState == "connected":
                 connected = now
-            if connected is None and now - began > CONNECTING:
-                return f"No connection came about within {CONNECTING:g} s; a firewall may stand between."
+            if connected is None and now - began > CONNECT_TIMEOUT_S:
+                return f"No connection came about within {CONNECT_TIMEOUT_S:g} s; a firewall may stand between."
             if connected is not None:
-                last = max(self._seen.values(), default=connected)
+                last = max(self._last_frame_at.values(), default=connected)
                 if now - max(last, connected) > patience:
                     return f"Nothing was seen or heard for {patience:g} s, so the connection was closed."
                 self._tell_of_silence(now, connected)
-            if self._left_at is not None and now - self._left_at > GRACE and self.session.pages == 0:
+            if self._left_at is not None and now - self._left_at > PAGE_GRACE_S and self.session.pages == 0:
                 return "The page was closed."
-            if all(task.done() for task in taking):
+            if all(task.done() for task in receiving):
                 return "The sender has ended."
-        return self._over.result()
+        return self._ended.result()
 
     def _tell_of_silence(self, now: float, connected: float) -> None:
         """Tell the person of a track that has stopped while the other goes on; once, until it is back."""
         for kind in self._taps:
-            silent = now - max(self._seen.get(kind, connected), connected) > self._limits.patience
+            silent = now - max(self._last_frame_at.get(kind, connected), connected) > self._limits.patience
             if silent and kind not in self._silent:
                 self._silent.add(kind)
-                self.session.tell(f"No {_WORDS[kind]} has come for {self._limits.patience:g} s.")
+                self.session.notify(f"No {_KIND_NAMES[kind]} has come for {self._limits.patience:g} s.")
             elif not silent and kind in self._silent:
                 self._silent.remove(kind)
-                self.session.tell(f"The {_WORDS[kind]} is back.")
+                self.session.notify(f"The {_KIND_NAMES[kind]} is back.")
 
-    def _page_left(self) -> None:
+    def _on_page_closed(self) -> None:
         self._left_at = asyncio.get_running_loop().time()
 
-    def _state_changed(self) -> None:
+    def _on_state_change(self) -> None:
         if self._connection.connectionState in ("failed", "closed"):
             self.finish("The connection was lost." if self._connection.connectionState == "failed" else "")
 
-    def _task_ended(self, task: "asyncio.Task[None]") -> None:
+    def _on_task_end(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None:
             self.finish("Something went wrong on the server.")  # `run` raises it
 
     # -- media -----------------------------------------------------------------------------------------------
 
-    async def _take_pictures(self, track: "MediaStreamTrack", live: LiveVideo, limits: Limits) -> None:
+    async def _receive_video(self, track: "MediaStreamTrack", live: LiveVideo, limits: Limits) -> None:
         from aiortc.mediastreams import MediaStreamError
 
         at = 0
@@ -201,47 +201,47 @@ class Peer:
                 return
             at = await self._time("video", frame)
             if max(frame.width, frame.height) > limits.max_size:
-                self._too_large(frame.width, frame.height)
+                self._refuse_size(frame.width, frame.height)
             elif rate.take():
                 live.offer(frame, at)
             else:
                 self._stage.count("frames", self.stream)
                 self._stage.count("skipped", self.stream)
 
-    async def _take_sound(self, track: "MediaStreamTrack", live: LiveAudio) -> None:
+    async def _receive_audio(self, track: "MediaStreamTrack", live: LiveAudio) -> None:
         from aiortc.mediastreams import MediaStreamError
 
-        follower = Follower(MOST, AHEAD_OF_SOUND)
+        lag = LagDetector(MOST, MAX_AUDIO_LAG_NS)
         while True:
             try:
                 frame: Any = await track.recv()
             except MediaStreamError:
                 return
             at = await self._time("audio", frame)
-            if self._clock.settled("audio") and follower.left_behind(self._taps["audio"].media(frame), at):
+            if self._clock.settled("audio") and lag.left_behind(self._taps["audio"].media(frame), at):
                 self._stage.count("corrected", self.stream)
                 live.restart()
             live.offer(frame, at)
 
     async def _time(self, kind: str, frame: Any) -> int:
         """When a decoded frame was seen or heard (ns since the stream's begin); also notes that one has come."""
-        self._seen[kind] = asyncio.get_running_loop().time()
+        self._last_frame_at[kind] = asyncio.get_running_loop().time()
         if not self._started:
             self._started = True
             for missing in set(self._stage.outputs).difference(self._taps):
                 await self._stage.end(self.stream, missing)  # at once: a join would wait for it
-        assert self._began is not None
-        return self._clock.at(kind, self._taps[kind].media(frame)) - self._began
+        assert self._first_packet_at is not None
+        return self._clock.at(kind, self._taps[kind].media(frame)) - self._first_packet_at
 
-    def _tap(self) -> None:
+    def _tap_receivers(self) -> None:
         for kind, receiver in self._receivers().items():
-            self._taps[kind] = Tap(receiver, kind, self._tapped(kind), self._limits.max_size)
+            self._taps[kind] = ReceiverTap(receiver, kind, self._callbacks(kind), self._limits.max_size)
 
-    def _tapped(self, kind: str) -> Tapped:
+    def _callbacks(self, kind: str) -> TapCallbacks:
         def arrived(media: int) -> None:
             now = self._stage.running_time()
-            if self._began is None:
-                self._began = now
+            if self._first_packet_at is None:
+                self._first_packet_at = now
             self._clock.arrived(kind, media, now)
 
         def reported(media: int, sender: int) -> None:
@@ -250,9 +250,9 @@ class Peer:
         def dropped(frames: int) -> None:
             self._stage.count("dropped", self.stream, frames)
 
-        return Tapped(arrived, reported, self._too_large, dropped)
+        return TapCallbacks(arrived, reported, self._refuse_size, dropped)
 
-    def _too_large(self, width: int, height: int) -> None:
+    def _refuse_size(self, width: int, height: int) -> None:
         most = self._limits.max_size
         self.finish(f"The picture is {width}×{height}; send one of at most {most} pixels on its longer side.")
 

@@ -17,12 +17,12 @@ from emopipe.stages.webrtc.clock import RtpTime, ntp
 if TYPE_CHECKING:
     from aiortc import RTCRtpReceiver
 
-RATES = {"video": 90_000, "audio": 48_000}  # RTP ticks a second, of the codecs that are taken (RFC 7741, 6184, 7587)
-WAITING = {"video": 60, "audio": 100}  # encoded frames that may wait for the decoder: two seconds
-ROUNDED = 32  # px: what H264 states is rounded up to whole macroblocks, of two fields to two
+RTP_RATES_HZ = {"video": 90_000, "audio": 48_000}  # of the codecs that are taken (RFC 7741, 6184, 7587)
+MAX_WAITING_FRAMES = {"video": 60, "audio": 100}  # encoded frames that may wait for the decoder: two seconds
+MACROBLOCK_SLACK_PX = 32  # px: what H264 states is rounded up to whole macroblocks, of two fields to two
 
 
-class Tapped(NamedTuple):
+class TapCallbacks(NamedTuple):
     """What the tap calls, in the event loop; media times are ns on the track's own line."""
 
     arrived: Callable[[int], None]
@@ -31,26 +31,26 @@ class Tapped(NamedTuple):
     dropped: Callable[[int], None]  # so many frames, since the decoder fell behind
 
 
-class Tap:
-    """Looks into `receiver` and calls `tapped`.
+class ReceiverTap:
+    """Looks into `receiver` and calls `callbacks`.
 
     Args:
         kind: `video` or `audio`.
         max_size: the longer side of a picture, in pixels; a larger one is not decoded, where its header tells.
     """
 
-    def __init__(self, receiver: "RTCRtpReceiver", kind: str, tapped: Tapped, max_size: int) -> None:
-        self.line = RtpTime(RATES[kind])
+    def __init__(self, receiver: "RTCRtpReceiver", kind: str, callbacks: TapCallbacks, max_size: int) -> None:
+        self.line = RtpTime(RTP_RATES_HZ[kind])
         self._receiver = receiver
-        self._tapped = tapped
+        self._callbacks = callbacks
         self._handle_rtp = receiver._handle_rtp_packet
         self._handle_rtcp = receiver._handle_rtcp_packet
         error = _private(receiver, "decoder_error")
-        self._queue = DecoderQueue(kind, max_size, tapped, ask_for_key=error.set)
+        self._queue = DecoderQueue(kind, max_size, callbacks, ask_for_key=error.set)
         _replace(receiver, "decoder_queue", self._queue)
         _replace(receiver, "timestamp_mapper", _Mapper(self.line))
         if kind == "video":
-            _make_prompt(receiver)
+            _complete_by_marker(receiver)
         for name, handler in (("_handle_rtp_packet", self._rtp), ("_handle_rtcp_packet", self._rtcp)):
             setattr(receiver, name, handler)
 
@@ -64,7 +64,7 @@ class Tap:
         codec = _private(self._receiver, "codecs").get(packet.payload_type)
         # Probes for bandwidth have no payload, retransmissions come late: neither says when something was sent.
         if codec is not None and not is_rtx(codec) and packet.payload:
-            self._tapped.arrived(self.line.to_ns(self.line.unwrap(packet.timestamp)))
+            self._callbacks.arrived(self.line.to_ns(self.line.unwrap(packet.timestamp)))
         await self._handle_rtp(packet, arrival_time_ms)
 
     async def _rtcp(self, packet: Any) -> None:
@@ -72,7 +72,7 @@ class Tap:
 
         if isinstance(packet, RtcpSrPacket) and self.line.begun:
             info = packet.sender_info
-            self._tapped.reported(self.line.ns(info.rtp_timestamp), ntp(info.ntp_timestamp))
+            self._callbacks.reported(self.line.ns(info.rtp_timestamp), ntp(info.ntp_timestamp))
         await self._handle_rtcp(packet)
 
 
@@ -83,12 +83,12 @@ class DecoderQueue(queue.Queue[Any]):
     would only decode to smears.
     """
 
-    def __init__(self, kind: str, max_size: int, tapped: Tapped, ask_for_key: Callable[[], None]) -> None:
+    def __init__(self, kind: str, max_size: int, callbacks: TapCallbacks, ask_for_key: Callable[[], None]) -> None:
         super().__init__()
         self._video = kind == "video"
-        self._most = WAITING[kind]
+        self._max_waiting = MAX_WAITING_FRAMES[kind]
         self._max_size = max_size
-        self._tapped = tapped
+        self._callbacks = callbacks
         self._ask_for_key = ask_for_key
         self._needs_key = False
 
@@ -102,17 +102,18 @@ class DecoderQueue(queue.Queue[Any]):
 
     def _takes(self, codec: str, data: bytes) -> bool:
         size = stated_size(codec, data) if self._video else None
-        if size is not None and max(size) >= self._max_size + ROUNDED:  # the decoded picture will tell exactly
-            self._tapped.too_large(*size)
+        # Nearer to the limit the decoded picture will tell exactly.
+        if size is not None and max(size) >= self._max_size + MACROBLOCK_SLACK_PX:
+            self._callbacks.too_large(*size)
             return False
-        if self.qsize() >= self._most:
-            self._tapped.dropped(self._clear())
+        if self.qsize() >= self._max_waiting:
+            self._callbacks.dropped(self._clear())
             self._needs_key = self._video
         if self._needs_key:
             self._needs_key = not starts_anew(codec, data)
             if self._needs_key:
                 self._ask_for_key()
-                self._tapped.dropped(1)
+                self._callbacks.dropped(1)
         return not self._needs_key
 
     def _clear(self) -> int:
@@ -122,7 +123,7 @@ class DecoderQueue(queue.Queue[Any]):
         return waiting
 
 
-def _make_prompt(receiver: "RTCRtpReceiver") -> None:
+def _complete_by_marker(receiver: "RTCRtpReceiver") -> None:
     """Let the jitter buffer give a VP8 picture with its last packet (RFC 7741, section 4.1: the marker bit).
 
     By itself it waits for the next picture's first packet: 33 ms at 30 pictures a second, a second at one. H264 is

@@ -12,10 +12,10 @@ from emopipe.pipeline.stage import Port, Stage, about
 from emopipe.stages.media.audio import BLOCK
 from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
 from emopipe.stages.types import AudioBlock, VideoFrame
-from emopipe.stages.web.server import RateLimit, WebServer, WebSettings, address, web_problems
-from emopipe.stages.webrtc.offer import OfferError, offered
+from emopipe.stages.web.server import RateLimit, WebServer, WebSettings, parse_endpoint, web_problems
+from emopipe.stages.webrtc.offer import OfferError, parse_offer
 from emopipe.stages.webrtc.peer import Peer
-from emopipe.stages.webrtc.task_errors import contained
+from emopipe.stages.webrtc.task_errors import contain_task_errors
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 SDP = "application/sdp"
 STREAM_HEADER = "Emopipe-Stream"
-RETRY_AFTER = "5"  # s
-LOADING = "1"  # s to wait for a server that is about to play
-READING = 10.0  # s that the body of an offer may take
+RETRY_AFTER_S = "5"  # s
+LOADING_RETRY_AFTER_S = "1"  # s to wait for a server that is about to play
+BODY_TIMEOUT_S = 10.0  # s that the body of an offer may take
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _ICE = re.compile(r"(stun|stuns|turn|turns):[^\s<>\"]+")
@@ -70,7 +70,7 @@ class WebRtc(Stage):
 
     @classmethod
     def shared_endpoints(cls, settings: Settings) -> list[str]:
-        return [] if web_problems(settings) else [address(settings.endpoint).endpoint]
+        return [] if web_problems(settings) else [parse_endpoint(settings.endpoint).endpoint]
 
     @classmethod
     def check(cls, settings: Settings) -> list[tuple[str, str]]:
@@ -93,7 +93,7 @@ class WebRtc(Stage):
             raise EmopipeError(f'{self.label} takes what is sent to it as it comes: set mode = "live" in [pipeline]')
         await self.compute(import_module, "aiortc")  # before anybody waits for an answer
         self._server = server = await WebServer.join(self.settings, self.warn)
-        self._restore = contained(("aiortc", "aioice"), self.warn)
+        self._restore = contain_task_errors(("aiortc", "aioice"), self.warn)
         limit = RateLimit(self.settings.offers_per_second, max(2 * self.settings.offers_per_second, 5))
         server.route("POST", "/whip", self._offered, limit=limit)
         server.route("OPTIONS", "/whip", self._options, public=True)
@@ -131,20 +131,21 @@ class WebRtc(Stage):
 
         if not self._playing:
             raise web.HTTPServiceUnavailable(
-                text="The models are being loaded; try again in a moment.", headers={"Retry-After": LOADING}
+                text="The models are being loaded; try again in a moment.",
+                headers={"Retry-After": LOADING_RETRY_AFTER_S},
             )
         self.counters["offers"] += 1
         try:
             return await self._answer(request)
         except OfferError as error:
             self.counters["refused"] += 1
-            retry = {"Retry-After": RETRY_AFTER} if error.status == 503 else {}
+            retry = {"Retry-After": RETRY_AFTER_S} if error.status == 503 else {}
             return web.Response(status=error.status, text=str(error), headers=retry)
 
     async def _answer(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        offer, kinds = offered(await self._body(request))
+        offer, kinds = parse_offer(await self._body(request))
         if len(self._peers) >= self.settings.max_peers:
             raise OfferError(503, f"All {self.settings.max_peers} places are taken; try again later.")
         assert self._server is not None
@@ -183,7 +184,7 @@ class WebRtc(Stage):
         if request.content_type != SDP:
             raise OfferError(415, f"An offer is sent as {SDP}, not as {request.content_type}.")
         try:
-            async with asyncio.timeout(READING):
+            async with asyncio.timeout(BODY_TIMEOUT_S):
                 body = await request.content.read(self.settings.max_offer + 1)
                 while body and not request.content.at_eof() and len(body) <= self.settings.max_offer:
                     body += await request.content.read(self.settings.max_offer + 1 - len(body))

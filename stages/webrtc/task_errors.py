@@ -5,24 +5,24 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-MOST = 32  # different texts that are warned of
+MAX_WARNINGS = 32  # different texts that are warned of
 
 
-def contained(packages: tuple[str, ...], warn: Callable[[str], None]) -> Callable[[], None]:
+def contain_task_errors(packages: tuple[str, ...], warn: Callable[[str], None]) -> Callable[[], None]:
     """Warn, once for each text, of what tasks and callbacks of `packages` raise where nobody awaits them.
 
     Everything else goes on to the loop's handler of before. Returns what puts that back.
     """
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
-    told: set[str] = set()
+    texts: set[str] = set()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if isinstance(error, Exception) and _comes_from(error.__traceback__, packages):
             text = f"a connection: {type(error).__name__}: {error}"
-            if text not in told and len(told) < MOST:
-                told.add(text)
+            if text not in texts and len(texts) < MAX_WARNINGS:
+                texts.add(text)
                 warn(text)
         elif before is not None:
             before(loop, context)

@@ -129,7 +129,7 @@ class Served:
     async def watched(self) -> None:
         """Wait until the tab gets results."""
         async with asyncio.timeout(30):
-            while not self.stage._watchers:
+            while not self.stage._pages:
                 await asyncio.sleep(0.02)
 
     def take_offers(self, status: int, text: str, **headers: str) -> None:
@@ -187,7 +187,7 @@ def test_an_observer_sees_pictures_results_uncertainty_and_the_end() -> None:
         for number in range(100):
             await served.send(moment(number, share=0.44 if number > 80 else 0.8, uncertain=number > 80))
         async with asyncio.timeout(30):
-            while not any(watcher.sees("a") for watcher in served.stage._watchers):
+            while not any(watcher.sees("a") for watcher in served.stage._pages):
                 await asyncio.sleep(0.02)
         await served.send(data(striped(), 99 * 40 * MS, stream="a"), port="video")
         row = tab.locator("#now tr").first
@@ -240,7 +240,7 @@ def test_several_streams_are_chosen_from() -> None:
         await expect(buttons.nth(1)).to_have_attribute("aria-pressed", "true")
         await expect(tab.locator("#now")).to_contain_text("Face 7")
         async with asyncio.timeout(30):
-            while not any(watcher.sees("<b>grace</b>") for watcher in served.stage._watchers):
+            while not any(watcher.sees("<b>grace</b>") for watcher in served.stage._pages):
                 await asyncio.sleep(0.02)
 
     drive(scenario)
@@ -385,7 +385,7 @@ def test_a_server_that_goes_away_is_noticed() -> None:
         await served.watched()
         await served.send(moment(0))
         await expect(served.tab.locator("#state")).to_have_text("Live: a")
-        for watcher in list(served.stage._watchers):
+        for watcher in list(served.stage._pages):
             await watcher.close()
         await expect(served.tab.locator("#state")).to_contain_text("was lost")
         await served.send(moment(1))  # and comes back by itself

@@ -11,7 +11,7 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Hop
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import gap
-from emopipe.stages.sinks.records import account, likeliest, record, rounded, timing
+from emopipe.stages.sinks.records import count_result, likeliest, record, rounded, timing
 from emopipe.stages.types import Emotions
 from tests.support.factories import result
 
@@ -86,7 +86,7 @@ def test_the_account_tells_frames_windows_and_silence_apart() -> None:
         gap(4, 500 * MS),
         gap(5, 250 * MS),
     ):
-        account(sink, message)
+        count_result(sink, message)
     assert sink.tally.table() == {"test": dict(sink.counters)}
     assert sink.counters == {
         "frames_with_face": 2,

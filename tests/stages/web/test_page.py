@@ -24,9 +24,9 @@ from emopipe.pipeline.testing import StageHarness, data, eos, gap
 from emopipe.stages.media.frames import Pictures as Reader
 from emopipe.stages.palette import EMOTION
 from emopipe.stages.types import VideoFrame
-from emopipe.stages.web.history import ENDED, STEP, Past
+from emopipe.stages.web.history import MAX_ENDED_STREAMS, STEP_NS, ResultHistory
 from emopipe.stages.web.page import Page
-from emopipe.stages.web.previews import Pictures, jpeg
+from emopipe.stages.web.previews import Previews, jpeg
 from emopipe.stages.web.server import Session
 from emopipe.stages.web.status import status
 from tests.support.factories import result
@@ -132,7 +132,7 @@ def test_labels_and_colours_are_told_and_not_written_twice() -> None:
         assert (about["senders"], about["token"], about["pictures"]) == (False, False, False)
 
     serve(drive, notice="kept for a week")
-    assets = Path("stages/assets")
+    assets = Path("stages/web/assets")
     for file in assets.iterdir():
         assert not any(colour in file.read_text() for colour in EMOTION.values()), file
 
@@ -177,8 +177,8 @@ def test_a_sender_gets_its_own_stream_alone_and_what_is_said_to_it() -> None:
         await served.send(result(0, {1: "sad"}, stream="other"), result(0, {2: "happy"}, stream="mine"))
         async with served.watching(f"?session={mine.secret}") as page:
             await served.send(result(40 * MS, {1: "sad"}, stream="other"), result(40 * MS, {2: "happy"}, stream="mine"))
-            other.tell("not for you")
-            mine.tell("your picture is too large")
+            other.notify("not for you")
+            mine.notify("your picture is too large")
             heard: dict[str, dict[str, Any]] = {}
             while not {"streams", "history", "notice", "result"} <= heard.keys():
                 said = json.loads((await page.receive(20)).data)
@@ -197,9 +197,9 @@ def test_a_page_is_told_which_words_are_the_last() -> None:
     async def drive(served: Served) -> None:
         session = served.session("mine")
         async with served.watching(f"?session={session.secret}") as page:
-            session.tell("No sound has come for 5 s.")
+            session.notify("No sound has come for 5 s.")
             assert (await read(page, "notice"))["last"] is False
-            session.tell("The connection was lost.", last=True)
+            session.notify("The connection was lost.", last=True)
             assert (await read(page, "notice"))["last"] is True
 
     serve(drive)
@@ -231,7 +231,7 @@ def test_who_gets_the_name_of_another_gets_none_of_their_results_nor_they_theirs
                 await served.send(result(0, {2: "sad"}, stream="ada"))
                 assert [each["id"] for each in (await first_of(new, "history", "result"))["faces"]] == [2]
                 for each, session in ((old, first), (idle, silent), (late, gone)):
-                    session.tell("there", last=True)
+                    session.notify("there", last=True)
                     assert (await first_of(each, "result", "history", "notice"))["type"] == "notice"
 
     serve(drive)
@@ -277,7 +277,7 @@ def test_nobody_watches_others_without_leave(query: str, status: int) -> None:
 
 
 def test_only_so_many_pages_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.page.MOST_WATCHERS", 1)
+    monkeypatch.setattr("emopipe.stages.web.page.MAX_PAGES", 1)
 
     async def drive(served: Served) -> None:
         async with served.watching() as page:
@@ -312,8 +312,8 @@ def test_who_comes_late_is_told_of_the_time_before() -> None:
         async with served.watching() as page:
             assert (await read(page, "streams"))["streams"] == [{"stream": "a", "ended": True}]
             times = [each["pts"] for each in (await read(page, "history"))["results"]]
-        assert times == list(range(times[0], 99 * 40 * MS + 1, STEP))
-        assert 99 * 40 * MS - 2 * SECOND <= times[0] <= 99 * 40 * MS - 2 * SECOND + STEP
+        assert times == list(range(times[0], 99 * 40 * MS + 1, STEP_NS))
+        assert 99 * 40 * MS - 2 * SECOND <= times[0] <= 99 * 40 * MS - 2 * SECOND + STEP_NS
 
     serve(drive, history=2.0)
 
@@ -335,7 +335,7 @@ def test_a_page_that_reads_nothing_holds_nobody_up_and_is_told_what_it_lost() ->
                 await served.send(result(number * 40 * MS, {1: "happy", 2: "sad"}, "angry", seq=number))
                 seen = await read(page, "result")
                 assert seen["seq"] == number
-            lost = {watcher.lost for watcher in served.stage._watchers}
+            lost = {watcher.lost for watcher in served.stage._pages}
             assert min(lost) == 0
             assert max(lost) > 300
             served.stage.status({})
@@ -347,7 +347,7 @@ def test_a_page_that_reads_nothing_holds_nobody_up_and_is_told_what_it_lost() ->
 
 
 def test_a_page_that_takes_nothing_for_long_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.connection.STUCK", 0.3)
+    monkeypatch.setattr("emopipe.stages.web.connection.SEND_TIMEOUT_S", 0.3)
 
     async def drive(served: Served) -> None:
         session = served.session("mine")
@@ -361,7 +361,7 @@ def test_a_page_that_takes_nothing_for_long_is_let_go(monkeypatch: pytest.Monkey
         assert b"101" in await reader.readline()
         async with asyncio.timeout(20):
             number = 0
-            while served.stage._watchers or number == 0:
+            while served.stage._pages or number == 0:
                 await served.send(result(number * 40 * MS, {1: "happy", 2: "sad"}, "angry", seq=number, stream="mine"))
                 number += 1
                 await asyncio.sleep(0)
@@ -452,7 +452,7 @@ def test_pictures_come_to_those_alone_who_watch_that_stream() -> None:
             await watching.send_str('{"watch": "a"}')
             await other.send_str("no word of ours")
             async with asyncio.timeout(20):
-                while not any(each.sees("a") for each in served.stage._watchers):
+                while not any(each.sees("a") for each in served.stage._pages):
                     await asyncio.sleep(0.01)
             await served.send(data(striped(), 7 * MS, stream="b"), data(striped(), 40 * MS, stream="a"), port="video")
             header, image = await picture(watching)
@@ -475,16 +475,16 @@ def test_a_sender_cannot_watch_another() -> None:
             await read(page, "streams")
             await page.send_str('{"watch": "other"}')
             async with asyncio.timeout(20):
-                while not any(each._watched == "other" for each in served.stage._watchers):
+                while not any(each._watched == "other" for each in served.stage._pages):
                     await asyncio.sleep(0.01)
-            assert not any(each.sees("other") for each in served.stage._watchers)
+            assert not any(each.sees("other") for each in served.stage._pages)
 
     serve(drive, video=True)
 
 
 @pytest.mark.parametrize("fps", [25, 30, 60])
 def test_so_many_pictures_a_second_are_drawn(fps: int) -> None:
-    pictures = Pictures(12.0, 64)
+    pictures = Previews(12.0, 64)
     taken = 0
     for number in range(10 * fps):
         pictures.offer(data(striped_message, round(number * SECOND / fps)))
@@ -494,17 +494,17 @@ def test_so_many_pictures_a_second_are_drawn(fps: int) -> None:
 
 
 def test_a_picture_that_cannot_be_drawn_ends_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Pictures, message: Message) -> bytes:
+    def fail(self: Previews, message: Message) -> bytes:
         raise ValueError("cannot be drawn")
 
-    monkeypatch.setattr(Pictures, "draw", fail)
+    monkeypatch.setattr(Previews, "draw", fail)
 
     async def drive(served: Served) -> None:
         async with served.watching() as page:
             await read(page, "streams")
             await page.send_str('{"watch": "a"}')
             async with asyncio.timeout(20):
-                while not any(each.sees("a") for each in served.stage._watchers):
+                while not any(each.sees("a") for each in served.stage._pages):
                     await asyncio.sleep(0.01)
                 for number in range(1000):
                     await served.send(data(striped(), number * 100 * MS, stream="a"), port="video")
@@ -518,7 +518,7 @@ striped_message = VideoFrame(luma=np.zeros((2, 2), np.uint8), small=np.zeros((2,
 
 def test_where_drawing_is_slow_the_newest_picture_is_drawn() -> None:
     async def run() -> list[int]:
-        pictures = Pictures(12.0, 64)
+        pictures = Previews(12.0, 64)
         for number in range(30):
             pictures.offer(data(striped_message, number * 40 * MS))
         return [(await pictures.newest()).pts, len(pictures._waiting)]
@@ -528,28 +528,28 @@ def test_where_drawing_is_slow_the_newest_picture_is_drawn() -> None:
     assert waiting == 0
 
 
-# -- the past, the status ------------------------------------------------------------------------------------
+# -- the history, the status ------------------------------------------------------------------------------------
 
 
 def test_streams_that_have_ended_are_forgotten_in_the_end() -> None:
-    past = Past(SECOND)
+    history = ResultHistory(SECOND)
     for number in range(2000):
-        assert past.begin(f"peer-{number}")
-        past.add(f"peer-{number}", 0, b"{}", thin=True)
-        past.end(f"peer-{number}")
-    assert past.begin("still here")
-    assert len(past.streams()) == ENDED + 1
-    assert past.begin("peer-1999")
-    assert past.streams()[-2:] == [{"stream": "still here", "ended": False}, {"stream": "peer-1999", "ended": False}]
-    assert past.texts("peer-1999") == []
+        assert history.begin(f"peer-{number}")
+        history.add(f"peer-{number}", 0, b"{}", decimate=True)
+        history.end(f"peer-{number}")
+    assert history.begin("still here")
+    assert len(history.streams()) == MAX_ENDED_STREAMS + 1
+    assert history.begin("peer-1999")
+    assert history.streams()[-2:] == [{"stream": "still here", "ended": False}, {"stream": "peer-1999", "ended": False}]
+    assert history.texts("peer-1999") == []
 
 
 def test_the_past_begins_anew_where_time_jumps_back() -> None:
-    past = Past(10 * SECOND)
-    past.begin("a")
-    past.add("a", 5 * SECOND, b"1", thin=True)
-    past.add("a", 0, b"2", thin=True)
-    assert past.texts("a") == [b'{"type":"history","results":[2]}']
+    history = ResultHistory(10 * SECOND)
+    history.begin("a")
+    history.add("a", 5 * SECOND, b"1", decimate=True)
+    history.add("a", 0, b"2", decimate=True)
+    assert history.texts("a") == [b'{"type":"history","results":[2]}']
 
 
 def report(**values: Any) -> Report:

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.stages.web.server import RateLimit, Session, Sessions, WebServer, WebSettings, address, web_problems
-from emopipe.stages.web.sessions import KEPT, TEXTS
+from emopipe.stages.web.server import RateLimit, Session, Sessions, WebServer, WebSettings, parse_endpoint, web_problems
+from emopipe.stages.web.sessions import MAX_CLOSED_SESSIONS, MAX_NOTICES
 
 TOKEN = "a-token-of-enough-characters"
 
@@ -222,12 +222,12 @@ def test_a_limited_route_says_when_to_come_again() -> None:
 
 
 def test_connections_are_limited_and_silent_ones_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.MOST_CONNECTIONS", 2)
-    monkeypatch.setattr("emopipe.stages.web.server.FIRST_REQUEST", 0.2)
+    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 2)
+    monkeypatch.setattr("emopipe.stages.web.server.FIRST_REQUEST_TIMEOUT_S", 0.2)
 
     async def drive() -> None:
         endpoint = free_endpoint()
-        where = address(endpoint)
+        where = parse_endpoint(endpoint)
         async with serving(endpoint=endpoint), asyncio.timeout(20):
             silent = [await asyncio.open_connection(where.host, where.port) for _ in range(3)]
             for reader, _ in silent:
@@ -241,11 +241,11 @@ def test_connections_are_limited_and_silent_ones_closed(monkeypatch: pytest.Monk
 
 
 def test_a_connection_that_asks_for_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.KEPT_ALIVE", 0.2)
+    monkeypatch.setattr("emopipe.stages.web.server.KEEP_ALIVE_S", 0.2)
 
     async def drive() -> None:
         endpoint = free_endpoint()
-        where = address(endpoint)
+        where = parse_endpoint(endpoint)
         async with serving(endpoint=endpoint), asyncio.timeout(20):
             reader, writer = await asyncio.open_connection(where.host, where.port)
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -358,7 +358,7 @@ def self_signed(folder: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_endpoints_that_collide_are_spelled_alike(host: str) -> None:
-    assert address(f"http://{host}:8080").endpoint == "tcp://127.0.0.1:8080"
+    assert parse_endpoint(f"http://{host}:8080").endpoint == "tcp://127.0.0.1:8080"
 
 
 # -- sessions ------------------------------------------------------------------------------------------------
@@ -376,13 +376,13 @@ def test_a_session_is_found_by_its_secret_alone() -> None:
 
 def test_what_a_person_is_told_is_kept_until_the_page_asks() -> None:
     async def drive(session: Session) -> list[list[str]]:
-        session.tell("one")
-        session.tell("two")
-        first = await session.heard()
-        waiting = asyncio.create_task(session.heard())
+        session.notify("one")
+        session.notify("two")
+        first = await session.notices()
+        waiting = asyncio.create_task(session.notices())
         await asyncio.sleep(0)
         assert not waiting.done()
-        session.tell("three")
+        session.notify("three")
         return [first, await waiting]
 
     assert asyncio.run(drive(Sessions().open("peer-1"))) == [["one", "two"], ["three"]]
@@ -391,20 +391,20 @@ def test_what_a_person_is_told_is_kept_until_the_page_asks() -> None:
 def test_texts_nobody_asks_for_do_not_pile_up() -> None:
     session = Sessions().open("peer-1")
     for number in range(1000):
-        session.tell(str(number))
-    assert asyncio.run(session.heard()) == [str(number) for number in range(1000 - TEXTS, 1000)]
+        session.notify(str(number))
+    assert asyncio.run(session.notices()) == [str(number) for number in range(1000 - MAX_NOTICES, 1000)]
 
 
 def test_a_session_that_is_over_keeps_its_last_words_and_is_forgotten_later() -> None:
     sessions = Sessions()
     session = sessions.open("peer-1")
-    session.tell("too large")
+    session.notify("too large")
     sessions.close(session)
     assert session.closed
     assert sessions.streams == []
     assert sessions.find(session.secret) is session
-    assert asyncio.run(session.heard()) == ["too large"]
-    for number in range(KEPT):
+    assert asyncio.run(session.notices()) == ["too large"]
+    for number in range(MAX_CLOSED_SESSIONS):
         sessions.close(sessions.open(f"peer-{number}"))
     assert sessions.find(session.secret) is None
 
@@ -413,9 +413,9 @@ def test_the_last_page_that_goes_is_noticed() -> None:
     session = Sessions().open("peer-1")
     gone: list[str] = []
     session.left.append(lambda: gone.append("left"))
-    session.enter()
-    session.enter()
-    session.leave()
+    session.page_opened()
+    session.page_opened()
+    session.page_closed()
     assert gone == []
-    session.leave()
+    session.page_closed()
     assert gone == ["left"]

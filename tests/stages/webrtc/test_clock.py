@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.stages.webrtc.clock import WINDOW, Fastest, Follower, PeerClock, RtpTime, ntp
+from emopipe.stages.webrtc.clock import FASTEST_WINDOW_NS, LagDetector, PeerClock, RtpTime, WindowedMinimum, ntp
 
 START = 1_000_000 * SECOND  # ns of the sender's own clock at our time 0
 
@@ -179,14 +179,14 @@ def test_an_ntp_timestamp_is_seconds_and_a_fraction_of_32_bits_each() -> None:
 
 
 def test_the_fastest_packet_counts_for_a_while() -> None:
-    fastest = Fastest()
+    fastest = WindowedMinimum()
     assert fastest.value is None
     fastest.add(5, 0)
     fastest.add(9, SECOND // 2)
     assert fastest.value == 5
-    fastest.add(8, WINDOW - 1)
+    fastest.add(8, FASTEST_WINDOW_NS - 1)
     assert fastest.value == 5
-    fastest.add(8, WINDOW + SECOND)
+    fastest.add(8, FASTEST_WINDOW_NS + SECOND)
     assert fastest.value == 8
 
 
@@ -201,15 +201,15 @@ def test_a_report_before_any_packet_says_nothing() -> None:
 
 
 def test_sound_is_left_behind_by_a_correction_and_not_by_drift() -> None:
-    follower = Follower(0.005, 30 * MS)
-    drift = [follower.left_behind(media, media + media // 2_000) for media in range(0, 600 * SECOND, 20 * MS)]
+    lag = LagDetector(0.005, 30 * MS)
+    drift = [lag.left_behind(media, media + media // 2_000) for media in range(0, 600 * SECOND, 20 * MS)]
     assert not any(drift)  # 500 ppm, ten minutes
     start = 600 * SECOND
     off = start // 2_000
-    small = [follower.left_behind(start + n * 20 * MS, start + n * 20 * MS + off + 25 * MS) for n in range(500)]
+    small = [lag.left_behind(start + n * 20 * MS, start + n * 20 * MS + off + 25 * MS) for n in range(500)]
     assert not any(small)
     start += 500 * 20 * MS
-    large = [follower.left_behind(start + n * 20 * MS, start + n * 20 * MS + off - 15 * MS) for n in range(500)]
+    large = [lag.left_behind(start + n * 20 * MS, start + n * 20 * MS + off - 15 * MS) for n in range(500)]
     assert large == [True] + [False] * 499
 
 

@@ -48,7 +48,7 @@ def send(
                 await until(lambda: enough(harness, session))
             if any(harness.outputs.messages.values()):
                 await until(ended(harness, client.stream))
-            return harness, client.stream, await session.heard() if session._texts else []
+            return harness, client.stream, await session.notices() if session._notices else []
 
     return asyncio.run(drive())
 
@@ -61,7 +61,7 @@ def session_of(harness: StageHarness, client: WhipClient) -> Session:
 
 
 def told(harness: StageHarness, session: Session) -> bool:
-    return bool(session._texts)
+    return bool(session._notices)
 
 
 # -- media ---------------------------------------------------------------------------------------------------
@@ -269,21 +269,21 @@ def test_a_picture_that_is_too_large_is_told(codec: str, recording: Path, vp8: P
 
 
 def test_a_page_that_goes_takes_its_peer_with_it(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.webrtc.peer.GRACE", 0.3)
+    monkeypatch.setattr("emopipe.stages.webrtc.peer.PAGE_GRACE_S", 0.3)
 
     async def drive() -> None:
         async with serving() as harness:
             async with WhipClient(harness.stage.settings.endpoint, recorded(recording), delete=False) as client:
                 session = session_of(harness, client)
-                session.enter()
+                session.page_opened()
                 await until(lambda: harness.outputs.data("video"))
-                session.leave()
-                session.enter()  # it was only loaded again
+                session.page_closed()
+                session.page_opened()  # it was only loaded again
                 await asyncio.sleep(0.8)
                 assert not ended(harness, "peer-1")()
-                session.leave()
+                session.page_closed()
                 await until(ended(harness, "peer-1"))
-                assert await session.heard() == ["The page was closed."]
+                assert await session.notices() == ["The page was closed."]
 
     asyncio.run(drive())
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from emopipe.stages.webrtc.receiver import WAITING, DecoderQueue, Tapped
+from emopipe.stages.webrtc.receiver import MAX_WAITING_FRAMES, DecoderQueue, TapCallbacks
 
 KEY = b"\x10\x02\x00\x9d\x01\x2a" + (640).to_bytes(2, "little") + (360).to_bytes(2, "little") + b"data"
 DELTA = b"\x11\x02\x00data"
@@ -25,8 +25,10 @@ class Events:
         def ask() -> None:
             self.asked += 1
 
-        tapped = Tapped(lambda media: None, lambda media, sender: None, lambda *size: self.too_large.append(size), drop)
-        return DecoderQueue(kind, max_size, tapped, ask)
+        callbacks = TapCallbacks(
+            lambda media: None, lambda media, sender: None, lambda *size: self.too_large.append(size), drop
+        )
+        return DecoderQueue(kind, max_size, callbacks, ask)
 
 
 def item(codec: Any, data: bytes) -> Any:
@@ -36,7 +38,7 @@ def item(codec: Any, data: bytes) -> Any:
 def test_frames_pass_in_order_while_the_decoder_keeps_up() -> None:
     events = Events()
     queue = events.queue()
-    frames = [item(VP8, KEY), *(item(VP8, DELTA) for _ in range(WAITING["video"] - 1))]
+    frames = [item(VP8, KEY), *(item(VP8, DELTA) for _ in range(MAX_WAITING_FRAMES["video"] - 1))]
     for frame in frames:
         queue.put(frame)
     assert [queue.get() for _ in frames] == frames
@@ -47,7 +49,7 @@ def test_frames_pass_in_order_while_the_decoder_keeps_up() -> None:
 def test_pictures_begin_again_with_a_key_frame_when_the_decoder_fell_behind(codec: Any, key: bytes) -> None:
     events = Events()
     queue = events.queue()
-    most = WAITING["video"]
+    most = MAX_WAITING_FRAMES["video"]
     for _ in range(most + 3):
         queue.put(item(codec, DELTA))
     assert queue.qsize() == 0
@@ -62,10 +64,10 @@ def test_pictures_begin_again_with_a_key_frame_when_the_decoder_fell_behind(code
 def test_sound_needs_no_key_frame() -> None:
     events = Events()
     queue = events.queue("audio")
-    for _ in range(WAITING["audio"] + 1):
+    for _ in range(MAX_WAITING_FRAMES["audio"] + 1):
         queue.put(item(OPUS, b"sound"))
     assert queue.qsize() == 1
-    assert events.dropped == WAITING["audio"]
+    assert events.dropped == MAX_WAITING_FRAMES["audio"]
 
 
 def test_a_picture_that_would_take_gigabytes_is_not_decoded() -> None:

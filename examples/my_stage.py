@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message, Payload
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.types import Emotions
 
 

@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from emopipe.pipeline.alarm import Alarm
-from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.clock import Clock, Wakeup
 from emopipe.pipeline.message import FOREVER
 
 RECENT = 0.2  # weight of the last batch in the time a row takes
@@ -73,7 +72,7 @@ class Batcher(Generic[Tag, Row, Result]):
         self._clock = clock
         self._backlog = backlog
         self._row_time = 0.0  # ns a row has lately taken
-        self._alarm = Alarm(clock)
+        self._wakeup = Wakeup(clock)
         # Only streams with something queued; the first is the one that was served longest ago.
         self._queued: dict[str, deque[_Entry[Tag, Row]]] = {}
         self._in_flight: dict[str, deque[_Entry[Tag, Row]]] = {}
@@ -102,7 +101,7 @@ class Batcher(Generic[Tag, Row, Result]):
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
             self._worker.add_done_callback(lambda _: self._moved.set())
-        self._alarm.ring()
+        self._wakeup.set()
         await self._until(lambda: self._waiting() <= self._room())
 
     def watermark(self, stream: str, input_watermark: int) -> int:
@@ -116,7 +115,7 @@ class Batcher(Generic[Tag, Row, Result]):
             Exception: whatever ended the worker.
         """
         self._draining += 1
-        self._alarm.ring()
+        self._wakeup.set()
         try:
             await self._until(lambda: stream not in self._in_flight)
         finally:
@@ -146,14 +145,14 @@ class Batcher(Generic[Tag, Row, Result]):
         while True:
             await self._run(self._take_rowless())
             if not self._queued:
-                await self._alarm.wait()
+                await self._wakeup.wait()
                 continue
             due = min(lane[0].arrived for lane in self._queued.values()) + self._max_delay
             full = self._waiting() >= self._max_size or self._waiting() > self._room()  # nothing more can come
             if self._draining or full or self._clock.now() >= due:
                 await self._run(self._take())
             else:
-                await self._alarm.wait(until=due)
+                await self._wakeup.wait(until=due)
 
     def _take_rowless(self) -> list[_Entry[Tag, Row]]:
         """The messages without rows that have come to the head of their streams: they wait for no batch."""

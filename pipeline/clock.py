@@ -65,6 +65,32 @@ class FakeClock:
         await settle()
 
 
+class Wakeup:
+    """One sleeper's alarm clock; what is set while nobody sleeps is kept for the next `wait`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Wake the sleeper."""
+        self._event.set()
+
+    async def wait(self, until: int | None = None) -> None:
+        """Return at the next `set`, or when the clock reaches `until` (ns)."""
+        timer = None if until is None else asyncio.create_task(self._set_at(until))
+        try:
+            await self._event.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._event.clear()
+
+    async def _set_at(self, until: int) -> None:
+        await self._clock.sleep_until(until)
+        self.set()
+
+
 async def settle(rounds: int = 20) -> None:
     """Let every task that can run do so, without any time passing."""
     for _ in range(rounds):

@@ -2,10 +2,12 @@
 
 from collections import Counter
 
+import msgspec
+
 REMEMBERED = 64  # streams that have ended
 
 
-class Tally:
+class StreamCounters:
     """Named counts of each stream that is open, and of the last `remembered` that have ended.
 
     Counting on a stream opens it (again); `end` says that it has ended. A stream that was forgotten and comes back
@@ -31,6 +33,16 @@ class Tally:
             forgotten = next(iter(self._ended))
             del self._ended[forgotten], self._counts[forgotten]
 
-    def table(self) -> dict[str, dict[str, int]]:
+    def snapshot(self) -> dict[str, dict[str, int]]:
         """The counts by stream, by name, as plain integers."""
         return {stream: {name: int(count) for name, count in counts.items()} for stream, counts in self._counts.items()}
+
+
+class LinkCounts(msgspec.Struct, kw_only=True):
+    """Data and gaps on a link, exactly: sent = received + sum(dropped) + in_flight."""
+
+    sent: int = 0
+    received: int = 0
+    dropped: dict[str, int] = {}
+    in_flight: int = 0
+    streams: dict[str, "LinkCounts"] = {}  # the same by stream: open streams, and the last that have ended

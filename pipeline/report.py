@@ -2,9 +2,9 @@
 
 import msgspec
 
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.runtime.link import LinkCounts
 
 
 class HopLatency(msgspec.Struct):

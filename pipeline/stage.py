@@ -23,54 +23,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar
 
-import msgspec
-
 from emopipe.pipeline.clock import Clock
-from emopipe.pipeline.counters import Tally
+from emopipe.pipeline.counters import StreamCounters
 from emopipe.pipeline.message import Message, Payload
+from emopipe.pipeline.port import Mode, Port, Settings
 
 if TYPE_CHECKING:
     from emopipe.pipeline.report import Report
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Mode = Literal["replay", "live"]
-Policy = Literal["block", "drop-oldest", "drop-newest"]
-
-
-def about(
-    text: str,
-    *,
-    unit: str = "",
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
-    min_length: int | None = None,
-) -> msgspec.Meta:
-    """What a setting means, its unit and range: `hop: Annotated[float, about("…", unit="s", gt=0)] = 0.5`."""
-    limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "min_length": min_length}
-    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
-    return msgspec.Meta(description=text, extra={"unit": unit}, **given)
-
-
-class Settings(msgspec.Struct, forbid_unknown_fields=True):
-    """Base of a stage's typed settings; validation, `emopipe inspect` and the reference are made from it."""
-
-
-class Port(msgspec.Struct, frozen=True):
-    """One input or output.
-
-    `policy` and `size` (messages; of each stream, where the policy is to drop) are an input's default link policy in
-    live mode; the graph may set others. In replay mode every link blocks.
-    """
-
-    type: type[Payload]
-    doc: str
-    optional: bool = False
-    policy: Policy = "block"
-    size: int = 16
 
 
 class Host(Protocol):
@@ -116,7 +78,7 @@ class Stage:
         self.settings: Any = settings if settings is not None else self.Settings()
         self.label = label or self.name  # the stage's name in the graph
         self.counters: Counter[str] = Counter()  # reported at the end of the run
-        self.tally = Tally()  # those of `count`, by stream
+        self.stream_counters = StreamCounters()  # those of `count`, by stream
         self.host: Host
         self._thread: ThreadPoolExecutor | None = None
 
@@ -252,7 +214,7 @@ class Stage:
     def count(self, name: str, stream: str, by: int = 1) -> None:
         """Count in `counters[name]`, and for the stream."""
         self.counters[name] += by
-        self.tally.add(stream, name, by)
+        self.stream_counters.add(stream, name, by)
 
     async def advance(self, stream: str) -> None:
         """Send the watermark on if it moved. Only needed outside `process`, `gap` and `flush`."""

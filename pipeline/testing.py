@@ -19,10 +19,11 @@ from typing import Any
 
 from emopipe.pipeline.clock import FakeClock, settle
 from emopipe.pipeline.message import FOREVER, Codec, Message, Payload
+from emopipe.pipeline.port import Mode
 from emopipe.pipeline.runtime.host import StageHost
 from emopipe.pipeline.runtime.link import Queue
 from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet, Outlet
-from emopipe.pipeline.stage import Mode, Stage
+from emopipe.pipeline.stage import Stage
 
 __all__ = ["Outputs", "StageHarness", "data", "eos", "gap", "run_stage", "watermark"]
 

@@ -10,7 +10,8 @@ from emopipe.pipeline.batcher import Batcher
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.message import Message, Payload
-from emopipe.pipeline.stage import Stage, about
+from emopipe.pipeline.port import about
+from emopipe.pipeline.stage import Stage
 
 Row = TypeVar("Row")
 

@@ -35,10 +35,10 @@ from benchmarks.listener import Heard, Listener
 from benchmarks.live.camera import FPS, load, prepare
 from emopipe.paths import default_graph
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import HopLatency
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.runtime.result import Outcome
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.stages.media.frames import Pictures

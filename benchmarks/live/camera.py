@@ -11,10 +11,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
-from emopipe.pipeline import stage
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PlayedCamera(Stage):
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
     }
 
-    class Settings(stage.Settings, kw_only=True):
+    class Settings(Stage.Settings, kw_only=True):
         uri: Annotated[str, about("the recording")]
         stream: Annotated[str, about("the stream's name", min_length=1)]
         seconds: Annotated[float, about("how long it is played", unit="s", gt=0)]

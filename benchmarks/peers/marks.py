@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.types import AudioBlock, VideoFrame
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.runtime.result import Outcome
 
 

@@ -11,7 +11,8 @@ from emopipe.pipeline.graph.parse import Draft, PipelineSettings, Problems
 from emopipe.pipeline.graph.spec import Source
 from emopipe.pipeline.graph.text import instead, show
 from emopipe.pipeline.message import Payload
-from emopipe.pipeline.stage import Port, Stage
+from emopipe.pipeline.port import Port
+from emopipe.pipeline.stage import Stage
 
 T = TypeVar("T")
 

@@ -13,7 +13,8 @@ import msgspec
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.text import instead, key_path, nearest, one_line, show
-from emopipe.pipeline.stage import Port, Settings, Stage
+from emopipe.pipeline.port import Port, Settings
+from emopipe.pipeline.stage import Stage
 
 BUILT_IN = "emopipe.stages"  # the package that holds their table
 GRAPH_KEYS = ("use", "inputs", "queue", "process")  # of a stage's table; all others are settings

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emopipe.pipeline.port import Mode
 from emopipe.pipeline.runtime.link import Queue
-from emopipe.pipeline.stage import Mode, Stage
+from emopipe.pipeline.stage import Stage
 
 
 @dataclass(frozen=True)

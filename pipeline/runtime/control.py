@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from emopipe.pipeline.port import Mode
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.runtime.link import Queue
-from emopipe.pipeline.stage import Mode
 
 
 class LinkPlan(msgspec.Struct, frozen=True):

@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.port import Mode
 from emopipe.pipeline.report import Delays, Report
 from emopipe.pipeline.runtime.epochs import SourceEpochs
 from emopipe.pipeline.runtime.output import Output
 from emopipe.pipeline.runtime.transport import Inbox, Inlet
-from emopipe.pipeline.stage import Mode, Stage
+from emopipe.pipeline.stage import Stage
 
 
 class StageHost:
@@ -109,7 +110,7 @@ class StageHost:
         return Report(
             stage=self.stage.label,
             counters=_plain(self.stage.counters),
-            streams=self.stage.tally.table(),
+            streams=self.stage.stream_counters.snapshot(),
             links={
                 f"{name}>{target}": outlet.counts()
                 for name, outlets in self.outlets.items()
@@ -265,7 +266,7 @@ class StageHost:
         self._epochs.pop(stream, None)
         for each in self.inlets:
             self._origins.pop((stream, each), None)
-        self.stage.tally.end(stream)
+        self.stage.stream_counters.end(stream)
 
     def _forget(self, stream: str) -> None:
         """The stream's time line begins anew."""
@@ -282,7 +283,7 @@ class StageHost:
         bound = self._outputs[output].watermark(stream)
         await self._outputs[output].end(stream, self.epoch(stream))
         if not self.stage.inputs and self._source_epochs.end(stream, output, bound):
-            self.stage.tally.end(stream)
+            self.stage.stream_counters.end(stream)
 
 
 def _plain(counters: Mapping[str, int]) -> dict[str, int]:

@@ -11,10 +11,10 @@ from typing import Annotated
 import msgspec
 
 from emopipe.pipeline.clock import SECOND, Clock
-from emopipe.pipeline.counters import Tally
+from emopipe.pipeline.counters import LinkCounts, StreamCounters
 from emopipe.pipeline.message import Message
+from emopipe.pipeline.port import Mode, Policy, Port, about
 from emopipe.pipeline.runtime.lane import Lane, is_item, watermark_of
-from emopipe.pipeline.stage import Mode, Policy, Port, about
 
 IN_REPLAY = 16  # messages that may wait on a link of which the graph says nothing, at least
 
@@ -44,16 +44,6 @@ class Queue(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         return self.size if self.policy == "block" else 1
 
 
-class LinkCounts(msgspec.Struct, kw_only=True):
-    """Data and gaps on a link, exactly: sent = received + sum(dropped) + in_flight."""
-
-    sent: int = 0
-    received: int = 0
-    dropped: dict[str, int] = {}
-    in_flight: int = 0
-    streams: dict[str, "LinkCounts"] = {}  # the same by stream: open streams, and the last that have ended
-
-
 class LinkQueue:
     """What waits on a link and what is under way: data, gaps, watermarks and EOS, each stream's in order.
 
@@ -69,7 +59,7 @@ class LinkQueue:
         self._under_way: deque[Message] = deque()
         self._acknowledged = 0
         self._counts: Counter[str] = Counter()  # sent, received, and the reasons of drops
-        self._tally = Tally()  # the same by stream
+        self._stream_counts = StreamCounters()  # the same by stream
 
     @property
     def full(self) -> bool:
@@ -94,7 +84,9 @@ class LinkQueue:
     def counts(self) -> LinkCounts:
         in_flight = Counter(message.stream for message in (*self._under_way, *self.waiting) if is_item(message))
         counts = _link_counts(self._counts, in_flight.total())
-        counts.streams = {stream: _link_counts(each, in_flight[stream]) for stream, each in self._tally.table().items()}
+        counts.streams = {
+            stream: _link_counts(each, in_flight[stream]) for stream, each in self._stream_counts.snapshot().items()
+        }
         return counts
 
     def offer(self, message: Message) -> None:
@@ -137,7 +129,7 @@ class LinkQueue:
             if is_item(message):
                 self._count("received", message)
             elif message.kind == "eos" and not self._holds(message.stream):
-                self._tally.end(message.stream)
+                self._stream_counts.end(message.stream)
 
     def _lane(self, stream: str) -> str:
         return "" if self.policy.policy == "block" else stream
@@ -149,7 +141,7 @@ class LinkQueue:
 
     def _count(self, what: str, message: Message) -> None:
         self._counts[what] += 1
-        self._tally.add(message.stream, what)
+        self._stream_counts.add(message.stream, what)
 
 
 def _link_counts(counts: Mapping[str, int], in_flight: int) -> LinkCounts:

@@ -17,8 +17,9 @@ import msgspec
 import zmq
 
 from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.message import Codec, Hop, Message, Payload, WireError
-from emopipe.pipeline.runtime.link import LinkCounts, LinkQueue, Queue
+from emopipe.pipeline.runtime.link import LinkQueue, Queue
 
 Inbox = asyncio.Queue[tuple["Inlet", Message]]
 

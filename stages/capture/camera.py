@@ -3,8 +3,8 @@
 import sys
 from typing import Annotated, ClassVar
 
-from emopipe.pipeline import stage
-from emopipe.pipeline.stage import Port, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.live import LiveCapture, size_of, wall
 from emopipe.stages.capture.reader import LiveInput, OpenError, Taken
@@ -29,7 +29,7 @@ class Camera(LiveCapture):
         "video": Port(VideoFrame, "each picture, as luma and as a small RGB image"),
     }
 
-    class Settings(stage.Settings):
+    class Settings(Stage.Settings):
         device: Annotated[str, about("its name as `emopipe devices` lists it; empty: the first one")] = ""
         format: Annotated[
             str, about("FFmpeg's name of the system that devices come by; empty: this machine's; lavfi makes pictures")

@@ -7,10 +7,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from emopipe.pipeline import stage
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.pacing import ahead, content, due, in_time, send
 from emopipe.stages.media.audio import BLOCK
 from emopipe.stages.media.damage import Damage
@@ -35,7 +35,7 @@ class FileCapture(Stage):
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
     }
 
-    class Settings(stage.Settings):
+    class Settings(Stage.Settings):
         uri: Annotated[str | list[str], about("file to play, or several, played one after the other")]
         realtime: Annotated[bool, about("play as fast as it was recorded; otherwise as fast as possible")] = False
         loop: Annotated[int, about("how many times each recording is played, on one time line", ge=1)] = 1
@@ -110,8 +110,8 @@ class FileCapture(Stage):
                         await self.host.clock.sleep_until(self._began + due(item))
                     await send(self, item, stream)
                     name, count = content(item)
-                    self.tally.add(stream, name, count)  # the totals are those of what was decoded
-                    self._tally_skipped(stream)
+                    self.stream_counters.add(stream, name, count)  # the totals are those of what was decoded
+                    self._count_skipped(stream)
                     lengths.reached(item.pts + item.duration)
                     self.progress(*lengths.progress())
         except MediaError:  # nothing in it decodes
@@ -120,7 +120,7 @@ class FileCapture(Stage):
         finally:
             await self.compute(items.close)
             await self.compute(recording.close)
-        self._tally_skipped(stream)
+        self._count_skipped(stream)
         await self._end(stream, recording)
 
     def _repeat(self, recording: Recording) -> Generator[Item, None, None]:
@@ -162,11 +162,11 @@ class FileCapture(Stage):
         self._skipped += 1
         return False
 
-    def _tally_skipped(self, stream: str) -> None:
+    def _count_skipped(self, stream: str) -> None:
         if skipped := self._skipped - self._tallied:
             self._tallied += skipped
             for name in ("frames", "skipped"):
-                self.tally.add(stream, name, skipped)
+                self.stream_counters.add(stream, name, skipped)
 
 
 def stream_names(files: Sequence[str]) -> list[str]:

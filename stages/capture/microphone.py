@@ -3,8 +3,8 @@
 import sys
 from typing import Annotated, ClassVar
 
-from emopipe.pipeline import stage
-from emopipe.pipeline.stage import Port, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.live import LiveCapture, wall
 from emopipe.stages.capture.reader import LiveInput, OpenError, Taken
@@ -25,7 +25,7 @@ class Microphone(LiveCapture):
     name: ClassVar[str] = "microphone"
     outputs: ClassVar[dict[str, Port]] = {"audio": Port(AudioBlock, "the sound as 16 kHz mono")}
 
-    class Settings(stage.Settings):
+    class Settings(Stage.Settings):
         device: Annotated[str, about("its name as `emopipe devices` lists it; empty: the default one")] = ""
         format: Annotated[
             str, about("FFmpeg's name of the system that devices come by; empty: this machine's; lavfi makes sound")

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from emopipe.pipeline import stage
 from emopipe.pipeline.clock import SECOND
-from emopipe.pipeline.stage import Port, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import address as live_address
 from emopipe.stages.capture.live import LiveCapture
 from emopipe.stages.capture.live_tracks import LiveAudio
@@ -34,7 +34,7 @@ class NetworkCapture(LiveCapture):
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
     }
 
-    class Settings(stage.Settings):
+    class Settings(Stage.Settings):
         uri: Annotated[str, about("address of the stream, such as rtsp://USER:PASSWORD@camera.local/stream")]
         stream: Annotated[str, about("the stream's name", min_length=1)] = "network"
         transport: Annotated[

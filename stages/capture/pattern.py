@@ -11,10 +11,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.pipeline import stage
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import speech_synthesis as speaking
 from emopipe.stages.capture.pacing import ahead, content, due, send
 from emopipe.stages.media.audio import BLOCK, RATE, TICK
@@ -52,7 +52,7 @@ class TestPattern(Stage):
         "audio": Port(AudioBlock, "the voice, or silence, as 16 kHz mono"),
     }
 
-    class Settings(stage.Settings):
+    class Settings(Stage.Settings):
         duration: Annotated[float, about("how long", unit="s", gt=0)] = 10.0
         width: Annotated[int, about("of the pictures", unit="px", ge=64, le=7680)] = 640
         height: Annotated[int, about("of the pictures", unit="px", ge=64, le=4320)] = 360

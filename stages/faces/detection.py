@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from emopipe.models.facial.detection import Detection, FaceDetector, crop, frame_face, quality
 from emopipe.models.facial.tracking import Tracker
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.types import Face, Faces, VideoFrame
 
 

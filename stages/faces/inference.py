@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.labels import FACE
-from emopipe.pipeline.stage import Port
+from emopipe.pipeline.port import Port
 from emopipe.stages.inference import Inference
 from emopipe.stages.types import FaceEmotion, FaceEmotions, Faces
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from emopipe.models.calibration import threshold
 from emopipe.models.checkpoint import WEIGHTS
 from emopipe.models.fusion.model import HISTORY, FusionModel
-from emopipe.pipeline.alarm import Alarm
-from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.clock import SECOND, Wakeup
 from emopipe.pipeline.join import EventTimeJoin
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.fusion.combiners import Learned, Pool
 from emopipe.stages.fusion.fuser import Fuser, Output
 from emopipe.stages.fusion.smoothing import Smoother
@@ -99,7 +99,7 @@ class Fusion(Stage):
         self._threshold = 1 - self.settings.risk
         if self._model is not None:
             self._threshold = threshold(self._model.selective, self.settings.risk)
-        self._alarm = Alarm(self.host.clock)
+        self._wakeup = Wakeup(self.host.clock)
         if self.host.mode == "live":  # in replay there are no deadlines: nothing but the messages decides
             self._watch = asyncio.create_task(self._watch_deadlines())
 
@@ -120,7 +120,7 @@ class Fusion(Stage):
             if self._watch.done():
                 self._watch.result()  # raises what ended it
             self._set_due(stream)
-            self._alarm.ring()
+            self._wakeup.set()
 
     def watermark(self, stream: str) -> int:
         return self._lines[stream].watermark if stream in self._lines else self.host.input_watermark(stream)
@@ -187,7 +187,7 @@ class Fusion(Stage):
 
     async def _watch_deadlines(self) -> None:
         while True:
-            await self._alarm.wait(min(self._due.values(), default=None))
+            await self._wakeup.wait(min(self._due.values(), default=None))
             now = self.host.clock.now()
             for stream in sorted((each for each, due in self._due.items() if due <= now), key=self._due.__getitem__):
                 if stream in self._lines:  # it may have ended while another had to wait for room

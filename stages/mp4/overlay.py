@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 from emopipe.models.thresholds import RISK, Doubt, doubt, shipped
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.stage import Port, about
+from emopipe.pipeline.port import Port, about
 from emopipe.stages.mp4.drawing import draw
 from emopipe.stages.mp4.sink import AUDIO, VIDEO, FilmStage
 from emopipe.stages.sinks.records import likeliest

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.stage import Port
+from emopipe.pipeline.port import Port
 from emopipe.stages.mp4.sink import AUDIO, VIDEO, FilmStage
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.file import stream_names
 from emopipe.stages.media.recording import unreadable
 from emopipe.stages.mp4.paths import SLOT, FilmPaths, path_problems

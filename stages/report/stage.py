@@ -13,8 +13,9 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
 from emopipe.pipeline.join import EventTimeJoin, Released
 from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import Report as StageReport
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.report.html import RunInfo, StreamSection, page
 from emopipe.stages.report.segments import StreamSummary
 from emopipe.stages.report.thumbnails import Thumbnails

@@ -12,7 +12,8 @@ from rich.live import Live
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.sinks.view import StreamView, labels, line, moment, table
 from emopipe.stages.types import Emotions

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 from emopipe.models.labels import FACE
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.sinks.records import count_result, rounded, seconds
 from emopipe.stages.types import Emotions, PersonEmotion, VoiceEmotion

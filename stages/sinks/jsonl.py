@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.sinks.records import count_result, record, timing
 from emopipe.stages.types import Emotions

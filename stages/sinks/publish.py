@@ -12,7 +12,8 @@ import zmq
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.types import Emotions
 

@@ -13,7 +13,7 @@ from emopipe.models.speech.features import MfccSpec
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.stage import Port, about
+from emopipe.pipeline.port import Port, about
 from emopipe.stages.inference import Inference
 from emopipe.stages.types import SpeechEmotion, SpeechWindow
 

@@ -8,7 +8,8 @@ import numpy as np
 from emopipe.models.speech.vad import AGGRESSIVENESS
 from emopipe.models.speech.windower import Silence, SpeechWindower, Window
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.types import AudioBlock, SpeechWindow
 
 Event = Window | Silence

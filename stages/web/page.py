@@ -14,8 +14,9 @@ from emopipe.models.thresholds import RISK, Doubt, doubt, shipped
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Message
+from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.palette import EMOTION, ink
 from emopipe.stages.sinks.records import count_result, record, timing
 from emopipe.stages.types import Emotions, VideoFrame

@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.stage import Stage, about
+from emopipe.pipeline.port import about
+from emopipe.pipeline.stage import Stage
 
 TOKEN_VARIABLE = "EMOPIPE_TOKEN"
 MIN_TOKEN_LENGTH = 16

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.link import LinkCounts
 
 
 def status(reports: Mapping[str, Report], stream: str | None, lost: int, preview: str) -> dict[str, Any]:

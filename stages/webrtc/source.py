@@ -8,7 +8,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.media.audio import BLOCK
 from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
 from emopipe.stages.types import AudioBlock, VideoFrame
@@ -209,7 +210,7 @@ class WebRtc(Stage):
                 self.count("failed", peer.stream)
                 self.warn(f"{peer.stream}: {type(error).__name__}: {error}")
             finally:
-                self.tally.end(peer.stream)  # also where it failed, or sent nothing that could be decoded
+                self.stream_counters.end(peer.stream)  # also where it failed, or sent nothing that could be decoded
                 del self._peers[peer.stream]
                 if self._server is not None:
                     self._server.sessions.close(peer.session)

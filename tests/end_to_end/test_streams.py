@@ -11,8 +11,9 @@ from emopipe.models.facial.detection import Detection
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.counters import REMEMBERED
+from emopipe.pipeline.port import Port
 from emopipe.pipeline.runtime.host import StageHost
-from emopipe.pipeline.stage import Port, Stage
+from emopipe.pipeline.stage import Stage
 from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.faces.inference import FacialInference
 from emopipe.stages.fusion.stage import Fusion

@@ -11,7 +11,7 @@ import pytest
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.message import FOREVER, Message, Payload
-from emopipe.pipeline.stage import Port
+from emopipe.pipeline.port import Port
 from emopipe.pipeline.testing import StageHarness, data, eos, gap, run_stage
 from emopipe.stages.inference import Inference
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from emopipe.pipeline.message import Payload
-from emopipe.pipeline.stage import Port, Settings, Stage, about
+from emopipe.pipeline.port import Port, Settings, about
+from emopipe.pipeline.stage import Stage
 
 
 class Image(Payload):

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Message, Payload
+from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.stage import Port, Stage, about
+from emopipe.pipeline.stage import Stage
 
 
 class Number(Payload):

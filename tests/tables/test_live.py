@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.table import Table
 
 from emopipe.pipeline.clock import MS
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import HopLatency, Report
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.runtime.result import Outcome
 from emopipe.tables.live import latencies, slowest_sink, streams
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import HopLatency, Report
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.runtime.result import Outcome
 from emopipe.tables.run import figures
 from tests.support.graphs import good

@@ -22,12 +22,12 @@ from benchmarks.live.benchmark import (
 from benchmarks.live.camera import PlayedCamera, load, prepare
 from emopipe.paths import default_graph
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Hop
 from emopipe.pipeline.report import HopLatency, Report
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.runtime.result import Outcome
 from emopipe.pipeline.testing import eos, gap, run_stage
 from tests.support.factories import result

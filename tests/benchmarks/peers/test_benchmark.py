@@ -16,8 +16,8 @@ from benchmarks.peers.marks import Beeps, Flashes, Marks, mark, matched, rounds
 from benchmarks.peers.peer import looped
 from benchmarks.procfs import Sample, sample, workers
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.runtime.result import Outcome
 from emopipe.pipeline.testing import data, run_stage
 from emopipe.stages.media.recording import Recording

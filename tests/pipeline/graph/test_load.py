@@ -239,7 +239,8 @@ def test_a_badly_declared_stage_is_refused(
     monkeypatch.delitem(sys.modules, "bad_stage", raising=False)
     (tmp_path / "bad_stage.py").write_text(
         "from typing import Annotated\nfrom emopipe.pipeline.message import Payload\n"
-        "from emopipe.pipeline.stage import Port, Settings, Stage, about\n"
+        "from emopipe.pipeline.port import Port, Settings, about\n"
+        "from emopipe.pipeline.stage import Stage\n"
         f"class Bad(Stage):\n    name = 'bad'\n    {body}\n"
     )
     with pytest.raises(GraphError) as caught:

@@ -10,7 +10,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from emopipe.pipeline.graph.settings import convert, describe
-from emopipe.pipeline.stage import Settings, about
+from emopipe.pipeline.port import Settings, about
 
 
 class Everything(Settings):

@@ -7,8 +7,9 @@ import pytest
 
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import FOREVER, Hop, Message
+from emopipe.pipeline.port import Port
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.stage import Port, Stage
+from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness, data, eos, gap, run_stage, watermark
 from tests.pipeline.test_message import Other
 
@@ -280,7 +281,7 @@ def test_a_live_source_waits_for_room_counts_and_drains() -> None:
     outputs = asyncio.run(drive())
     assert [m.pts for m in outputs.data("out")] == [0, 10 * MS, 20 * MS, 75 * MS]
     assert [m.stream for m in outputs.messages["out"] if m.kind == "eos"] == ["s", ""]
-    assert stage.counters["numbers"] == stage.tally.table()["s"]["numbers"] == 4
+    assert stage.counters["numbers"] == stage.stream_counters.snapshot()["s"]["numbers"] == 4
     assert stage.ended_by == "cancellation"
 
 

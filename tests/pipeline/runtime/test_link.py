@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from emopipe.pipeline.clock import MS, FakeClock
-from emopipe.pipeline.counters import REMEMBERED
+from emopipe.pipeline.counters import REMEMBERED, LinkCounts
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.runtime.link import LinkCounts, LinkQueue, Queue
-from emopipe.pipeline.stage import Port
+from emopipe.pipeline.port import Port
+from emopipe.pipeline.runtime.link import LinkQueue, Queue
 from emopipe.pipeline.testing import data, eos, gap, watermark
 from tests.pipeline.test_message import Other
 

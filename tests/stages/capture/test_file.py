@@ -115,7 +115,7 @@ def test_live_pictures_that_are_too_late_are_left_out_before_they_are_converted(
             assert 0 < shown < 200
             assert stage.counters["frames"] == 200
             assert stage.counters["skipped"] == 200 - shown
-            assert stage.tally.table()["a"] == {"frames": 200, "skipped": 200 - shown}
+            assert stage.stream_counters.snapshot()["a"] == {"frames": 200, "skipped": 200 - shown}
 
     asyncio.run(drive())
 

@@ -11,7 +11,8 @@ import pytest
 
 from emopipe.pipeline.clock import MS, SECOND, settle
 from emopipe.pipeline.mailbox import Mailbox
-from emopipe.pipeline.stage import Port, Stage
+from emopipe.pipeline.port import Port
+from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness
 from emopipe.stages.capture.live_tracks import WAITING, LiveAudio, LiveVideo
 from emopipe.stages.media.audio import RATE

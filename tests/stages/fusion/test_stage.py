@@ -227,7 +227,7 @@ def test_live_each_stream_has_deadlines_of_its_own_and_counts_what_they_forced()
                 await stage.clock.advance(1 if number == 0 else BUDGET // 10)
                 assert [m.stream for m in stage.outputs.data("emotions")] == [f"s{each}" for each in range(number + 1)]
             await stage.send("speech", window(HOP, stream="s3"))
-            counts = fusion.tally.table()
+            counts = fusion.stream_counters.snapshot()
             assert {stream: counts[stream]["forced"] for stream in counts} == {f"s{number}": 1 for number in range(5)}
             assert counts["s3"]["late_speech"] == 1
             assert "late_speech" not in counts["s2"]

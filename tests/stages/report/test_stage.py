@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.report import Report as StageReport
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.testing import StageHarness, gap, run_stage
 from emopipe.stages.report.stage import Report
 from emopipe.stages.types import VideoFrame

@@ -87,7 +87,7 @@ def test_the_account_tells_frames_windows_and_silence_apart() -> None:
         gap(5, 250 * MS),
     ):
         count_result(sink, message)
-    assert sink.tally.table() == {"test": dict(sink.counters)}
+    assert sink.stream_counters.snapshot() == {"test": dict(sink.counters)}
     assert sink.counters == {
         "frames_with_face": 2,
         "frames_without_face": 1,

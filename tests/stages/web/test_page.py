@@ -16,10 +16,10 @@ import pytest
 
 from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Hop, Message
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.link import LinkCounts
 from emopipe.pipeline.testing import StageHarness, data, eos, gap
 from emopipe.stages.media.frames import Pictures as Reader
 from emopipe.stages.palette import EMOTION

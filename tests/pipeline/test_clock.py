@@ -1,11 +1,10 @@
-"""The alarm: wakes at its time or when rung, and keeps a ring that nobody heard."""
+"""Wakeup: wakes at its time or when set, and keeps what was set while nobody slept."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from emopipe.pipeline.alarm import Alarm
-from emopipe.pipeline.clock import MS, FakeClock, settle
+from emopipe.pipeline.clock import MS, FakeClock, Wakeup, settle
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -15,7 +14,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 def test_it_wakes_at_its_time_and_not_before() -> None:
     async def scenario() -> None:
         clock = FakeClock()
-        sleeping = asyncio.create_task(Alarm(clock).wait(until=10 * MS))
+        sleeping = asyncio.create_task(Wakeup(clock).wait(until=10 * MS))
         await settle()
         await clock.advance(9 * MS)
         assert not sleeping.done()
@@ -25,34 +24,34 @@ def test_it_wakes_at_its_time_and_not_before() -> None:
     run(scenario())
 
 
-def test_a_ring_wakes_it_early_and_its_time_then_means_nothing() -> None:
+def test_being_set_wakes_it_early_and_its_time_then_means_nothing() -> None:
     async def scenario() -> None:
         clock = FakeClock()
-        alarm = Alarm(clock)
-        sleeping = asyncio.create_task(alarm.wait(until=10 * MS))
+        wakeup = Wakeup(clock)
+        sleeping = asyncio.create_task(wakeup.wait(until=10 * MS))
         await settle()
-        alarm.ring()
+        wakeup.set()
         await settle()
         assert sleeping.done()
-        again = asyncio.create_task(alarm.wait())
+        again = asyncio.create_task(wakeup.wait())
         await clock.advance(10 * MS)
         assert not again.done()
-        alarm.ring()
+        wakeup.set()
         await again
 
     run(scenario())
 
 
-def test_a_ring_that_nobody_heard_is_kept_once() -> None:
+def test_what_was_set_while_nobody_slept_is_kept_once() -> None:
     async def scenario() -> None:
-        alarm = Alarm(FakeClock())
-        alarm.ring()
-        alarm.ring()
-        await alarm.wait()
-        waiting = asyncio.create_task(alarm.wait())
+        wakeup = Wakeup(FakeClock())
+        wakeup.set()
+        wakeup.set()
+        await wakeup.wait()
+        waiting = asyncio.create_task(wakeup.wait())
         await settle()
         assert not waiting.done()
-        alarm.ring()
+        wakeup.set()
         await waiting
 
     run(scenario())

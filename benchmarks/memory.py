@@ -20,7 +20,7 @@ from benchmarks.replay import GRAPH
 from emopipe.commands.replay import replay_table
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.load import graph_from_table, read_table
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 
 
@@ -65,15 +65,15 @@ def main() -> None:
         samples: list[tuple[float, dict[str, float]]] = []
         looked = time.monotonic()
 
-        def updated(outcome: Outcome) -> None:
+        def updated(result: RunResult) -> None:
             nonlocal looked
-            capture = outcome.reports.get("capture")
+            capture = result.reports.get("capture")
             if capture is not None and capture.total and time.monotonic() - looked > 1:
                 looked = time.monotonic()
                 samples.append((capture.done / SECOND / 60, resident()))
 
-        outcome = asyncio.run(Supervisor(graph_from_table(table, GRAPH), updated=updated).run())
-    counters = outcome.reports["capture"].counters
+        result = asyncio.run(Supervisor(graph_from_table(table, GRAPH), updated=updated).run())
+    counters = result.reports["capture"].counters
     print(f"{counters['frames']} frames, {counters['samples'] / 16_000 / 60:.1f} minutes of sound")
     whole = [sample for sample in samples if sample[1].keys() == samples[0][1].keys()]
     shown = [next(s for s in whole if s[0] >= share * whole[-1][0]) for share in (0.1, 0.25, 0.5, 0.75, 1.0)]

@@ -34,7 +34,7 @@ from emopipe.models.facial.model import FacialModel
 from emopipe.models.speech.model import SpeechModel
 from emopipe.models.speech.windower import SpeechWindower, Window
 from emopipe.pipeline.graph.load import graph_from_table, read_table
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
@@ -105,7 +105,7 @@ def measured(work: Callable[[], int]) -> tuple[int, float, float]:
     return frames, time.perf_counter() - wall, time.process_time() - cpu
 
 
-def run_pipeline(clip: Path, times: int, folder: str, *, realtime: bool = False) -> Outcome:
+def run_pipeline(clip: Path, times: int, folder: str, *, realtime: bool = False) -> RunResult:
     out = Path(folder) / "results.jsonl"
     table = replay_table(read_table(GRAPH), [str(clip)], [out], realtime=realtime)
     table["stages"]["capture"]["loop"] = times
@@ -119,22 +119,22 @@ def throughput(clip: Path, times: int, pairs: int, folder: str) -> None:
     rows: list[dict[str, Any]] = []
     for _ in range(pairs):
         frames, wall, cpu = measured(lambda: kernels.loop(clip, times))
-        outcome = run_pipeline(clip, times, folder)
-        assert outcome.reports["capture"].counters["frames"] == frames
-        cpu_pipeline = sum(outcome.cpu.values()) / 1e9
+        result = run_pipeline(clip, times, folder)
+        assert result.reports["capture"].counters["frames"] == frames
+        cpu_pipeline = sum(result.cpu.values()) / 1e9
         limit = cores * frames / cpu
         rows.append(
             {
                 "bare loop, frames/s": frames / wall,
                 "bare loop, CPU ms a frame": 1000 * cpu / frames,
-                "pipeline, frames/s": frames / outcome.seconds,
+                "pipeline, frames/s": frames / result.seconds,
                 "pipeline, CPU ms a frame": 1000 * cpu_pipeline / frames,
                 f"limit of {cores} cores, frames/s": limit,
-                "pipeline / limit, %": 100 * frames / outcome.seconds / limit,
-                "pipeline / bare loop": wall / outcome.seconds,
+                "pipeline / limit, %": 100 * frames / result.seconds / limit,
+                "pipeline / bare loop": wall / result.seconds,
             }
         )
-        busiest = sorted(outcome.cpu.items(), key=lambda pair: -pair[1])
+        busiest = sorted(result.cpu.items(), key=lambda pair: -pair[1])
         print("  CPU ms a frame by process:", ", ".join(f"{n} {c / 1e6 / frames:.2f}" for n, c in busiest))
     print(f"\n{frames} frames, {pairs} pairs in turn; median (lowest – highest)")
     for name in rows[0]:
@@ -145,8 +145,8 @@ def throughput(clip: Path, times: int, pairs: int, folder: str) -> None:
 def latency(clip: Path, times: int, folder: str) -> None:
     kernels = Kernels()
     kernels.loop(clip, 2)
-    outcome = run_pipeline(clip, times, folder, realtime=True)
-    age = outcome.reports["out0"].age
+    result = run_pipeline(clip, times, folder, realtime=True)
+    age = result.reports["out0"].age
     print(f"\ncapture to sink at the recording's own pace, {age.count} results:")
     print("  " + "   ".join(f"p{p} {age.percentile(p) / 1e6:.1f} ms" for p in (50, 95, 99)))
     print("the kernels' own times, median ms a call:")

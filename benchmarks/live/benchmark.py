@@ -39,7 +39,7 @@ from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import HopLatency
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.stages.media.frames import Pictures
 
@@ -105,21 +105,21 @@ def live_table(clip: Path, streams: int, seconds: float, layout: str, endpoint: 
 
 def play(
     clip: Path, streams: int, seconds: float, layout: str, folder: Path, overrides: Sequence[str] = ()
-) -> tuple[Outcome, dict[str, Heard]]:
+) -> tuple[RunResult, dict[str, Heard]]:
     """Run `streams` of the recording for `seconds`; what the stages and what a subscriber say of it."""
     endpoint = f"ipc://{folder}/results"
     table = live_table(clip, streams, seconds, layout, endpoint)
     with Listener(endpoint) as listener:
-        outcome = asyncio.run(Supervisor(graph_from_table(table, default_graph(), overrides)).run())
+        result = asyncio.run(Supervisor(graph_from_table(table, default_graph(), overrides)).run())
         listener.stop(patience=5)
-    return outcome, dict(listener.streams)
+    return result, dict(listener.streams)
 
 
-def losses(outcome: Outcome) -> list[Lost]:
+def losses(result: RunResult) -> list[Lost]:
     """What became of frames that gave no result, by stream: replaced by a newer one at the source before they were
     converted, dropped by a link that carries frames or their results, or come too late for the join."""
     found = []
-    for report in outcome.reports.values():
+    for report in result.reports.values():
         place = _kind(report.stage)
         for stream, counters in report.streams.items():
             reasons = {name: counters.get(name, 0) for name in ("skipped", "damaged", "late_faces", "stale")}
@@ -132,10 +132,10 @@ def losses(outcome: Outcome) -> list[Lost]:
     return found
 
 
-def accounts(outcome: Outcome, heard: Mapping[str, Heard], lost: Sequence[Lost]) -> dict[str, Account]:
+def accounts(result: RunResult, heard: Mapping[str, Heard], lost: Sequence[Lost]) -> dict[str, Account]:
     """What became of the frames of each stream."""
     found = {}
-    for capture in (report for name, report in outcome.reports.items() if _kind(name) == "capture"):
+    for capture in (report for name, report in result.reports.items() if _kind(name) == "capture"):
         stream = capture.stage
         offered = capture.counters["frames"]
         dropped = sum(each.count for each in lost if each.stream == stream)
@@ -144,27 +144,27 @@ def accounts(outcome: Outcome, heard: Mapping[str, Heard], lost: Sequence[Lost])
     return found
 
 
-def wrong_links(outcome: Outcome) -> list[str]:
+def wrong_links(result: RunResult) -> list[str]:
     """The links whose counts do not add up: sent = received + dropped + in flight."""
     return [
         f"{report.stage}.{link}: {counts}"
-        for report in outcome.reports.values()
+        for report in result.reports.values()
         for link, counts in report.links.items()
         if not all(map(_adds_up, [counts, *counts.streams.values()]))
     ]
 
 
-def row(outcome: Outcome, heard: Mapping[str, Heard], kept: Mapping[str, Account]) -> dict[str, object]:
+def row(result: RunResult, heard: Mapping[str, Heard], kept: Mapping[str, Account]) -> dict[str, object]:
     """One line of the table."""
-    base_time = outcome.reports[next(iter(kept))].counters["base_time_ns"]
+    base_time = result.reports[next(iter(kept))].counters["base_time_ns"]
     ages = [age / MS for stream in heard.values() for age in stream.ages(base_time)]
     p50, p95, p99 = percentiles(ages)
     results = [account.results for account in kept.values()]
     offered = sum(account.offered for account in kept.values())
     return {
         "streams": len(kept),
-        "offered/s": offered / outcome.seconds,
-        "results/s": sum(results) / outcome.seconds,
+        "offered/s": offered / result.seconds,
+        "results/s": sum(results) / result.seconds,
         "dropped, %": 100 * sum(account.dropped for account in kept.values()) / offered if offered else float("nan"),
         "evenness": evenness(results),
         "p50 ms": p50,
@@ -172,7 +172,7 @@ def row(outcome: Outcome, heard: Mapping[str, Heard], kept: Mapping[str, Account
         "p99 ms": p99,
         "oldest ms": max(ages, default=float("nan")),
         "forced": sum(stream.forced for stream in heard.values()),
-        "cores used": sum(outcome.cpu.values()) / SECOND / outcome.seconds,
+        "cores used": sum(result.cpu.values()) / SECOND / result.seconds,
         "lost on the way": sum(stream.lost for stream in heard.values()),
         "unaccounted": sum(abs(account.unaccounted) for account in kept.values()),
     }
@@ -192,10 +192,10 @@ def places(streams: int, lost: Sequence[Lost], names: Sequence[str]) -> list[dic
     return rows
 
 
-def hops(outcome: Outcome, streams: int) -> list[dict[str, object]]:
+def hops(result: RunResult, streams: int) -> list[dict[str, object]]:
     """Where the time went between capture and subscriber, stage by stage: waiting for it, and in it."""
     rows: list[dict[str, object]] = []
-    for stage, hop in outcome.reports["publish"].hops.items():
+    for stage, hop in result.reports["publish"].hops.items():
         times = {f"{name} p{p}": each.percentile(p) / MS for name, each in _parts(hop) for p in (50, 95, 99)}
         rows.append({"streams": streams, "stage": stage} | times)
     return rows
@@ -258,13 +258,13 @@ def main() -> None:
         clip = prepare(given.clip, Path(folder), given.size)
         own = kernels(clip)
         for streams in given.streams:
-            outcome, heard = play(clip, streams, given.seconds, given.layout, Path(folder), given.overrides)
-            lost = losses(outcome)
-            kept = accounts(outcome, heard, lost)
-            rows.append(row(outcome, heard, kept))
+            result, heard = play(clip, streams, given.seconds, given.layout, Path(folder), given.overrides)
+            lost = losses(result)
+            kept = accounts(result, heard, lost)
+            rows.append(row(result, heard, kept))
             dropped += places(streams, lost, list(kept))
-            ways += hops(outcome, streams)
-            wrong += wrong_links(outcome)
+            ways += hops(result, streams)
+            wrong += wrong_links(result)
             wrong += [f"{streams} streams: {name}: {each}" for name, each in kept.items() if each.unaccounted]
     alone = " + ".join(f"{name} {own[name]:.1f}" for name in FACE_KERNELS if name in own)
     total = sum(own.get(name, 0.0) for name in FACE_KERNELS)

@@ -36,7 +36,7 @@ from emopipe.paths import default_graph
 from emopipe.pipeline.errors import StageFailed
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.graph.spec import Graph
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 
 GRAPH = default_graph().parent / "configs" / "webrtc.toml"
@@ -72,11 +72,11 @@ async def run(file: Path, length: float, given: argparse.Namespace, folder: Path
     endpoint = f"http://127.0.0.1:{_free_port()}"
     seconds = 60 * given.minutes
     playing = asyncio.Event()
-    so_far = Outcome({}, [])
+    so_far = RunResult({}, [])
 
-    def updated(outcome: Outcome) -> None:
+    def updated(result: RunResult) -> None:
         nonlocal so_far
-        so_far = outcome
+        so_far = result
         playing.set()
 
     supervisor = Supervisor(make_graph(endpoint, results, marks, given.peers), updated=updated)
@@ -100,13 +100,13 @@ async def run(file: Path, length: float, given: argparse.Namespace, folder: Path
             zombies = await _zombies(listener.streams)
             watching.cancel()
             supervisor.drain()
-            outcome = await running
+            result = await running
         finally:
             for task in (watching, everybody, running):
                 task.cancel()
             await asyncio.gather(watching, everybody, running, return_exceptions=True)
     told = [json.loads(line) for line in marks.read_text(encoding="utf-8").splitlines()]
-    return Measured(crowd.peers, outcome, dict(listener.streams), samples, told, zombies)
+    return Measured(crowd.peers, result, dict(listener.streams), samples, told, zombies)
 
 
 async def _sample(samples: dict[str, list[tuple[float, Sample]]]) -> None:
@@ -167,8 +167,8 @@ def main() -> None:
         "memory": processes(measured.samples),
         "marks": sync(measured.marks),
         "latency": latency(measured.streams),
-        "gaps": gaps(measured.outcome, graph, measured.marks),
-        "drops": drops(measured.outcome),
+        "gaps": gaps(measured.result, graph, measured.marks),
+        "drops": drops(measured.result),
     }
     for title, rows in tables.items():
         print(f"\n{title}\n\n{table(rows) or 'none'}")

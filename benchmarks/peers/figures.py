@@ -11,7 +11,7 @@ from benchmarks.peers.crowd import STEADY, Peers
 from benchmarks.procfs import Sample
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.graph.spec import Graph
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 
 SERVER = "web"  # the process that serves WebRTC
 WARM_UP = 1 / 3  # of the time, left out of the slopes: PyTorch keeps kernels for each length of a window that it meets
@@ -24,7 +24,7 @@ class Measured:
     """What a run has left behind: samples by process with their times (s from the first), and the rest."""
 
     peers: Peers
-    outcome: Outcome
+    result: RunResult
     streams: Mapping[str, Heard]
     samples: dict[str, list[tuple[float, Sample]]]
     marks: list[dict[str, float]]
@@ -114,12 +114,12 @@ def silence(times: Sequence[tuple[int, int, int]]) -> float:
     return max((b - a for a, b in itertools.pairwise(arrivals)), default=math.nan) / SECOND
 
 
-def gaps(outcome: Outcome, graph: Graph, marks: Sequence[Mapping[str, float]]) -> list[dict[str, object]]:
+def gaps(result: RunResult, graph: Graph, marks: Sequence[Mapping[str, float]]) -> list[dict[str, object]]:
     """The longest that each input in the server's process received nothing while a stream was open; the loop's lag."""
     rows: list[dict[str, object]] = [
         {"in the process that serves WebRTC": f"{name}.{port} received nothing for", "ms": gap / MS}
         for name in graph.processes[SERVER]
-        for port, gap in outcome.reports[name].gaps.items()
+        for port, gap in result.reports[name].gaps.items()
     ]
     lags = [each["lag_ms"] for each in marks if "lag_ms" in each]
     for percent, what in ((50, "median of 10 s"), (100, "longest")):
@@ -129,11 +129,11 @@ def gaps(outcome: Outcome, graph: Graph, marks: Sequence[Mapping[str, float]]) -
     return rows
 
 
-def drops(outcome: Outcome) -> list[dict[str, object]]:
+def drops(result: RunResult) -> list[dict[str, object]]:
     """What was dropped, and where."""
     names = ("skipped", "dropped", "overflowed", "late_faces", "late_speech", "stale", "damaged", "failed", "refused")
     rows: list[dict[str, object]] = []
-    for report in outcome.reports.values():
+    for report in result.reports.values():
         own = [(report.stage, name, report.counters.get(name, 0)) for name in names]
         own += [
             (f"{report.stage}.{link}", why, n) for link, each in report.links.items() for why, n in each.dropped.items()

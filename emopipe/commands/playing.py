@@ -10,14 +10,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.load import Graph
-from emopipe.pipeline.runtime.result import Notice, Outcome
+from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.tables.live import latencies, slowest_sink, streams
 
 DAMAGED = 1  # the exit code of a run that lost part of its input
 
 
-def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
+def play(graph: Graph, *, bar: bool, verbose: bool) -> RunResult:
     """Run the graph to its end; warnings go to standard error, at once.
 
     In live mode Ctrl-C (or SIGTERM) ends the sources, and what is under way comes to its end; once more stops it.
@@ -38,12 +38,12 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
     )
     task = progress.add_task("loading", total=None, speed="")
 
-    def warned(notice: Notice) -> None:
-        again = f" ({notice.count} times)" if notice.count > 1 else ""
-        screen.print(f"emopipe: {notice.stage}: {notice.text}{again}", markup=False, soft_wrap=True)
+    def warned(warning: RunWarning) -> None:
+        again = f" ({warning.count} times)" if warning.count > 1 else ""
+        screen.print(f"emopipe: {warning.stage}: {warning.text}{again}", markup=False, soft_wrap=True)
 
-    def updated(outcome: Outcome) -> None:
-        sources = [report for report in outcome.reports.values() if report.total]
+    def updated(result: RunResult) -> None:
+        sources = [report for report in result.reports.values() if report.total]
         if sources:
             done, total = sum(report.done for report in sources), sum(report.total for report in sources)
             progress.update(task, description=graph.name, completed=done, total=total)
@@ -55,14 +55,14 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> Outcome:
         supervisor = Supervisor(graph, updated=updated, warned=warned, verbose=verbose)
         if graph.mode == "replay":
             return asyncio.run(supervisor.run())
-        outcome = asyncio.run(_until_stopped(supervisor))
-    if outcome is None:
+        result = asyncio.run(_until_stopped(supervisor))
+    if result is None:
         raise KeyboardInterrupt
-    return outcome
+    return result
 
 
-async def _until_stopped(supervisor: Supervisor) -> Outcome | None:
-    """The outcome of a live run; none if it was stopped before it had come to its end."""
+async def _until_stopped(supervisor: Supervisor) -> RunResult | None:
+    """The result of a live run; none if it was stopped before it had come to its end."""
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(supervisor.run())
     draining = False
@@ -84,14 +84,14 @@ async def _until_stopped(supervisor: Supervisor) -> Outcome | None:
     return None if running.cancelled() else running.result()
 
 
-def account(outcome: Outcome, graph: Graph) -> list[str]:
+def account(result: RunResult, graph: Graph) -> list[str]:
     """What became of every frame and of the sound, one line each; what was dropped, and by whom."""
-    reports = outcome.reports.values()
+    reports = result.reports.values()
     counters: dict[str, int] = {}  # several sinks count the same results
     for report in reports:
         counters |= {name: max(count, counters.get(name, 0)) for name, count in report.counters.items()}
     # Every source brings something of its own; and who comes after them may count the same again.
-    sources = [outcome.reports[name].counters for name, stage in graph.stages.items() if not stage.inputs]
+    sources = [result.reports[name].counters for name, stage in graph.stages.items() if not stage.inputs]
     counters |= {name: sum(counted.get(name, 0) for counted in sources) for name in ("frames", "samples")}
     lines = []
     if frames := counters.get("frames", 0):
@@ -110,23 +110,23 @@ def account(outcome: Outcome, graph: Graph) -> list[str]:
                 lines.append(f"{report.stage}.{link}: {_many(count, 'message')} dropped ({reason})")
     # Played as fast as possible, the time from capture to sink is that of waiting in full queues.
     paced = graph.mode == "live" or any(getattr(stage.settings, "realtime", False) for stage in graph.stages.values())
-    if paced and (sink := slowest_sink(outcome)):
+    if paced and (sink := slowest_sink(result)):
         oldest = sink.age
         p50, p95, p99 = (oldest.percentile(percent) / 1e6 for percent in (50, 95, 99))
         lines.append(f"capture to sink: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
     return lines
 
 
-def conclude(outcome: Outcome, graph: Graph) -> int:
+def conclude(result: RunResult, graph: Graph) -> int:
     """Print the account to standard error, and return the exit code."""
-    for line in account(outcome, graph):
+    for line in account(result, graph):
         print(f"{graph.name}: {line}", file=sys.stderr)
     if graph.mode == "live":
         screen = Console(stderr=True, highlight=False)
-        for table in (latencies(outcome), streams(outcome)):
+        for table in (latencies(result), streams(result)):
             if table is not None:
                 screen.print(table)
-    return DAMAGED if outcome.damaged else 0
+    return DAMAGED if result.damaged else 0
 
 
 def _many(count: int, noun: str) -> str:

@@ -13,16 +13,16 @@ from emopipe.commands.replay import replay_table
 from emopipe.commands.run import in_one_process
 from emopipe.paths import default_graph
 from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.predictor.prediction import Prediction
 from emopipe.stages.capture.file import stream_names
 from emopipe.stages.media.recording import Recording
 
-Play = Callable[[Graph], Outcome]
+Play = Callable[[Graph], RunResult]
 
 
-def play(graph: Graph) -> Outcome:
+def play(graph: Graph) -> RunResult:
     """Run a graph to its end, also where an event loop runs already, as in a notebook."""
     try:
         asyncio.get_running_loop()
@@ -55,12 +55,12 @@ def predict(
         table = replay_table(read_table(path), files, [results], realtime=False)
         adapt(table["stages"])
         graph = graph_from_table(table, path)
-        outcome = run(graph_from_table(table, path, in_one_process(graph)))
+        result = run(graph_from_table(table, path, in_one_process(graph)))
         predictions = {stream: Prediction(video=file) for file, stream in zip(files, stream_names(files), strict=True)}
         with results.open("rb") as lines:
             for record in map(msgspec.json.decode, lines):
                 predictions[record["stream"]].moments.append(record)
-    for warning in outcome.warnings:
+    for warning in result.warnings:
         for prediction in predictions.values():
             if warning.damage and warning.text.startswith(f"{prediction.video}: "):
                 prediction.damage.append(warning.text.removeprefix(f"{prediction.video}: "))

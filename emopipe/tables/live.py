@@ -5,20 +5,20 @@ from rich.table import Table
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 
 MOST_STREAMS = 40
 
 
-def slowest_sink(outcome: Outcome) -> Report | None:
+def slowest_sink(result: RunResult) -> Report | None:
     """The sink whose results are the oldest, if any has had one."""
-    sinks = [report for report in outcome.reports.values() if report.age.count]
+    sinks = [report for report in result.reports.values() if report.age.count]
     return max(sinks, key=lambda sink: sink.age.percentile(50), default=None)
 
 
-def latencies(outcome: Outcome) -> Table | None:
+def latencies(result: RunResult) -> Table | None:
     """For each hop to the slowest sink, the wait for the stage and the stage's own work."""
-    sink = slowest_sink(outcome)
+    sink = slowest_sink(result)
     if sink is None:
         return None
     table = Table(f"to {sink.stage}", box=None, pad_edge=False, header_style="dim")
@@ -30,9 +30,9 @@ def latencies(outcome: Outcome) -> Table | None:
     return table
 
 
-def streams(outcome: Outcome) -> Table | None:
+def streams(result: RunResult) -> Table | None:
     """What each stream had, where there were several."""
-    reports = outcome.reports.values()
+    reports = result.reports.values()
     names = list(dict.fromkeys(stream for report in reports for stream in report.streams))
     if len(names) < 2:
         return None
@@ -43,16 +43,16 @@ def streams(outcome: Outcome) -> Table | None:
         counts = [report.streams.get(stream, {}) for report in reports]
         results = [sum(each.get(kind, 0) for kind in RESULTS) for each in counts]
         figures = [max(each.get(name, 0) for each in counts) for name in ("frames", "forced")]
-        table.add_row(stream, str(figures[0]), str(max(results)), str(figures[1]), str(dropped(outcome, stream)))
+        table.add_row(stream, str(figures[0]), str(max(results)), str(figures[1]), str(dropped(result, stream)))
     return table
 
 
 RESULTS = ("frames_with_face", "frames_without_face", "voice_windows")
 
 
-def dropped(outcome: Outcome, stream: str) -> int:
+def dropped(result: RunResult, stream: str) -> int:
     """How many messages of a stream were dropped on any link."""
-    links = [counts for report in outcome.reports.values() for counts in report.links.values()]
+    links = [counts for report in result.reports.values() for counts in report.links.values()]
     return sum(sum(each.streams[stream].dropped.values()) for each in links if stream in each.streams)
 
 

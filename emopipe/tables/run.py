@@ -1,4 +1,4 @@
-"""The outcome of a run as plain data, for programs that measure."""
+"""The result of a run as plain data, for programs that measure."""
 
 import math
 from typing import Any
@@ -10,19 +10,19 @@ from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 
 
-def figures(outcome: Outcome, graph: Graph) -> dict[str, Any]:
+def figures(result: RunResult, graph: Graph) -> dict[str, Any]:
     """Everything that is known of a run; times in ms, but the run's own and the processors', in s."""
     return {
         "graph": graph.name,
         "mode": graph.mode,
-        "seconds": outcome.seconds,
-        "cpu_seconds": {process: ns / SECOND for process, ns in outcome.cpu.items()},
-        "damaged": outcome.damaged,
-        "warnings": msgspec.to_builtins(outcome.warnings),
-        "stages": {name: _stage(report) for name, report in outcome.reports.items()},
+        "seconds": result.seconds,
+        "cpu_seconds": {process: ns / SECOND for process, ns in result.cpu.items()},
+        "damaged": result.damaged,
+        "warnings": msgspec.to_builtins(result.warnings),
+        "stages": {name: _stage(report) for name, report in result.reports.items()},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.parse import Draft, PipelineSettings, Problems
-from emopipe.pipeline.graph.spec import Source
+from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.graph.text import instead, show
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port
@@ -51,7 +51,7 @@ def _check_inputs(draft: Draft, drafts: Mapping[str, Draft], problems: Problems)
 
 
 def _check_link(
-    source: Source, declared: Port | None, where: tuple[str, ...], drafts: Mapping[str, Draft], problems: Problems
+    source: OutputRef, declared: Port | None, where: tuple[str, ...], drafts: Mapping[str, Draft], problems: Problems
 ) -> None:
     if source.stage not in drafts:
         problems.add(where, f"no stage {show(source.stage)}; {instead(source.stage, drafts)}")

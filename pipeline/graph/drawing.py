@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from emopipe.pipeline.graph.layout import HEADER, Layout, Place, Wire, lay_out
-from emopipe.pipeline.graph.spec import Graph, Source, StageSpec
+from emopipe.pipeline.graph.spec import Graph, OutputRef, StageSpec
 from emopipe.pipeline.graph.text import count, show
 from emopipe.pipeline.runtime.link import Queue
 
@@ -74,7 +74,7 @@ def _queue(graph: Graph, queue: Queue) -> str:
     return f"{queue.policy} {queue.size}{age}"
 
 
-def _card(spec: StageSpec, box: Place, notes: Mapping[tuple[str, str], str], used: set[Source]) -> list[str]:
+def _card(spec: StageSpec, box: Place, notes: Mapping[tuple[str, str], str], used: set[OutputRef]) -> list[str]:
     x, y, right, role = box.x, box.y, box.x + box.width, ROLES[_role(spec)]
     head = (
         f"M{x:g} {y + HEADER:g}v{10 - HEADER:g}a10 10 0 0 1 10-10h{box.width - 20:g}a10 10 0 0 1 10 10v{HEADER - 10:g}z"
@@ -92,7 +92,7 @@ def _card(spec: StageSpec, box: Place, notes: Mapping[tuple[str, str], str], use
         note = f'<tspan fill="{NOTE}" dx="8">{escape(notes[spec.name, port])}</tspan>' if port in spec.inputs else ""
         lines.append(_text(x + 14, y + offset + 4, port, 11.5, TEXT, more=note))
     for port, offset in box.outputs.items():
-        lines.append(_dot(right, y + offset, filled=Source(spec.name, port) in used))
+        lines.append(_dot(right, y + offset, filled=OutputRef(spec.name, port) in used))
         lines.append(_text(right - 14, y + offset + 4, port, 11.5, TEXT, extra='text-anchor="end"'))
     return [*lines, "</g>"]
 

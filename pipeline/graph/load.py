@@ -18,14 +18,14 @@ from emopipe.pipeline.graph.check import check
 from emopipe.pipeline.graph.overrides import override
 from emopipe.pipeline.graph.parse import Problems, read_pipeline, read_stages
 from emopipe.pipeline.graph.registry import instantiate, make_importable, resolve
-from emopipe.pipeline.graph.spec import Graph, Link, Source, StageSpec
+from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, StageSpec
 from emopipe.pipeline.runtime.link import Queue
 
 __all__ = [
     "Graph",
     "Link",
+    "OutputRef",
     "Queue",
-    "Source",
     "StageSpec",
     "graph_from_table",
     "instantiate",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.registry import GRAPH_KEYS, resolve
 from emopipe.pipeline.graph.settings import convert
-from emopipe.pipeline.graph.spec import Source
+from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.graph.text import instead, key_path, one_line, show
 from emopipe.pipeline.port import Mode, Settings, about
 from emopipe.pipeline.runtime.link import Queue
@@ -60,7 +60,7 @@ class Draft:
     cls: type[Stage] | None = None
     settings: Any = None
     table: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, list[Source]] = field(default_factory=dict)
+    inputs: dict[str, list[OutputRef]] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     process: str = ""
 
@@ -136,11 +136,11 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Dra
     return draft
 
 
-def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[Source]] | None:
+def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[OutputRef]] | None:
     if not isinstance(given, Mapping):
         problems.add((*where, "inputs"), f'expected inputs.PORT = "stage.output", got {show(given)}')
         return None
-    inputs: dict[str, list[Source]] = {}
+    inputs: dict[str, list[OutputRef]] = {}
     for port, sources in given.items():
         if sources == []:
             continue
@@ -150,10 +150,10 @@ def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> d
             if not (stage and output and dot):
                 text = f'expected "stage.output" or a list of such, got {show(source)}'
                 problems.add((*where, "inputs", port), text)
-            elif Source(stage, output) in inputs[port]:
+            elif OutputRef(stage, output) in inputs[port]:
                 problems.add((*where, "inputs", port), f"{show(source)} is there twice")
             else:
-                inputs[port].append(Source(stage, output))
+                inputs[port].append(OutputRef(stage, output))
     return inputs
 
 

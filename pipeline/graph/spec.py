@@ -11,7 +11,7 @@ from emopipe.pipeline.stage import Stage
 
 
 @dataclass(frozen=True)
-class Source:
+class OutputRef:
     """Where an input takes its messages from: one output of one stage."""
 
     stage: str
@@ -25,7 +25,7 @@ class Source:
 class Link:
     """One output joined to one input. `queue` is the input's: each of its links has one of its own."""
 
-    source: Source
+    source: OutputRef
     stage: str
     port: str
     queue: Queue
@@ -50,7 +50,7 @@ class StageSpec:
     cls: type[Stage]
     settings: Any
     table: dict[str, Any]
-    inputs: dict[str, list[Source]]
+    inputs: dict[str, list[OutputRef]]
     queues: dict[str, Queue]
     process: str
 

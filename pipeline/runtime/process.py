@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
-LAST_LINES = 20  # of its standard error are shown when it dies without a word
-LINE = 2000  # bytes of each: a progress bar may never end its line
+KEPT_LINES = 20  # of its standard error are shown when it dies without a word
+MAX_LINE_BYTES = 2000  # of each: a progress bar may never end its line
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
@@ -25,7 +25,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self.stages = stages
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._verbose = verbose
-        self._lines: deque[bytes] = deque([b""], maxlen=LAST_LINES)
+        self._lines: deque[bytes] = deque([b""], maxlen=KEPT_LINES)
         self._silent = asyncio.Event()  # standard error is closed
         self._transport: asyncio.SubprocessTransport
 
@@ -47,7 +47,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         )
         return worker
 
-    async def obituary(self, code: int) -> str:
+    async def exit_report(self, code: int) -> str:
         """Which stages died with the process, and how, for the user."""
         noun = "stage" if len(self.stages) == 1 else "stages"
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
@@ -62,7 +62,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         if self._verbose:
             sys.stderr.write(data.decode(errors="replace"))
         first, *lines = data.split(b"\n")
-        self._lines[-1] = (self._lines[-1] + first)[-LINE:]
+        self._lines[-1] = (self._lines[-1] + first)[-MAX_LINE_BYTES:]
         self._lines.extend(lines)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:

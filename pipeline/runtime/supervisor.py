@@ -2,7 +2,7 @@
 
 start   spawn every worker → all inputs bound → outputs connected, stages set up → play
 end     every stage has ended (EOS has drained through the graph), or one has failed, or somebody said stop
-stop    ask each worker to close its stages; whoever is still there after GRACE seconds is killed
+stop    ask each worker to close its stages; whoever is still there after STOP_TIMEOUT_S seconds is killed
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.control import LinkPlan, StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess
-from emopipe.pipeline.runtime.result import Notice, Outcome
+from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.transport import Channel, local_endpoint
 
-GRACE = 1.0  # s a worker has to close its stages; together with the kill it stays well under two seconds
-STATUS_EVERY = 1.0  # s
-PATIENCE = 10.0  # s the stages have to come to an end after their sources, and to close: there may be files to finish
+STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
+STATUS_INTERVAL_S = 1.0
+DRAIN_TIMEOUT_S = 10.0  # for the stages to end after their sources, and to close: there may be files to finish
 
 
 class Supervisor:
@@ -33,7 +33,7 @@ class Supervisor:
 
     Args:
         graph: checked.
-        updated: called with the outcome so far whenever a worker has reported.
+        updated: called with the result so far whenever a worker has reported.
         warned: called with each warning, again when it was repeated 10, 100, 1000 … times.
         verbose: pass the workers' standard error and the tracebacks of failed stages through.
     """
@@ -42,15 +42,15 @@ class Supervisor:
         self,
         graph: Graph,
         *,
-        updated: Callable[[Outcome], None] = lambda outcome: None,
-        warned: Callable[[Notice], None] = lambda notice: None,
+        updated: Callable[[RunResult], None] = lambda result: None,
+        warned: Callable[[RunWarning], None] = lambda warning: None,
         verbose: bool = False,
     ) -> None:
         self._graph = graph
         self._updated = updated
         self._warned = warned
         self._verbose = verbose
-        self._outcome = Outcome()
+        self._result = RunResult()
         self._workers: dict[str, WorkerProcess] = {}
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
         self._failure: asyncio.Future[None]
@@ -60,7 +60,7 @@ class Supervisor:
         self._playing = False
         self._stopping = False  # whatever happens to a worker now, we do it
 
-    async def run(self) -> Outcome:
+    async def run(self) -> RunResult:
         """Play the graph to its end.
 
         Raises:
@@ -81,29 +81,31 @@ class Supervisor:
                 await playing
             finally:
                 try:
-                    await _to_the_end(self._stop(playing))
+                    await _uninterrupted(self._stop(playing))
                 finally:
                     self._failure.cancel()
                     self._channel.close()
                     context.term()
-        return self._outcome
+        return self._result
 
     def drain(self) -> bool:
         """End the sources, so that the run ends by itself, with whole files; False where it is not playing.
 
-        A run that has not ended `PATIENCE` seconds later has failed.
+        A run that has not ended `DRAIN_TIMEOUT_S` seconds later has failed.
         """
         if self._playing:
             for name in self._workers:
-                self._tell(name, control.Drain())
-            asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+                self._send(name, control.Drain())
+            asyncio.get_running_loop().call_later(DRAIN_TIMEOUT_S, self._on_drain_timeout)
         return self._playing
 
-    def _lose_patience(self) -> None:
+    def _on_drain_timeout(self) -> None:
         if self._playing:
-            reports = self._outcome.reports
+            reports = self._result.reports
             busy = [name for name in self._graph.stages if name not in reports or not reports[name].ended]
-            still = f"not at an end {PATIENCE:g} s after its sources: {', '.join(busy)}; what they write may be cut"
+            still = (
+                f"not at an end {DRAIN_TIMEOUT_S:g} s after its sources: {', '.join(busy)}; what they write may be cut"
+            )
             self._fail(StageFailed(f"{self._graph.path}: {still}"))
 
     # -- the life of a run -----------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ class Supervisor:
         links = self._links()
         try:
             for name, stages in groups.items():
-                self._tell(name, self._plan(stages, links, directory))
+                self._send(name, self._plan(stages, links, directory))
         except UnicodeEncodeError as error:
             remedy = "rename the file or key"
             raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
@@ -125,36 +127,38 @@ class Supervisor:
             assert isinstance(bound, control.Bound)
             endpoints |= bound.endpoints
         for name in groups:
-            self._tell(name, control.Connect(endpoints))
+            self._send(name, control.Connect(endpoints))
         await self._each(control.Ready)
         base_time = time.monotonic_ns()
         for name in groups:
-            self._tell(name, control.Play(base_time))
+            self._send(name, control.Play(base_time))
         self._playing = True
-        telling = asyncio.create_task(self._tell_status())
+        telling = asyncio.create_task(self._send_status())
         try:
             await self._each(control.Finished)
         finally:
             telling.cancel()
             self._playing = False
-        self._outcome.seconds = (time.monotonic_ns() - base_time) / SECOND
+        self._result.seconds = (time.monotonic_ns() - base_time) / SECOND
         self._closing = True
         for name in groups:
-            self._tell(name, control.Stop())
+            self._send(name, control.Stop())
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
                 await self._each(control.Closed)
         except TimeoutError:
-            raise StageFailed(f"the stages did not close within {PATIENCE:g} s; what they write may be cut") from None
+            raise StageFailed(
+                f"the stages did not close within {DRAIN_TIMEOUT_S:g} s; what they write may be cut"
+            ) from None
 
-    async def _tell_status(self) -> None:
+    async def _send_status(self) -> None:
         """Send the reports of all stages round to those who watch."""
         stages = self._graph.stages.values()
         watching = {stage.process for stage in stages if stage.cls.watches}
         while watching:
-            await asyncio.sleep(STATUS_EVERY)
+            await asyncio.sleep(STATUS_INTERVAL_S)
             for name in watching:
-                self._tell(name, control.Status(list(self._outcome.reports.values())))
+                self._send(name, control.Status(list(self._result.reports.values())))
 
     async def _spawn(self, name: str, stages: Sequence[str], endpoint: str) -> None:
         worker = await WorkerProcess.spawn(name, stages, endpoint, verbose=self._verbose)
@@ -166,16 +170,16 @@ class Supervisor:
         code = await worker.exited
         if self._stopping or (self._closing and code == 0):
             return
-        self._fail(StageFailed(await worker.obituary(code)))
+        self._fail(StageFailed(await worker.exit_report(code)))
 
     async def _stop(self, playing: asyncio.Task[None]) -> None:
         self._stopping = True
         playing.cancel()
         await asyncio.gather(playing, return_exceptions=True)
         for name in self._workers:
-            self._tell(name, control.Stop())
+            self._send(name, control.Stop())
         if self._watching:
-            await asyncio.wait(self._watching, timeout=GRACE)
+            await asyncio.wait(self._watching, timeout=STOP_TIMEOUT_S)
         for worker in self._workers.values():
             if not worker.exited.done():
                 worker.kill()
@@ -194,13 +198,13 @@ class Supervisor:
     def _take(self, sender: str, message: control.FromWorker) -> None:
         match message:
             case control.Reported(reports, cpu):
-                self._outcome.cpu[sender] = cpu
-                self._outcome.reports |= {report.stage: report for report in reports}
-                self._updated(self._outcome)
+                self._result.cpu[sender] = cpu
+                self._result.reports |= {report.stage: report for report in reports}
+                self._updated(self._result)
             case control.Warned(stage, text, damage):
-                notice = self._outcome.note(stage, text, damage)
-                if str(notice.count).strip("0") == "1":
-                    self._warned(notice)
+                warning = self._result.add_warning(stage, text, damage)
+                if str(warning.count).strip("0") == "1":
+                    self._warned(warning)
             case control.Failed(stage, error, exit_code, detail):
                 if self._verbose:
                     print(detail, file=sys.stderr)
@@ -222,7 +226,7 @@ class Supervisor:
             answers.append(answer)
         return answers
 
-    def _tell(self, name: str, message: control.ToWorker) -> None:
+    def _send(self, name: str, message: control.ToWorker) -> None:
         # A worker that is gone, or has not said hello yet, cannot be told; ROUTER drops it, and so it should.
         self._channel.send([name.encode(), control.encode(message)])
 
@@ -253,7 +257,7 @@ class Supervisor:
         )
 
 
-async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+async def _uninterrupted(work: Coroutine[None, None, None]) -> None:
     """Await `work` even when cancelled meanwhile (Ctrl-C while a run ends); the cancellation follows."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -22,7 +22,7 @@ from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import StageHost
 from emopipe.pipeline.runtime.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet, local_endpoint
 
-REPORT_EVERY = 0.2  # s
+REPORT_INTERVAL_S = 0.2
 
 
 class Worker:
@@ -32,7 +32,7 @@ class Worker:
         self._context = zmq.Context()
         self._clock = SystemClock()
         self._process = process
-        self._control = Channel(self._context, self._told, name=process)
+        self._control = Channel(self._context, self._on_order, name=process)
         self._control.connect(endpoint)
         self._orders: asyncio.Queue[control.ToWorker] = asyncio.Queue()
         self._hosts: dict[str, StageHost] = {}
@@ -48,7 +48,7 @@ class Worker:
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: self._failed(self._process, context.get("exception") or Exception(context["message"]))
         )
-        self._say(control.Hello())
+        self._send(control.Hello())
         work: asyncio.Task[None] | None = None
         while True:
             order = await self._orders.get()
@@ -56,7 +56,7 @@ class Worker:
                 break
             if isinstance(order, control.Status | control.Drain):  # these do not wait for their turn
                 for name, host in self._hosts.items():
-                    await self._guard(name, partial(_heed, order, host))
+                    await self._guard(name, partial(_apply, order, host))
                 continue
             # Orders come one after the other, but Stop may come in the middle of one.
             work = asyncio.create_task(self._follow(order))
@@ -67,7 +67,7 @@ class Worker:
             await self._guard(host.stage.label, host.close)
         if self._hosts:
             self._report()
-        self._say(control.Closed())
+        self._send(control.Closed())
         self._control.flush_and_close()
         self._context.term()
 
@@ -85,7 +85,7 @@ class Worker:
         for stage in plan.stages:
 
             def warn(text: str, damage: bool, name: str = stage.name) -> None:
-                self._say(control.Warned(name, _printable(text), damage))
+                self._send(control.Warned(name, _printable(text), damage))
 
             async def make(stage: control.StagePlan = stage, warn: Callable[[str, bool], None] = warn) -> None:
                 made = instantiate(stage.name, stage.use, stage.table)
@@ -114,7 +114,7 @@ class Worker:
                 )
                 host.inlets.setdefault(link.port, []).append(remote)
                 endpoints[link.name] = remote.endpoint
-        self._say(control.Bound(endpoints))
+        self._send(control.Bound(endpoints))
 
     async def _connect(self, endpoints: dict[str, str]) -> None:
         for link in self._links:
@@ -135,7 +135,7 @@ class Worker:
         for name, host in self._hosts.items():
             if not await self._guard(name, host.setup):
                 return
-        self._say(control.Ready())
+        self._send(control.Ready())
 
     async def _play(self, base_time: int) -> None:
         self._cpu_at_play = time.process_time_ns()
@@ -145,10 +145,10 @@ class Worker:
         pending: set[asyncio.Task[bool]] = set(playing)
         try:
             while pending:
-                _, pending = await asyncio.wait(pending, timeout=REPORT_EVERY)
+                _, pending = await asyncio.wait(pending, timeout=REPORT_INTERVAL_S)
                 self._report()
             if all(task.result() for task in playing):
-                self._say(control.Finished())
+                self._send(control.Finished())
         finally:
             for task in pending:
                 task.cancel()
@@ -170,20 +170,20 @@ class Worker:
         mendable = isinstance(error, EmopipeError)
         text = str(error) if mendable else f"{type(error).__name__}: {error}"
         detail = "".join(traceback.format_exception(error))
-        self._say(control.Failed(stage, _printable(text), getattr(error, "exit_code", 1), _printable(detail)))
+        self._send(control.Failed(stage, _printable(text), getattr(error, "exit_code", 1), _printable(detail)))
 
     def _report(self) -> None:
         reports = [host.report() for host in self._hosts.values()]
-        self._say(control.Reported(reports, time.process_time_ns() - self._cpu_at_play))
+        self._send(control.Reported(reports, time.process_time_ns() - self._cpu_at_play))
 
-    def _say(self, message: control.FromWorker) -> None:
+    def _send(self, message: control.FromWorker) -> None:
         self._control.send([control.encode(message)])
 
-    def _told(self, parts: Sequence[memoryview]) -> None:
+    def _on_order(self, parts: Sequence[memoryview]) -> None:
         self._orders.put_nowait(control.decode_to_worker(parts[0]))
 
 
-async def _heed(order: control.Status | control.Drain, host: StageHost) -> None:
+async def _apply(order: control.Status | control.Drain, host: StageHost) -> None:
     if isinstance(order, control.Drain):
         host.drain()
     elif host.stage.watches:

@@ -20,7 +20,8 @@ import pytest
 
 from emopipe.commands.replay import replay_table
 from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
-from emopipe.pipeline.runtime.supervisor import Outcome, Supervisor
+from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.runtime.supervisor import Supervisor
 from tests.pipeline.runtime.test_supervisor import popen, wait_until_gone, workers_of
 from tests.support.paths import ROOT
 
@@ -53,7 +54,7 @@ def results(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def replay(files: list[Path], out: Path, **overrides: Any) -> Outcome:
+def replay(files: list[Path], out: Path, **overrides: Any) -> RunResult:
     import asyncio
 
     table = replay_table(read_table(GRAPH), [str(file) for file in files], [out], realtime=False)
@@ -86,10 +87,10 @@ def recordings(media: Path) -> list[Path]:
 
 def test_every_frame_and_every_moment_of_sound_is_accounted_for(shared_media: Path, tmp_path: Path) -> None:
     files, out = recordings(shared_media), tmp_path / "results.jsonl"
-    outcome = replay(files, out)
+    result = replay(files, out)
     expected: Counter[str] = sum(map(decoded, files), Counter())
-    capture, windows = outcome.reports["capture"].counters, outcome.reports["windows"].counters
-    sink = outcome.reports["out0"].counters
+    capture, windows = result.reports["capture"].counters, result.reports["windows"].counters
+    sink = result.reports["out0"].counters
     # Everything that plain PyAV decodes was captured; every frame came out as a result with or without a face.
     assert {key: capture[key] for key in expected} == expected
     assert sink["frames_with_face"] + sink["frames_without_face"] == expected["frames"]
@@ -100,11 +101,11 @@ def test_every_frame_and_every_moment_of_sound_is_accounted_for(shared_media: Pa
     seen = {(r["stream"], r["voice"]["start"], r["voice"]["end"]) for r in results(out) if r["voice"]}
     assert len(seen) == windows["windows"]
     # Nothing was dropped anywhere.
-    for report in outcome.reports.values():
+    for report in result.reports.values():
         for counts in report.links.values():
             assert (counts.dropped, counts.in_flight) == ({}, 0)
             assert counts.sent == counts.received
-    assert outcome.warnings == []
+    assert result.warnings == []
 
 
 def test_results_are_what_the_recordings_show(shared_media: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import HopLatency, Report
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.tables.live import latencies, slowest_sink, streams
 
 
@@ -33,11 +33,11 @@ def sink(name: str, age: float, **streams: dict[str, int]) -> Report:
 
 
 def test_the_slowest_sink_tells_each_hop() -> None:
-    outcome = Outcome({"file": sink("file", 12), "page": sink("page", 30), "capture": Report(stage="capture")})
-    slowest = slowest_sink(outcome)
+    result = RunResult({"file": sink("file", 12), "page": sink("page", 30), "capture": Report(stage="capture")})
+    slowest = slowest_sink(result)
     assert slowest is not None
     assert slowest.stage == "page"
-    faces, whole = cells(latencies(outcome))
+    faces, whole = cells(latencies(result))
     assert faces[0] == "faces"
     assert [round(float(cell)) for cell in faces[1:]] == [2, 2, 2, 8, 8, 8]
     assert [round(float(cell)) for cell in whole[2:]] == [30, 30, 30]
@@ -49,12 +49,12 @@ def test_streams_are_told_apart_where_there_are_several() -> None:
         stage="capture", streams={"a": {"frames": 9}, "b": {"frames": 4}}, links={"video>faces.video": drops}
     )
     file = sink("file", 9, a={"frames_with_face": 4, "frames_without_face": 2, "voice_windows": 1, "forced": 3}, b={})
-    assert cells(streams(Outcome({"capture": capture, "file": file}))) == [
+    assert cells(streams(RunResult({"capture": capture, "file": file}))) == [
         ["a", "9", "7", "3", "3"],
         ["b", "4", "0", "0", "0"],
     ]
-    assert streams(Outcome({"file": sink("file", 9, a={"forced": 3})})) is None
+    assert streams(RunResult({"file": sink("file", 9, a={"forced": 3})})) is None
 
 
 def test_a_run_without_results_has_no_table() -> None:
-    assert latencies(Outcome({"capture": Report(stage="capture")})) is None
+    assert latencies(RunResult({"capture": Report(stage="capture")})) is None

@@ -1,4 +1,4 @@
-"""emopipe.figures: a run's outcome as JSON has it."""
+"""emopipe.figures: a run's result as JSON has it."""
 
 import json
 
@@ -9,7 +9,7 @@ from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import HopLatency, Report
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.tables.run import figures
 from tests.support.graphs import good
 
@@ -27,10 +27,10 @@ def test_everything_is_there_and_is_json() -> None:
         hops={"faces": HopLatency()},
         gaps={"scores": 40 * MS},
     )
-    outcome = Outcome({"results": report}, seconds=2.5, cpu={"vision": 3 * SECOND})
-    outcome.note("capture", "no picture", damage=True)
+    result = RunResult({"results": report}, seconds=2.5, cpu={"vision": 3 * SECOND})
+    result.add_warning("capture", "no picture", damage=True)
     graph = graph_from_table(good(), "pipeline.toml")
-    found = json.loads(json.dumps(figures(outcome, graph), allow_nan=False))
+    found = json.loads(json.dumps(figures(result, graph), allow_nan=False))
     assert (found["graph"], found["mode"], found["seconds"]) == ("interview", "live", 2.5)
     assert found["cpu_seconds"] == {"vision": 3.0}
     assert found["damaged"] is True

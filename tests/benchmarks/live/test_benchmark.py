@@ -1,4 +1,4 @@
-"""Accounts and ages of many live streams, on outcomes whose every frame is known; and the source that plays them."""
+"""Accounts and ages of many live streams, on results whose every frame is known; and the source that plays them."""
 
 from argparse import ArgumentTypeError
 from pathlib import Path
@@ -28,7 +28,7 @@ from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Hop
 from emopipe.pipeline.report import HopLatency, Report
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.testing import eos, gap, run_stage
 from tests.support.factories import result
 from tests.support.media import every, make, tone
@@ -43,7 +43,7 @@ def counts(sent: int, received: int, **dropped: int) -> LinkCounts:
     return LinkCounts(sent=sent, received=received, dropped=dropped)
 
 
-def outcome() -> Outcome:
+def run_result() -> RunResult:
     """Two streams of 100 frames: `capture1` gave 90 results, `capture2` 60."""
     video = {"capture1": counts(95, 93, oldest=2), "capture2": counts(80, 65, oldest=15)}
     reports = [
@@ -69,7 +69,7 @@ def outcome() -> Outcome:
     waited = Latency()
     waited.add(4 * MS)
     reports.append(Report(stage="publish", hops={"faces": HopLatency(queued=waited)}))
-    return Outcome({report.stage: report for report in reports}, seconds=10.0, cpu={"vision": 12 * SECOND})
+    return RunResult({report.stage: report for report in reports}, seconds=10.0, cpu={"vision": 12 * SECOND})
 
 
 def heard(first: int, second: int) -> dict[str, Heard]:
@@ -80,45 +80,47 @@ def heard(first: int, second: int) -> dict[str, Heard]:
 
 
 def test_every_frame_is_accounted_for() -> None:
-    lost = losses(outcome())
-    kept = accounts(outcome(), heard(90, 60), lost)
+    lost = losses(run_result())
+    kept = accounts(run_result(), heard(90, 60), lost)
     assert kept == {"capture1": Account(100, 90, 10, 0), "capture2": Account(100, 60, 40, 0)}
     assert sum(each.count for each in lost) == 50, "sound that was dropped is no frame"
 
 
 def test_a_frame_that_nobody_explains_is_told() -> None:
-    kept = accounts(outcome(), heard(90, 58), losses(outcome()))
+    kept = accounts(run_result(), heard(90, 58), losses(run_result()))
     assert kept["capture2"].unaccounted == 2
-    assert row(outcome(), heard(90, 58), kept)["unaccounted"] == 2
+    assert row(run_result(), heard(90, 58), kept)["unaccounted"] == 2
 
 
 def test_a_stream_without_any_result_is_accounted_for() -> None:
     only = {"capture1": heard(90, 0)["capture1"]}
-    assert accounts(outcome(), only, losses(outcome()))["capture2"] == Account(100, 0, 40, 60)
+    assert accounts(run_result(), only, losses(run_result()))["capture2"] == Account(100, 0, 40, 60)
 
 
 def test_a_row_tells_rates_ages_and_evenness() -> None:
-    told = row(outcome(), heard(90, 60), accounts(outcome(), heard(90, 60), losses(outcome())))
+    told = row(run_result(), heard(90, 60), accounts(run_result(), heard(90, 60), losses(run_result())))
     assert (told["streams"], told["offered/s"], told["results/s"], told["dropped, %"]) == (2, 20, 15, 25)
     assert told["evenness"] == pytest.approx(60 / 90)
     assert (told["p50 ms"], told["oldest ms"], told["cores used"]) == (20, 20, 1.2)
 
 
 def test_where_frames_were_dropped() -> None:
-    rows = {(each["dropped at"], each["why"]): each for each in places(2, losses(outcome()), ["capture1", "capture2"])}
+    rows = {
+        (each["dropped at"], each["why"]): each for each in places(2, losses(run_result()), ["capture1", "capture2"])
+    }
     assert set(rows) == {("capture", "skipped"), ("capture.video>faces.video", "oldest"), ("fusion", "late_faces")}
     assert rows["capture", "skipped"]["by stream"] == "5 20"
     assert rows["capture", "skipped"]["evenness"] == pytest.approx(0.25)
 
 
 def test_a_hop_has_its_times() -> None:
-    (told,) = hops(outcome(), 2)
+    (told,) = hops(run_result(), 2)
     assert told["stage"] == "faces"
     assert told["waited p50"] == pytest.approx(4, rel=0.05)
 
 
 def test_links_must_add_up() -> None:
-    right = outcome()
+    right = run_result()
     assert wrong_links(right) == []
     right.reports["capture1"].links["video>faces.video"].sent += 1
     assert len(wrong_links(right)) == 1

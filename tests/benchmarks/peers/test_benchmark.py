@@ -18,7 +18,7 @@ from benchmarks.procfs import Sample, sample, workers
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.result import Outcome
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.testing import data, run_stage
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
@@ -131,7 +131,7 @@ def test_a_drift_is_told_in_ppm_once_settled() -> None:
 
 
 def measured(peers: Peers, streams: dict[str, Heard], zombies: list[str] | None = None) -> Measured:
-    return Measured(peers, Outcome(), streams, {}, [], zombies or [])
+    return Measured(peers, RunResult(), streams, {}, [], zombies or [])
 
 
 def steady(*seconds: float) -> Heard:
@@ -173,7 +173,7 @@ def test_the_graph_gets_marks_and_gaps_are_of_its_server(tmp_path: Path) -> None
     reports = {name: Report(stage=name) for name in graph.processes["web"]}
     reports["marks"] = Report(stage="marks", gaps={"video": 40 * MS})
     lags = [{"lag_ms": 2.0}, {"lag_ms": 8.0}]
-    told = {each["in the process that serves WebRTC"]: each["ms"] for each in gaps(Outcome(reports), graph, lags)}
+    told = {each["in the process that serves WebRTC"]: each["ms"] for each in gaps(RunResult(reports), graph, lags)}
     assert told["marks.video received nothing for"] == 40
     assert told["event loop late, longest"] == 8
 
@@ -181,7 +181,7 @@ def test_the_graph_gets_marks_and_gaps_are_of_its_server(tmp_path: Path) -> None
 def test_drops_are_listed_where_there_are_any() -> None:
     link = {"video>faces.video": LinkCounts(sent=5, received=3, dropped={"oldest": 2})}
     reports = [Report(stage="webrtc", counters={"skipped": 4, "dropped": 0}, links=link), Report(stage="fusion")]
-    told = drops(Outcome({each.stage: each for each in reports}))
+    told = drops(RunResult({each.stage: each for each in reports}))
     assert [(each["dropped at"], each["messages"]) for each in told] == [("webrtc", 4), ("webrtc.video>faces.video", 2)]
 
 

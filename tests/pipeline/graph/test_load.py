@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emopipe.pipeline.errors import GraphError
-from emopipe.pipeline.graph.load import Graph, Queue, Source, graph_from_table, instantiate, load_graph, resolve
+from emopipe.pipeline.graph.load import Graph, OutputRef, Queue, graph_from_table, instantiate, load_graph, resolve
 from emopipe.pipeline.graph.registry import built_in
 from tests.support import stages
 from tests.support.graphs import GOOD, good
@@ -33,9 +33,9 @@ def test_a_file_becomes_a_graph(path: Path) -> None:
     assert faces.cls is stages.Look
     assert faces.settings == stages.Look.Settings(min_confidence=0.75)
     assert faces.table == {"min_confidence": 0.75}
-    assert faces.inputs == {"video": [Source("capture", "video")]}
+    assert faces.inputs == {"video": [OutputRef("capture", "video")]}
     assert faces.queues == {"video": Queue(size=2, policy="drop-newest", max_age=0.5)}
-    assert graph.stages["fusion"].inputs == {"left": [Source("faces", "scores"), Source("voice", "scores")]}
+    assert graph.stages["fusion"].inputs == {"left": [OutputRef("faces", "scores"), OutputRef("voice", "scores")]}
     assert graph.processes == {
         "capture": ["capture"],
         "vision": ["faces", "fusion"],
@@ -120,7 +120,7 @@ def test_overrides_are_toml_and_reach_every_key(path: Path) -> None:
     assert graph.stages["capture"].settings.fps == 25.0
     assert graph.stages["capture"].settings.mirrored is True
     assert graph.stages["faces"].queues["video"].size == 7
-    assert graph.stages["fusion"].inputs["right"] == [Source("voice", "scores")]
+    assert graph.stages["fusion"].inputs["right"] == [OutputRef("voice", "scores")]
     assert graph.stages["fusion"].process == "joined"
     assert graph.stages["results"].settings.labels == ["a", "b"]
 

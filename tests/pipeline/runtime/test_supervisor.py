@@ -14,7 +14,8 @@ import pytest
 
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph, graph_from_table
-from emopipe.pipeline.runtime.supervisor import Outcome, Supervisor
+from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.runtime.supervisor import Supervisor
 
 TOY = "tests.support.toy_stages:"
 
@@ -33,7 +34,7 @@ def graph(path: Path, *, mode: str = "replay", together: bool = False, **setting
     return graph_from_table({"pipeline": {"name": "toy", "mode": mode}, "stages": stages}, "toy.toml")
 
 
-def run(graph: Graph) -> Outcome:
+def run(graph: Graph) -> RunResult:
     return asyncio.run(Supervisor(graph).run())
 
 
@@ -63,14 +64,14 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("together", [False, True])
 def test_everything_arrives_in_order_and_is_counted(out: Path, together: bool) -> None:
-    outcome = run(graph(out, together=together, count={"count": 500, "ballast": 100_000}))
+    result = run(graph(out, together=together, count={"count": 500, "ballast": 100_000}))
     assert out.read_text().splitlines() == [*(f"s0 {2 * n} 100000" for n in range(500)), "closed"]
-    assert outcome.reports["write"].counters == {"lines": 500}
+    assert result.reports["write"].counters == {"lines": 500}
     for stage, link in (("count", "numbers>double.numbers"), ("double", "numbers>write.numbers")):
-        counts = outcome.reports[stage].links[link]
+        counts = result.reports[stage].links[link]
         assert (counts.sent, counts.received, counts.dropped, counts.in_flight) == (500, 500, {}, 0)
-    assert outcome.reports["write"].age.count == 500
-    assert all(report.ended for report in outcome.reports.values())
+    assert result.reports["write"].age.count == 500
+    assert all(report.ended for report in result.reports.values())
 
 
 def test_streams_stay_in_order_each(out: Path) -> None:
@@ -82,13 +83,13 @@ def test_streams_stay_in_order_each(out: Path) -> None:
 
 
 def test_a_slow_stage_holds_the_source_back_in_replay(out: Path) -> None:
-    outcome = run(graph(out, count={"count": 60}, double={"slow": 0.005}))
-    assert outcome.reports["write"].counters == {"lines": 60}
+    result = run(graph(out, count={"count": 60}, double={"slow": 0.005}))
+    assert result.reports["write"].counters == {"lines": 60}
 
 
 def test_a_slow_stage_drops_the_oldest_in_live_mode_and_counts_it(out: Path) -> None:
-    outcome = run(graph(out, mode="live", count={"count": 300, "pause": 0.001}, double={"slow": 0.02}))
-    counts = outcome.reports["count"].links["numbers>double.numbers"]
+    result = run(graph(out, mode="live", count={"count": 300, "pause": 0.001}, double={"slow": 0.02}))
+    counts = result.reports["count"].links["numbers>double.numbers"]
     values = [int(line.split()[1]) for line in out.read_text().splitlines()[:-1]]
     assert counts.sent == 300
     assert counts.dropped["oldest"] > 100
@@ -152,12 +153,12 @@ def test_a_stage_that_cannot_close_is_an_error(out: Path) -> None:
 
 
 def test_a_stage_has_time_to_close_once_all_is_done(out: Path) -> None:
-    outcome = run(graph(out, double={"how": "slow-close"}))
-    assert outcome.reports["write"].counters == {"lines": 100}
+    result = run(graph(out, double={"how": "slow-close"}))
+    assert result.reports["write"].counters == {"lines": 100}
 
 
 def test_an_error_of_whoever_watches_ends_the_run(out: Path) -> None:
-    def updated(outcome: Outcome) -> None:
+    def updated(result: RunResult) -> None:
         raise BrokenPipeError("the terminal is gone")
 
     with pytest.raises(BrokenPipeError, match="the terminal is gone"):
@@ -184,10 +185,10 @@ def test_one_stream_from_two_stages_is_refused(out: Path) -> None:
 
 
 def test_damage_is_reported_and_does_not_stop_the_run(out: Path) -> None:
-    outcome = run(graph(out, double={"at": 7, "how": "warn"}))
-    assert [(w.stage, w.text, w.damage) for w in outcome.warnings] == [("double", "the number is scratched", True)]
-    assert outcome.damaged
-    assert outcome.reports["write"].counters == {"lines": 100}
+    result = run(graph(out, double={"at": 7, "how": "warn"}))
+    assert [(w.stage, w.text, w.damage) for w in result.warnings] == [("double", "the number is scratched", True)]
+    assert result.damaged
+    assert result.reports["write"].counters == {"lines": 100}
 
 
 def test_a_stage_that_watches_is_told_of_all_stages_and_time_is_the_same_everywhere(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ from emopipe.pipeline.runtime.supervisor import Supervisor
 at = int(sys.argv[2])
 endless = graph(Path(sys.argv[1]), count={"count": 0, "pause": 0.001}, double={"at": at, "how": "hang"})
 seen = []
-def updated(outcome):
+def updated(result):
     if not seen:
         seen.append(print("playing", flush=True))
 print("starting", flush=True)

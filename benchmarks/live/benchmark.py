@@ -41,7 +41,7 @@ from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import HopLatency
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
-from emopipe.stages.media.frames import Pictures
+from emopipe.stages.media.frames import FrameConverter
 
 LAYOUTS: dict[str, dict[str, str]] = {
     "stages": {"capture": "captures"},
@@ -205,7 +205,7 @@ def kernels(clip: Path) -> dict[str, float]:
     """The work's own times with nothing else running: median ms a call, by kernel."""
     from benchmarks.replay import Kernels  # loads models and torch
 
-    alone, pictures = Kernels(), Pictures()
+    alone, pictures = Kernels(), FrameConverter()
     alone.loop(clip, 2)
     alone.detector.close()
     for played in load(str(clip)):

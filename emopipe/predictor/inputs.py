@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.pipeline.errors import DataError, MediaError
-from emopipe.stages.media.audio import Sound
+from emopipe.stages.media.audio import AudioConverter
 from emopipe.stages.media.damage import Damage
-from emopipe.stages.media.frames import Pictures
+from emopipe.stages.media.frames import FrameConverter
 from emopipe.stages.media.recording import Recording, unreadable
 from emopipe.stages.types import AudioBlock, VideoFrame
 
@@ -71,7 +71,7 @@ def picture_of(image: NDArray[Any]) -> VideoFrame:
         )
     layout = "gray" if array.ndim == 2 else "rgb24"
     pixels = np.ascontiguousarray(array if array.ndim == 2 else array[..., :3])
-    return Pictures().read(av.VideoFrame.from_ndarray(pixels, layout))
+    return FrameConverter().read(av.VideoFrame.from_ndarray(pixels, layout))
 
 
 def read_sound(path: Path, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Piece]:
@@ -110,7 +110,7 @@ def sound_of(samples: NDArray[Any], sample_rate: int) -> Iterator[Piece]:
         array = np.clip(np.rint(array * 32768.0), -32768, 32767).astype(np.int16)
     if array.shape[1] > 2:
         array = np.rint(array.mean(axis=1, keepdims=True)).astype(np.int16)
-    sound = Sound()
+    sound = AudioConverter()
     sound.begin(0)
     for start in range(0, len(array), sample_rate):
         packed = np.ascontiguousarray(array[start : start + sample_rate]).reshape(1, -1)

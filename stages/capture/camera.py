@@ -7,9 +7,9 @@ from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.live import LiveCapture, size_of, wall
-from emopipe.stages.capture.reader import LiveInput, OpenError, Taken
+from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, OpenError
 from emopipe.stages.capture.timestamps import captured
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.types import VideoFrame
 
 # An option's name differs from system to system.
@@ -47,8 +47,8 @@ class Camera(LiveCapture):
             about("longest pause between attempts to open a lost camera again; 0: its stream ends", unit="s", ge=0),
         ] = 5.0
         timeout: Annotated[float, about("a camera that gives nothing for so long is lost", unit="s", gt=0)] = 5.0
-        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE
-        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE
+        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE_PX
+        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
 
     settings: Settings
 
@@ -86,8 +86,8 @@ class Camera(LiveCapture):
             width, height = self.input.size
             self.warn(f"{self.what} gives pictures of {width}x{height}, not of {self.settings.size}")
 
-    def make(self) -> LiveInput:
-        return LiveInput(
+    def make(self) -> FFmpegReader:
+        return FFmpegReader(
             self._device,
             format=self._format,
             options=self._options(),
@@ -100,7 +100,7 @@ class Camera(LiveCapture):
     def explain(self, error: OpenError) -> str:
         return live_devices.explain("video", self._format, self._device, self._options(), error)
 
-    def seen(self, taken: Taken) -> int:
+    def seen(self, taken: CapturedFrame) -> int:
         return captured(taken.time, taken.duration, taken.arrived, self._wall)
 
     def _options(self) -> dict[str, str]:

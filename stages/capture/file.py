@@ -12,9 +12,9 @@ from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.pacing import ahead, content, due, in_time, send
-from emopipe.stages.media.audio import BLOCK
+from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.damage import Damage
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.media.recording import Item, Recording, unreadable
 from emopipe.stages.types import AudioBlock, VideoFrame
 
@@ -39,9 +39,9 @@ class FileCapture(Stage):
         uri: Annotated[str | list[str], about("file to play, or several, played one after the other")]
         realtime: Annotated[bool, about("play as fast as it was recorded; otherwise as fast as possible")] = False
         loop: Annotated[int, about("how many times each recording is played, on one time line", ge=1)] = 1
-        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE
-        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE
-        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK
+        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE_PX
+        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
+        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
     settings: Settings
 

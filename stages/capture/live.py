@@ -10,11 +10,11 @@ from typing import Any
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
-from emopipe.stages.capture.reader import Kind, LiveInput, OpenError, Taken
+from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, Kind, OpenError
 from emopipe.stages.capture.reconnect import Reconnection
-from emopipe.stages.media.audio import BLOCK
+from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.damage import clock_time
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 
 
 class LiveCapture(Stage):
@@ -26,7 +26,7 @@ class LiveCapture(Stage):
 
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
-        self.input: LiveInput | None = None
+        self.input: FFmpegReader | None = None
         self._lines: dict[Kind, LiveVideo | LiveAudio] = {}
         self.playing = threading.Event()  # set from play on: frames count
 
@@ -43,7 +43,7 @@ class LiveCapture(Stage):
         return str(self.settings.stream)
 
     @abstractmethod
-    def make(self) -> LiveInput:
+    def make(self) -> FFmpegReader:
         """The input, not opened yet."""
 
     @abstractmethod
@@ -51,7 +51,7 @@ class LiveCapture(Stage):
         """Why the input cannot be opened, and what to do."""
 
     @abstractmethod
-    def seen(self, taken: Taken) -> int:
+    def seen(self, taken: CapturedFrame) -> int:
         """When a frame was seen or heard (monotonic ns); called in the input's thread, before play, too."""
 
     def origin(self, at: int) -> int:
@@ -69,12 +69,12 @@ class LiveCapture(Stage):
     async def setup(self) -> None:
         opened = await self._open()
         settings = self.settings
-        sizes = getattr(settings, "small_size", SMALL_SIZE), getattr(settings, "luma_size", LUMA_SIZE)
+        sizes = getattr(settings, "small_size", SMALL_SIZE_PX), getattr(settings, "luma_size", LUMA_SIZE_PX)
         for kind in opened.kinds:
             if kind == "video":
                 self._lines[kind] = LiveVideo(self, self.stream, small_size=sizes[0], luma_size=sizes[1])
             else:
-                self._lines[kind] = LiveAudio(self, self.stream, block=getattr(settings, "block", BLOCK))
+                self._lines[kind] = LiveAudio(self, self.stream, block=getattr(settings, "block", BLOCK_S))
 
     async def run(self) -> None:
         for output in set(self.outputs).difference(self._lines):
@@ -101,7 +101,7 @@ class LiveCapture(Stage):
 
     # -- the input -------------------------------------------------------------------------------------------
 
-    async def _open(self) -> LiveInput:
+    async def _open(self) -> FFmpegReader:
         self.input = made = self.make()  # at once: its thread asks for it with the first frame
         try:
             await made.open()
@@ -159,7 +159,7 @@ class LiveCapture(Stage):
         """A packet could not be decoded."""
         self.count("damaged", self.stream)
 
-    def taken(self, taken: Taken) -> None:
+    def taken(self, taken: CapturedFrame) -> None:
         """One frame; called in the input's thread."""
         if not self.playing.is_set():
             self.await_play()

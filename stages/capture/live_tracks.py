@@ -17,12 +17,12 @@ import av
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.mailbox import Mailbox
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.media.audio import BLOCK
-from emopipe.stages.media.clocked_audio import Piece, SteadySound
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE, Pictures
+from emopipe.stages.media.audio import BLOCK_S
+from emopipe.stages.media.clocked_audio import AudioSpan, DriftCompensatedAudio
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX, FrameConverter
 from emopipe.stages.types import AudioBlock
 
-WAITING = 2 * SECOND
+MAX_PENDING_NS = 2 * SECOND
 """Sound that may wait for its stage; older sound is dropped."""
 
 
@@ -36,13 +36,15 @@ class LiveVideo:
     Args:
         stage: whose output, thread (`compute`) and counters are used; in its event loop.
         stream: the stream's name.
-        small_size, luma_size: the longer sides of the images, in pixels; see `emopipe.stages.media.frames.Pictures`.
+        small_size, luma_size: the longer sides of the images, in pixels; see `emopipe.stages.media.frames.FrameConverter`.
     """
 
-    def __init__(self, stage: Stage, stream: str, *, small_size: int = SMALL_SIZE, luma_size: int = LUMA_SIZE) -> None:
+    def __init__(
+        self, stage: Stage, stream: str, *, small_size: int = SMALL_SIZE_PX, luma_size: int = LUMA_SIZE_PX
+    ) -> None:
         self._stage = stage
         self._stream = stream
-        self._pictures = Pictures(small_size, luma_size)
+        self._pictures = FrameConverter(small_size, luma_size)
         self._frames: Mailbox[tuple[av.VideoFrame, int]] = Mailbox(most=1)
         self._last: int | None = None
         self._told = False
@@ -81,7 +83,7 @@ class LiveVideo:
             self._stage.warn(f"{self._stream}: pictures of format {frame.format.name} cannot be converted: {error}")
 
 
-class _Sound(NamedTuple):
+class _AudioFrame(NamedTuple):
     """One frame, or (none) that the next one is another device's."""
 
     frame: av.AudioFrame | None
@@ -92,7 +94,7 @@ class LiveAudio:
     """Emits the sound of one stream on the output `audio`: blocks of 16 kHz mono that follow the clock, and gaps.
 
     How that is done, and what is counted beside `overflowed` (frames that came while too many waited), says
-    `emopipe.stages.media.clocked_audio.SteadySound`; `drift_ppm` is counted, too.
+    `emopipe.stages.media.clocked_audio.DriftCompensatedAudio`; `drift_ppm` is counted, too.
 
     Args:
         stage: whose output, thread (`compute`) and counters are used; in its event loop.
@@ -100,11 +102,11 @@ class LiveAudio:
         block: length of a block, in s.
     """
 
-    def __init__(self, stage: Stage, stream: str, *, block: float = BLOCK) -> None:
+    def __init__(self, stage: Stage, stream: str, *, block: float = BLOCK_S) -> None:
         self._stage = stage
         self._stream = stream
-        self._steady = SteadySound(block)
-        self._frames: Mailbox[_Sound] = Mailbox(most=WAITING, weigh=_duration)
+        self._steady = DriftCompensatedAudio(block)
+        self._frames: Mailbox[_AudioFrame] = Mailbox(most=MAX_PENDING_NS, weigh=_duration)
         self._counted: dict[str, int] = {}
 
     @property
@@ -115,11 +117,11 @@ class LiveAudio:
     def offer(self, frame: av.AudioFrame, at: int) -> None:
         """Sound whose first sample was heard at running time `at` (ns); from any thread, never waits."""
         if frame.samples > 0:
-            self._frames.put(_Sound(frame, at))
+            self._frames.put(_AudioFrame(frame, at))
 
     def restart(self) -> None:
         """The source was lost: emit what is left of it. What is offered next has a clock of its own."""
-        self._frames.put(_Sound(None, 0))
+        self._frames.put(_AudioFrame(None, 0))
 
     async def run(self) -> None:
         """Emit until `close`."""
@@ -128,19 +130,19 @@ class LiveAudio:
             sounds, dropped = self._frames.take()
             self._stage.count("overflowed", self._stream, dropped)
             await self._emit(await self._stage.compute(self._read, sounds))
-        await self._emit(await self._stage.compute(self._read, [_Sound(None, 0)]))
+        await self._emit(await self._stage.compute(self._read, [_AudioFrame(None, 0)]))
 
     def close(self) -> None:
         """Nothing more will be offered: `run` returns once it has emitted what is there."""
         self._frames.close()
 
-    def _read(self, sounds: list[_Sound]) -> list[Piece]:
-        pieces: list[Piece] = []
+    def _read(self, sounds: list[_AudioFrame]) -> list[AudioSpan]:
+        pieces: list[AudioSpan] = []
         for frame, at in sounds:
             pieces += self._steady.push(frame, at) if frame is not None else self._steady.restart()
         return pieces
 
-    async def _emit(self, pieces: list[Piece]) -> None:
+    async def _emit(self, pieces: list[AudioSpan]) -> None:
         self._count()
         for pts, duration, samples in pieces:
             end = pts + duration
@@ -157,6 +159,6 @@ class LiveAudio:
                 self._counted[name] = total
 
 
-def _duration(sound: _Sound) -> int:
+def _duration(sound: _AudioFrame) -> int:
     frame = sound.frame
     return frame.samples * SECOND // frame.sample_rate if frame is not None and frame.sample_rate else 0

@@ -7,9 +7,9 @@ from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.live import LiveCapture, wall
-from emopipe.stages.capture.reader import LiveInput, OpenError, Taken
+from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, OpenError
 from emopipe.stages.capture.timestamps import captured
-from emopipe.stages.media.audio import BLOCK
+from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.types import AudioBlock
 
 
@@ -38,7 +38,7 @@ class Microphone(LiveCapture):
             about("longest pause between attempts to open a lost microphone again; 0: its stream ends", unit="s", ge=0),
         ] = 5.0
         timeout: Annotated[float, about("a microphone that gives nothing for so long is lost", unit="s", gt=0)] = 5.0
-        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK
+        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
     settings: Settings
 
@@ -71,8 +71,8 @@ class Microphone(LiveCapture):
         self._device = self.settings.device or await self.compute(live_devices.default_device, self._format, "audio")
         await super().setup()
 
-    def make(self) -> LiveInput:
-        return LiveInput(
+    def make(self) -> FFmpegReader:
+        return FFmpegReader(
             self._device,
             format=self._format,
             options=self._options(),
@@ -85,7 +85,7 @@ class Microphone(LiveCapture):
     def explain(self, error: OpenError) -> str:
         return live_devices.explain("audio", self._format, self._device, self._options(), error)
 
-    def seen(self, taken: Taken) -> int:
+    def seen(self, taken: CapturedFrame) -> int:
         return captured(taken.time, taken.duration, taken.arrived, self._wall)
 
     def _options(self) -> dict[str, str]:

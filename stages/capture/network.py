@@ -13,10 +13,10 @@ from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import address as live_address
 from emopipe.stages.capture.live import LiveCapture
 from emopipe.stages.capture.live_tracks import LiveAudio
-from emopipe.stages.capture.reader import LiveInput, OpenError, Taken
+from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, OpenError
 from emopipe.stages.capture.timestamps import ArrivalTimes
-from emopipe.stages.media.audio import BLOCK
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
+from emopipe.stages.media.audio import BLOCK_S
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 
@@ -54,9 +54,9 @@ class NetworkCapture(LiveCapture):
                 "longest pause between attempts to connect again; 0: the stream ends when it is lost", unit="s", ge=0
             ),
         ] = 10.0
-        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE
-        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE
-        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK
+        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE_PX
+        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
+        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
     settings: Settings
 
@@ -88,9 +88,9 @@ class NetworkCapture(LiveCapture):
         self._loop = asyncio.get_running_loop()
         await super().setup()
 
-    def make(self) -> LiveInput:
+    def make(self) -> FFmpegReader:
         settings = self.settings
-        return LiveInput(
+        return FFmpegReader(
             settings.uri,
             format=settings.format,
             options=self._options(),
@@ -103,7 +103,7 @@ class NetworkCapture(LiveCapture):
     def explain(self, error: OpenError) -> str:
         return live_address.explain(self.settings.uri, error, self.settings.timeout)
 
-    def seen(self, taken: Taken) -> int:
+    def seen(self, taken: CapturedFrame) -> int:
         at, cut = taken.arrived - taken.duration, False
         if taken.time is not None and self.input is not None and not self.input.timeless:
             at, cut = self._times.at(taken.time, taken.arrived)

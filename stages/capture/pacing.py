@@ -9,8 +9,8 @@ from emopipe.pipeline.stage import Stage
 from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock, VideoFrame
 
-BATCH = 4  # items decoded in one go, while those before are sent
-AHEAD = 32  # items looked through, at most, for the one that is due first
+BATCH_ITEMS = 4  # items decoded in one go, while those before are sent
+MAX_AHEAD_ITEMS = 32  # items looked through, at most, for the one that is due first
 
 
 def due(item: Item) -> int:
@@ -21,7 +21,7 @@ def due(item: Item) -> int:
 def in_time(items: Iterable[Item], kinds: Sequence[str]) -> Iterator[Item]:
     """`items` in the order in which they are due, whatever their container's order and their decoders' delays.
 
-    Looks ahead only until each of the tracks `kinds` has come as far, and by `AHEAD` items at most.
+    Looks ahead only until each of the tracks `kinds` has come as far, and by `MAX_AHEAD_ITEMS` items at most.
     """
     waiting: list[tuple[int, int, Item]] = []
     newest = dict.fromkeys(kinds, -1)
@@ -29,7 +29,7 @@ def in_time(items: Iterable[Item], kinds: Sequence[str]) -> Iterator[Item]:
         heapq.heappush(waiting, (due(item), number, item))
         newest[item.kind] = due(item)
         safe = min(newest.values())
-        while waiting and (waiting[0][0] <= safe or len(waiting) > AHEAD):
+        while waiting and (waiting[0][0] <= safe or len(waiting) > MAX_AHEAD_ITEMS):
             yield heapq.heappop(waiting)[2]
     while waiting:
         yield heapq.heappop(waiting)[2]
@@ -42,7 +42,7 @@ async def ahead(stage: Stage, items: Iterator[Item]) -> AsyncGenerator[Item, Non
     """
 
     def take() -> list[Item]:
-        return list(islice(items, BATCH))
+        return list(islice(items, BATCH_ITEMS))
 
     coming = asyncio.create_task(stage.compute(take))
     try:

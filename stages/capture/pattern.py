@@ -17,8 +17,8 @@ from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture import speech_synthesis as speaking
 from emopipe.stages.capture.pacing import ahead, content, due, send
-from emopipe.stages.media.audio import BLOCK, RATE, TICK
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE, Pictures
+from emopipe.stages.media.audio import BLOCK_S, SAMPLE_NS, SAMPLE_RATE_HZ
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX, FrameConverter
 from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock, VideoFrame
 
@@ -59,9 +59,9 @@ class TestPattern(Stage):
         fps: Annotated[float, about("pictures a second", unit="Hz", gt=0, le=240)] = 30.0
         realtime: Annotated[bool, about("at the speed of a camera; otherwise as fast as possible")] = True
         stream: Annotated[str, about("the stream's name", min_length=1)] = "test-pattern"
-        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE
-        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE
-        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK
+        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE_PX
+        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
+        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
     settings: Settings
 
@@ -95,17 +95,17 @@ class TestPattern(Stage):
     def _load(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """The face, fit for the pictures, and one cycle of sound."""
         side = 2 * round(0.4 * min(self.settings.width, self.settings.height))
-        cycle = np.zeros(round(CYCLE * RATE), np.float32)
+        cycle = np.zeros(round(CYCLE * SAMPLE_RATE_HZ), np.float32)
         for (start, end), words in zip(VOICE, speaking.speak(*WORDS), strict=True):
-            samples = words[: round((end - start) * RATE)].copy()
-            fade = RATE // 50
+            samples = words[: round((end - start) * SAMPLE_RATE_HZ)].copy()
+            fade = SAMPLE_RATE_HZ // 50
             samples[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-            cycle[round(start * RATE) :][: len(samples)] = samples
+            cycle[round(start * SAMPLE_RATE_HZ) :][: len(samples)] = samples
         return _portrait(side), cycle
 
     def _draw(self) -> Iterator[Item]:
         settings = self.settings
-        pictures = Pictures(settings.small_size, settings.luma_size)
+        pictures = FrameConverter(settings.small_size, settings.luma_size)
         empty = np.full((settings.height, settings.width, 3), _BACKGROUND, np.uint8)
         side = len(self._face)
         there = schedule(settings).face
@@ -125,11 +125,11 @@ class TestPattern(Stage):
     def _speak(self) -> Iterator[Item]:
         settings = self.settings
         there = schedule(settings).voice
-        total, size = round(settings.duration * RATE), round(settings.block * RATE)
+        total, size = round(settings.duration * SAMPLE_RATE_HZ), round(settings.block * SAMPLE_RATE_HZ)
         for start in range(0, total, size):
             count = min(size, total - start)
             samples = self._voice.take(np.arange(start, start + count), mode="wrap")
-            pts, duration = start * TICK, count * TICK
+            pts, duration = start * SAMPLE_NS, count * SAMPLE_NS
             truth = "voice" if _within(there, pts + duration // 2) else ""
             yield Item("audio", pts, duration, AudioBlock(samples=samples, truth=truth))
 

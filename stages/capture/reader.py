@@ -17,13 +17,13 @@ from emopipe.stages.media.damage import FFmpegErrors, explain
 
 Kind = Literal["video", "audio"]
 
-SMALLEST = 20 * MS
+MIN_AUDIO_NS = 20 * MS
 """Sound is gathered until there is so much (ns): some devices give a few ms at a time."""
 
-LINGER = 1.0  # s: a thread that has not noticed by then that it is over is left to itself
+EXIT_TIMEOUT_S = 1.0  # s: a thread that has not noticed by then that it is over is left to itself
 
 
-class Taken(NamedTuple):
+class CapturedFrame(NamedTuple):
     """One decoded frame.
 
     Attributes:
@@ -50,7 +50,7 @@ class OpenError(MediaError):
         self.errno = number
 
 
-class LiveInput:
+class FFmpegReader:
     """One opened input. Its thread is a daemon: a driver that never returns from a call cannot hold anybody up.
 
     Args:
@@ -70,7 +70,7 @@ class LiveInput:
         format: str,
         options: Mapping[str, str],
         kinds: Sequence[Kind],
-        take: Callable[[Taken], None],
+        take: Callable[[CapturedFrame], None],
         damaged: Callable[[], None],
         timeout: float,
     ) -> None:
@@ -102,7 +102,7 @@ class LiveInput:
         """
         self._thread.start()
         # FFmpeg has as long to connect and again to look what comes; a device's driver knows no limit but ours.
-        await asyncio.wait([self._opened], timeout=2 * self._timeout + LINGER)
+        await asyncio.wait([self._opened], timeout=2 * self._timeout + EXIT_TIMEOUT_S)
         if not self._opened.done():
             self._stopped.set()
             raise OpenError(f"no answer within {self._timeout:g} s", errno.ETIMEDOUT)
@@ -122,7 +122,7 @@ class LiveInput:
         """Stop reading. May be called at any time, and twice."""
         self._stopped.set()
         if self._thread.is_alive() and self._opened.done():
-            await asyncio.wait([self._over], timeout=LINGER)
+            await asyncio.wait([self._over], timeout=EXIT_TIMEOUT_S)
 
     @property
     def stopped(self) -> threading.Event:
@@ -183,7 +183,7 @@ class LiveInput:
 
     def _read(self, container: InputContainer, streams: list[Any]) -> str:
         kinds: dict[int, Kind] = {stream.index: kind for stream, kind in zip(streams, self.kinds, strict=True)}
-        sound = _Gathered()
+        sound = _AudioGatherer()
         try:
             for packet in container.demux(streams):
                 if self._stopped.is_set():
@@ -197,7 +197,7 @@ class LiveInput:
                     self._call(self._damaged)
                     continue
                 for frame in frames:
-                    taken = _taken(kind, frame, arrived)
+                    taken = _captured_frame(kind, frame, arrived)
                     whole = sound.add(taken) if kind == "audio" else taken
                     if whole is not None:
                         self._take(whole)
@@ -223,35 +223,35 @@ class LiveInput:
                 self._loop.call_soon_threadsafe(function)
 
 
-def _taken(kind: Kind, frame: Any, arrived: int) -> Taken:
+def _captured_frame(kind: Kind, frame: Any, arrived: int) -> CapturedFrame:
     base = frame.time_base
     time = round(frame.pts * base * SECOND) if frame.pts is not None and base else None
     if kind == "audio":
         duration = frame.samples * SECOND // frame.sample_rate if frame.sample_rate else 0
     else:
         duration = round(frame.duration * base * SECOND) if frame.duration and base else 0
-    return Taken(kind, frame, time, duration, arrived)
+    return CapturedFrame(kind, frame, time, duration, arrived)
 
 
-class _Gathered:
+class _AudioGatherer:
     """Puts short frames of sound together."""
 
     def __init__(self) -> None:
         self._fifo: av.AudioFifo | None = None
         self._held = 0  # ns
 
-    def add(self, taken: Taken) -> Taken | None:
+    def add(self, taken: CapturedFrame) -> CapturedFrame | None:
         """`taken` with what was held before it, once that is long enough."""
-        if self._fifo is None and taken.duration >= SMALLEST:
+        if self._fifo is None and taken.duration >= MIN_AUDIO_NS:
             return taken
         if self._fifo is None:
             self._fifo = av.AudioFifo()
         taken.frame.pts = None  # counted by us
         self._fifo.write(taken.frame)
         before, self._held = self._held, self._held + taken.duration
-        if self._held < SMALLEST:
+        if self._held < MIN_AUDIO_NS:
             return None
         frame, duration = self._fifo.read(), self._held
         self._fifo, self._held = None, 0
         time = None if taken.time is None else taken.time - before
-        return Taken("audio", frame, time, duration, taken.arrived)
+        return CapturedFrame("audio", frame, time, duration, taken.arrived)

@@ -4,10 +4,10 @@ from typing import Literal
 
 from emopipe.pipeline.clock import SECOND
 
-FIRST = SECOND // 2
+FIRST_PAUSE_NS = SECOND // 2
 """Before the first attempt (ns); each later pause is twice as long as the one before."""
 
-STABLE = 10 * SECOND
+STABLE_AFTER_NS = 10 * SECOND
 """An input that played for so long (ns) is tried again as quickly as at first when it is lost."""
 
 
@@ -34,14 +34,14 @@ class Reconnection:
         self.due = 0
         self.lost_at = 0
         self._longest = round(longest * SECOND)
-        self._pause = FIRST
+        self._pause = FIRST_PAUSE_NS
         self._since = now
 
     def lost(self, now: int) -> None:
         """It plays no more."""
         self._must_be("playing")
-        if now - self._since >= STABLE:
-            self._pause = FIRST
+        if now - self._since >= STABLE_AFTER_NS:
+            self._pause = FIRST_PAUSE_NS
         self.lost_at = now
         if self._longest:
             self._wait(now)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.pipeline.errors import MediaError
-from emopipe.stages.media.audio import Sound
+from emopipe.stages.media.audio import AudioConverter
 
 # Of espeak-ng/speak_lib.h
 _SYNCHRONOUS = 2  # sound goes to the callback, and espeak_Synth returns when it is done
@@ -93,6 +93,6 @@ def _to_16k(wave: NDArray[np.int16], rate: int) -> NDArray[np.float32]:
     wave = wave[loud[0] if len(loud) else 0 :]
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[None]), format="s16", layout="mono")
     frame.sample_rate = rate
-    sound = Sound()
+    sound = AudioConverter()
     blocks = [*sound.push(frame), *sound.flush()]
     return np.concatenate([block.samples for block in blocks])

@@ -2,12 +2,12 @@
 
 from emopipe.pipeline.clock import SECOND
 
-PLAUSIBLE = SECOND  # a device's own time is believed if it is no further from the arrival (ns)
-JUMP = 10 * SECOND  # a stream whose times go on further than this at once, or go back, has been cut (ns)
-BACK = SECOND  # pictures come before those that they need: so far back (ns) is none
-LATE = 2 * SECOND  # a stream this late (ns) for `SURE` goes on from now
-SURE = 3 * SECOND
-CREEP = 2000  # one in so many: the lateness of the promptest frame is forgotten at 500 ppm
+MAX_STAMP_ERROR_NS = SECOND  # a device's own time is believed if it is no further from the arrival (ns)
+MAX_STEP_NS = 10 * SECOND  # a stream whose times go on further than this at once, or go back, has been cut (ns)
+MAX_REORDER_NS = SECOND  # pictures come before those that they need: so far back (ns) is none
+LATE_NS = 2 * SECOND  # a stream this late (ns) for `LATE_FOR_NS` goes on from now
+LATE_FOR_NS = 3 * SECOND
+FORGETTING_RATE = 2000  # one in so many: the lateness of the promptest frame is forgotten at 500 ppm
 
 
 def captured(time: int | None, duration: int, arrived: int, wall: int) -> int:
@@ -24,7 +24,7 @@ def captured(time: int | None, duration: int, arrived: int, wall: int) -> int:
     """
     if time is not None:
         for seen in (time, time - wall):
-            if abs(arrived - seen) < PLAUSIBLE:
+            if abs(arrived - seen) < MAX_STAMP_ERROR_NS:
                 return seen
     return arrived - duration
 
@@ -52,21 +52,21 @@ class ArrivalTimes:
 
         The time is never later than `arrived` for what is pushed.
         """
-        cut = self._offset is not None and not -BACK <= time - self._last <= JUMP
+        cut = self._offset is not None and not -MAX_REORDER_NS <= time - self._last <= MAX_STEP_NS
         self._last = time if cut else max(self._last, time)
         if self._offset is None or cut:
             return self._anchor(time, arrived), cut
         late = arrived - time - self._offset
         if self._pushed:
-            self._offset += (arrived - self._checked) // CREEP
+            self._offset += (arrived - self._checked) // FORGETTING_RATE
             self._checked = arrived
             if (late := arrived - time - self._offset) < 0:
                 self._offset += late
-        if late < LATE:
+        if late < LATE_NS:
             self._late_since = None
         elif self._late_since is None:
             self._late_since = arrived
-        elif arrived - self._late_since >= SURE:  # the sender paused, and will not catch up
+        elif arrived - self._late_since >= LATE_FOR_NS:  # the sender paused, and will not catch up
             return self._anchor(time, arrived), False
         return time + self._offset, False
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import SECOND
 
-RATE = 16_000  # Hz
-TICK = SECOND // RATE  # one sample, 62,500 ns exactly
-BLOCK = 0.064  # s
+SAMPLE_RATE_HZ = 16_000  # Hz
+SAMPLE_NS = SECOND // SAMPLE_RATE_HZ  # one sample, 62,500 ns exactly
+BLOCK_S = 0.064  # s
 
 
 class Block(NamedTuple):
@@ -22,10 +22,10 @@ class Block(NamedTuple):
 
     @property
     def duration(self) -> int:
-        return len(self.samples) * TICK
+        return len(self.samples) * SAMPLE_NS
 
 
-class Sound:
+class AudioConverter:
     """Resamples and mixes frames of sound that follow each other, and cuts them into blocks.
 
     A block's pts is the start given to `begin` plus the samples since then, whatever the frames' own times say; a
@@ -35,8 +35,8 @@ class Sound:
     stereo than in mono, and 5.1 over full scale), and it may leave -1..1.
     """
 
-    def __init__(self, block: float = BLOCK) -> None:
-        self._size = max(1, round(block * RATE))
+    def __init__(self, block: float = BLOCK_S) -> None:
+        self._size = max(1, round(block * SAMPLE_RATE_HZ))
         self._resampler: av.AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._held = np.empty(0, np.int16)
@@ -52,9 +52,9 @@ class Sound:
 
     def skip(self, duration: int) -> int:
         """Leave out the next `duration` ns: they were there before. Returns the number of samples."""
-        samples = round(duration / TICK)
+        samples = round(duration / SAMPLE_NS)
         self._skip += samples
-        self.end -= samples * TICK
+        self.end -= samples * SAMPLE_NS
         return samples
 
     @property
@@ -71,7 +71,7 @@ class Sound:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if shape != self._shape:
             self._drain()
-            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
             self._shape = shape
         assert self._resampler is not None
         frame.pts = None  # times are counted here
@@ -106,5 +106,5 @@ class Sound:
     def _cut(self, size: int) -> Block:
         block = Block(self._next, self._held[:size].astype(np.float32) / np.float32(32768))
         self._held = self._held[size:]
-        self._next += size * TICK
+        self._next += size * SAMPLE_NS
         return block

@@ -20,7 +20,7 @@ Plane = NDArray[np.uint8]
 _WEIGHTS = {Colorspace.ITU601: (0.299, 0.587, 0.114), Colorspace.ITU709: (0.2126, 0.7152, 0.0722)}
 _TAGS = {Colorspace.ITU601: 6, Colorspace.ITU709: 1}  # H.273's numbers for the matrix
 _LIMITED = np.round(16 + np.arange(256) * 219 / 255).astype(np.uint8)
-_THREADS = 1
+_SCALER_THREADS = 1
 
 
 class Rect(NamedTuple):
@@ -131,7 +131,7 @@ class Restorer:
             dst_colorspace=self.matrix,
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.BILINEAR,
-            threads=_THREADS,
+            threads=_SCALER_THREADS,
         )
         for number, region in enumerate(chroma, 1):
             region[...] = _writable(scaled, number)
@@ -144,7 +144,9 @@ class Restorer:
         if max(missing) <= 1 and min(missing) >= 0:  # an odd size made even: the last line once more, nothing scaled
             return np.pad(luma, ((0, missing[0]), (0, missing[1])), mode="edge")
         grey = av.VideoFrame.from_ndarray(np.ascontiguousarray(luma), "gray")
-        scaled = self._luma.reformat(grey, width, height, "gray", interpolation=Interpolation.AREA, threads=_THREADS)
+        scaled = self._luma.reformat(
+            grey, width, height, "gray", interpolation=Interpolation.AREA, threads=_SCALER_THREADS
+        )
         return _writable(scaled, 0)
 
 
@@ -156,7 +158,7 @@ def matrix_of(frame: VideoFrame) -> Colorspace:
     height, width, _ = frame.small.shape
     grey = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.luma), "gray")
     scaled = VideoReformatter().reformat(
-        grey, width, height, "gray", interpolation=Interpolation.AREA, threads=_THREADS
+        grey, width, height, "gray", interpolation=Interpolation.AREA, threads=_SCALER_THREADS
     )
     luma = _writable(scaled, 0).astype(np.float32)
     small = frame.small.astype(np.float32)

@@ -10,21 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.stages.media.audio import BLOCK, TICK, Sound
-from emopipe.stages.media.clock_filter import Drift, Stretch
+from emopipe.stages.media.audio import BLOCK_S, SAMPLE_NS, AudioConverter
+from emopipe.stages.media.clock_filter import ClockFilter
+from emopipe.stages.media.resampler import Resampler
 
-TOLERANCE = 80 * MS
+JITTER_TOLERANCE_NS = 80 * MS
 """How far a frame's time may be from where the samples before it end; beyond this sound is missing or came twice."""
 
-PATIENCE = 200 * MS  # for so long frames must agree on it: those that only came late are soon followed by others
-HELD = 2 * SECOND  # sound held back, at most, until it is decided
-CERTAIN = 50.0  # ppm: a rate that is not known better is not worth telling
-MOST = 0.005  # how much longer or shorter sound is made, at most: half a per cent, a twelfth of a semitone
-SETTLE = 4 * SECOND  # a small difference is made up within about so long
-_CHUNK = 0.016  # s, resampled in one go
+AGREEMENT_NS = 200 * MS  # for so long frames must agree on it: those that only came late are soon followed by others
+MAX_PENDING_NS = 2 * SECOND  # sound held back, at most, until it is decided
+MAX_UNCERTAINTY_PPM = 50.0  # ppm: a rate that is not known better is not worth telling
+MAX_RATE_CHANGE = 0.005  # how much longer or shorter sound is made, at most: half a per cent, a twelfth of a semitone
+SETTLING_NS = 4 * SECOND  # a small difference is made up within about so long
+_CHUNK_S = 0.016  # s, resampled in one go
 
 
-class Piece(NamedTuple):
+class AudioSpan(NamedTuple):
     """`samples` is float32 [n] in -1..1, none where there is nothing; `pts` and `duration` are ns."""
 
     pts: int
@@ -32,12 +33,12 @@ class Piece(NamedTuple):
     samples: NDArray[np.float32] | None
 
 
-class SteadySound:
+class DriftCompensatedAudio:
     """Puts the frames of one live source onto the clock.
 
     The pieces it gives fill the time without overlapping, whatever the frames' own times. Where a frame's time and
     the count of samples differ a little, jitter is averaged out, the clocks' drift is measured, and sound is made
-    longer or shorter by at most `MOST`. Where they differ by more than `TOLERANCE`, and the frames that follow agree,
+    longer or shorter by at most `MAX_RATE_CHANGE`. Where they differ by more than `JITTER_TOLERANCE_NS`, and the frames that follow agree,
     sound was lost (a gap) or came twice (it is left out). Frames that were only late are told apart from lost sound by
     those that follow at once; until that is clear nothing is given.
 
@@ -54,28 +55,28 @@ class SteadySound:
             after about a minute.
     """
 
-    def __init__(self, block: float = BLOCK) -> None:
+    def __init__(self, block: float = BLOCK_S) -> None:
         self.counters: Counter[str] = Counter()
         self.end = 0
         self.drift_ppm = 0.0
-        self._size = max(1, round(block / TICK * SECOND))
-        self._sound = Sound(_CHUNK)  # times in it are the device's: its count of samples
-        self._stretch = Stretch()
-        self._drift: Drift | None = None  # none before the first frame, and after `restart`
+        self._size = max(1, round(block / SAMPLE_NS * SECOND))
+        self._sound = AudioConverter(_CHUNK_S)  # times in it are the device's: its count of samples
+        self._stretch = Resampler()
+        self._drift: ClockFilter | None = None  # none before the first frame, and after `restart`
         self._ready = np.empty(0, np.float32)
         self._held: deque[tuple[av.AudioFrame, int, int]] = deque()  # (frame, time, its difference)
 
-    def push(self, frame: av.AudioFrame, at: int) -> Iterator[Piece]:
+    def push(self, frame: av.AudioFrame, at: int) -> Iterator[AudioSpan]:
         """All pieces that `frame` completes; its first sample was heard at about `at` (ns of running time)."""
         if self._drift is None:
             self._begin(at)
         assert self._drift is not None
         device = self._sound.end + sum(_duration(held) for held, _, _ in self._held)
         difference = at - self._drift.clock(device)
-        if abs(difference) <= TOLERANCE:
+        if abs(difference) <= JITTER_TOLERANCE_NS:
             if not self._held:
                 self._drift.update(device, at)
-                if self._drift.uncertainty < CERTAIN:
+                if self._drift.uncertainty < MAX_UNCERTAINTY_PPM:
                     self.drift_ppm = self._drift.ppm
             yield from self._release()
             yield from self._convert(frame)
@@ -84,7 +85,7 @@ class SteadySound:
         if (missing := self._decide()) is not None:
             yield from self._jump(missing)
 
-    def restart(self) -> Iterator[Piece]:
+    def restart(self) -> Iterator[AudioSpan]:
         """What is left; the next frame is another device's, or the same one's after a break."""
         yield from self._release()
         yield from self._drain()
@@ -95,7 +96,7 @@ class SteadySound:
         self._sound.begin(start)
         if start > at:
             self.counters["overlapping"] += self._sound.skip(start - at)
-        self._drift = Drift(self._sound.end, at)
+        self._drift = ClockFilter(self._sound.end, at)
         self._start = start
 
     # -- lost sound, and sound that came twice ---------------------------------------------------------------
@@ -103,16 +104,16 @@ class SteadySound:
     def _decide(self) -> int | None:
         """By how much (ns) the source's time has jumped; none while that is not certain."""
         newest = self._held[-1][1]
-        recent = [difference for _, at, difference in self._held if at >= newest - PATIENCE]
+        recent = [difference for _, at, difference in self._held if at >= newest - AGREEMENT_NS]
         waited = newest - self._held[0][1]
         # Frames that were held up somewhere come faster than they were heard: their differences fall.
-        if abs(waited) >= PATIENCE and max(recent) - min(recent) <= TOLERANCE:
+        if abs(waited) >= AGREEMENT_NS and max(recent) - min(recent) <= JITTER_TOLERANCE_NS:
             return round(median(recent))
-        if sum(_duration(frame) for frame, _, _ in self._held) >= HELD:
+        if sum(_duration(frame) for frame, _, _ in self._held) >= MAX_PENDING_NS:
             return round(median(recent))
         return None
 
-    def _jump(self, missing: int) -> Iterator[Piece]:
+    def _jump(self, missing: int) -> Iterator[AudioSpan]:
         """Go on `missing` ns later, or earlier where that is negative, with what was held."""
         if missing > 0:
             yield from self._drain()
@@ -123,49 +124,49 @@ class SteadySound:
             self.counters["overlapping"] += self._sound.skip(-missing)
         yield from self._release()
 
-    def _release(self) -> Iterator[Piece]:
+    def _release(self) -> Iterator[AudioSpan]:
         while self._held:
             yield from self._convert(self._held.popleft()[0])
 
     # -- samples ---------------------------------------------------------------------------------------------
 
-    def _convert(self, frame: av.AudioFrame) -> Iterator[Piece]:
+    def _convert(self, frame: av.AudioFrame) -> Iterator[AudioSpan]:
         try:
             for chunk in self._sound.push(frame):
                 yield from self._fit(chunk.pts + chunk.duration, chunk.samples)
         except (ValueError, av.error.FFmpegError):
             self.counters["damaged"] += 1
 
-    def _fit(self, device_end: int, samples: NDArray[np.float32]) -> Iterator[Piece]:
+    def _fit(self, device_end: int, samples: NDArray[np.float32]) -> Iterator[AudioSpan]:
         """Resample so that what comes next lies where the clock says."""
         assert self._drift is not None
-        ahead = self._start + len(self._ready) * TICK
-        device = device_end - round((len(samples) + self._stretch.pending) * TICK)
+        ahead = self._start + len(self._ready) * SAMPLE_NS
+        device = device_end - round((len(samples) + self._stretch.pending) * SAMPLE_NS)
         early = self._drift.clock(device) - ahead
-        change = self._drift.ppm / 1e6 + early / SETTLE
-        given = self._stretch.push(samples, 1 + min(max(change, -MOST), MOST))
+        change = self._drift.ppm / 1e6 + early / SETTLING_NS
+        given = self._stretch.push(samples, 1 + min(max(change, -MAX_RATE_CHANGE), MAX_RATE_CHANGE))
         self._ready = np.concatenate([self._ready, given])
         while len(self._ready) >= self._size:
             yield from self._cut(self._size)
 
-    def _drain(self) -> Iterator[Piece]:
+    def _drain(self) -> Iterator[AudioSpan]:
         if self._drift is None:
             return
         for chunk in self._sound.flush():
             yield from self._fit(chunk.pts + chunk.duration, chunk.samples)
         self._ready = np.concatenate([self._ready, self._stretch.flush()])
-        self._stretch = Stretch()
+        self._stretch = Resampler()
         while len(self._ready):
             yield from self._cut(min(self._size, len(self._ready)))
 
-    def _cut(self, size: int) -> Iterator[Piece]:
+    def _cut(self, size: int) -> Iterator[AudioSpan]:
         if 0 < self.end < self._start:
             self.counters["gaps"] += 1
-            yield Piece(self.end, self._start - self.end, None)
+            yield AudioSpan(self.end, self._start - self.end, None)
         samples, self._ready = self._ready[:size], self._ready[size:]
         self.counters["samples"] += size
-        piece = Piece(self._start, size * TICK, samples)
-        self._start += size * TICK
+        piece = AudioSpan(self._start, size * SAMPLE_NS, samples)
+        self._start += size * SAMPLE_NS
         self.end = self._start
         yield piece
 

@@ -9,8 +9,8 @@ import av
 
 from emopipe.pipeline.clock import SECOND
 
-NEAR = SECOND  # damage this close together (ns) is one place
-MOST = 100  # places reported; from then on the last one grows
+MERGE_NS = SECOND  # damage this close together (ns) is one place
+MAX_PLACES = 100  # places reported; from then on the last one grows
 
 # FFmpeg's messages reach whoever configures the logger, and never stderr by themselves.
 logging.getLogger("libav").addHandler(logging.NullHandler())
@@ -59,7 +59,7 @@ class DamageList:
 
     def passed(self, now: int) -> None:
         """The recording has been read up to `now`: report the open place if it is over."""
-        if self._open is not None and now > self._open.end + NEAR and len(self.places) < MOST - 1:
+        if self._open is not None and now > self._open.end + MERGE_NS and len(self.places) < MAX_PLACES - 1:
             self.close()
 
     def close(self) -> None:

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from emopipe.stages.types import VideoFrame
 
-SMALL_SIZE = 320
-LUMA_SIZE = 1280
+SMALL_SIZE_PX = 320
+LUMA_SIZE_PX = 1280
 
 _SCALER = Interpolation.AREA
 _THREADS = 1  # more cost more than they save at these sizes
 _LINES = 64
 
 
-class Pictures:
+class FrameConverter:
     """Turns the frames of one stream into `VideoFrame`s: upright, square pixels, luma in full range (0 is black).
 
     A face detector needs few pixels and colour, an expression classifier a sharp grey crop: from 720p these are
@@ -36,7 +36,7 @@ class Pictures:
             a larger plane is only more bytes to send.
     """
 
-    def __init__(self, small_size: int = SMALL_SIZE, luma_size: int = LUMA_SIZE) -> None:
+    def __init__(self, small_size: int = SMALL_SIZE_PX, luma_size: int = LUMA_SIZE_PX) -> None:
         self._small_size = small_size
         self._luma_size = luma_size
         self._small = VideoReformatter()  # each keeps the tables of one conversion

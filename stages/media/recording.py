@@ -18,12 +18,12 @@ from av.stream import Disposition
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
-from emopipe.stages.media.audio import BLOCK
+from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.damage import Damage, DamageList, FFmpegErrors, clock_time, explain
 from emopipe.stages.media.decoder import Event, decode
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.media.timeline import Timeline, ns
-from emopipe.stages.media.tracks import Item, PictureTrack, SoundTrack, Track
+from emopipe.stages.media.tracks import AudioTrack, Item, Track, VideoTrack
 
 __all__ = ["Item", "Recording", "unreadable"]
 
@@ -62,7 +62,7 @@ class Recording:
 
     Args:
         path: of the file.
-        small_size, luma_size: the longer sides of the images, in pixels; see `emopipe.stages.media.frames.Pictures`.
+        small_size, luma_size: the longer sides of the images, in pixels; see `emopipe.stages.media.frames.FrameConverter`.
         block: of sound, in s.
         on_damage: called with each damaged place, once it has been passed.
         wanted: asked with each picture's pts whether it is worth converting; those that are not are left out.
@@ -83,9 +83,9 @@ class Recording:
         self,
         path: str | Path,
         *,
-        small_size: int = SMALL_SIZE,
-        luma_size: int = LUMA_SIZE,
-        block: float = BLOCK,
+        small_size: int = SMALL_SIZE_PX,
+        luma_size: int = LUMA_SIZE_PX,
+        block: float = BLOCK_S,
         on_damage: Callable[[Damage], None] | None = None,
         wanted: Callable[[int], bool] = lambda pts: True,
     ) -> None:
@@ -101,10 +101,10 @@ class Recording:
             pictures, sound = self._choose(self._container.streams.video), self._choose(self._container.streams.audio)
             self._tracks: list[Track] = []
             if pictures is not None:
-                track = PictureTrack(pictures, self._timeline, self.counters, small_size, luma_size, wanted)
+                track = VideoTrack(pictures, self._timeline, self.counters, small_size, luma_size, wanted)
                 self._tracks.append(track)
             if sound is not None:
-                self._tracks.append(SoundTrack(sound, self._timeline, self.counters, block))
+                self._tracks.append(AudioTrack(sound, self._timeline, self.counters, block))
             if not self._tracks:
                 raise MediaError(f"{self.path} has neither pictures nor sound that can be decoded{self._inside()}")
         except BaseException:

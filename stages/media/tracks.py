@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import av
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.stages.media.audio import BLOCK, Sound
-from emopipe.stages.media.frames import Pictures
+from emopipe.stages.media.audio import BLOCK_S, AudioConverter
+from emopipe.stages.media.frames import FrameConverter
 from emopipe.stages.media.timeline import Timeline, Times, ns
 from emopipe.stages.types import AudioBlock, VideoFrame
 
@@ -61,7 +61,7 @@ class Track(ABC):
         yield from ()
 
 
-class PictureTrack(Track):
+class VideoTrack(Track):
     """Pictures, with times that increase even where the container's do not.
 
     `wanted` is asked with a picture's pts before it is converted, which costs more than decoding it; what is not wanted
@@ -82,7 +82,7 @@ class PictureTrack(Track):
         super().__init__(stream, timeline, counters)
         self._wanted = wanted
         self._aspect = stream.sample_aspect_ratio
-        self._pictures = Pictures(small_size, luma_size)
+        self._pictures = FrameConverter(small_size, luma_size)
         self._nominal = round(SECOND / (stream.average_rate or stream.guessed_rate or 25))
         self.stated = stream.frames * self._nominal
         self._last = -MS  # what follows has a larger pts, and none below 0
@@ -107,16 +107,16 @@ class PictureTrack(Track):
         yield Item("video", start, until - start, None)
 
 
-class SoundTrack(Track):
+class AudioTrack(Track):
     """Sound in blocks whose times are exact sample counts, as long as the container's times agree within a block."""
 
     kind: Literal["audio"] = "audio"
 
     def __init__(
-        self, stream: av.AudioStream, timeline: Timeline, counters: Counter[str], block: float = BLOCK
+        self, stream: av.AudioStream, timeline: Timeline, counters: Counter[str], block: float = BLOCK_S
     ) -> None:
         super().__init__(stream, timeline, counters)
-        self._sound = Sound(block)
+        self._sound = AudioConverter(block)
         self._tolerance = round(block * SECOND)
         self._anchored = False  # whether the next frame goes on from the last one
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import StageFailed
-from emopipe.stages.media.audio import RATE, TICK
+from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
 from emopipe.stages.media.canvas import Canvas, Restorer, even_size, matrix_of
 from emopipe.stages.mp4.source_audio import OriginalSound
 from emopipe.stages.types import VideoFrame
@@ -106,7 +106,7 @@ class Film:
         if not self._hears:
             return
         self._heard = True
-        self._add(self._place(pts), samples, len(samples) * TICK)
+        self._add(self._place(pts), samples, len(samples) * SAMPLE_NS)
 
     def jump(self) -> None:
         """The stream's time begins anew: what comes next follows what was."""
@@ -180,7 +180,7 @@ class Film:
             if self._original is not None:
                 self._original.add_to(self._container)
             elif self._hears:
-                self._audio = self._container.add_stream("aac", rate=RATE, layout="mono")
+                self._audio = self._container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
                 self._audio.bit_rate = 64_000
             self._container.start_encoding()  # now, so that a wrong path is told at once
             self.written = True
@@ -218,20 +218,20 @@ class Film:
         if self._audio is None:
             return
         self._silence(pts)
-        self._encode(samples[max(0, self._samples - round(pts / TICK)) :])
+        self._encode(samples[max(0, self._samples - round(pts / SAMPLE_NS)) :])
 
     def _silence(self, until: int) -> None:
         """Fill the sound's track up to `until` (ns)."""
-        while (missing := round(until / TICK) - self._samples) > 0:
-            self._encode(np.zeros(min(missing, RATE), np.float32))
+        while (missing := round(until / SAMPLE_NS) - self._samples) > 0:
+            self._encode(np.zeros(min(missing, SAMPLE_RATE_HZ), np.float32))
 
     def _encode(self, samples: NDArray[np.float32]) -> None:
         if not len(samples) or self._audio is None or self._container is None:
             return
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32)[None], "fltp", "mono")
-        frame.sample_rate, frame.time_base, frame.pts = RATE, Fraction(1, RATE), self._samples
+        frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE_HZ, Fraction(1, SAMPLE_RATE_HZ), self._samples
         self._samples += len(samples)
-        with self._writing(self._samples * TICK):
+        with self._writing(self._samples * SAMPLE_NS):
             self._mux_sound(self._audio.encode(frame))
 
     def _mux_sound(self, packets: "list[av.Packet[AudioStream]]") -> None:

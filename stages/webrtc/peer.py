@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
-from emopipe.stages.media.clocked_audio import MOST
+from emopipe.stages.media.clocked_audio import MAX_RATE_CHANGE
 from emopipe.stages.web.server import RateLimit, Session
 from emopipe.stages.webrtc.clock import LagDetector, PeerClock
 from emopipe.stages.webrtc.offer import CODECS, OfferError
@@ -211,7 +211,7 @@ class Peer:
     async def _receive_audio(self, track: "MediaStreamTrack", live: LiveAudio) -> None:
         from aiortc.mediastreams import MediaStreamError
 
-        lag = LagDetector(MOST, MAX_AUDIO_LAG_NS)
+        lag = LagDetector(MAX_RATE_CHANGE, MAX_AUDIO_LAG_NS)
         while True:
             try:
                 frame: Any = await track.recv()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.media.audio import BLOCK
-from emopipe.stages.media.frames import LUMA_SIZE, SMALL_SIZE
+from emopipe.stages.media.audio import BLOCK_S
+from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.types import AudioBlock, VideoFrame
 from emopipe.stages.web.server import RateLimit, WebServer, WebSettings, parse_endpoint, web_problems
 from emopipe.stages.webrtc.offer import OfferError, parse_offer
@@ -59,9 +59,9 @@ class WebRtc(Stage):
         ] = ()
         ice_username: Annotated[str, about("for the TURN servers")] = ""
         ice_credential: Annotated[str, about("for the TURN servers")] = ""
-        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE
-        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE
-        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK
+        small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE_PX
+        luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
+        block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
     settings: Settings
 

@@ -8,7 +8,7 @@ import numpy as np
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import data
-from emopipe.stages.media.audio import RATE
+from emopipe.stages.media.audio import SAMPLE_RATE_HZ
 from emopipe.stages.types import AudioBlock, VideoFrame
 from tests.support.factories import result
 
@@ -33,7 +33,7 @@ def told(
 
 def sound(number: int, seconds: float, *, stream: str = "test") -> Message:
     """Noise from the time of a picture on."""
-    samples = np.random.default_rng(number).uniform(-0.2, 0.2, round(seconds * RATE)).astype(np.float32)
+    samples = np.random.default_rng(number).uniform(-0.2, 0.2, round(seconds * SAMPLE_RATE_HZ)).astype(np.float32)
     pts = number * STEP
     duration = round(seconds * 1000) * MS
     return data(AudioBlock(samples=samples), pts, stream=stream, duration=duration, watermark=pts + duration)

@@ -14,8 +14,8 @@ from emopipe.pipeline.mailbox import Mailbox
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness
-from emopipe.stages.capture.live_tracks import WAITING, LiveAudio, LiveVideo
-from emopipe.stages.media.audio import RATE
+from emopipe.stages.capture.live_tracks import MAX_PENDING_NS, LiveAudio, LiveVideo
+from emopipe.stages.media.audio import SAMPLE_RATE_HZ
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 Script = Callable[["Source"], Awaitable[None]]
@@ -54,7 +54,7 @@ def picture(grey: int, form: str = "gray") -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.full((48, 64), grey, np.uint8), form)
 
 
-def sound(samples: int, rate: int = RATE, layout: str = "mono") -> av.AudioFrame:
+def sound(samples: int, rate: int = SAMPLE_RATE_HZ, layout: str = "mono") -> av.AudioFrame:
     channels = len(av.AudioLayout(layout).channels)
     frame = av.AudioFrame.from_ndarray(np.full((1, samples * channels), 8000, np.int16), "s16", layout)
     frame.sample_rate = rate
@@ -159,11 +159,11 @@ def test_sound_is_emitted_in_blocks_that_fill_the_time() -> None:
 
     source, outputs = play(script)
     messages = outputs.data("audio")
-    assert sum(len(m.payload.samples) for m in messages) == RATE
+    assert sum(len(m.payload.samples) for m in messages) == SAMPLE_RATE_HZ
     assert [m.pts for m in messages] == [number * 50 * MS for number in range(20)]
     assert all(m.watermark == m.pts + m.duration for m in messages)
     assert np.abs(np.concatenate([m.payload.samples for m in messages])[400:-400] - 8000 / 32768).max() < 1e-2
-    assert source.counters["samples"] == RATE
+    assert source.counters["samples"] == SAMPLE_RATE_HZ
 
 
 def test_lost_sound_is_a_gap_and_a_new_device_has_its_own_clock() -> None:
@@ -195,7 +195,7 @@ def test_sound_that_nobody_takes_is_dropped_oldest_first_and_counted() -> None:
 
     source, outputs = play(script)
     samples = sum(len(m.payload.samples) for m in outputs.data("audio"))
-    assert samples == WAITING // SECOND * RATE
+    assert samples == MAX_PENDING_NS // SECOND * SAMPLE_RATE_HZ
     assert source.counters["overflowed"] == 400
     assert outputs.data("audio")[0].pts == 8 * SECOND
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emopipe.pipeline.clock import MS
-from emopipe.stages.capture.pacing import AHEAD, due, in_time
+from emopipe.stages.capture.pacing import MAX_AHEAD_ITEMS, due, in_time
 from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock
 
@@ -48,10 +48,10 @@ def test_nothing_is_lost_each_track_keeps_its_order_and_little_is_held(steps: li
     ordered = []
     for item in in_time(source(), ["video", "audio"]):
         ordered.append(item)
-        assert taken - len(ordered) <= AHEAD
+        assert taken - len(ordered) <= MAX_AHEAD_ITEMS
     for kind in at:
         assert [i for i in ordered if i.kind == kind] == [i for i in items if i.kind == kind]
-    if len(items) <= AHEAD:
+    if len(items) <= MAX_AHEAD_ITEMS:
         assert [due(item) for item in ordered] == sorted(due(item) for item in items)
 
 

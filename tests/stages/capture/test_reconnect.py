@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emopipe.pipeline.clock import SECOND
-from emopipe.stages.capture.reconnect import FIRST, STABLE, Reconnection
+from emopipe.stages.capture.reconnect import FIRST_PAUSE_NS, STABLE_AFTER_NS, Reconnection
 
 
 def pauses(state: Reconnection, at: int, attempts: int) -> list[float]:
@@ -27,7 +27,7 @@ def test_pauses_grow_up_to_the_longest() -> None:
 def test_back_again() -> None:
     state = Reconnection(5.0, now=0)
     state.lost(60 * SECOND)
-    assert (state.state, state.lost_at, state.due) == ("waiting", 60 * SECOND, 60 * SECOND + FIRST)
+    assert (state.state, state.lost_at, state.due) == ("waiting", 60 * SECOND, 60 * SECOND + FIRST_PAUSE_NS)
     state.connect()
     assert state.state == "connecting"
     state.opened(61 * SECOND)
@@ -50,8 +50,8 @@ def test_what_comes_and_goes_is_tried_ever_more_seldom_and_what_was_stable_at_on
         state.opened(state.due)
         at = state.due + SECOND
     assert waited == [0.5, 1.0, 2.0, 4.0]
-    state.lost(at + STABLE)
-    assert state.due == at + STABLE + FIRST
+    state.lost(at + STABLE_AFTER_NS)
+    assert state.due == at + STABLE_AFTER_NS + FIRST_PAUSE_NS
 
 
 def test_a_step_that_cannot_come_now_is_a_mistake() -> None:

@@ -8,7 +8,7 @@ import pytest
 from av.video.reformatter import Colorspace
 
 from emopipe.stages.media.canvas import Canvas, Rect, Restorer, even_size, matrix_of
-from emopipe.stages.media.frames import Pictures
+from emopipe.stages.media.frames import FrameConverter
 from emopipe.stages.types import VideoFrame
 
 
@@ -31,7 +31,7 @@ def flat(shape: tuple[int, int], grey: int = 128) -> VideoFrame:
 @pytest.mark.parametrize("small_size", [320, 80])
 def test_a_picture_comes_back_in_its_colours(matrix: Colorspace, small_size: int) -> None:
     source = colourful().reformat(format="yuv420p", dst_colorspace=matrix)
-    frame = Pictures(small_size=small_size).read(source)
+    frame = FrameConverter(small_size=small_size).read(source)
     assert matrix_of(frame) == matrix
     canvas = Restorer(320, 180, matrix).read(frame)
     assert psnr(canvas.frame.to_ndarray(format="rgb24"), colourful().to_ndarray(format="rgb24")) > 33

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.stages.media.audio import RATE, TICK
-from emopipe.stages.media.clocked_audio import Piece, SteadySound
+from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
+from emopipe.stages.media.clocked_audio import AudioSpan, DriftCompensatedAudio
 
 FRAME = 320  # samples, 20 ms
 CLICKS = 0.25  # s between two clicks
@@ -31,36 +31,38 @@ def arrivals(
     seconds: float, *, ppm: float = 0.0, jitter: int = 0, start: int = SECOND, frame: int = FRAME
 ) -> list[Arrival]:
     random = np.random.default_rng(3)
-    true = [start + round(n * frame * TICK * (1 + ppm / 1e6)) for n in range(round(seconds * RATE / frame))]
+    true = [
+        start + round(n * frame * SAMPLE_NS * (1 + ppm / 1e6)) for n in range(round(seconds * SAMPLE_RATE_HZ / frame))
+    ]
     return [Arrival(n, at, at + int(random.integers(-jitter, jitter + 1))) for n, at in enumerate(true)]
 
 
 def clicking(number: int, frame: int = FRAME) -> NDArray[np.int16]:
     """The source's samples: a click at every quarter of a second of its own time, silence between."""
     index = np.arange(number * frame, (number + 1) * frame)
-    return np.where(index % round(CLICKS * RATE) == 0, 30_000, 0).astype(np.int16)
+    return np.where(index % round(CLICKS * SAMPLE_RATE_HZ) == 0, 30_000, 0).astype(np.int16)
 
 
 def sound(samples: NDArray[np.int16]) -> av.AudioFrame:
     frame = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
-    frame.sample_rate = RATE
+    frame.sample_rate = SAMPLE_RATE_HZ
     return frame
 
 
-def play(steady: SteadySound, coming: Sequence[Arrival], frame: int = FRAME) -> Iterator[Piece]:
+def play(steady: DriftCompensatedAudio, coming: Sequence[Arrival], frame: int = FRAME) -> Iterator[AudioSpan]:
     for each in coming:
         yield from steady.push(sound(clicking(each.number, frame)), each.at)
 
 
-def heard(pieces: Sequence[Piece]) -> list[int]:
+def heard(pieces: Sequence[AudioSpan]) -> list[int]:
     """When the clicks were (ns)."""
     times: list[int] = []
     for pts, _, samples in pieces:
         if samples is None:
             continue
         for index in np.flatnonzero(samples > 0.4):  # between two samples a click is at least 0.58 high on both
-            if not times or pts + index * TICK - times[-1] > 10 * MS:
-                times.append(pts + int(index) * TICK)
+            if not times or pts + index * SAMPLE_NS - times[-1] > 10 * MS:
+                times.append(pts + int(index) * SAMPLE_NS)
     return times
 
 
@@ -69,11 +71,11 @@ def clicked(coming: Sequence[Arrival], ppm: float = 0.0, frame: int = FRAME) -> 
     times = []
     for each in coming:
         for index in np.flatnonzero(clicking(each.number, frame)):
-            times.append(each.true + round(index * TICK * (1 + ppm / 1e6)))
+            times.append(each.true + round(index * SAMPLE_NS * (1 + ppm / 1e6)))
     return times
 
 
-def check(pieces: Sequence[Piece], block: int = 1024) -> None:
+def check(pieces: Sequence[AudioSpan], block: int = 1024) -> None:
     """What holds for any pieces: they follow each other without overlapping and without unsaid holes."""
     for before, after in pairwise(pieces):
         assert after.pts == before.pts + before.duration
@@ -82,10 +84,10 @@ def check(pieces: Sequence[Piece], block: int = 1024) -> None:
         assert pts >= 0
         if samples is not None:
             assert samples.dtype == np.float32
-            assert duration == len(samples) * TICK <= block * TICK
+            assert duration == len(samples) * SAMPLE_NS <= block * SAMPLE_NS
 
 
-def gaps(pieces: Sequence[Piece]) -> list[Piece]:
+def gaps(pieces: Sequence[AudioSpan]) -> list[AudioSpan]:
     return [piece for piece in pieces if piece.samples is None]
 
 
@@ -93,7 +95,7 @@ def gaps(pieces: Sequence[Piece]) -> list[Piece]:
 def test_a_clock_of_its_own_and_jitter(ppm: float, seconds: float) -> None:
     frame = 1024
     coming = arrivals(seconds, ppm=ppm, jitter=30 * MS, frame=frame)
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     pieces = list(play(steady, coming, frame))
     check(pieces)
     assert not gaps(pieces)
@@ -106,8 +108,8 @@ def test_a_clock_of_its_own_and_jitter(ppm: float, seconds: float) -> None:
 
 
 def test_exact_times_give_back_the_samples() -> None:
-    noise = np.random.default_rng(0).integers(-20_000, 20_000, RATE).astype(np.int16)
-    steady = SteadySound()
+    noise = np.random.default_rng(0).integers(-20_000, 20_000, SAMPLE_RATE_HZ).astype(np.int16)
+    steady = DriftCompensatedAudio()
     pieces = [
         piece
         for number in range(50)
@@ -117,7 +119,7 @@ def test_exact_times_give_back_the_samples() -> None:
     check(pieces)
     samples = np.concatenate([piece.samples for piece in pieces if piece.samples is not None])
     assert pieces[0].pts == 0
-    assert len(samples) == RATE
+    assert len(samples) == SAMPLE_RATE_HZ
     assert np.abs(samples - noise / np.float32(32768)).max() < 1e-3
 
 
@@ -126,7 +128,7 @@ def test_lost_sound_is_a_gap(jitter: int) -> None:
     """400 ms are lost in the middle, without the device saying so."""
     whole = arrivals(20, jitter=jitter)
     coming = [each for each in whole if not 10 * SECOND <= each.true - SECOND < 10_400 * MS]
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     pieces = list(play(steady, coming))
     check(pieces)
     [gap] = gaps(pieces)
@@ -142,7 +144,7 @@ def test_sound_that_came_twice_is_left_out() -> None:
     """The source goes 300 ms back and says so by its times."""
     whole = arrivals(12)
     coming = [*whole[:300], *whole[285:]]
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     pieces = list(play(steady, coming))
     check(pieces)
     assert not gaps(pieces)
@@ -160,7 +162,7 @@ def test_sound_that_was_only_late_is_not_lost(late: float, pace: float) -> None:
         each._replace(at=max(each.at, round(resumed + pace * (each.at - busy)))) if each.at >= busy else each
         for each in arrivals(12)
     ]
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     pieces = list(play(steady, coming))
     check(pieces)
     assert not gaps(pieces)
@@ -172,7 +174,7 @@ def test_sound_that_was_only_late_is_not_lost(late: float, pace: float) -> None:
 def test_what_is_held_back_is_bounded() -> None:
     """Times that make no sense at all hold sound back for 2 s at most."""
     random = np.random.default_rng(5)
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     given_ = 0
     for number in range(1500):
         at = number * 20 * MS + int(random.integers(-5 * SECOND, 5 * SECOND))
@@ -180,12 +182,12 @@ def test_what_is_held_back_is_bounded() -> None:
         check(pieces)
         given_ += sum(len(piece.samples) for piece in pieces if piece.samples is not None)
         kept = (number + 1) * FRAME - given_ - steady.counters["overlapping"]
-        assert kept < 2.2 * RATE
+        assert kept < 2.2 * SAMPLE_RATE_HZ
 
 
 def test_another_device_after_a_break() -> None:
     first, second = arrivals(3, ppm=200), arrivals(3, start=9 * SECOND, ppm=-100)
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     pieces = [*play(steady, first), *steady.restart()]
     assert pieces[-1].pts + pieces[-1].duration == pytest.approx(4 * SECOND, abs=2 * MS)  # nothing is held back
     pieces += [*play(steady, second), *steady.restart()]
@@ -196,11 +198,11 @@ def test_another_device_after_a_break() -> None:
 
 
 def test_another_device_that_begins_before_the_first_one_ended() -> None:
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     pieces = [*play(steady, arrivals(3)), *steady.restart(), *play(steady, arrivals(3, start=3500 * MS))]
     check([*pieces, *steady.restart()])
     assert not gaps(pieces)
-    assert steady.counters["overlapping"] == RATE // 2
+    assert steady.counters["overlapping"] == SAMPLE_RATE_HZ // 2
 
 
 @given(
@@ -213,18 +215,18 @@ def test_another_device_that_begins_before_the_first_one_ended() -> None:
     st.sampled_from([0.01, 0.064]),
 )
 def test_whatever_comes_the_pieces_follow_each_other(steps: list[tuple[int, int, int]], block: float) -> None:
-    steady = SteadySound(block)
-    at, pieces = 0, list[Piece]()
+    steady = DriftCompensatedAudio(block)
+    at, pieces = 0, list[AudioSpan]()
     for step, samples, rate in steps:
         frame = sound(np.zeros(samples, np.int16))
         frame.sample_rate = rate
         at += samples * SECOND // rate + (step * MS if abs(step) > 1000 else 0)
         pieces += steady.push(frame, at)
-    check([*pieces, *steady.restart()], round(block * RATE))
+    check([*pieces, *steady.restart()], round(block * SAMPLE_RATE_HZ))
 
 
 def test_a_frame_that_cannot_be_converted_is_left_out() -> None:
-    steady = SteadySound()
+    steady = DriftCompensatedAudio()
     odd = sound(clicking(3))
     odd.sample_rate = 0
     pieces = [*play(steady, arrivals(1)[:20]), *steady.push(odd, 1400 * MS), *play(steady, arrivals(2)[21:])]
@@ -233,4 +235,4 @@ def test_a_frame_that_cannot_be_converted_is_left_out() -> None:
 
 
 def test_nothing_gives_nothing() -> None:
-    assert list(SteadySound().restart()) == []
+    assert list(DriftCompensatedAudio().restart()) == []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.stages.media.damage import MOST, Damage, DamageList, FFmpegErrors, clock_time, explain
+from emopipe.stages.media.damage import MAX_PLACES, Damage, DamageList, FFmpegErrors, clock_time, explain
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_no_error_is_lost_and_places_are_few(times: list[int]) -> None:
         damage.add(at, "bad")
     damage.close()
     assert sum(place.errors for place in damage.places) == len(times)
-    assert len(damage.places) <= MOST
+    assert len(damage.places) <= MAX_PLACES
     assert all(any(place.start <= at <= place.end for place in damage.places) for at in times)
 
 

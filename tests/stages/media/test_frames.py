@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emopipe.stages.media.frames import Pictures
+from emopipe.stages.media.frames import FrameConverter
 
 WIDTH, HEIGHT = 90, 64  # lines of 90 bytes are padded
 
@@ -32,7 +32,7 @@ def frame(pix_fmt: str, image: NDArray[np.uint8] | None = None) -> av.VideoFrame
     ],
 )
 def test_luma_is_in_full_range_whatever_the_format(pix_fmt: str) -> None:
-    picture = Pictures().read(frame(pix_fmt))
+    picture = FrameConverter().read(frame(pix_fmt))
     assert picture.luma.shape == (HEIGHT, WIDTH)
     assert picture.luma.flags.c_contiguous
     tolerance = 40 if pix_fmt in ("rgb565le", "rgb8") else 3  # few bits a colour
@@ -44,8 +44,8 @@ def test_luma_is_in_full_range_whatever_the_format(pix_fmt: str) -> None:
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "gray", "rgb24"])
 def test_a_reduced_picture_is_as_bright(pix_fmt: str) -> None:
-    whole = Pictures().read(frame(pix_fmt)).luma
-    half = Pictures(luma_size=45).read(frame(pix_fmt)).luma
+    whole = FrameConverter().read(frame(pix_fmt)).luma
+    half = FrameConverter(luma_size=45).read(frame(pix_fmt)).luma
     assert half.shape == (32, 45)
     assert np.abs(half[:, 4::9].astype(int) - whole[::2, 8::18].astype(int)).max() <= 3
 
@@ -54,7 +54,7 @@ def test_every_limited_level() -> None:
     ramp = np.zeros((24, 256), np.uint8)
     ramp[:16] = np.arange(256)
     ramp[16:] = 128
-    luma = Pictures().read(av.VideoFrame.from_ndarray(ramp, "yuv420p")).luma[0].astype(int)
+    luma = FrameConverter().read(av.VideoFrame.from_ndarray(ramp, "yuv420p")).luma[0].astype(int)
     assert np.abs(luma - np.clip((np.arange(256) - 16) * 255 / 219, 0, 255)).max() <= 1
     assert (np.diff(luma) >= 0).all()
 
@@ -62,7 +62,7 @@ def test_every_limited_level() -> None:
 def test_colours_stay() -> None:
     red = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     red[..., 0] = 220
-    assert np.abs(Pictures().read(frame("yuv420p", red)).small.astype(int) - red).max() <= 4
+    assert np.abs(FrameConverter().read(frame("yuv420p", red)).small.astype(int) - red).max() <= 4
 
 
 @pytest.mark.parametrize(
@@ -78,18 +78,18 @@ def test_colours_stay() -> None:
     ],
 )
 def test_sizes(size: tuple[int, int], small: tuple[int, int], luma: tuple[int, int]) -> None:
-    picture = Pictures().read(av.VideoFrame(*size, "yuv420p"))
+    picture = FrameConverter().read(av.VideoFrame(*size, "yuv420p"))
     assert picture.small.shape == (*small, 3)
     assert picture.luma.shape == luma
 
 
 @pytest.mark.parametrize(("aspect", "shape"), [(Fraction(4, 3), (360, 640)), (Fraction(3, 4), (480, 480))])
 def test_pixels_become_square(aspect: Fraction, shape: tuple[int, int]) -> None:
-    assert Pictures().read(av.VideoFrame(640, 480, "yuv420p"), aspect).luma.shape == shape
+    assert FrameConverter().read(av.VideoFrame(640, 480, "yuv420p"), aspect).luma.shape == shape
 
 
 def test_the_size_may_change_on_the_way() -> None:
-    pictures = Pictures()
+    pictures = FrameConverter()
     shapes = [
         pictures.read(frame("yuv420p", np.zeros((h, w, 3), np.uint8))).luma.shape for w, h in ((64, 48), (96, 32))
     ]

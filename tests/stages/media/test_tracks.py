@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.stages.media.audio import TICK
+from emopipe.stages.media.audio import SAMPLE_NS
 from emopipe.stages.media.timeline import Timeline
-from emopipe.stages.media.tracks import Item, PictureTrack, SoundTrack
+from emopipe.stages.media.tracks import AudioTrack, Item, VideoTrack
 from emopipe.stages.types import AudioBlock
 from tests.support.media import every, make, tone
 
@@ -28,22 +28,22 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[av.container
         yield opened
 
 
-def picture_track(container: av.container.InputContainer) -> PictureTrack:
-    return PictureTrack(container.streams.video[0], Timeline(), Counter(), 320, 1280)
+def picture_track(container: av.container.InputContainer) -> VideoTrack:
+    return VideoTrack(container.streams.video[0], Timeline(), Counter(), 320, 1280)
 
 
-def sound_track(container: av.container.InputContainer) -> SoundTrack:
-    return SoundTrack(container.streams.audio[0], Timeline(), Counter())
+def sound_track(container: av.container.InputContainer) -> AudioTrack:
+    return AudioTrack(container.streams.audio[0], Timeline(), Counter())
 
 
-def show(track: PictureTrack, at: int | None) -> Item:
+def show(track: VideoTrack, at: int | None) -> Item:
     frame = av.VideoFrame(16, 16, "gray")
     frame.pts = None if at is None else at
     (item,) = track.read(frame, None if at is None else at * MS)
     return item
 
 
-def hear(track: SoundTrack, at: int | None, samples: int = 1024) -> list[Item]:
+def hear(track: AudioTrack, at: int | None, samples: int = 1024) -> list[Item]:
     frame = av.AudioFrame.from_ndarray(np.ones((1, samples), np.int16), "s16", "mono")
     frame.sample_rate = 16_000
     return list(track.read(frame, None if at is None else at * MS))
@@ -100,8 +100,8 @@ def test_a_gap_promises_and_what_comes_too_late_gives_way(container: av.containe
     assert pictures.counters["repaired"] == 2
     late = [*hear(sound, 1900, 3200), *sound.flush()]
     assert [(item.pts, item.duration) for item in late] == [
-        (2 * SECOND, 1024 * TICK),
-        (2 * SECOND + 64 * MS, 576 * TICK),
+        (2 * SECOND, 1024 * SAMPLE_NS),
+        (2 * SECOND + 64 * MS, 576 * SAMPLE_NS),
     ]
     assert sound.counters["overlapping"] == 1600
 

@@ -15,7 +15,7 @@ import pytest
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import StageFailed
-from emopipe.stages.media.audio import RATE, TICK
+from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.mp4.source_audio import OriginalSound
 from emopipe.stages.mp4.writer import Film
@@ -71,28 +71,28 @@ def test_the_times_of_the_pictures_are_kept(tmp_path: Path) -> None:
 
 def test_running_time_is_the_films_time_whenever_it_begins(tmp_path: Path) -> None:
     made = film(tmp_path / "a.mp4", [2.0, 2.04, 2.08], hears=True)
-    made.sound(np.full(RATE // 2, 0.5, np.float32), 1_500 * MS)
+    made.sound(np.full(SAMPLE_RATE_HZ // 2, 0.5, np.float32), 1_500 * MS)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert seen.pictures == pytest.approx([0, 2.04, 2.08], abs=1e-3)  # the first is shown from 0 on
     assert seen.sounds[0][0] == 0
     with av.open(str(tmp_path / "a.mp4")) as container:
         samples = np.concatenate([each.to_ndarray()[0] for each in container.decode(audio=0)])
-    assert abs(samples[: round(1.4 * RATE)]).max() < 0.05
-    assert abs(samples[round(1.6 * RATE) : round(1.9 * RATE)]).mean() == pytest.approx(0.5, abs=0.1)
+    assert abs(samples[: round(1.4 * SAMPLE_RATE_HZ)]).max() < 0.05
+    assert abs(samples[round(1.6 * SAMPLE_RATE_HZ) : round(1.9 * SAMPLE_RATE_HZ)]).mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_sound_keeps_its_place_over_holes_and_repetitions(tmp_path: Path) -> None:
     made = film(tmp_path / "a.mp4", [0.0], hears=True)
-    noise = np.random.default_rng(1).uniform(-0.3, 0.3, RATE).astype(np.float32)
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, SAMPLE_RATE_HZ).astype(np.float32)
     made.sound(noise, 0)
-    made.sound(noise[: RATE // 2], SECOND // 2)  # all of it was there already
+    made.sound(noise[: SAMPLE_RATE_HZ // 2], SECOND // 2)  # all of it was there already
     made.sound(noise, 3 * SECOND)
     made.finish()
     seen = play(tmp_path / "a.mp4")
-    assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * RATE, abs=1024)
+    assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * SAMPLE_RATE_HZ, abs=1024)
     for (one, samples), (other, _) in pairwise(seen.sounds):
-        assert other - one == pytest.approx(samples / RATE, abs=1e-3)
+        assert other - one == pytest.approx(samples / SAMPLE_RATE_HZ, abs=1e-3)
 
 
 def test_tracks_that_never_come(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_tracks_that_never_come(tmp_path: Path) -> None:
     assert play(tmp_path / "silent.mp4").rate == 0
     heard = Film(tmp_path / "heard.mp4", hears=True)
     heard.no_pictures()
-    heard.sound(np.zeros(RATE, np.float32), 0)
+    heard.sound(np.zeros(SAMPLE_RATE_HZ, np.float32), 0)
     heard.finish()
     assert play(tmp_path / "heard.mp4").size == (0, 0)
     assert play(tmp_path / "heard.mp4").duration == pytest.approx(1, abs=0.1)
@@ -113,14 +113,14 @@ def test_tracks_that_never_come(tmp_path: Path) -> None:
 def test_nobody_waits_for_ever_for_the_other_track(tmp_path: Path) -> None:
     made = film(tmp_path / "a.mp4", every(10, 4), hears=True)  # sound may come, but does not
     assert made.written
-    made.sound(np.zeros(RATE, np.float32), 3 * SECOND)
+    made.sound(np.zeros(SAMPLE_RATE_HZ, np.float32), 3 * SECOND)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert len(seen.pictures) == 40
-    assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * RATE, abs=1024)
+    assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * SAMPLE_RATE_HZ, abs=1024)
     blind = Film(tmp_path / "b.mp4", hears=True)  # pictures may come, and do so late
     for second in range(12):
-        blind.sound(np.zeros(RATE, np.float32), second * SECOND)
+        blind.sound(np.zeros(SAMPLE_RATE_HZ, np.float32), second * SECOND)
     assert blind.written
     blind.picture(frame(), 12 * SECOND, 40 * MS)
     blind.finish()
@@ -243,4 +243,4 @@ def test_a_path_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_a_tick_is_a_sample() -> None:
-    assert TICK * RATE == SECOND
+    assert SAMPLE_NS * SAMPLE_RATE_HZ == SECOND

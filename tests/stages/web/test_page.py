@@ -21,7 +21,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Hop, Message
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.testing import StageHarness, data, eos, gap
-from emopipe.stages.media.frames import Pictures as Reader
+from emopipe.stages.media.frames import FrameConverter as Reader
 from emopipe.stages.palette import EMOTION
 from emopipe.stages.types import VideoFrame
 from emopipe.stages.web.history import MAX_ENDED_STREAMS, STEP_NS, ResultHistory

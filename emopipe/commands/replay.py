@@ -15,7 +15,7 @@ from emopipe.commands.run import add_playing_arguments, in_one_process
 from emopipe.paths import default_graph
 from emopipe.pipeline.errors import EmopipeError, GraphError
 from emopipe.pipeline.graph.load import graph_from_table, read_table
-from emopipe.stages.mp4.paths import SLOT
+from emopipe.stages.mp4.paths import STREAM_SLOT
 from emopipe.tables.results import print_summary
 
 FILM_SOUND = re.compile(r"stages\.out\d+\.sound")
@@ -108,10 +108,10 @@ def sink(out: Path, files: list[str], inputs: dict[str, Any], video: str) -> dic
         raise EmopipeError(f"--out {out}: expected a name that ends in {', '.join(others)} or {last}")
     table: dict[str, Any] = {"use": use, "path": str(out), "inputs": inputs}
     if use == "overlay":
-        if len(files) > 1 and SLOT not in out.name:
+        if len(files) > 1 and STREAM_SLOT not in out.name:
             raise EmopipeError(
-                f"--out {out}: {len(files)} recordings need a film each; put {SLOT} into its name, "
-                f"which stands for the recording's: {out.with_stem(f'{out.stem}-{SLOT}')}"
+                f"--out {out}: {len(files)} recordings need a film each; put {STREAM_SLOT} into its name, "
+                f"which stands for the recording's: {out.with_stem(f'{out.stem}-{STREAM_SLOT}')}"
             )
         table |= {"inputs": {**inputs, "video": video}, "sound": files}
     elif use == "report":

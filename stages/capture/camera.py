@@ -92,8 +92,8 @@ class Camera(LiveCapture):
             format=self._format,
             options=self._options(),
             kinds=["video"],
-            take=self.taken,
-            damaged=self.damage,
+            on_frame=self.taken,
+            on_damage=self.damage,
             timeout=self.settings.timeout,
         )
 

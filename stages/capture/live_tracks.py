@@ -1,12 +1,12 @@
-"""What live sources share: pictures of which the newest wins, and sound that follows the clock.
+"""What live sources share: frames of which the newest wins, and audio that follows the clock.
 
 A camera, a microphone, a network stream and a WebRTC peer hand over decoded frames, each with the running time at
 which it was seen or heard; `run` makes messages of them:
 
-    pictures = LiveVideo(stage, "webcam")
-    running = asyncio.create_task(pictures.run())
-    pictures.offer(frame, at)        # from any thread, never waits
-    pictures.close()
+    video = LiveVideo(stage, "webcam")
+    running = asyncio.create_task(video.run())
+    video.offer(frame, at)        # from any thread, never waits
+    video.close()
     await running                    # what was handed over has been emitted; `stage.end(stream)` is the owner's
 """
 
@@ -23,20 +23,20 @@ from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX, FrameConver
 from emopipe.stages.types import AudioBlock
 
 MAX_PENDING_NS = 2 * SECOND
-"""Sound that may wait for its stage; older sound is dropped."""
+"""Audio that may wait for its stage; older audio is dropped."""
 
 
 class LiveVideo:
-    """Emits the pictures of one stream on the output `video`, as many as there is room for: the newest wins.
+    """Emits the frames of one stream on the output `video`, as many as there is room for: the newest wins.
 
-    A picture is converted only when the links can take it, so that what must be dropped costs nothing. Counts
+    A frame is converted only when the links can take it, so that what must be dropped costs nothing. Counts
     `frames` (handed over), `skipped` (of these, replaced by a newer one) and `damaged` (of a format that cannot be
     converted).
 
     Args:
         stage: whose output, thread (`compute`) and counters are used; in its event loop.
         stream: the stream's name.
-        small_size, luma_size: the longer sides of the images, in pixels; see `emopipe.stages.media.frames.FrameConverter`.
+        small_size, luma_size: the longer sides of the images, in pixels; see `stages.media.frames.FrameConverter`.
     """
 
     def __init__(
@@ -44,17 +44,17 @@ class LiveVideo:
     ) -> None:
         self._stage = stage
         self._stream = stream
-        self._pictures = FrameConverter(small_size, luma_size)
+        self._converter = FrameConverter(small_size, luma_size)
         self._frames: Mailbox[tuple[av.VideoFrame, int]] = Mailbox(most=1)
         self._last: int | None = None
-        self._told = False
+        self._warned = False
 
     def offer(self, frame: av.VideoFrame, at: int) -> None:
-        """A picture of running time `at` (ns); from any thread, never waits."""
+        """A frame of running time `at` (ns); from any thread, never waits."""
         self._frames.put((frame, at))
 
     async def run(self) -> None:
-        """Emit until `close`. A picture's pts is its `at`, or 1 ms after the last one's where it is not later."""
+        """Emit until `close`. A frame's pts is its `at`, or 1 ms after the last one's where it is not later."""
         stage, stream = self._stage, self._stream
         while await self._frames.arrived():
             await stage.room("video", stream)
@@ -62,7 +62,7 @@ class LiveVideo:
             stage.count("frames", stream, 1 + skipped)
             stage.count("skipped", stream, skipped)
             try:
-                picture = await stage.compute(self._pictures.read, frame)
+                payload = await stage.compute(self._converter.read, frame)
             except (ValueError, av.error.FFmpegError) as error:
                 self._damaged(frame, error)
                 continue
@@ -70,7 +70,7 @@ class LiveVideo:
             pts = max(at, 0) if self._last is None else max(at, self._last + MS)
             duration = 0 if self._last is None else min(pts - self._last, SECOND)  # as long as the one before it
             self._last = pts
-            await stage.emit("video", picture, stream=stream, pts=pts, duration=duration, watermark=pts + 1)
+            await stage.emit("video", payload, stream=stream, pts=pts, duration=duration, watermark=pts + 1)
 
     def close(self) -> None:
         """Nothing more will be offered: `run` returns once it has emitted what is there."""
@@ -78,9 +78,9 @@ class LiveVideo:
 
     def _damaged(self, frame: av.VideoFrame, error: Exception) -> None:
         self._stage.count("damaged", self._stream)
-        if not self._told:
-            self._told = True
-            self._stage.warn(f"{self._stream}: pictures of format {frame.format.name} cannot be converted: {error}")
+        if not self._warned:
+            self._warned = True
+            self._stage.warn(f"{self._stream}: frames of format {frame.format.name} cannot be converted: {error}")
 
 
 class _AudioFrame(NamedTuple):
@@ -91,7 +91,7 @@ class _AudioFrame(NamedTuple):
 
 
 class LiveAudio:
-    """Emits the sound of one stream on the output `audio`: blocks of 16 kHz mono that follow the clock, and gaps.
+    """Emits the audio of one stream on the output `audio`: blocks of 16 kHz mono that follow the clock, and gaps.
 
     How that is done, and what is counted beside `overflowed` (frames that came while too many waited), says
     `emopipe.stages.media.clocked_audio.DriftCompensatedAudio`; `drift_ppm` is counted, too.
@@ -105,17 +105,17 @@ class LiveAudio:
     def __init__(self, stage: Stage, stream: str, *, block: float = BLOCK_S) -> None:
         self._stage = stage
         self._stream = stream
-        self._steady = DriftCompensatedAudio(block)
+        self._compensated = DriftCompensatedAudio(block)
         self._frames: Mailbox[_AudioFrame] = Mailbox(most=MAX_PENDING_NS, weigh=_duration)
         self._counted: dict[str, int] = {}
 
     @property
     def drift_ppm(self) -> float:
         """How much too slow the source's clock is, in parts per million."""
-        return self._steady.drift_ppm
+        return self._compensated.drift_ppm
 
     def offer(self, frame: av.AudioFrame, at: int) -> None:
-        """Sound whose first sample was heard at running time `at` (ns); from any thread, never waits."""
+        """Audio whose first sample was heard at running time `at` (ns); from any thread, never waits."""
         if frame.samples > 0:
             self._frames.put(_AudioFrame(frame, at))
 
@@ -127,24 +127,24 @@ class LiveAudio:
         """Emit until `close`."""
         while await self._frames.arrived():
             # Everything at once: a hop to the thread for each 10 ms frame is how latency grows.
-            sounds, dropped = self._frames.take()
+            frames, dropped = self._frames.take()
             self._stage.count("overflowed", self._stream, dropped)
-            await self._emit(await self._stage.compute(self._read, sounds))
+            await self._emit(await self._stage.compute(self._read, frames))
         await self._emit(await self._stage.compute(self._read, [_AudioFrame(None, 0)]))
 
     def close(self) -> None:
         """Nothing more will be offered: `run` returns once it has emitted what is there."""
         self._frames.close()
 
-    def _read(self, sounds: list[_AudioFrame]) -> list[AudioSpan]:
-        pieces: list[AudioSpan] = []
-        for frame, at in sounds:
-            pieces += self._steady.push(frame, at) if frame is not None else self._steady.restart()
-        return pieces
+    def _read(self, frames: list[_AudioFrame]) -> list[AudioSpan]:
+        spans: list[AudioSpan] = []
+        for frame, at in frames:
+            spans += self._compensated.push(frame, at) if frame is not None else self._compensated.restart()
+        return spans
 
-    async def _emit(self, pieces: list[AudioSpan]) -> None:
+    async def _emit(self, spans: list[AudioSpan]) -> None:
         self._count()
-        for pts, duration, samples in pieces:
+        for pts, duration, samples in spans:
             end = pts + duration
             if samples is None:
                 await self._stage.emit_gap("audio", stream=self._stream, pts=pts, duration=duration, watermark=end)
@@ -153,12 +153,12 @@ class LiveAudio:
                 await self._stage.emit("audio", block, stream=self._stream, pts=pts, duration=duration, watermark=end)
 
     def _count(self) -> None:
-        for name, total in {**self._steady.counters, "drift_ppm": round(self.drift_ppm)}.items():
+        for name, total in {**self._compensated.counters, "drift_ppm": round(self.drift_ppm)}.items():
             if change := total - self._counted.get(name, 0):
                 self._stage.count(name, self._stream, change)
                 self._counted[name] = total
 
 
-def _duration(sound: _AudioFrame) -> int:
-    frame = sound.frame
+def _duration(audio: _AudioFrame) -> int:
+    frame = audio.frame
     return frame.samples * SECOND // frame.sample_rate if frame is not None and frame.sample_rate else 0

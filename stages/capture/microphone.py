@@ -77,8 +77,8 @@ class Microphone(LiveCapture):
             format=self._format,
             options=self._options(),
             kinds=["audio"],
-            take=self.taken,
-            damaged=self.damage,
+            on_frame=self.taken,
+            on_damage=self.damage,
             timeout=self.settings.timeout,
         )
 

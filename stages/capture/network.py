@@ -95,8 +95,8 @@ class NetworkCapture(LiveCapture):
             format=settings.format,
             options=self._options(),
             kinds=["video", "audio"],
-            take=self.taken,
-            damaged=self.damage,
+            on_frame=self.taken,
+            on_damage=self.damage,
             timeout=settings.timeout,
         )
 

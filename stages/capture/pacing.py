@@ -14,7 +14,7 @@ MAX_AHEAD_ITEMS = 32  # items looked through, at most, for the one that is due f
 
 
 def due(item: Item) -> int:
-    """When a live source would have it (ns of running time): a picture at its pts, sound once it is complete."""
+    """When a live source would have it (ns of running time): a frame at its pts, audio once it is complete."""
     return item.pts + (item.duration if isinstance(item.payload, AudioBlock) else 0)
 
 
@@ -58,7 +58,7 @@ async def ahead(stage: Stage, items: Iterator[Item]) -> AsyncGenerator[Item, Non
 async def send(stage: Stage, item: Item, stream: str) -> None:
     """Emit `item` on the output named after its kind."""
     kind, pts, duration, payload = item
-    # Sound fills its time; after a picture the next one may come at any later moment.
+    # Audio fills its time; after a frame the next one may come at any later moment.
     watermark = pts + 1 if isinstance(payload, VideoFrame) else pts + duration
     if payload is None:
         await stage.emit_gap(kind, stream=stream, pts=pts, duration=duration, watermark=watermark)

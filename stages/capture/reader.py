@@ -18,7 +18,7 @@ from emopipe.stages.media.damage import FFmpegErrors, explain
 Kind = Literal["video", "audio"]
 
 MIN_AUDIO_NS = 20 * MS
-"""Sound is gathered until there is so much (ns): some devices give a few ms at a time."""
+"""Audio is gathered until there is so much (ns): some devices give a few ms at a time."""
 
 EXIT_TIMEOUT_S = 1.0  # s: a thread that has not noticed by then that it is over is left to itself
 
@@ -28,7 +28,7 @@ class CapturedFrame(NamedTuple):
 
     Attributes:
         kind: of which track.
-        frame: the picture or sound.
+        frame: video or audio.
         time: its own, as the container says it (ns), if it does.
         duration: ns, 0 if unknown.
         arrived: when its packet came (monotonic ns).
@@ -58,8 +58,8 @@ class FFmpegReader:
         format: FFmpeg's name of it; empty: found out by the address.
         options: FFmpeg's, for the format and the protocol.
         kinds: of the tracks to read; those that are not there are left out.
-        take: called in the thread with each frame.
-        damaged: called in the event loop for each packet that cannot be decoded.
+        on_frame: called in the thread with each frame.
+        on_damage: called in the event loop for each packet that cannot be decoded.
         timeout: how long opening and each read may take, in s; devices do not heed it, so that `ended` watches.
     """
 
@@ -70,8 +70,8 @@ class FFmpegReader:
         format: str,
         options: Mapping[str, str],
         kinds: Sequence[Kind],
-        take: Callable[[CapturedFrame], None],
-        damaged: Callable[[], None],
+        on_frame: Callable[[CapturedFrame], None],
+        on_damage: Callable[[], None],
         timeout: float,
     ) -> None:
         self.kinds: list[Kind] = []
@@ -79,19 +79,19 @@ class FFmpegReader:
         self.finite = False
         """Whether it has an end of its own, as a file on a server has."""
         self.timeless = False
-        """Whether the times it bears are made up: Motion JPEG has none, and FFmpeg counts 25 pictures a second."""
+        """Whether the times it bears are made up: Motion JPEG has none, and FFmpeg counts 25 frames a second."""
         self._address = address
         self._format = format
         self._options = dict(options)
-        self._wanted = kinds
-        self._take = take
-        self._damaged = damaged
+        self._kinds_wanted = kinds
+        self._on_frame = on_frame
+        self._on_damage = on_damage
         self._timeout = timeout
-        self._stopped = threading.Event()
-        self._heard = time.monotonic()
+        self._stop = threading.Event()
+        self._last_packet_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[OpenError | None] = self._loop.create_future()
-        self._over: asyncio.Future[str] = self._loop.create_future()
+        self._ended: asyncio.Future[str] = self._loop.create_future()
         self._thread = threading.Thread(target=self._work, name=f"read {format or 'network'}", daemon=True)
 
     async def open(self) -> None:
@@ -104,7 +104,7 @@ class FFmpegReader:
         # FFmpeg has as long to connect and again to look what comes; a device's driver knows no limit but ours.
         await asyncio.wait([self._opened], timeout=2 * self._timeout + EXIT_TIMEOUT_S)
         if not self._opened.done():
-            self._stopped.set()
+            self._stop.set()
             raise OpenError(f"no answer within {self._timeout:g} s", errno.ETIMEDOUT)
         if (error := self._opened.result()) is not None:
             raise error
@@ -112,22 +112,22 @@ class FFmpegReader:
     async def ended(self) -> str:
         """Wait until it ends, fails, or gives nothing for `timeout`; returns the reason."""
         while True:
-            await asyncio.wait([self._over], timeout=min(0.5, self._timeout))
-            if self._over.done():
-                return self._over.result()
-            if time.monotonic() - self._heard > self._timeout:
+            await asyncio.wait([self._ended], timeout=min(0.5, self._timeout))
+            if self._ended.done():
+                return self._ended.result()
+            if time.monotonic() - self._last_packet_s > self._timeout:
                 return f"nothing came for {self._timeout:g} s"
 
     async def close(self) -> None:
         """Stop reading. May be called at any time, and twice."""
-        self._stopped.set()
+        self._stop.set()
         if self._thread.is_alive() and self._opened.done():
-            await asyncio.wait([self._over], timeout=EXIT_TIMEOUT_S)
+            await asyncio.wait([self._ended], timeout=EXIT_TIMEOUT_S)
 
     @property
     def stopped(self) -> threading.Event:
         """Set once nobody wants more: a `take` that waits, waits on this."""
-        return self._stopped
+        return self._stop
 
     # -- in the thread ---------------------------------------------------------------------------------------
 
@@ -136,14 +136,14 @@ class FFmpegReader:
         try:
             with self._connect() as container:
                 streams = self._choose(container)
-                self._tell(self._opened, None)
+                self._resolve(self._opened, None)
                 reason = self._read(container, streams)
         except OpenError as error:
-            self._tell(self._opened, error)
+            self._resolve(self._opened, error)
         except Exception as error:  # nobody else would ever hear of it
             reason = f"{type(error).__name__}: {error}"
         finally:
-            self._tell(self._over, reason)
+            self._resolve(self._ended, reason)
 
     def _connect(self) -> InputContainer:
         errors = FFmpegErrors()
@@ -152,7 +152,7 @@ class FFmpegReader:
                 return av.open(
                     self._address,
                     format=self._format or None,
-                    # Not `options`, which decoders get too: one of raw pictures takes the size asked for as theirs.
+                    # Not `options`, which decoders get too: one of raw frames takes the size asked for as theirs.
                     container_options=self._options,
                     timeout=self._timeout,
                     metadata_errors="replace",
@@ -166,41 +166,41 @@ class FFmpegReader:
 
     def _choose(self, container: InputContainer) -> list[Any]:
         chosen: list[Any] = []
-        for kind in self._wanted:
+        for kind in self._kinds_wanted:
             stream: Any = container.streams.best(kind)
             if stream is not None and stream.codec_context is not None:
                 chosen.append(stream)
                 self.kinds.append(kind)
                 if kind == "video":
-                    stream.codec_context.thread_count = 1  # more would only wait for each other's pictures
+                    stream.codec_context.thread_count = 1  # more would only wait for each other's frames
                     self.size = (stream.width, stream.height)
         if not chosen:
             found = ", ".join(stream.type for stream in container.streams) or "nothing"
-            raise OpenError(f"it gives no {' and no '.join(self._wanted)} that can be decoded, but {found}", None)
+            raise OpenError(f"it gives no {' and no '.join(self._kinds_wanted)} that can be decoded, but {found}", None)
         self.finite = bool(container.duration)
         self.timeless = container.format.name in ("mpjpeg", "mjpeg")
         return chosen
 
     def _read(self, container: InputContainer, streams: list[Any]) -> str:
         kinds: dict[int, Kind] = {stream.index: kind for stream, kind in zip(streams, self.kinds, strict=True)}
-        sound = _AudioGatherer()
+        gatherer = _AudioGatherer()
         try:
             for packet in container.demux(streams):
-                if self._stopped.is_set():
+                if self._stop.is_set():
                     return "it was closed"
                 arrived = time.monotonic_ns()
-                self._heard = arrived / SECOND
+                self._last_packet_s = arrived / SECOND
                 kind = kinds[packet.stream_index]
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
-                    self._call(self._damaged)
+                    self._call(self._on_damage)
                     continue
                 for frame in frames:
-                    taken = _captured_frame(kind, frame, arrived)
-                    whole = sound.add(taken) if kind == "audio" else taken
+                    captured = _captured_frame(kind, frame, arrived)
+                    whole = gatherer.add(captured) if kind == "audio" else captured
                     if whole is not None:
-                        self._take(whole)
+                        self._on_frame(whole)
         except av.error.EOFError:
             pass
         except av.error.ExitError:
@@ -209,7 +209,7 @@ class FFmpegReader:
             return error.strerror or type(error).__name__
         return "it ended"
 
-    def _tell(self, future: "asyncio.Future[Any]", result: Any) -> None:
+    def _resolve(self, future: "asyncio.Future[Any]", result: Any) -> None:
         def tell() -> None:
             if not future.done():
                 future.set_result(result)
@@ -234,24 +234,24 @@ def _captured_frame(kind: Kind, frame: Any, arrived: int) -> CapturedFrame:
 
 
 class _AudioGatherer:
-    """Puts short frames of sound together."""
+    """Puts short audio frames together."""
 
     def __init__(self) -> None:
         self._fifo: av.AudioFifo | None = None
-        self._held = 0  # ns
+        self._pending_ns = 0  # ns
 
-    def add(self, taken: CapturedFrame) -> CapturedFrame | None:
-        """`taken` with what was held before it, once that is long enough."""
-        if self._fifo is None and taken.duration >= MIN_AUDIO_NS:
-            return taken
+    def add(self, captured: CapturedFrame) -> CapturedFrame | None:
+        """`captured` with what was held before it, once that is long enough."""
+        if self._fifo is None and captured.duration >= MIN_AUDIO_NS:
+            return captured
         if self._fifo is None:
             self._fifo = av.AudioFifo()
-        taken.frame.pts = None  # counted by us
-        self._fifo.write(taken.frame)
-        before, self._held = self._held, self._held + taken.duration
-        if self._held < MIN_AUDIO_NS:
+        captured.frame.pts = None  # counted by us
+        self._fifo.write(captured.frame)
+        before, self._pending_ns = self._pending_ns, self._pending_ns + captured.duration
+        if self._pending_ns < MIN_AUDIO_NS:
             return None
-        frame, duration = self._fifo.read(), self._held
-        self._fifo, self._held = None, 0
-        time = None if taken.time is None else taken.time - before
-        return CapturedFrame("audio", frame, time, duration, taken.arrived)
+        frame, duration = self._fifo.read(), self._pending_ns
+        self._fifo, self._pending_ns = None, 0
+        time = None if captured.time is None else captured.time - before
+        return CapturedFrame("audio", frame, time, duration, captured.arrived)

@@ -4,7 +4,7 @@ from emopipe.pipeline.clock import SECOND
 
 MAX_STAMP_ERROR_NS = SECOND  # a device's own time is believed if it is no further from the arrival (ns)
 MAX_STEP_NS = 10 * SECOND  # a stream whose times go on further than this at once, or go back, has been cut (ns)
-MAX_REORDER_NS = SECOND  # pictures come before those that they need: so far back (ns) is none
+MAX_REORDER_NS = SECOND  # frames come before those that they need: so far back (ns) is none
 LATE_NS = 2 * SECOND  # a stream this late (ns) for `LATE_FOR_NS` goes on from now
 LATE_FOR_NS = 3 * SECOND
 FORGETTING_RATE = 2000  # one in so many: the lateness of the promptest frame is forgotten at 500 ppm
@@ -30,7 +30,7 @@ def captured(time: int | None, duration: int, arrived: int, wall: int) -> int:
 
 
 class ArrivalTimes:
-    """Maps the times inside a network stream onto our clock, for pictures and sound alike.
+    """Maps the times inside a network stream onto our clock, for video and audio alike.
 
     What is pushed to us (RTSP, RTMP, UDP, SRT) is as old as its promptest frame is: no more than that is waited for.
     A leak of 500 ppm follows the sender's clock. What we pull (HLS, HTTP) comes in bursts and is played at its own

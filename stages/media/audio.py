@@ -1,4 +1,4 @@
-"""Decoded sound of any rate and layout → blocks of 16 kHz mono whose times are exact sample counts."""
+"""Decoded audio of any rate and layout → blocks of 16 kHz mono whose times are exact sample counts."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -26,12 +26,12 @@ class Block(NamedTuple):
 
 
 class AudioConverter:
-    """Resamples and mixes frames of sound that follow each other, and cuts them into blocks.
+    """Resamples and mixes audio frames that follow each other, and cuts them into blocks.
 
     A block's pts is the start given to `begin` plus the samples since then, whatever the frames' own times say; a
     new `begin` after `flush` opens a hole. Rate, layout and format may change on the way.
 
-    The mix is libswresample's, in 16 bits: for floats it does not normalise (the same sound came out 3 dB louder in
+    The mix is libswresample's, in 16 bits: for floats it does not normalise (the same audio came out 3 dB louder in
     stereo than in mono, and 5.1 over full scale), and it may leave -1..1.
     """
 
@@ -39,7 +39,7 @@ class AudioConverter:
         self._size = max(1, round(block * SAMPLE_RATE_HZ))
         self._resampler: av.AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
-        self._held = np.empty(0, np.int16)
+        self._pending = np.empty(0, np.int16)
         self._skip = 0
         self._next = 0
         self.end = 0
@@ -76,35 +76,35 @@ class AudioConverter:
         assert self._resampler is not None
         frame.pts = None  # times are counted here
         try:
-            self._hold(self._resampler.resample(frame))
+            self._keep(self._resampler.resample(frame))
         except (ValueError, av.error.FFmpegError):
             self._resampler = self._shape = None  # it cannot be flushed either
             raise
         self.end += frame.samples * SECOND // frame.sample_rate
-        while len(self._held) >= self._size:
+        while len(self._pending) >= self._size:
             yield self._cut(self._size)
 
     def flush(self) -> Iterator[Block]:
         """What is left, as a shorter block; the next frame needs a `begin`."""
         self._drain()
         self._shape = None
-        while len(self._held):
-            yield self._cut(min(self._size, len(self._held)))
+        while len(self._pending):
+            yield self._cut(min(self._size, len(self._pending)))
 
     def _drain(self) -> None:
         resampler, self._resampler = self._resampler, None
         if resampler is not None:
-            self._hold(resampler.resample(None))
+            self._keep(resampler.resample(None))
 
-    def _hold(self, frames: list[av.AudioFrame]) -> None:
+    def _keep(self, frames: list[av.AudioFrame]) -> None:
         new = [frame.to_ndarray().reshape(-1).astype(np.int16, copy=False) for frame in frames]
         fresh = np.concatenate(new) if new else np.empty(0, np.int16)
         skipped = min(self._skip, len(fresh))
         self._skip -= skipped
-        self._held = np.concatenate([self._held, fresh[skipped:]])
+        self._pending = np.concatenate([self._pending, fresh[skipped:]])
 
     def _cut(self, size: int) -> Block:
-        block = Block(self._next, self._held[:size].astype(np.float32) / np.float32(32768))
-        self._held = self._held[size:]
+        block = Block(self._next, self._pending[:size].astype(np.float32) / np.float32(32768))
+        self._pending = self._pending[size:]
         self._next += size * SAMPLE_NS
         return block

@@ -1,7 +1,7 @@
-"""A `VideoFrame` as a picture to encode and to draw on: yuv420p, restored from its luma and its small RGB image.
+"""A `VideoFrame` as a frame to encode and to draw on: yuv420p, restored from its luma and its small RGB image.
 
 Luma never leaves its own form: it is the decoder's, put from full into the limited range that players expect. Chroma
-comes from the small image, scaled up: what 4:2:0 does anyway, only coarser. Over an RGB picture this costs half.
+comes from the small image, scaled up: what 4:2:0 does anyway, only coarser. Over an RGB frame this costs half.
 """
 
 from fractions import Fraction
@@ -38,18 +38,18 @@ class Rect(NamedTuple):
 
 
 class Canvas:
-    """One picture with drawing that touches no pixel but those it changes.
+    """One frame with drawing that touches no pixel but those it changes.
 
     Attributes:
         frame: yuv420p, limited range.
-        picture: where the view is; around it are black bars if its shape is not the frame's.
+        view: where the frame given is shown; around it are black bars if its shape is another.
     """
 
     def __init__(self, width: int, height: int, matrix: Colorspace) -> None:
         self.frame = av.VideoFrame(width, height, "yuv420p")
         self.frame.color_range = ColorRange.MPEG
         self.frame.colorspace = _TAGS[matrix]
-        self.picture = Rect(0, 0, width, height)
+        self.view = Rect(0, 0, width, height)
         self._matrix = matrix
         self.planes = [_writable(self.frame, number) for number in range(3)]
 
@@ -116,7 +116,7 @@ class Restorer:
     def read(self, frame: VideoFrame) -> Canvas:
         """`frame` on a canvas."""
         canvas = Canvas(self.width, self.height, self.matrix)
-        rect = canvas.picture = _fit(frame.luma.shape, self.width, self.height)
+        rect = canvas.view = _fit(frame.luma.shape, self.width, self.height)
         if rect != Rect(0, 0, self.width, self.height):
             canvas.fill(Rect(0, 0, self.width, self.height), (0, 0, 0))
         width, height = rect.right - rect.left, rect.bottom - rect.top

@@ -1,4 +1,4 @@
-"""Sound as it comes from a device or a network → blocks of 16 kHz mono whose pts follow the clock, and gaps."""
+"""Audio as it comes from a device or a network → blocks of 16 kHz mono whose pts follow the clock, and gaps."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from emopipe.stages.media.clock_filter import ClockFilter
 from emopipe.stages.media.resampler import Resampler
 
 JITTER_TOLERANCE_NS = 80 * MS
-"""How far a frame's time may be from where the samples before it end; beyond this sound is missing or came twice."""
+"""How far a frame's time may be from where the samples before it end; beyond this audio is missing or came twice."""
 
 AGREEMENT_NS = 200 * MS  # for so long frames must agree on it: those that only came late are soon followed by others
-MAX_PENDING_NS = 2 * SECOND  # sound held back, at most, until it is decided
+MAX_PENDING_NS = 2 * SECOND  # audio held back, at most, until it is decided
 MAX_UNCERTAINTY_PPM = 50.0  # ppm: a rate that is not known better is not worth telling
-MAX_RATE_CHANGE = 0.005  # how much longer or shorter sound is made, at most: half a per cent, a twelfth of a semitone
+MAX_RATE_CHANGE = 0.005  # how much longer or shorter audio is made, at most: half a per cent, a twelfth of a semitone
 SETTLING_NS = 4 * SECOND  # a small difference is made up within about so long
 _CHUNK_S = 0.016  # s, resampled in one go
 
@@ -36,21 +36,21 @@ class AudioSpan(NamedTuple):
 class DriftCompensatedAudio:
     """Puts the frames of one live source onto the clock.
 
-    The pieces it gives fill the time without overlapping, whatever the frames' own times. Where a frame's time and
-    the count of samples differ a little, jitter is averaged out, the clocks' drift is measured, and sound is made
-    longer or shorter by at most `MAX_RATE_CHANGE`. Where they differ by more than `JITTER_TOLERANCE_NS`, and the frames that follow agree,
-    sound was lost (a gap) or came twice (it is left out). Frames that were only late are told apart from lost sound by
-    those that follow at once; until that is clear nothing is given.
+    The spans it gives fill the time without overlapping, whatever the frames' own times. Where a frame's time and the
+    count of samples differ a little, jitter is averaged out, the clocks' drift is measured, and audio is made longer or
+    shorter by at most `MAX_RATE_CHANGE`. Where they differ by more than `JITTER_TOLERANCE_NS`, and the frames that
+    follow agree, audio was lost (a gap) or came twice (it is left out). Frames that were only late are told apart from
+    lost audio by those that follow at once; until that is clear nothing is given.
 
     Not for use by several threads at once.
 
     Args:
-        block: length of the pieces, in s.
+        block: length of the spans, in s.
 
     Attributes:
         counters: `samples` (16 kHz, given), `gaps`, `overlapping` (samples left out), `damaged` (frames that could
             not be converted).
-        end: where the last piece ended (ns).
+        end: where the last span ended (ns).
         drift_ppm: how much too slow the source's clock is, in parts per million; 0 until that is known well enough,
             after about a minute.
     """
@@ -60,28 +60,28 @@ class DriftCompensatedAudio:
         self.end = 0
         self.drift_ppm = 0.0
         self._size = max(1, round(block / SAMPLE_NS * SECOND))
-        self._sound = AudioConverter(_CHUNK_S)  # times in it are the device's: its count of samples
-        self._stretch = Resampler()
-        self._drift: ClockFilter | None = None  # none before the first frame, and after `restart`
+        self._converter = AudioConverter(_CHUNK_S)  # times in it are the device's: its count of samples
+        self._resampler = Resampler()
+        self._clock: ClockFilter | None = None  # none before the first frame, and after `restart`
         self._ready = np.empty(0, np.float32)
-        self._held: deque[tuple[av.AudioFrame, int, int]] = deque()  # (frame, time, its difference)
+        self._pending: deque[tuple[av.AudioFrame, int, int]] = deque()  # (frame, time, its difference)
 
     def push(self, frame: av.AudioFrame, at: int) -> Iterator[AudioSpan]:
-        """All pieces that `frame` completes; its first sample was heard at about `at` (ns of running time)."""
-        if self._drift is None:
+        """All spans that `frame` completes; its first sample was heard at about `at` (ns of running time)."""
+        if self._clock is None:
             self._begin(at)
-        assert self._drift is not None
-        device = self._sound.end + sum(_duration(held) for held, _, _ in self._held)
-        difference = at - self._drift.clock(device)
+        assert self._clock is not None
+        device = self._converter.end + sum(_duration(frame) for frame, _, _ in self._pending)
+        difference = at - self._clock.clock(device)
         if abs(difference) <= JITTER_TOLERANCE_NS:
-            if not self._held:
-                self._drift.update(device, at)
-                if self._drift.uncertainty < MAX_UNCERTAINTY_PPM:
-                    self.drift_ppm = self._drift.ppm
+            if not self._pending:
+                self._clock.update(device, at)
+                if self._clock.uncertainty < MAX_UNCERTAINTY_PPM:
+                    self.drift_ppm = self._clock.ppm
             yield from self._release()
             yield from self._convert(frame)
             return
-        self._held.append((frame, at, difference))
+        self._pending.append((frame, at, difference))
         if (missing := self._decide()) is not None:
             yield from self._jump(missing)
 
@@ -89,73 +89,73 @@ class DriftCompensatedAudio:
         """What is left; the next frame is another device's, or the same one's after a break."""
         yield from self._release()
         yield from self._drain()
-        self._drift = None
+        self._clock = None
 
     def _begin(self, at: int) -> None:
         start = max(at, self.end, 0)
-        self._sound.begin(start)
+        self._converter.begin(start)
         if start > at:
-            self.counters["overlapping"] += self._sound.skip(start - at)
-        self._drift = ClockFilter(self._sound.end, at)
+            self.counters["overlapping"] += self._converter.skip(start - at)
+        self._clock = ClockFilter(self._converter.end, at)
         self._start = start
 
-    # -- lost sound, and sound that came twice ---------------------------------------------------------------
+    # -- lost audio, and audio that came twice ---------------------------------------------------------------
 
     def _decide(self) -> int | None:
         """By how much (ns) the source's time has jumped; none while that is not certain."""
-        newest = self._held[-1][1]
-        recent = [difference for _, at, difference in self._held if at >= newest - AGREEMENT_NS]
-        waited = newest - self._held[0][1]
+        newest = self._pending[-1][1]
+        recent = [difference for _, at, difference in self._pending if at >= newest - AGREEMENT_NS]
+        waited = newest - self._pending[0][1]
         # Frames that were held up somewhere come faster than they were heard: their differences fall.
         if abs(waited) >= AGREEMENT_NS and max(recent) - min(recent) <= JITTER_TOLERANCE_NS:
             return round(median(recent))
-        if sum(_duration(frame) for frame, _, _ in self._held) >= MAX_PENDING_NS:
+        if sum(_duration(frame) for frame, _, _ in self._pending) >= MAX_PENDING_NS:
             return round(median(recent))
         return None
 
     def _jump(self, missing: int) -> Iterator[AudioSpan]:
-        """Go on `missing` ns later, or earlier where that is negative, with what was held."""
+        """Go on `missing` ns later, or earlier where that is negative, with what was pending."""
         if missing > 0:
             yield from self._drain()
-            self._sound.begin(self._sound.end + missing)
-            assert self._drift is not None
-            self._start = max(self.end, self._drift.clock(self._sound.end))
+            self._converter.begin(self._converter.end + missing)
+            assert self._clock is not None
+            self._start = max(self.end, self._clock.clock(self._converter.end))
         else:
-            self.counters["overlapping"] += self._sound.skip(-missing)
+            self.counters["overlapping"] += self._converter.skip(-missing)
         yield from self._release()
 
     def _release(self) -> Iterator[AudioSpan]:
-        while self._held:
-            yield from self._convert(self._held.popleft()[0])
+        while self._pending:
+            yield from self._convert(self._pending.popleft()[0])
 
     # -- samples ---------------------------------------------------------------------------------------------
 
     def _convert(self, frame: av.AudioFrame) -> Iterator[AudioSpan]:
         try:
-            for chunk in self._sound.push(frame):
-                yield from self._fit(chunk.pts + chunk.duration, chunk.samples)
+            for chunk in self._converter.push(frame):
+                yield from self._follow_clock(chunk.pts + chunk.duration, chunk.samples)
         except (ValueError, av.error.FFmpegError):
             self.counters["damaged"] += 1
 
-    def _fit(self, device_end: int, samples: NDArray[np.float32]) -> Iterator[AudioSpan]:
+    def _follow_clock(self, device_end: int, samples: NDArray[np.float32]) -> Iterator[AudioSpan]:
         """Resample so that what comes next lies where the clock says."""
-        assert self._drift is not None
+        assert self._clock is not None
         ahead = self._start + len(self._ready) * SAMPLE_NS
-        device = device_end - round((len(samples) + self._stretch.pending) * SAMPLE_NS)
-        early = self._drift.clock(device) - ahead
-        change = self._drift.ppm / 1e6 + early / SETTLING_NS
-        given = self._stretch.push(samples, 1 + min(max(change, -MAX_RATE_CHANGE), MAX_RATE_CHANGE))
+        device = device_end - round((len(samples) + self._resampler.pending) * SAMPLE_NS)
+        early = self._clock.clock(device) - ahead
+        change = self._clock.ppm / 1e6 + early / SETTLING_NS
+        given = self._resampler.push(samples, 1 + min(max(change, -MAX_RATE_CHANGE), MAX_RATE_CHANGE))
         self._ready = np.concatenate([self._ready, given])
         while len(self._ready) >= self._size:
             yield from self._cut(self._size)
 
     def _drain(self) -> Iterator[AudioSpan]:
-        if self._drift is None:
+        if self._clock is None:
             return
-        for chunk in self._sound.flush():
-            yield from self._fit(chunk.pts + chunk.duration, chunk.samples)
-        self._ready = np.concatenate([self._ready, self._stretch.flush()])
-        self._stretch = Resampler()
+        for chunk in self._converter.flush():
+            yield from self._follow_clock(chunk.pts + chunk.duration, chunk.samples)
+        self._ready = np.concatenate([self._ready, self._resampler.flush()])
+        self._resampler = Resampler()
         while len(self._ready):
             yield from self._cut(min(self._size, len(self._ready)))
 
@@ -165,10 +165,10 @@ class DriftCompensatedAudio:
             yield AudioSpan(self.end, self._start - self.end, None)
         samples, self._ready = self._ready[:size], self._ready[size:]
         self.counters["samples"] += size
-        piece = AudioSpan(self._start, size * SAMPLE_NS, samples)
+        span = AudioSpan(self._start, size * SAMPLE_NS, samples)
         self._start += size * SAMPLE_NS
         self.end = self._start
-        yield piece
+        yield span
 
 
 def _duration(frame: av.AudioFrame) -> int:

@@ -74,7 +74,7 @@ class DamageList:
 class FFmpegErrors:
     """Lets FFmpeg's errors be heard while any instance is open; PyAV is silent otherwise.
 
-    A decoder that conceals an error returns a picture as if nothing had happened: the log is all there is to tell.
+    A decoder that conceals an error returns a frame as if nothing had happened: the log is all there is to tell.
     """
 
     _lock = threading.Lock()

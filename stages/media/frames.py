@@ -1,4 +1,4 @@
-"""Decoded pictures → what the next stages need: the luma plane, and a small RGB image for the detector."""
+"""Decoded frames → what the next stages need: the luma plane, and a small RGB image for the detector."""
 
 from fractions import Fraction
 from typing import cast
@@ -134,7 +134,7 @@ _UPRIGHT = _QUARTERS[0]
 
 
 def _orientation(frame: av.VideoFrame) -> _Turn:
-    """How a stored picture becomes upright.
+    """How a stored frame becomes upright.
 
     A display matrix (a b u; c d v; x y w) takes a pixel (p, q) to (a p + c q, b p + d q): ISO/IEC 14496-12, 6.2.2,
     of which players show the nearest right angle, and so do we.

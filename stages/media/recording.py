@@ -62,7 +62,7 @@ class Recording:
 
     Args:
         path: of the file.
-        small_size, luma_size: the longer sides of the images, in pixels; see `emopipe.stages.media.frames.FrameConverter`.
+        small_size, luma_size: the longer sides of the images, in pixels; see `stages.media.frames.FrameConverter`.
         block: of sound, in s.
         on_damage: called with each damaged place, once it has been passed.
         wanted: asked with each picture's pts whether it is worth converting; those that are not are left out.

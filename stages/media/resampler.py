@@ -16,7 +16,7 @@ def _kernels() -> NDArray[np.float32]:
 
 
 class Resampler:
-    """Makes sound a little longer or shorter, by band-limited interpolation (Smith and Gossett, ICASSP 1984).
+    """Makes audio a little longer or shorter, by band-limited interpolation (Smith and Gossett, ICASSP 1984).
 
     The ratio may change at every call without a click. A ratio of 1 gives back what came.
     """
@@ -27,23 +27,23 @@ class Resampler:
         if Resampler._table is None:
             Resampler._table = _kernels()
         self._kernels = Resampler._table
-        self._held = np.zeros(_HALF_TAPS - 1, np.float32)
-        self._next = float(_HALF_TAPS - 1)  # where in `_held` the next sample to give lies
+        self._pending = np.zeros(_HALF_TAPS - 1, np.float32)
+        self._next = float(_HALF_TAPS - 1)  # where in `_pending` the next sample to give lies
 
     @property
     def pending(self) -> float:
         """How many samples of what came lie behind the place where the next sample to give is."""
-        return len(self._held) - self._next
+        return len(self._pending) - self._next
 
     def push(self, samples: NDArray[np.float32], ratio: float) -> NDArray[np.float32]:
         """Everything that can be given by now; `ratio` is how many samples to give for each that comes."""
-        self._held = np.concatenate([self._held, samples])
-        return self._give(len(self._held) - _HALF_TAPS, ratio)
+        self._pending = np.concatenate([self._pending, samples])
+        return self._give(len(self._pending) - _HALF_TAPS, ratio)
 
     def flush(self) -> NDArray[np.float32]:
         """What is left; nothing may be pushed afterwards."""
-        length = len(self._held)
-        self._held = np.concatenate([self._held, np.zeros(_HALF_TAPS, np.float32)])
+        length = len(self._pending)
+        self._pending = np.concatenate([self._pending, np.zeros(_HALF_TAPS, np.float32)])
         return self._give(length, 1.0)
 
     def _give(self, end: int, ratio: float) -> NDArray[np.float32]:
@@ -53,9 +53,9 @@ class Resampler:
         whole = np.floor(places).astype(np.int64)
         phase = np.rint((places - whole) * _PHASES).astype(np.int64)
         taps = whole[:, None] + np.arange(1 - _HALF_TAPS, _HALF_TAPS + 1)
-        given: NDArray[np.float32] = np.einsum("nt,nt->n", self._held[taps], self._kernels[phase])
+        given: NDArray[np.float32] = np.einsum("nt,nt->n", self._pending[taps], self._kernels[phase])
         self._next += count / ratio
         spare = max(0, int(self._next) - (_HALF_TAPS - 1))
-        self._held = self._held[spare:]
+        self._pending = self._pending[spare:]
         self._next -= spare
         return given

@@ -1,23 +1,23 @@
-"""A result drawn over its picture: a box and a tag for each face, and a line for the voice."""
+"""A result drawn over its frame: a box and a tag for each face, and a line for the voice."""
 
 from emopipe.stages.media.canvas import Canvas, Rect
-from emopipe.stages.mp4.lettering import lettering
+from emopipe.stages.mp4.lettering import text_mask
 from emopipe.stages.palette import EMOTION, RGB, ink, rgb
 from emopipe.stages.sinks.records import likeliest
 from emopipe.stages.sinks.view import Finding
 from emopipe.stages.types import Emotions, PersonEmotion
 
-NIGHT: RGB = (16, 20, 24)
-SNOW: RGB = (240, 243, 246)
-TEXT = 0.037  # of the picture's shorter side
-SMALLEST, LARGEST = 10, 72  # px of text
+DARK: RGB = (16, 20, 24)
+LIGHT: RGB = (240, 243, 246)
+TEXT_SHARE = 0.037  # of the frame's shorter side
+MIN_TEXT_PX, MAX_TEXT_PX = 10, 72  # px of text
 
 
 def draw(canvas: Canvas, emotions: Emotions | None, voice: Finding | None, hears: bool) -> None:
     """Draw a result, where there is one; `voice` is what it expresses now, and `hears` whether it ever was heard."""
-    view = canvas.picture
-    size = round(TEXT * min(view.right - view.left, view.bottom - view.top))
-    size = min(LARGEST, max(SMALLEST, size))
+    view = canvas.view
+    size = round(TEXT_SHARE * min(view.right - view.left, view.bottom - view.top))
+    size = min(MAX_TEXT_PX, max(MIN_TEXT_PX, size))
     for face in sorted(emotions.faces if emotions is not None else [], key=lambda face: face.box[2]):
         _draw_face(canvas, face, size)
     if hears:
@@ -25,7 +25,7 @@ def draw(canvas: Canvas, emotions: Emotions | None, voice: Finding | None, hears
 
 
 def _draw_face(canvas: Canvas, face: PersonEmotion, size: int) -> None:
-    view = canvas.picture
+    view = canvas.view
     left, top, width, height = face.box
     across, down = view.right - view.left, view.bottom - view.top
     box = Rect(
@@ -37,20 +37,20 @@ def _draw_face(canvas: Canvas, face: PersonEmotion, size: int) -> None:
     colour = EMOTION.get(face.emotion, EMOTION["neutral"])
     line = max(2, size // 8)
     # A dark line on either side, so that the box is seen on any background.
-    _outline(canvas, box, line + 2 * max(1, line // 2), NIGHT, dashed=face.uncertain, opacity=0.5)
+    _outline(canvas, box, line + 2 * max(1, line // 2), DARK, dashed=face.uncertain, opacity=0.5)
     _outline(canvas, box, line, rgb(colour), dashed=face.uncertain)
     said = f"{face.id}  {face.emotion} {face.confidence:.0%}"
-    text = lettering(f"{said}, uncertain" if face.uncertain else said, size)
+    text = text_mask(f"{said}, uncertain" if face.uncertain else said, size)
     if text.shape[1] + size > 0.45 * across:
-        text = lettering(f"{face.emotion}{'?' if face.uncertain else ''}", size)
+        text = text_mask(f"{face.emotion}{'?' if face.uncertain else ''}", size)
     tall = text.shape[0] + size // 3
     above = box.top - tall - line >= view.top
     y = box.top - tall - line if above else min(box.top + line, view.bottom - tall)
     x = max(view.left, min(box.left - line // 2, view.right - text.shape[1] - size))
     tag = Rect(x, y, x + text.shape[1] + size, y + tall)
     if face.uncertain:
-        canvas.fill(tag, NIGHT, 0.72)
-        canvas.stamp(x + size // 2, y + size // 6, text, SNOW)
+        canvas.fill(tag, DARK, 0.72)
+        canvas.stamp(x + size // 2, y + size // 6, text, LIGHT)
     else:
         canvas.fill(tag, rgb(colour), 0.94)
         canvas.stamp(x + size // 2, y + size // 6, text, rgb(ink(colour)))
@@ -58,22 +58,22 @@ def _draw_face(canvas: Canvas, face: PersonEmotion, size: int) -> None:
 
 def _draw_voice(canvas: Canvas, voice: Finding | None, size: int) -> None:
     """A strip at the bottom: the voice's likeliest label, and its whole distribution as a bar."""
-    view = canvas.picture
+    view = canvas.view
     tall = round(size * 1.9)
     strip = Rect(view.left, view.bottom - tall, view.right, view.bottom)
-    canvas.fill(strip, NIGHT, 0.72)
-    title = lettering("voice", size)
+    canvas.fill(strip, DARK, 0.72)
+    title = text_mask("voice", size)
     y = strip.top + (tall - title.shape[0]) // 2
     x = view.left + size
     canvas.stamp(x, y, title, (170, 178, 186))
     x += title.shape[1] + size // 2
     if voice is None:
-        canvas.stamp(x, y, lettering("silent", size), (170, 178, 186))
+        canvas.stamp(x, y, text_mask("silent", size), (170, 178, 186))
         return
     label, share = likeliest(voice.probabilities)
-    canvas.stamp(x, y, lettering(f"{label} {share:.0%}{', uncertain' if voice.uncertain else ''}", size), SNOW)
+    canvas.stamp(x, y, text_mask(f"{label} {share:.0%}{', uncertain' if voice.uncertain else ''}", size), LIGHT)
     # The bar begins at the same place whatever the text, or it would jump about.
-    x += lettering("surprise 100%, uncertain", size).shape[1] + size
+    x += text_mask("surprise 100%, uncertain", size).shape[1] + size
     width = view.right - size - x
     if width < 4 * size:
         return

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-CHARACTERS = 256  # texts kept, as the same ones come again and again
+MAX_CACHED_TEXTS = 256  # texts kept, as the same ones come again and again
 
 
-@lru_cache(maxsize=CHARACTERS)
-def lettering(text: str, size: int) -> NDArray[np.float32]:
+@lru_cache(maxsize=MAX_CACHED_TEXTS)
+def text_mask(text: str, size: int) -> NDArray[np.float32]:
     """`text` as a mask [h, w] of 0 to 1; all of one size have the same height and base line."""
     from PIL import Image, ImageDraw
 

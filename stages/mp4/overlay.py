@@ -120,7 +120,7 @@ class Overlay(FilmStage):
         self.count("pictures", stream)
         self.count("borrowed", stream, not own)  # drawn with what was last known, or with nothing
         drawing = partial(draw, emotions=emotions, voice=line.voice(picture.pts), hears=line.hears(picture.pts))
-        await self.compute(film.picture, picture.frame, picture.pts, picture.duration, drawing)
+        await self.compute(film.add_frame, picture.frame, picture.pts, picture.duration, drawing)
 
 
 class _Held(NamedTuple):

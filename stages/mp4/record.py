@@ -22,7 +22,7 @@ class Record(FilmStage):
         if port == "audio":
             await self.hear(message)
         elif (film := await self.film(message.stream)) is not None:
-            await self.compute(film.picture, message.payload, message.pts, message.duration)
+            await self.compute(film.add_frame, message.payload, message.pts, message.duration)
             self.count("pictures", message.stream)
 
     async def gap(self, port: str, message: Message) -> None:

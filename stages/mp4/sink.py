@@ -9,9 +9,9 @@ from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.file import stream_names
 from emopipe.stages.media.recording import unreadable
-from emopipe.stages.mp4.paths import SLOT, FilmPaths, path_problems
-from emopipe.stages.mp4.source_audio import OriginalSound
-from emopipe.stages.mp4.writer import Film
+from emopipe.stages.mp4.paths import STREAM_SLOT, OutputPaths, path_problems
+from emopipe.stages.mp4.source_audio import SourceAudio
+from emopipe.stages.mp4.writer import Mp4Writer
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 
@@ -46,7 +46,9 @@ class FilmStage(Stage):
         problems = [("path", problem)] if (problem := path_problems(settings.path)) else []
         files = _recordings(settings)
         problems += [("sound", problem) for file in files if (problem := unreadable(file))]
-        names = FilmPaths(settings.path if SLOT in settings.path else "")  # one without a slot is checked by the graph
+        names = OutputPaths(
+            settings.path if STREAM_SLOT in settings.path else ""
+        )  # one without a slot is checked by the graph
         for stream, file in zip(stream_names(files), files, strict=True):
             if (film := names.take(stream)) is not None and film.resolve() == Path(file).resolve():
                 problems.append(("path", f"{film} would overwrite the recording itself; choose another path"))
@@ -54,17 +56,17 @@ class FilmStage(Stage):
 
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
-        self._paths = FilmPaths(self.settings.path)
-        self._open: dict[str, Film | None] = {}  # by stream; none where it has no file to go to
+        self._paths = OutputPaths(self.settings.path)
+        self._open: dict[str, Mp4Writer | None] = {}  # by stream; none where it has no file to go to
 
-    async def film(self, stream: str) -> Film | None:
+    async def film(self, stream: str) -> Mp4Writer | None:
         """The film of a stream that is there, begun where it is new; none, and said so, where it can have none."""
         if stream not in self._open:
             path = self._paths.take(stream)
             if path is None:
                 self.damaged(
                     f"{self.settings.path} is another stream's film already, so {stream} is not written; "
-                    f"put {SLOT} into the path, for a film each"
+                    f"put {STREAM_SLOT} into the path, for a film each"
                 )
             self._open[stream] = None if path is None else await self.compute(self._begin, path, stream)
         return self._open[stream]
@@ -72,19 +74,19 @@ class FilmStage(Stage):
     async def hear(self, message: Message) -> None:
         """Take a block of sound."""
         if (film := await self.film(message.stream)) is not None:
-            await self.compute(film.sound, message.payload.samples, message.pts)
+            await self.compute(film.add_audio, message.payload.samples, message.pts)
 
     async def ended(self, port: str, stream: str) -> None:
         """An input has ended: tell the stream's film, so that it need not wait for what will not come."""
         if port in ("video", "audio") and (film := await self.film(stream)) is not None:
-            await self.compute(film.no_pictures if port == "video" else film.no_sound)
+            await self.compute(film.end_video if port == "video" else film.end_audio)
 
     async def flush(self, stream: str) -> None:
         film = self._open.pop(stream, None)
         if film is not None:
             await self.compute(film.finish)
             self.counters["films"] += film.written
-            if film.written and not film.seen:
+            if film.written and not film.has_frames:
                 self.warn(f"{stream} has no pictures: {film.path} holds its sound alone")
 
     async def close(self) -> None:
@@ -93,17 +95,17 @@ class FilmStage(Stage):
         for film in films:  # cut short: what there is becomes a whole film, too
             await self.compute(film.finish, False)
 
-    def _begin(self, path: Path, stream: str) -> Film:
+    def _begin(self, path: Path, stream: str) -> Mp4Writer:
         files = _recordings(self.settings)
         file = dict(zip(stream_names(files), files, strict=True)).get(stream)
-        original = OriginalSound(file) if file is not None else None
-        return Film(
+        original = SourceAudio(file) if file is not None else None
+        return Mp4Writer(
             path,
             title=stream,
-            pictures=self.connected("video"),
-            hears=self.connected("audio") and file is None,
-            original=original or None,
-            longest=self.settings.size,
+            has_video=self.connected("video"),
+            has_audio=self.connected("audio") and file is None,
+            source_audio=original or None,
+            longer_side=self.settings.size,
             crf=self.settings.crf,
         )
 

@@ -1,4 +1,4 @@
-"""A recording's own sound, as it is, for a film that was made of its pictures."""
+"""A recording's own audio, as it is, for a film that was made of its frames."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     SoundPacket = av.Packet[AudioStream]
 
-COPIED = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})  # what players expect in an mp4; the rest becomes AAC
-JUMP = 10 * SECOND  # ns; a packet further from the one before is a wrong time
+MP4_AUDIO_CODECS = frozenset(
+    {"aac", "mp3", "ac3", "eac3", "alac"}
+)  # what players expect in an mp4; the rest becomes AAC
+MAX_STEP_NS = 10 * SECOND  # ns; a packet further from the one before is a wrong time
 
 
-class OriginalSound:
-    """Reads the packets of a recording's sound, in step with what has been seen of its pictures.
+class SourceAudio:
+    """Reads the packets of a recording's audio, in step with what has been seen of its frames.
 
     They are copied, not encoded anew, wherever an mp4 can hold them. Damaged places are passed over: whoever plays
     the recording reports them.
@@ -48,7 +50,7 @@ class OriginalSound:
         self._next: SoundPacket | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is any sound."""
+        """Whether there is any audio."""
         return self._input is not None
 
     def add_to(self, film: "OutputContainer") -> None:
@@ -56,7 +58,7 @@ class OriginalSound:
         if self._input is None:
             return
         context = self._input.codec_context
-        if context.name.removesuffix("float") in COPIED:
+        if context.name.removesuffix("float") in MP4_AUDIO_CODECS:
             self._output = film.add_stream_from_template(self._input)
         else:
             self._encodes = True
@@ -95,7 +97,7 @@ class OriginalSound:
         if packet.pts is None or not packet.size or output is None:
             return
         packet.pts -= round(Fraction(self._origin, SECOND) / packet.time_base)
-        packet.dts = packet.pts  # sound is never reordered
+        packet.dts = packet.pts  # audio is never reordered
         if self._follows(ns(packet.pts, packet.time_base)):
             packet.stream = output
             yield packet
@@ -114,8 +116,8 @@ class OriginalSound:
                 yield from (each for each in self._output.encode(frame) if each.pts is None or each.pts >= 0)
 
     def _follows(self, at: int) -> bool:
-        """Whether a time (ns) is where the next piece of sound may be: a film's times only go up."""
-        good = at >= 0 and (self._last is None or self._last < at < self._last + JUMP)
+        """Whether a time (ns) is where the next piece of audio may be: a film's times only go up."""
+        good = at >= 0 and (self._last is None or self._last < at < self._last + MAX_STEP_NS)
         if good:
             self._last = at
         return good

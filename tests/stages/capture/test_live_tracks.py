@@ -129,7 +129,7 @@ def test_times_that_stand_still_or_go_back_go_on_by_a_millisecond() -> None:
 def test_pictures_that_cannot_be_converted_are_counted_and_told_once() -> None:
     async def script(source: Source) -> None:
         video = LiveVideo(source, "webcam")
-        video._pictures.read = broken  # type: ignore[method-assign]
+        video._converter.read = broken  # type: ignore[method-assign]
         running = asyncio.create_task(video.run())
         for number in range(3):
             video.offer(picture(number), number * MS)
@@ -142,7 +142,7 @@ def test_pictures_that_cannot_be_converted_are_counted_and_told_once() -> None:
 
     source, outputs = play(script)
     assert source.counters["damaged"] == 3
-    assert outputs.warnings == ["webcam: pictures of format gray cannot be converted: no such conversion"]
+    assert outputs.warnings == ["webcam: frames of format gray cannot be converted: no such conversion"]
 
 
 # -- sound -------------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_a_size_of_its_own() -> None:
 def test_a_view_of_another_shape_gets_bars() -> None:
     canvas = Restorer(160, 90, Colorspace.ITU601).read(flat((100, 50), 255))
     grey = canvas.frame.to_ndarray(format="gray")
-    left, top, right, bottom = canvas.picture
+    left, top, right, bottom = canvas.view
     assert Fraction(right - left, bottom - top) == pytest.approx(Fraction(1, 2), abs=0.03)
     assert (top, bottom) == (0, 90)
     assert grey[:, left + 2 : right - 2].min() > 250

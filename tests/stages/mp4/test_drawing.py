@@ -6,7 +6,7 @@ from av.video.reformatter import Colorspace
 
 from emopipe.stages.media.canvas import Canvas, Restorer
 from emopipe.stages.mp4.drawing import draw
-from emopipe.stages.mp4.lettering import lettering
+from emopipe.stages.mp4.lettering import text_mask
 from emopipe.stages.sinks.view import findings
 from emopipe.stages.types import VideoFrame
 from tests.support.factories import make_emotions
@@ -22,12 +22,12 @@ def rgb(drawn: Canvas) -> np.ndarray:
 
 
 def test_text_is_a_mask_of_its_size() -> None:
-    small, large = lettering("happy 82%", 12), lettering("happy 82%", 48)
+    small, large = text_mask("happy 82%", 12), text_mask("happy 82%", 48)
     assert 0 == small.min() < small.max() <= 1
     assert large.shape[0] == pytest.approx(4 * small.shape[0], rel=0.15)
-    assert lettering("sad", 12).shape[0] == small.shape[0]
-    assert lettering("", 12).sum() == 0
-    assert not (lettering("sad", 24)[:, :10] == lettering("fear", 24)[:, :10]).all()
+    assert text_mask("sad", 12).shape[0] == small.shape[0]
+    assert text_mask("", 12).sum() == 0
+    assert not (text_mask("sad", 24)[:, :10] == text_mask("fear", 24)[:, :10]).all()
 
 
 def test_a_box_is_where_the_face_is() -> None:

@@ -17,8 +17,8 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import StageFailed
 from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
 from emopipe.stages.media.recording import Recording
-from emopipe.stages.mp4.source_audio import OriginalSound
-from emopipe.stages.mp4.writer import Film
+from emopipe.stages.mp4.source_audio import SourceAudio
+from emopipe.stages.mp4.writer import Mp4Writer
 from emopipe.stages.types import VideoFrame
 from tests.support.media import every, make, tone
 
@@ -53,10 +53,10 @@ def play(path: Path) -> Seen:
         )
 
 
-def film(path: Path, times: Iterable[float], **options: object) -> Film:
-    made = Film(path, **options)  # type: ignore[arg-type]
+def film(path: Path, times: Iterable[float], **options: object) -> Mp4Writer:
+    made = Mp4Writer(path, **options)  # type: ignore[arg-type]
     for number, at in enumerate(times):
-        made.picture(frame(number), round(at * SECOND), 40 * MS)
+        made.add_frame(frame(number), round(at * SECOND), 40 * MS)
     return made
 
 
@@ -70,8 +70,8 @@ def test_the_times_of_the_pictures_are_kept(tmp_path: Path) -> None:
 
 
 def test_running_time_is_the_films_time_whenever_it_begins(tmp_path: Path) -> None:
-    made = film(tmp_path / "a.mp4", [2.0, 2.04, 2.08], hears=True)
-    made.sound(np.full(SAMPLE_RATE_HZ // 2, 0.5, np.float32), 1_500 * MS)
+    made = film(tmp_path / "a.mp4", [2.0, 2.04, 2.08], has_audio=True)
+    made.add_audio(np.full(SAMPLE_RATE_HZ // 2, 0.5, np.float32), 1_500 * MS)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert seen.pictures == pytest.approx([0, 2.04, 2.08], abs=1e-3)  # the first is shown from 0 on
@@ -83,11 +83,11 @@ def test_running_time_is_the_films_time_whenever_it_begins(tmp_path: Path) -> No
 
 
 def test_sound_keeps_its_place_over_holes_and_repetitions(tmp_path: Path) -> None:
-    made = film(tmp_path / "a.mp4", [0.0], hears=True)
+    made = film(tmp_path / "a.mp4", [0.0], has_audio=True)
     noise = np.random.default_rng(1).uniform(-0.3, 0.3, SAMPLE_RATE_HZ).astype(np.float32)
-    made.sound(noise, 0)
-    made.sound(noise[: SAMPLE_RATE_HZ // 2], SECOND // 2)  # all of it was there already
-    made.sound(noise, 3 * SECOND)
+    made.add_audio(noise, 0)
+    made.add_audio(noise[: SAMPLE_RATE_HZ // 2], SECOND // 2)  # all of it was there already
+    made.add_audio(noise, 3 * SECOND)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * SAMPLE_RATE_HZ, abs=1024)
@@ -96,41 +96,41 @@ def test_sound_keeps_its_place_over_holes_and_repetitions(tmp_path: Path) -> Non
 
 
 def test_tracks_that_never_come(tmp_path: Path) -> None:
-    silent = film(tmp_path / "silent.mp4", [0.0, 0.04], hears=True)
-    silent.no_sound()
+    silent = film(tmp_path / "silent.mp4", [0.0, 0.04], has_audio=True)
+    silent.end_audio()
     silent.finish()
     assert play(tmp_path / "silent.mp4").rate == 0
-    heard = Film(tmp_path / "heard.mp4", hears=True)
-    heard.no_pictures()
-    heard.sound(np.zeros(SAMPLE_RATE_HZ, np.float32), 0)
+    heard = Mp4Writer(tmp_path / "heard.mp4", has_audio=True)
+    heard.end_video()
+    heard.add_audio(np.zeros(SAMPLE_RATE_HZ, np.float32), 0)
     heard.finish()
     assert play(tmp_path / "heard.mp4").size == (0, 0)
     assert play(tmp_path / "heard.mp4").duration == pytest.approx(1, abs=0.1)
-    Film(tmp_path / "nothing.mp4", hears=True).finish()
+    Mp4Writer(tmp_path / "nothing.mp4", has_audio=True).finish()
     assert not (tmp_path / "nothing.mp4").exists()
 
 
 def test_nobody_waits_for_ever_for_the_other_track(tmp_path: Path) -> None:
-    made = film(tmp_path / "a.mp4", every(10, 4), hears=True)  # sound may come, but does not
+    made = film(tmp_path / "a.mp4", every(10, 4), has_audio=True)  # sound may come, but does not
     assert made.written
-    made.sound(np.zeros(SAMPLE_RATE_HZ, np.float32), 3 * SECOND)
+    made.add_audio(np.zeros(SAMPLE_RATE_HZ, np.float32), 3 * SECOND)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert len(seen.pictures) == 40
     assert sum(samples for _, samples in seen.sounds) == pytest.approx(4 * SAMPLE_RATE_HZ, abs=1024)
-    blind = Film(tmp_path / "b.mp4", hears=True)  # pictures may come, and do so late
+    blind = Mp4Writer(tmp_path / "b.mp4", has_audio=True)  # pictures may come, and do so late
     for second in range(12):
-        blind.sound(np.zeros(SAMPLE_RATE_HZ, np.float32), second * SECOND)
+        blind.add_audio(np.zeros(SAMPLE_RATE_HZ, np.float32), second * SECOND)
     assert blind.written
-    blind.picture(frame(), 12 * SECOND, 40 * MS)
+    blind.add_frame(frame(), 12 * SECOND, 40 * MS)
     blind.finish()
     assert len(play(tmp_path / "b.mp4").pictures) == 1
 
 
 def test_sizes_that_are_odd_or_change(tmp_path: Path) -> None:
-    made = Film(tmp_path / "a.mp4")
+    made = Mp4Writer(tmp_path / "a.mp4")
     for number, (width, height) in enumerate([(97, 65), (640, 360), (48, 160), (97, 65)]):
-        made.picture(frame(number, width, height), number * 40 * MS, 40 * MS)
+        made.add_frame(frame(number, width, height), number * 40 * MS, 40 * MS)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert seen.size == (98, 66)
@@ -140,9 +140,9 @@ def test_sizes_that_are_odd_or_change(tmp_path: Path) -> None:
 def test_time_that_jumps_goes_on(tmp_path: Path) -> None:
     made = film(tmp_path / "a.mp4", [0.0, 0.04, 0.08])
     made.jump()
-    made.picture(frame(), 9 * SECOND, 40 * MS)
+    made.add_frame(frame(), 9 * SECOND, 40 * MS)
     made.jump()
-    made.picture(frame(), 0, 40 * MS)
+    made.add_frame(frame(), 0, 40 * MS)
     made.finish()
     assert play(tmp_path / "a.mp4").pictures == pytest.approx([0, 0.04, 0.08, 0.12, 0.16], abs=1e-3)
 
@@ -160,11 +160,11 @@ def test_the_recordings_own_sound(tmp_path: Path, audio: str) -> None:
     source = make(
         tmp_path / "a.mkv", pictures=every(25, 2), sound=tone(2, 44_100), rate=44_100, layout="stereo", audio=audio
     )
-    made = Film(tmp_path / "a.mp4", original=OriginalSound(source), hears=True)
+    made = Mp4Writer(tmp_path / "a.mp4", source_audio=SourceAudio(source), has_audio=True)
     with Recording(source) as recording:
         for item in recording:
             if isinstance(item.payload, VideoFrame):
-                made.picture(item.payload, item.pts, item.duration)
+                made.add_frame(item.payload, item.pts, item.duration)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert seen.rate == 44_100
@@ -175,11 +175,11 @@ def test_the_recordings_own_sound(tmp_path: Path, audio: str) -> None:
 
 def test_sound_that_begins_before_the_pictures_stays_with_them(tmp_path: Path) -> None:
     source = make(tmp_path / "a.mkv", pictures=every(25, 2, start=0.5), sound=tone(2.5, 16_000))
-    made = Film(tmp_path / "a.mp4", original=OriginalSound(source))
+    made = Mp4Writer(tmp_path / "a.mp4", source_audio=SourceAudio(source))
     with Recording(source) as recording:
         for item in recording:
             if isinstance(item.payload, VideoFrame):
-                made.picture(item.payload, item.pts, item.duration)
+                made.add_frame(item.payload, item.pts, item.duration)
     made.finish()
     seen = play(tmp_path / "a.mp4")
     assert seen.pictures[1] == pytest.approx(0.54, abs=0.03)
@@ -191,16 +191,16 @@ import sys
 from pathlib import Path
 import numpy as np
 from emopipe.pipeline.errors import StageFailed
-from emopipe.stages.mp4.writer import Film
+from emopipe.stages.mp4.writer import Mp4Writer
 from tests.stages.mp4.test_writer import frame
 noise = np.random.default_rng(1)
-film = Film(Path(sys.argv[1]), hears=True, crf=10)
+film = Mp4Writer(Path(sys.argv[1]), has_audio=True, crf=10)
 try:
     for number in range(10_000):
         picture = frame(number, 320, 240)
         picture.luma[...] = noise.integers(0, 255, picture.luma.shape)
-        film.picture(picture, number * 40_000_000, 40_000_000)
-        film.sound(np.zeros(640, np.float32), number * 40_000_000)
+        film.add_frame(picture, number * 40_000_000, 40_000_000)
+        film.add_audio(np.zeros(640, np.float32), number * 40_000_000)
         if number == 150:
             print("there", flush=True)
 except StageFailed as error:

@@ -11,6 +11,7 @@ from emopipe.models.checkpoint import card_of
 from emopipe.models.thresholds import RISK, Doubt, doubt, shipped
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
+from emopipe.pipeline.files import replacing
 from emopipe.pipeline.join import EventTimeJoin, Released
 from emopipe.pipeline.message import FOREVER, Message
 from emopipe.pipeline.port import Port, about
@@ -197,13 +198,9 @@ class Report(Stage):
     def _write(self) -> None:
         """Write the page so that a full disk or a crash leaves the old one in place."""
         path = Path(self.settings.path)
-        partial = path.with_name(path.name + ".partial")
         try:
-            try:
-                partial.write_text(page(self._sections, self._run_info()), encoding="utf-8", errors="backslashreplace")
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with replacing(path) as file:
+                file.write_text(page(self._sections, self._run_info()), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             remedy = "free some space, or choose another path"
             raise StageFailed(f"{path} cannot be written: {error.strerror}; {remedy}") from None

@@ -1,11 +1,10 @@
 """Small pictures of each face at the moments where it shows an emotion most clearly."""
 
-import io
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emopipe.stages.media.canvas import Plane, Restorer, matrix_of
 from emopipe.stages.types import PersonEmotion, VideoFrame
 
 SIDE_PX = 144  # px
@@ -65,7 +64,7 @@ def clarity_of(face: PersonEmotion) -> float:
 
 def face_jpeg(frame: VideoFrame, box: tuple[float, float, float, float]) -> bytes:
     """The square around `box` (relative) with some margin, in colour, as JPEG of `SIDE_PX` x `SIDE_PX` pixels."""
-    from PIL import Image
+    from emopipe.stages.media.jpeg import encode_jpeg
 
     high, wide = frame.luma.shape
     left, top, width, height = box[0] * wide, box[1] * high, box[2] * wide, box[3] * high
@@ -74,13 +73,10 @@ def face_jpeg(frame: VideoFrame, box: tuple[float, float, float, float]) -> byte
     x = min(max(0.0, left + width / 2 - side / 2), wide - side)
     y = min(max(0.0, top + height / 2 - side / 2), high - side)
     part = VideoFrame(luma=_cut(frame.luma, x, y, side, wide, high), small=_cut(frame.small, x, y, side, wide, high))
-    canvas = Restorer(SIDE_PX, SIDE_PX, matrix_of(frame)).read(part)
-    file = io.BytesIO()
-    Image.fromarray(canvas.frame.to_ndarray(format="rgb24")).save(file, "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue()
+    return encode_jpeg(part, SIDE_PX, SIDE_PX, JPEG_QUALITY)
 
 
-def _cut(image: Plane, x: float, y: float, side: float, wide: int, high: int) -> Plane:
+def _cut(image: NDArray[np.uint8], x: float, y: float, side: float, wide: int, high: int) -> NDArray[np.uint8]:
     """The square at (x, y) of a view of `wide` x `high` pixels, out of an image of that view at any size."""
     across, down = image.shape[1] / wide, image.shape[0] / high
     left, top = round(x * across), round(y * down)

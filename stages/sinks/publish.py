@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import ipaddress
 import socket
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -10,10 +9,12 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import zmq
 
+from emopipe.pipeline.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
+from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.types import Emotions
 
@@ -72,8 +73,7 @@ class Publish(Stage):
         self._codec = Codec(Emotions)
         self._streams: dict[str, _StreamState] = {}  # those that have begun and not ended
         self._any_ended = False
-        self._subscriptions = 0
-        self._enough = asyncio.Event()
+        self._subscribers = ClientCount(self.settings.subscribers)
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes]
 
@@ -90,7 +90,9 @@ class Publish(Stage):
         self._socket.setsockopt(zmq.IPV6, int("[" in self.settings.endpoint))
         try:
             self._bind()
-            await self._wait_for_subscribers()
+            endpoint, wait = self.settings.endpoint, self.settings.wait
+            came = f"subscriptions came to {endpoint}"
+            await self._subscribers.wait(wait, "subscribers", came, "start the subscribers first")
         except BaseException:
             await self.close()
             raise
@@ -150,19 +152,6 @@ class Publish(Stage):
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read_subscriptions)
         self._read_subscriptions()
 
-    async def _wait_for_subscribers(self) -> None:
-        wanted, wait = self.settings.subscribers, self.settings.wait
-        if self._subscriptions >= wanted:
-            return
-        try:
-            async with asyncio.timeout(wait):
-                await self._enough.wait()
-        except TimeoutError:
-            raise EmopipeError(
-                f"subscribers: {self._subscriptions} of {wanted} subscriptions came to {self.settings.endpoint} within "
-                f"{wait:g} s; start the subscribers first, or give them more time with `wait`"
-            ) from None
-
     def _read_subscriptions(self) -> None:
         """Take in who has subscribed and unsubscribed."""
         while not self._socket.closed:
@@ -172,10 +161,8 @@ class Publish(Stage):
                 return
             topic = event[1:]
             if event[:1] in (b"\0", b"\1") and (topic.startswith(TOPIC_PREFIX) or TOPIC_PREFIX.startswith(topic)):
-                self._subscriptions += 1 if event[:1] == b"\1" else -1
+                self._subscribers.add(1 if event[:1] == b"\1" else -1)
                 self.counters["subscribed"] += event[:1] == b"\1"
-            if self._subscriptions >= self.settings.subscribers:
-                self._enough.set()
 
 
 def endpoint_problem(endpoint: str) -> str | None:
@@ -195,7 +182,7 @@ def endpoint_problem(endpoint: str) -> str | None:
     host, _, port = address.rpartition(":")
     if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
         return f"{endpoint} has no port between 1 and 65535, expected an address such as tcp://127.0.0.1:5560"
-    if host != "localhost" and not _is_loopback(host):
+    if not is_loopback(host):
         return (
             f"{endpoint} would be reachable from other machines, which needs encryption and an allow-list that "
             f"publish does not have yet; expected a loopback address such as tcp://127.0.0.1:{port} "
@@ -223,10 +210,3 @@ def _ipc_path(endpoint: str) -> Path | None:
     """The file of an ipc endpoint; None for any other, Linux' abstract names (`ipc://@name`) included."""
     scheme, _, address = endpoint.partition("://")
     return Path(address) if scheme == "ipc" and not address.startswith("@") else None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
-    except ValueError:
-        return False

@@ -12,12 +12,12 @@ import msgspec
 from emopipe.models.labels import FACE
 from emopipe.models.thresholds import RISK, Doubt, doubt, shipped
 from emopipe.pipeline.clock import SECOND
-from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.palette import EMOTION, ink
+from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result, record, timing
 from emopipe.stages.types import Emotions, VideoFrame
 from emopipe.stages.web.connection import PageConnection
@@ -92,7 +92,7 @@ class Page(Stage):
         self._previews = Previews(self.settings.preview_fps, self.settings.preview_size)
         self._pages: set[PageConnection] = set()
         self._doubt = Doubt()
-        self._page_opened = asyncio.Event()
+        self._viewers = ClientCount(self.settings.viewers)
         self._preview_task: asyncio.Task[None] | None = None
         self._server: WebServer | None = None
 
@@ -107,7 +107,8 @@ class Page(Stage):
         if self.connected("video"):
             self._preview_task = asyncio.create_task(self._send_previews())
         self.warn(f"open {_link(self.settings)}{' to begin' if self.settings.viewers else ''}")
-        await self._wait_for_viewers()
+        remedy = f"open {_link(self.settings)} in a browser"
+        await self._viewers.wait(self.settings.wait, "viewers", "pages were opened", remedy)
 
     async def process(self, port: str, message: Message) -> None:
         self._begin(message.stream)
@@ -190,19 +191,6 @@ class Page(Stage):
                 if page.sees(message.stream):
                     page.put_picture(picture)
 
-    async def _wait_for_viewers(self) -> None:
-        wanted, wait = self.settings.viewers, self.settings.wait
-        while len(self._pages) < wanted:
-            self._page_opened.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._page_opened.wait()
-            except TimeoutError:
-                raise EmopipeError(
-                    f"viewers: {len(self._pages)} of {wanted} pages were opened within {wait:g} s; open "
-                    f"{_link(self.settings)} in a browser, or give it more time with `wait`"
-                ) from None
-
     # -- what pages ask for ----------------------------------------------------------------------------------
 
     async def _about(self, request: "web.Request") -> "web.StreamResponse":
@@ -247,7 +235,7 @@ class Page(Stage):
             page.put(text)
         self._pages.add(page)
         self.counters["pages"] += 1
-        self._page_opened.set()
+        self._viewers.add(1)
         try:
             return await page.serve()
         finally:
@@ -256,6 +244,7 @@ class Page(Stage):
     def _forget(self, page: PageConnection) -> None:
         if page in self._pages:
             self._pages.discard(page)
+            self._viewers.add(-1)
             self.counters["lost_by_pages"] += page.lost
 
     def _refuse_observers(self) -> None:

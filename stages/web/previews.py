@@ -3,12 +3,8 @@
 import asyncio
 import json
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
-from emopipe.stages.types import VideoFrame
 
 JPEG_QUALITY = 80  # of the JPEG: some 25 KB at 640 × 360
 
@@ -52,27 +48,12 @@ class Previews:
 
     def draw(self, message: Message) -> bytes:
         """The binary message of a frame: the length of a JSON header (4 bytes, big-endian), the header, the JPEG."""
+        from emopipe.stages.media.jpeg import (
+            encode_jpeg,  # 0.2 s for OpenCV, which only a graph that feeds pictures needs
+        )
+
+        height, width = message.payload.luma.shape
+        scale = min(1.0, self._size / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
         header = json.dumps({"type": "picture", "stream": message.stream, "pts": message.pts}).encode()
-        return len(header).to_bytes(4, "big") + header + jpeg(message.payload, self._size)
-
-
-def jpeg(frame: VideoFrame, size: int) -> bytes:
-    """A frame in colour: brightness from the luma plane, colour from the small picture, as 4:2:0 video has it too.
-
-    Both are in full range, as JPEG wants them (JFIF: BT.601 coefficients, 0 to 255).
-    """
-    import cv2  # 0.2 s, and only a graph that feeds pictures needs it
-
-    height, width = frame.luma.shape
-    scale = min(1.0, size / max(height, width))
-    to = max(1, round(width * scale)), max(1, round(height * scale))
-    chroma = cv2.cvtColor(frame.small, cv2.COLOR_RGB2YCrCb)[:, :, 1:]
-    luma = frame.luma if scale == 1.0 else cv2.resize(frame.luma, to, interpolation=cv2.INTER_AREA)
-    picture = np.dstack([luma, cv2.resize(np.ascontiguousarray(chroma), to, interpolation=cv2.INTER_LINEAR)])
-    encoded: NDArray[np.uint8]
-    done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_YCrCb2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    if not done:
-        raise ValueError(f"a picture of {width} × {height} cannot be written as JPEG")
-    return encoded.tobytes()
+        return len(header).to_bytes(4, "big") + header + encode_jpeg(message.payload, *size, JPEG_QUALITY)

@@ -18,13 +18,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
+from emopipe.pipeline.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.web.rate_limit import RateLimit
 from emopipe.stages.web.sessions import Session, Sessions
 from emopipe.stages.web.settings import (
     Address,
     WebSettings,
-    is_loopback,
     parse_endpoint,
     ssl_context,
     token,

@@ -1,12 +1,12 @@
 """Where the web server listens and who may use it: the settings of every stage on it, and what is wrong with them."""
 
-import ipaddress
 import os
 import ssl
 from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
+from emopipe.pipeline.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.port import about
 from emopipe.pipeline.stage import Stage
@@ -67,16 +67,6 @@ def parse_endpoint(endpoint: str) -> Address:
     if url.path.strip("/") or url.query or url.fragment or url.username is not None:
         raise ValueError(f"{endpoint} says more than a host and a port, {expected}")
     return Address(url.scheme, host, port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or address, without brackets, can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def token(settings: WebSettings) -> str:

@@ -172,7 +172,7 @@ def test_subscriptions_to_something_else_do_not_count(endpoint: str, subscribe: 
         publish(endpoint, wait=2.0)
     assert str(caught.value) == (
         f"subscribers: 0 of 1 subscriptions came to {endpoint} within 2 s; "
-        "start the subscribers first, or give them more time with `wait`"
+        "start the subscribers first, or give more time with `wait`"
     )
 
 

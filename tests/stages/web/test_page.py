@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import av
 import numpy as np
 import pytest
 
@@ -21,15 +20,15 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Hop, Message
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.testing import StageHarness, data, eos, gap
-from emopipe.stages.media.frames import FrameConverter as Reader
 from emopipe.stages.palette import EMOTION
 from emopipe.stages.types import VideoFrame
 from emopipe.stages.web.history import MAX_ENDED_STREAMS, STEP_NS, ResultHistory
 from emopipe.stages.web.page import Page
-from emopipe.stages.web.previews import Previews, jpeg
+from emopipe.stages.web.previews import Previews
 from emopipe.stages.web.server import Session
 from emopipe.stages.web.status import status
 from tests.support.factories import result
+from tests.support.pictures import decoded, striped
 
 TOKEN = "a-token-of-enough-characters"
 
@@ -411,37 +410,6 @@ def test_a_run_does_not_wait_for_ever() -> None:
 
 
 # -- pictures ------------------------------------------------------------------------------------------------
-
-
-def striped() -> VideoFrame:
-    """Red, green and blue side by side, and fine black lines that only the luma plane can hold."""
-    rgb = np.zeros((360, 640, 3), np.uint8)
-    rgb[:, :214, 0] = rgb[:, 214:427, 1] = rgb[:, 427:, 2] = 255
-    rgb[100:110:2] = 0
-    return Reader().read(av.VideoFrame.from_ndarray(rgb, "rgb24"))
-
-
-def decoded(picture: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    decoder = av.CodecContext.create("mjpeg", "r")
-    (frame,) = decoder.decode(av.Packet(picture))
-    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)  # type: ignore[union-attr]
-
-
-def test_a_picture_has_the_right_colours_and_the_luma_planes_sharpness() -> None:
-    shown = decoded(jpeg(striped(), 640))
-    assert shown.shape == (360, 640, 3)
-    for x, wanted in ((100, (255, 0, 0)), (320, (0, 255, 0)), (540, (0, 0, 255))):
-        assert np.abs(shown[200, x].astype(int) - wanted).max() < 30, x
-    luma = shown[98:112, 320].mean(axis=1)
-    assert luma.max() - luma.min() > 50
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (33, 7), (720, 1280), (1280, 719)])
-def test_a_picture_of_any_size_fits(shape: tuple[int, int]) -> None:
-    frame = Reader().read(av.VideoFrame.from_ndarray(np.full((*shape, 3), 200, np.uint8), "rgb24"))
-    height, width, _ = decoded(jpeg(frame, 320)).shape
-    assert max(height, width) == min(320, max(shape))
-    assert abs(width / height - shape[1] / shape[0]) < 0.05 * shape[1] / shape[0]
 
 
 def test_pictures_come_to_those_alone_who_watch_that_stream() -> None:

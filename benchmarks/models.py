@@ -26,7 +26,7 @@ from emopipe.models import checkpoint
 from emopipe.models.facial import networks as facial
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.fusion import networks as fusion_networks
-from emopipe.models.fusion.model import FusionModel, Glimpse, Hearing, moment
+from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObservation, make_moment
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
@@ -90,13 +90,13 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
     windows = list(
         random.standard_normal((BATCH, spec.frames(round(SECONDS * spec.sample_rate)), spec.coefficients)).astype("f4")
     )
-    _, shipped = checkpoint.load(checkpoint.WEIGHTS / "speech.safetensors", "speech")
+    _, shipped = checkpoint.load(checkpoint.WEIGHTS_DIR / "speech.safetensors", "speech")
     for name, network in speech_networks.NETWORKS.items():
         if only and name not in only:
             continue
         options = shipped.options if shipped.network == name else {}
         if name == "ensemble" and not options:
-            options = {"members": list(speech_networks.SINGLE)}
+            options = {"members": list(speech_networks.SINGLE_NETWORKS)}
         voice_network = network(**options)
         voice_model = SpeechModel(voice_network, spec, SPEECH, 1.0)
         yield Candidate(
@@ -107,9 +107,9 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
             partial(_windows, voice_model, windows),
         )
 
-    seen = [Glimpse(age=step / 30, probabilities=random.dirichlet(np.ones(len(FACE)))) for step in range(60)]
-    heard = [Hearing(0.1, SECONDS, random.dirichlet(np.ones(len(SPEECH))))]
-    both = moment(seen, heard)
+    seen = [FaceObservation(age=step / 30, probabilities=random.dirichlet(np.ones(len(FACE)))) for step in range(60)]
+    heard = [SpeechObservation(0.1, SECONDS, random.dirichlet(np.ones(len(SPEECH))))]
+    both = make_moment(seen, heard)
     for name, fusion in fusion_networks.NETWORKS.items():
         if only and name not in only:
             continue

@@ -21,7 +21,7 @@ REQUIREMENT = "mediapipe==0.10.14"
 MEMBER = "mediapipe/modules/face_detection/face_detection_short_range.tflite"
 SHA256 = "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
 
-TIMEOUT = 600  # seconds, for 35 MB
+TIMEOUT_S = 600  # seconds, for 35 MB
 
 
 def cache() -> Path:
@@ -80,7 +80,7 @@ def _fetch() -> bytes:
 def _run(command: list[str]) -> str | None:
     """Why it failed, if it did."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if done.returncode == 0:

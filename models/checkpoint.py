@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS_DIR = Path(__file__).parent / "weights"
 
 
 class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -82,7 +82,7 @@ def load_arrays(path: Path, task: str) -> "tuple[dict[str, NDArray[Any]], Card]"
     return _read(path, task, "np")
 
 
-def card_of(path: Path) -> Card:
+def read_card(path: Path) -> Card:
     """The card of a checkpoint made for any task.
 
     Raises:

@@ -32,14 +32,14 @@ from emopipe.models import checkpoint
 from emopipe.models.checkpoint import Card
 from emopipe.models.facial import networks as facial
 from emopipe.models.facial.networks import MEAN, SIZE, STD
-from emopipe.models.fusion.model import FusionModel, moment
+from emopipe.models.fusion.model import FusionModel, make_moment
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.loading import load_network
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
 from emopipe.pipeline.errors import EmopipeError, ModelError
 
-TOLERANCE = 1e-4  # of a probability
+MAX_DIFFERENCE = 1e-4  # of a probability
 OPSET = 17
 
 Arrays = dict[str, NDArray[Any]]
@@ -148,7 +148,7 @@ class Fusion(Exportable):
 
     def __init__(self, path: Path | None) -> None:
         super().__init__()
-        self.card = checkpoint.card_of(path or checkpoint.WEIGHTS / "fusion.safetensors")
+        self.card = checkpoint.read_card(path or checkpoint.WEIGHTS_DIR / "fusion.safetensors")
         model = FusionModel.load(path)
         self._network = model.network
         self.names = list(model.weights)
@@ -162,7 +162,7 @@ class Fusion(Exportable):
 
     def inputs(self, random: np.random.Generator) -> Iterator[Arrays]:
         """Both halves, either alone, and nothing."""
-        empty = moment([], [])._asdict()
+        empty = make_moment([], [])._asdict()
         for count, seen, heard in ((2, 1, 1), (1, 1, 1), (3, 1, 0), (2, 0, 1), (1, 0, 0)):
             there = {"face": seen, "seen": seen, "voice": heard, "heard": heard, "length": heard, "timbre": heard}
             yield {
@@ -186,7 +186,7 @@ def export(task: str, weights: Path | None, out: Path, check: bool = True) -> fl
 
     Raises:
         ModelError: the weights cannot be used, what exports or checks is not installed, or the difference is larger
-            than `TOLERANCE`.
+            than `MAX_DIFFERENCE`.
         EmopipeError: `out` cannot be written.
     """
     needed = ["onnx", "onnxruntime"] if check else ["onnx"]
@@ -198,7 +198,7 @@ def export(task: str, weights: Path | None, out: Path, check: bool = True) -> fl
     try:
         partial.write_bytes(_file(model, next(model.inputs(random))))
         difference = _difference(model, partial, random) if check else None
-        if difference is not None and not difference <= TOLERANCE:
+        if difference is not None and not difference <= MAX_DIFFERENCE:
             raise ModelError(f"{out}: not written: its probabilities differ from the model's by {difference:.1e}")
         partial.replace(out)
     except OSError as error:

@@ -21,7 +21,7 @@ def load_network(path: Path | None, task: str, networks: Mapping[str, Callable[.
         ModelError: the file is missing, damaged or of another task; its network is not among `networks`, or does not
             fit its weights or its labels.
     """
-    path = path or checkpoint.WEIGHTS / f"{task}.safetensors"
+    path = path or checkpoint.WEIGHTS_DIR / f"{task}.safetensors"
     state, card = checkpoint.load(path, task)
     if card.network not in networks:
         raise ModelError(f"{path}: network {card.network!r} is unknown; the networks are {', '.join(networks)}")

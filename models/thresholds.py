@@ -1,39 +1,43 @@
-"""When a face or a voice by itself is uncertain: no result says it, since fusion judges what both say together."""
+"""The confidences below which a face or a voice by itself is uncertain; results do not carry them.
+
+Fusion judges what both say together; whoever shows one half alone (a film, a report, the page) asks here.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from emopipe.models.calibration import threshold
-from emopipe.models.checkpoint import WEIGHTS, card_of
+from emopipe.models.checkpoint import WEIGHTS_DIR, read_card
 from emopipe.pipeline.errors import ModelError
 
-RISK = 0.3  # the share of wrong answers that fusion tolerates by default
+DEFAULT_RISK = 0.3
+"""The share of wrong answers that fusion tolerates by default."""
 
 
-class Doubt(NamedTuple):
-    """Confidences below which a face's, or a voice's, own likeliest emotion is uncertain."""
+class Thresholds(NamedTuple):
+    """Confidences (0..1) below which the likeliest emotion of a face, or of a voice, is uncertain."""
 
-    face: float = 1 - RISK
-    voice: float = 1 - RISK
+    face: float = 1 - DEFAULT_RISK
+    voice: float = 1 - DEFAULT_RISK
 
 
-def doubt(weights: Iterable[Path], risk: float = RISK) -> Doubt:
-    """The limits that the cards of the models in `weights` state for a share of wrong answers of `risk`.
+def read_thresholds(weights: Iterable[Path], risk: float = DEFAULT_RISK) -> Thresholds:
+    """The thresholds that the cards of the checkpoints `weights` state for a share of wrong answers of `risk`.
 
-    Where no card says it, a confidence is taken by its word: of answers given with c, 1 - c are wrong.
+    Where no card states one, confidences are taken as calibrated: of answers given with c, 1 - c are wrong.
     """
-    limits = {"facial": 1 - risk, "speech": 1 - risk}
+    found = {"facial": 1 - risk, "speech": 1 - risk}
     for path in weights:
         try:
-            card = card_of(path)
-            if card.task in limits:
-                limits[card.task] = threshold(card.selective, risk)
-        except ModelError:
+            card = read_card(path)
+        except ModelError:  # the stage that runs the model reports it
             continue
-    return Doubt(limits["facial"], limits["speech"])
+        if card.task in found:
+            found[card.task] = threshold(card.selective, risk)
+    return Thresholds(found["facial"], found["speech"])
 
 
-def shipped() -> list[Path]:
-    """The weights that a graph runs if it names no others."""
-    return [WEIGHTS / f"{task}.safetensors" for task in ("facial", "speech", "fusion")]
+def shipped_weights() -> list[Path]:
+    """The checkpoints that a graph runs if it names no others."""
+    return [WEIGHTS_DIR / f"{task}.safetensors" for task in ("facial", "speech", "fusion")]

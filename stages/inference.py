@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from emopipe.models.calibration import prior_problem
-from emopipe.models.checkpoint import WEIGHTS
+from emopipe.models.checkpoint import WEIGHTS_DIR
 from emopipe.pipeline.batcher import Batcher
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import ModelError
@@ -158,4 +158,4 @@ class Inference(Stage, Generic[Row]):
 
     @classmethod
     def _weights(cls, settings: Any) -> Path:
-        return Path(settings.weights) if settings.weights else WEIGHTS / f"{cls.task}.safetensors"
+        return Path(settings.weights) if settings.weights else WEIGHTS_DIR / f"{cls.task}.safetensors"

@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
         raise EmopipeError("nothing to predict: name files with --image, --audio or --video, or folders that hold some")
     if not args.every >= 0:
         raise EmopipeError(f"--every {args.every:g}: expected seconds, at least 0")
-    weights = {checkpoint.card_of(path).task: path for path in args.weights}
+    weights = {checkpoint.read_card(path).task: path for path in args.weights}
     problems: list[str] = []
     with (
         EmotionPredictor(

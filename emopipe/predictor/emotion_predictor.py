@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from numpy.typing import NDArray
 
 from emopipe.models.calibration import Prior, prior_problem
-from emopipe.models.fusion.model import FusionModel, Glimpse
+from emopipe.models.fusion.model import FaceObservation, FusionModel
 from emopipe.models.fusion.opinion_pool import shared
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError
@@ -201,13 +201,13 @@ class EmotionPredictor:
     # -- how it is done --------------------------------------------------------------------------------------------
 
     def _predict(self, faces: list[FaceAnswer], voice: Voice | None) -> Prediction:
-        looks = [[Glimpse(0.0, list(face.probabilities.values()), face.quality)] for face in faces]
-        hearings = voice.hearings if voice else []
+        looks = [[FaceObservation(0.0, list(face.probabilities.values()), face.quality)] for face in faces]
+        observations = voice.observations if voice else []
         result = Prediction(faces=faces, voice=voice.answer if voice else None)
-        if looks or hearings:
+        if looks or observations:
             if self._fusion is None:
                 self._fusion = FusionModel.load(self._files["fusion"])
-            rows = [shared(self._fusion.fuse(look, hearings).tolist()) for look in looks or [[]]]
+            rows = [shared(self._fusion.fuse(look, observations).tolist()) for look in looks or [[]]]
             least = self._chosen.threshold(self._fusion.selective)
             result.fused = [Answer(**answer(FACE, row, least)) for row in rows]
         return result

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.calibration import Prior, softmax, speech_prior
-from emopipe.models.checkpoint import WEIGHTS, card_of
-from emopipe.models.fusion.model import Hearing, timbre
-from emopipe.models.speech.listener import Listener
-from emopipe.models.speech.windower import SECOND, SpeechWindower
+from emopipe.models.checkpoint import WEIGHTS_DIR, read_card
+from emopipe.models.fusion.model import SpeechObservation, timbre
+from emopipe.models.speech.segmenter import SpeechSegmenter
+from emopipe.models.speech.windower import SpeechWindower
+from emopipe.pipeline.clock import SECOND
 from emopipe.predictor.inputs import Piece
 from emopipe.predictor.options import Chosen, threads
 from emopipe.predictor.prediction import VoiceAnswer, WindowAnswer, answer
@@ -27,7 +28,7 @@ class Voice(NamedTuple):
     """What is said of a recording's speech, and its windows as fusion wants them, aged from the end of the speech."""
 
     answer: VoiceAnswer
-    hearings: list[Hearing]
+    observations: list[SpeechObservation]
 
 
 class VoicePredictor:
@@ -42,7 +43,7 @@ class VoicePredictor:
     """
 
     def __init__(self, weights: Path | None, chosen: Chosen) -> None:
-        self._weights = weights or WEIGHTS / "speech.safetensors"
+        self._weights = weights or WEIGHTS_DIR / "speech.safetensors"
         self._chosen = chosen
         self._model: SpeechModel | None = None
         self.speaker: SpeakerStatistics | None = None
@@ -51,16 +52,16 @@ class VoicePredictor:
         """What a recording's sound expresses; none where nobody speaks."""
         model = self._load()
         with threads(self._chosen.threads):
-            listener = self._listen(pieces)
-            if not listener.stretches:
+            segmenter = self._segment(pieces)
+            if not segmenter.segments:
                 return None
-            stretches = self._infer([stretch.mfcc for stretch in listener.stretches])
-            windows = self._infer([window.mfcc for window in listener.windows])
-        seconds = np.array([stretch.end - stretch.start for stretch in listener.stretches]) / SECOND
+            segments = self._infer([segment.mfcc for segment in segmenter.segments])
+            windows = self._infer([window.mfcc for window in segmenter.windows])
+        seconds = np.array([segment.end - segment.start for segment in segmenter.segments]) / SECOND
         least = self._chosen.threshold(model.selective)
-        end = listener.windows[-1].end
-        answers, hearings = [], []
-        for window, row in zip(listener.windows, windows, strict=True):
+        end = segmenter.windows[-1].end
+        answers, observations = [], []
+        for window, row in zip(segmenter.windows, windows, strict=True):
             answers.append(
                 WindowAnswer(
                     start=window.start / SECOND,
@@ -70,24 +71,24 @@ class VoicePredictor:
                     **answer(model.labels, row.tolist(), least),
                 )
             )
-            hearings.append(
-                Hearing(
+            observations.append(
+                SpeechObservation(
                     age=(end - window.end) / SECOND,
                     seconds=(window.end - window.start) / SECOND,
                     probabilities=row,
                     timbre=timbre(window.mfcc),
                 )
             )
-        whole = answer(model.labels, _pooled(stretches, seconds).tolist(), least)
-        return Voice(VoiceAnswer(seconds=float(seconds.sum()), windows=answers, **whole), hearings)
+        whole = answer(model.labels, _pooled(segments, seconds).tolist(), least)
+        return Voice(VoiceAnswer(seconds=float(seconds.sum()), windows=answers, **whole), observations)
 
     def learn(self, recordings: Iterable[Iterable[Piece]]) -> "SpeakerStatistics":
         """Learn the voice of one speaker from recordings; adds to what is known."""
         speaker = self.speaker or self._load().speaker()
         with threads(self._chosen.threads):
             for pieces in recordings:
-                for stretch in self._listen(pieces).stretches:
-                    speaker.update(stretch.mfcc)
+                for segment in self._segment(pieces).segments:
+                    speaker.update(segment.mfcc)
         self.speaker = speaker
         return speaker
 
@@ -99,7 +100,7 @@ class VoicePredictor:
         """The chosen prior, over the labels of voices."""
         if isinstance(self._chosen.prior, str):
             return self._chosen.prior
-        return speech_prior(self._chosen.prior, card_of(self._weights).prior)
+        return speech_prior(self._chosen.prior, read_card(self._weights).prior)
 
     def _load(self) -> "SpeechModel":
         if self._model is None:
@@ -108,16 +109,16 @@ class VoicePredictor:
             self._model = SpeechModel.load(self._weights, self._chosen.device, self.prior())
         return self._model
 
-    def _listen(self, pieces: Iterable[Piece]) -> Listener:
+    def _segment(self, pieces: Iterable[Piece]) -> SpeechSegmenter:
         spec = self._load().spec
-        listener = Listener(SpeechWindower(spec=spec), spec)
+        segmenter = SpeechSegmenter(SpeechWindower(spec=spec), spec)
         for piece in pieces:
             if piece.samples is None:
-                listener.skip(piece.pts + piece.duration)
+                segmenter.skip(piece.pts + piece.duration)
             else:
-                listener.push(piece.samples, piece.pts)
-        listener.finish()
-        return listener
+                segmenter.push(piece.samples, piece.pts)
+        segmenter.finish()
+        return segmenter
 
     def _infer(self, mfcc: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         speaker = self.speaker

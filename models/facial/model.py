@@ -13,11 +13,11 @@ from emopipe.models.calibration import Doubles, Prior, Selection, prior_odds, re
 from emopipe.models.facial.networks import NETWORKS, SIZE, FaceNetwork, prepare
 from emopipe.models.loading import load_network, pick_device
 
-TILES = (8, 4, 2, 1)
-GPU_TILE = 256
+TILE_SIZES = (8, 4, 2, 1)
+GPU_TILE_SIZE = 256
 
 
-def exact_tile(logits: Callable[[Tensor], Tensor], sizes: tuple[int, ...] = TILES) -> int:
+def exact_tile_size(logits: Callable[[Tensor], Tensor], sizes: tuple[int, ...] = TILE_SIZES) -> int:
     """The largest tile in which each face's logits are bit-identical to those of the face alone.
 
     Which kernel computes a layer, and so in which order it sums, may depend on the batch size: measured on
@@ -58,7 +58,7 @@ class FacialModel:
         self._network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.inference_mode():
             # Also the warm-up: the first calls of each shape choose and prepare their kernels.
-            self._tile = exact_tile(self._forward) if self.device.type == "cpu" else GPU_TILE
+            self._tile = exact_tile_size(self._forward) if self.device.type == "cpu" else GPU_TILE_SIZE
 
     @classmethod
     def load(cls, path: Path | None = None, device: str = "auto", prior: Prior = "training") -> "FacialModel":

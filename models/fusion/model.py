@@ -3,7 +3,8 @@
 Usable from a notebook, without the runtime and without torch:
 
     model = FusionModel.load()
-    model.fuse([Glimpse(age=0.04, probabilities=face)], [Hearing(age=0.1, seconds=2.0, probabilities=voice)])
+    faces = [FaceObservation(age=0.04, probabilities=face)]
+    model.fuse(faces, [SpeechObservation(age=0.1, seconds=2.0, probabilities=voice)])
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from emopipe.models import checkpoint
 from emopipe.models.calibration import Doubles, Selection, softmax
-from emopipe.models.fusion.networks import NETWORKS, STEP, STEPS, TIMBRE, WINDOWS, FusionNetwork, Moment
+from emopipe.models.fusion.networks import MAX_WINDOWS, NETWORKS, STEP_S, STEPS, TIMBRE_SIZE, FusionNetwork, Moment
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.errors import ModelError
 
-HISTORY = STEP * STEPS  # s: nothing older is looked at
-_LONG = 3.0  # s: the longest window of speech in a stream
-_FLOOR = 1e-4  # a classifier's zero is only a rounding
+HISTORY_S = STEP_S * STEPS  # s: nothing older is looked at
+_MAX_WINDOW_S = 3.0  # s: the longest window of speech in a stream
+_MIN_PROBABILITY = 1e-4  # a classifier's zero is only a rounding
 
 
-class Glimpse(NamedTuple):
+class FaceObservation(NamedTuple):
     """A face in one frame: how long ago (s), its distribution over `labels.FACE`, and how far the crop can be trusted.
 
     A crop of quality q counts as its distribution raised to q: at 0 it says nothing.
@@ -35,7 +36,7 @@ class Glimpse(NamedTuple):
     quality: float = 1.0
 
 
-class Hearing(NamedTuple):
+class SpeechObservation(NamedTuple):
     """A window of speech: how long ago it ended (s), its length (s), its distribution over `labels.SPEECH`, and its
     `timbre` (none: unknown, and taken as that of the average voice)."""
 
@@ -45,9 +46,9 @@ class Hearing(NamedTuple):
     timbre: NDArray[np.float32] | None = None
 
 
-def centred(probabilities: ArrayLike) -> Doubles:
+def centred_log_ratios(probabilities: ArrayLike) -> Doubles:
     """Distributions [..., labels] as centred log-ratios: log p less its mean; see `Moment`."""
-    logs = np.log(np.maximum(np.asarray(probabilities, np.float64), _FLOOR))
+    logs = np.log(np.maximum(np.asarray(probabilities, np.float64), _MIN_PROBABILITY))
     result: Doubles = logs - logs.mean(-1, keepdims=True)
     return result
 
@@ -64,26 +65,28 @@ def timbre(mfcc: NDArray[np.float32]) -> NDArray[np.float32]:
     return functionals
 
 
-def moment(face: Sequence[Glimpse], voice: Sequence[Hearing]) -> Moment:
+def make_moment(face: Sequence[FaceObservation], voice: Sequence[SpeechObservation]) -> Moment:
     """What was seen and heard up to one moment, in any order, as the networks take it (N = 1)."""
-    return moment_of(
-        np.array([glimpse.age for glimpse in face], np.float64),
-        np.stack([centred(each.probabilities) * each.quality for each in face]) if face else np.empty((0, len(FACE))),
+    return moment_from_arrays(
+        np.array([each.age for each in face], np.float64),
+        np.stack([centred_log_ratios(each.probabilities) * each.quality for each in face])
+        if face
+        else np.empty((0, len(FACE))),
         voice,
     )
 
 
-def moment_of(ages: Doubles, faces: Doubles, voice: Sequence[Hearing]) -> Moment:
-    """As `moment`, of faces whose ages [T] (s) and centred log-ratios [T, 7] are at hand."""
-    step = STEPS - 1 - np.floor(ages / STEP).astype(int)
+def moment_from_arrays(ages: Doubles, faces: Doubles, voice: Sequence[SpeechObservation]) -> Moment:
+    """As `make_moment`, of faces whose ages [T] (s) and centred log-ratios [T, 7] are at hand."""
+    step = STEPS - 1 - np.floor(ages / STEP_S).astype(int)
     kept = (step >= 0) & (step < STEPS)
     counts = np.bincount(step[kept], minlength=STEPS)
     sums = np.stack([np.bincount(step[kept], column, STEPS) for column in faces[kept].T], 1)
-    newest = sorted((each for each in voice if each.age <= HISTORY), key=lambda each: -each.age)[-WINDOWS:]
-    windows, length, heard = np.zeros((WINDOWS, len(SPEECH))), np.zeros(WINDOWS), np.zeros(WINDOWS)
-    for place, each in enumerate(newest, WINDOWS - len(newest)):
-        windows[place] = centred(each.probabilities)
-        length[place] = min(1.0, each.seconds / _LONG)
+    newest = sorted((each for each in voice if each.age <= HISTORY_S), key=lambda each: -each.age)[-MAX_WINDOWS:]
+    windows, length, heard = np.zeros((MAX_WINDOWS, len(SPEECH))), np.zeros(MAX_WINDOWS), np.zeros(MAX_WINDOWS)
+    for place, each in enumerate(newest, MAX_WINDOWS - len(newest)):
+        windows[place] = centred_log_ratios(each.probabilities)
+        length[place] = min(1.0, each.seconds / _MAX_WINDOW_S)
         heard[place] = 1
     sound = newest[-1].timbre if newest else None
     return Moment(
@@ -92,7 +95,7 @@ def moment_of(ages: Doubles, faces: Doubles, voice: Sequence[Hearing]) -> Moment
         voice=windows[None],
         length=length[None],
         heard=heard[None],
-        timbre=np.zeros((1, TIMBRE)) if sound is None else np.asarray(sound, np.float64)[None],
+        timbre=np.zeros((1, TIMBRE_SIZE)) if sound is None else np.asarray(sound, np.float64)[None],
     )
 
 
@@ -126,7 +129,7 @@ class FusionModel:
             ModelError: the file is missing, damaged or of another task, its network is unknown or does not fit
                 its weights.
         """
-        path = path or checkpoint.WEIGHTS / "fusion.safetensors"
+        path = path or checkpoint.WEIGHTS_DIR / "fusion.safetensors"
         state, card = checkpoint.load_arrays(path, "fusion")
         if card.network not in NETWORKS:
             raise ModelError(f"{path}: network {card.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
@@ -141,14 +144,14 @@ class FusionModel:
             raise ModelError(f"{path}: its weights do not fit the network {card.network!r}; train it again")
         return cls(network, state, card.temperature, card.selective, card.network)
 
-    def fuse(self, face: Sequence[Glimpse] = (), voice: Sequence[Hearing] = ()) -> Doubles:
+    def fuse(self, face: Sequence[FaceObservation] = (), voice: Sequence[SpeechObservation] = ()) -> Doubles:
         """The calibrated distribution [8] of one moment; either half may be empty.
 
         Args:
-            face: the frames of one face up to the moment; those older than `HISTORY` do not count.
+            face: the frames of one face up to the moment; those older than `HISTORY_S` do not count.
             voice: the windows of speech up to the moment, of which the newest is the one that counts most.
         """
-        distribution: Doubles = self.probabilities(moment(face, voice))[0]
+        distribution: Doubles = self.probabilities(make_moment(face, voice))[0]
         return distribution
 
     def logits(self, moment: Moment) -> Doubles:

@@ -20,11 +20,11 @@ Doubles = NDArray[np.float64]
 Array = Any
 """A NumPy array or a torch tensor: whatever the moment is made of."""
 
-STEP = 0.2  # s: a face's course is kept in steps of this length
+STEP_S = 0.2  # s: a face's course is kept in steps of this length
 STEPS = 20  # … and reaches back 4 s at most
-WINDOWS = 8  # of speech, at most
-TIMBRE = 120  # see `emopipe.models.fusion.model.timbre`
-FIXED = ("timbre_mean", "timbre_scale")
+MAX_WINDOWS = 8  # of speech, at most
+TIMBRE_SIZE = 120  # see `emopipe.models.fusion.model.timbre`
+FIXED_WEIGHTS = ("timbre_mean", "timbre_scale")
 """Weights that are set from the training data, and not trained."""
 
 
@@ -37,10 +37,10 @@ class Moment(NamedTuple):
     Attributes:
         face: [N, STEPS, 7] centred log-ratios, the mean over the frames of each step.
         seen: [N, STEPS] 1 where there was a frame, else 0.
-        voice: [N, WINDOWS, 8] centred log-ratios.
-        length: [N, WINDOWS] of the window; 3 s count as 1.
-        heard: [N, WINDOWS] 1 where there was a window, else 0.
-        timbre: [N, TIMBRE] of the newest window; zeros also where nobody knows it.
+        voice: [N, MAX_WINDOWS, 8] centred log-ratios.
+        length: [N, MAX_WINDOWS] of the window; 3 s count as 1.
+        heard: [N, MAX_WINDOWS] 1 where there was a window, else 0.
+        timbre: [N, TIMBRE_SIZE] of the newest window; zeros also where nobody knows it.
     """
 
     face: Array
@@ -93,7 +93,7 @@ class FaceSummary(NamedTuple):
     amount: Array
 
 
-SUMMARY = 4 * len(FACE)
+SUMMARY_SIZE = 4 * len(FACE)
 
 
 def summary(moment: Moment) -> FaceSummary:
@@ -104,7 +104,7 @@ def summary(moment: Moment) -> FaceSummary:
     mean = (weights * x).sum(1) / count
     deviation = library.sqrt((weights * (x - mean[:, None]) ** 2).sum(1) / count + 1e-6)
     highest = library.amax(x * weights - 20 * (1 - weights), 1)
-    fading = weights * _like(np.exp(-STEP / 0.5 * np.arange(STEPS)[::-1]), x)[:, None]
+    fading = weights * _like(np.exp(-STEP_S / 0.5 * np.arange(STEPS)[::-1]), x)[:, None]
     recent = (fading * x).sum(1) / (fading.sum(1) + 1e-6)
     there = _there(moment.seen)
     parts = [mean, highest, deviation, recent - mean]
@@ -165,7 +165,7 @@ class Decision(FusionNetwork):
         hidden, labels = self.options["hidden"], len(SPEECH)
         return {
             "bias": np.zeros(labels),
-            "face": _weights(random, SUMMARY, labels, 0.5),
+            "face": _weights(random, SUMMARY_SIZE, labels, 0.5),
             "face_bias": np.zeros(labels),
             "voice": np.eye(labels),
             "voice_bias": np.zeros(labels),
@@ -200,15 +200,15 @@ class Feature(FusionNetwork):
 
     def initial(self, random: np.random.Generator) -> dict[str, Doubles]:
         hidden, labels = self.options["hidden"], len(SPEECH)
-        inputs = SUMMARY + labels + TIMBRE + 4
+        inputs = SUMMARY_SIZE + labels + TIMBRE_SIZE + 4
         return {
-            "timbre_mean": np.zeros(TIMBRE),
-            "timbre_scale": np.ones(TIMBRE),
+            "timbre_mean": np.zeros(TIMBRE_SIZE),
+            "timbre_scale": np.ones(TIMBRE_SIZE),
             "first": _weights(random, inputs, hidden),
             "first_bias": np.zeros(hidden),
             "last": _weights(random, hidden, labels, 0.5),
             "bias": np.zeros(labels),
-            "direct": np.concatenate([_weights(random, SUMMARY, labels, 0.5), np.eye(labels)], 1),
+            "direct": np.concatenate([_weights(random, SUMMARY_SIZE, labels, 0.5), np.eye(labels)], 1),
         }
 
     def logits(self, p: Mapping[str, Array], moment: Moment, drop: Drop = keep) -> Array:
@@ -234,7 +234,7 @@ class Attention(FusionNetwork):
     def initial(self, random: np.random.Generator) -> dict[str, Doubles]:
         width, labels = self.options["width"], len(SPEECH)
         weights: dict[str, Doubles] = {"bias": np.zeros(labels), "last": _weights(random, 4 * width, labels, 0.5)}
-        for half, inputs, length in (("face", len(FACE), STEPS), ("voice", labels + 1, WINDOWS)):
+        for half, inputs, length in (("face", len(FACE), STEPS), ("voice", labels + 1, MAX_WINDOWS)):
             weights |= {
                 f"{half}_token": _weights(random, inputs, width),
                 f"{half}_place": random.normal(0, 0.1, (length, width)),

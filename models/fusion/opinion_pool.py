@@ -11,7 +11,7 @@ from emopipe.models.labels import FACE, SPEECH, SPEECH_TO_FACE
 LABELS = FACE
 
 # In a pool of logarithms one zero would veto a label for good, and a classifier's zero is only a rounding.
-_FLOOR = 1e-6
+_MIN_PROBABILITY = 1e-6
 _SHARED = [LABELS.index(SPEECH_TO_FACE[label]) for label in SPEECH]
 
 
@@ -25,7 +25,7 @@ def shared(speech: Sequence[float]) -> list[float]:
 
 def normalised(values: Sequence[float]) -> list[float]:
     """`values` floored away from zero, and summing to 1."""
-    floored = [max(value, _FLOOR) for value in values]
+    floored = [max(value, _MIN_PROBABILITY) for value in values]
     total = math.fsum(floored)
     return [value / total for value in floored]
 

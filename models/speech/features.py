@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 # A GEMM's rounding may depend on how many rows it is given and on which row a frame lies. So frames always go
 # through the transform 16 at a time, frame i in row i mod 16, the rest zeros: any chunking gives the same bits.
-_BLOCK = 16
+_BLOCK_FRAMES = 16
 
 
 class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,9 +69,9 @@ class StreamingMfcc:
         result = np.empty((count, spec.coefficients), np.float32)
         done = 0
         while done < count:
-            row = (self._frames + done) % _BLOCK
-            size = min(_BLOCK - row, count - done)
-            block = np.zeros((_BLOCK, spec.window), np.float32)
+            row = (self._frames + done) % _BLOCK_FRAMES
+            size = min(_BLOCK_FRAMES - row, count - done)
+            block = np.zeros((_BLOCK_FRAMES, spec.window), np.float32)
             block[row : row + size] = frames[done : done + size]
             result[done : done + size] = _transform(spec, block)[row : row + size]
             done += size

@@ -15,11 +15,11 @@ from emopipe.models.calibration import Doubles, Prior, Selection, prior_odds, re
 from emopipe.models.loading import load_network, pick_device
 from emopipe.models.speech.features import Floats, MfccSpec, window_features
 from emopipe.models.speech.networks import NETWORKS, SpeechNetwork
-from emopipe.models.speech.speaker import LEAST_CLIPS, SpeakerStatistics
+from emopipe.models.speech.speaker import MIN_CLIPS, SpeakerStatistics
 from emopipe.models.speech.temperature import Knot, temperature_at
 from emopipe.pipeline.errors import ModelError
 
-__all__ = ["NETWORKS", "Outputs", "SpeechModel", "SpeechNetwork", "outputs_of"]
+__all__ = ["NETWORKS", "Outputs", "SpeechModel", "SpeechNetwork", "compute_outputs"]
 
 
 class Outputs(NamedTuple):
@@ -30,7 +30,7 @@ class Outputs(NamedTuple):
 
 
 @torch.inference_mode()
-def outputs_of(network: SpeechNetwork, windows: Sequence[Floats], spec: MfccSpec) -> Outputs:
+def compute_outputs(network: SpeechNetwork, windows: Sequence[Floats], spec: MfccSpec) -> Outputs:
     """Run a network over windows of MFCC, each [T, coefficients] with a T of its own.
 
     On a CPU the windows go through one by one: a GEMM rounds differently for different batch sizes (measured: a batch
@@ -104,10 +104,10 @@ class SpeechModel:
         return cls(network, spec, card.labels, card.temperature, odds, card.selective, card.temperatures)
 
     def outputs(self, windows: Sequence[Floats]) -> Outputs:
-        """Logits before calibration, and embeddings, of windows of MFCC float32 [T, coefficients]; see `outputs_of`."""
+        """Logits before calibration, and embeddings, of windows of MFCC float32 [T, coefficients]."""
         if not windows:
             return Outputs(torch.empty(0, len(self.labels)), torch.empty(0, self.network.width))
-        return outputs_of(self.network, windows, self.spec)
+        return compute_outputs(self.network, windows, self.spec)
 
     def logits(self, windows: Sequence[Floats]) -> Tensor:
         """Logits [N, classes] before calibration."""
@@ -140,4 +140,4 @@ class SpeechModel:
         """Statistics of a speaker of whom nothing has been heard: those of the network's training speakers."""
         coefficients = self.spec.coefficients
         mean, scale = self.network.mean[:coefficients].cpu().numpy(), self.network.scale[:coefficients].cpu().numpy()
-        return SpeakerStatistics(mean, 1 / scale, LEAST_CLIPS)
+        return SpeakerStatistics(mean, 1 / scale, MIN_CLIPS)

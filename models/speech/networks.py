@@ -44,7 +44,7 @@ class SpeechNetwork(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return self.classify(self.embed(features))
 
-    def votes(self, features: Tensor) -> list[Tensor]:
+    def member_logits(self, features: Tensor) -> list[Tensor]:
         """The logits of everybody who is trained on the labels for himself: here the network alone."""
         return [self(features)]
 
@@ -269,7 +269,7 @@ class Ensemble(SpeechNetwork):
         classes: int = len(SPEECH),
     ) -> None:
         shared = {"inputs": inputs, "classes": classes}
-        networks = [SINGLE[name](**shared, **(options or {}).get(name, {})) for name in members]
+        networks = [SINGLE_NETWORKS[name](**shared, **(options or {}).get(name, {})) for name in members]
         super().__init__(inputs, sum(network.width for network in networks))
         self.members = nn.ModuleList(networks)
 
@@ -286,12 +286,12 @@ class Ensemble(SpeechNetwork):
         parts = zip(self._members(), torch.split(embedding, widths, dim=1), strict=True)
         return torch.stack([member.classify(part).log_softmax(dim=1) for member, part in parts]).mean(dim=0)
 
-    def votes(self, features: Tensor) -> list[Tensor]:
+    def member_logits(self, features: Tensor) -> list[Tensor]:
         return [member(features) for member in self._members()]
 
     def _members(self) -> list[SingleNetwork]:
         return cast(list[SingleNetwork], list(self.members))
 
 
-SINGLE: dict[str, type[SingleNetwork]] = {"lstm": LSTM, "cnn": CNN, "cnn-lstm": CNNLSTM}
-NETWORKS: dict[str, type[SpeechNetwork]] = {**SINGLE, "ensemble": Ensemble}
+SINGLE_NETWORKS: dict[str, type[SingleNetwork]] = {"lstm": LSTM, "cnn": CNN, "cnn-lstm": CNNLSTM}
+NETWORKS: dict[str, type[SpeechNetwork]] = {**SINGLE_NETWORKS, "ensemble": Ensemble}

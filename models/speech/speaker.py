@@ -3,7 +3,7 @@
 Voices differ more between people than between emotions. Normalising a person's features by that person's own mean and
 deviation is the largest single gain on unseen people; but from a few seconds those are mostly chance, and then it
 makes things worse. So they are shrunk towards those of the training speakers, by how much has been heard, and in use
-nothing is done with a voice before it has been heard for `LEAST_CLIPS`.
+nothing is done with a voice before it has been heard for `MIN_CLIPS`.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from emopipe.pipeline.errors import DataError
 PRIOR_CLIPS = 6.0
 """As much speech as the training speakers' statistics count for: k clips of a speaker weigh k / (k + 6)."""
 
-LEAST_CLIPS = 20.0
+MIN_CLIPS = 20.0
 """From so much speech on (50 s) it helped strangers; with less it was a little worse or no better, by chance or not
 (docs/models/speech.md)."""
 
@@ -42,13 +42,13 @@ class SpeakerStatistics:
 
     Args:
         mean, deviation: those of the training speakers, [coefficients]; the ones of before anything was heard.
-        least_clips: as much speech as must have been heard before any of it counts.
+        min_clips: as much speech as must have been heard before any of it counts.
     """
 
     def __init__(
-        self, mean: npt.NDArray[np.floating], deviation: npt.NDArray[np.floating], least_clips: float = 0.0
+        self, mean: npt.NDArray[np.floating], deviation: npt.NDArray[np.floating], min_clips: float = 0.0
     ) -> None:
-        self.least_clips = least_clips
+        self.min_clips = min_clips
         self.mean: Doubles = mean.astype(np.float64)
         self.deviation: Doubles = deviation.astype(np.float64)
         self.frames = 0
@@ -59,7 +59,7 @@ class SpeakerStatistics:
     def weight(self) -> float:
         """How much of the speaker's own statistics is used, 0 (too little heard yet) to 1."""
         clips = self.frames / CLIP_FRAMES
-        return clips / (clips + PRIOR_CLIPS) if clips >= self.least_clips else 0.0
+        return clips / (clips + PRIOR_CLIPS) if clips >= self.min_clips else 0.0
 
     def update(self, mfcc: Floats) -> None:
         """Learn from speech, float32 [T, coefficients]; give each frame once."""
@@ -76,7 +76,7 @@ class SpeakerStatistics:
 
     def fresh(self) -> "SpeakerStatistics":
         """Statistics of another speaker, of whom nothing has been heard."""
-        return SpeakerStatistics(self.mean, self.deviation, self.least_clips)
+        return SpeakerStatistics(self.mean, self.deviation, self.min_clips)
 
     def apply(self, mfcc: Floats) -> Floats:
         """The MFCC [T, coefficients] as if the speaker's statistics were those of the training speakers."""

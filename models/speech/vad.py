@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE_RATE = 16000
-FRAME = 160
+SAMPLE_RATE_HZ = 16000
+FRAME_SAMPLES = 160
 """Samples in a frame: 10 ms, the hop of the MFCC too."""
 
 AGGRESSIVENESS = 2
@@ -32,7 +32,9 @@ class VoiceActivity:
     def push(self, samples: npt.NDArray[np.float32]) -> list[bool]:
         """Take mono samples in [-1, 1], float32 [n]; one answer for each frame they complete."""
         self._pending = np.concatenate([self._pending, samples])
-        count = len(self._pending) // FRAME
-        pcm = (np.clip(self._pending[: count * FRAME], -1.0, 1.0) * 32767.0).astype("<i2")
-        self._pending = self._pending[count * FRAME :].copy()
-        return [self._detector.is_speech(frame.tobytes(), SAMPLE_RATE) for frame in pcm.reshape(count, FRAME)]
+        count = len(self._pending) // FRAME_SAMPLES
+        pcm = (np.clip(self._pending[: count * FRAME_SAMPLES], -1.0, 1.0) * 32767.0).astype("<i2")
+        self._pending = self._pending[count * FRAME_SAMPLES :].copy()
+        return [
+            self._detector.is_speech(frame.tobytes(), SAMPLE_RATE_HZ) for frame in pcm.reshape(count, FRAME_SAMPLES)
+        ]

@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 
 from emopipe.models.speech.features import Floats, MfccSpec, StreamingMfcc
-from emopipe.models.speech.vad import AGGRESSIVENESS, FRAME, VoiceActivity
+from emopipe.models.speech.vad import AGGRESSIVENESS, FRAME_SAMPLES, VoiceActivity
+from emopipe.pipeline.clock import SECOND
 
-SECOND = 1_000_000_000
-TOLERANCE = 20_000_000  # ns: containers round pts to a ms; more than this is lost or repeated sound
-_QUIETEST = -120.0  # dB: digital silence has no logarithm
+TOLERANCE_NS = 20_000_000  # ns: containers round pts to a ms; more than this is lost or repeated sound
+_MIN_LEVEL_DB = -120.0  # dB: digital silence has no logarithm
 
 
 class Window(msgspec.Struct, frozen=True, eq=False):
@@ -91,7 +91,7 @@ class SpeechWindower:
         self.repeated = 0
         self._until: int | None = None  # when the last sample ended
         self._unreported = 0  # samples since the last event
-        self._begin(0)
+        self._restart(0)
 
     @property
     def watermark(self) -> int:
@@ -105,19 +105,19 @@ class SpeechWindower:
             return events
         if self._until is not None:
             off = pts - self._until
-            if off > TOLERANCE:
+            if off > TOLERANCE_NS:
                 self.lost += self._samples(off)
-            elif off < -TOLERANCE:
+            elif off < -TOLERANCE_NS:
                 repeated = min(len(samples), self._samples(-off))
                 self.repeated += repeated
                 samples, pts = samples[repeated:], self._until
         events += self.skip(pts)
         if self._count == 0:
-            self._begin(pts)
-            events += self._pass(pts)
+            self._restart(pts)
+            events += self._pass_points(pts)
         while len(samples):
             size = min(len(samples), self._samples(self._point - self._anchor) - self._count)
-            self._take(samples[:size])
+            self._consume(samples[:size])
             samples = samples[size:]
             if self._count == self._samples(self._point - self._anchor):
                 events.append(self._event())
@@ -126,17 +126,17 @@ class SpeechWindower:
 
     def skip(self, pts: int) -> "list[Window | Silence]":
         """Learn that no sound comes before `pts` ns; give the events up to there."""
-        if pts - self._time(self._count) <= TOLERANCE:
+        if pts - self._time(self._count) <= TOLERANCE_NS:
             return []
         events = self.flush()
-        self._begin(pts)
-        return events + self._pass(pts)
+        self._restart(pts)
+        return events + self._pass_points(pts)
 
     def flush(self) -> "list[Window | Silence]":
         """The sound has ended: the event of the last, partial hop, if it holds a sample."""
         return [self._event()] if self._unreported else []
 
-    def _pass(self, pts: int) -> "list[Window | Silence]":
+    def _pass_points(self, pts: int) -> "list[Window | Silence]":
         """Pass the points of the grid up to `pts`, at which there is nothing."""
         if pts < self._point:
             return []
@@ -145,7 +145,7 @@ class SpeechWindower:
         self._point += missing * self.hop
         return [silence]
 
-    def _begin(self, pts: int) -> None:
+    def _restart(self, pts: int) -> None:
         """Start over, with sample 0 at `pts`."""
         self._anchor = pts
         self._vad.reset()
@@ -161,46 +161,46 @@ class SpeechWindower:
         self._last_voiced = 0
         self._speech = 0
         self._earliest = 0  # where the utterance before it ended
-        self._heard: int | None = None  # where the newest utterance heard since the last event starts
+        self._speech_start: int | None = None  # where the newest utterance heard since the last event starts
 
-    def _take(self, samples: Floats) -> None:
+    def _consume(self, samples: Floats) -> None:
         """Consume samples of one hop."""
-        at = self._kept_from + len(self._voiced) * FRAME
+        at = self._kept_from + len(self._voiced) * FRAME_SAMPLES
         answers = self._vad.push(samples)
         for voiced in answers:
-            self._follow(at, voiced)
-            at += FRAME
+            self._track(at, voiced)
+            at += FRAME_SAMPLES
         self._voiced = np.concatenate([self._voiced, np.array(answers, np.bool_)])
         self._frames = np.concatenate([self._frames, self._mfcc.push(samples)])
         self._kept = np.concatenate([self._kept, samples])
         self._count += len(samples)
         self._unreported += len(samples)
 
-    def _follow(self, at: int, voiced: bool) -> None:
+    def _track(self, at: int, voiced: bool) -> None:
         """Move the utterance on by the frame that starts at sample `at`."""
         if voiced:
             if self._onset is None:
                 self._onset, self._speech = at, 0
-            self._speech += FRAME
-            self._last_voiced = at + FRAME
+            self._speech += FRAME_SAMPLES
+            self._last_voiced = at + FRAME_SAMPLES
         if self._onset is None:
             return
         if self._speech >= self._min_speech:
-            self._heard = max(self._onset - self._pre_roll, self._earliest)
-        if at + FRAME - self._last_voiced >= self._hangover:
-            self._earliest = at + FRAME if self._speech >= self._min_speech else self._earliest
+            self._speech_start = max(self._onset - self._pre_roll, self._earliest)
+        if at + FRAME_SAMPLES - self._last_voiced >= self._hangover:
+            self._earliest = at + FRAME_SAMPLES if self._speech >= self._min_speech else self._earliest
             self._onset = None
 
     def _event(self) -> "Window | Silence":
         """Close the hop: what it held, from the samples taken so far."""
-        pts, samples, heard = self._point, self._unreported, self._heard
+        pts, samples, speech_start = self._point, self._unreported, self._speech_start
         self._point += self.hop
         self._unreported = 0
-        self._heard = None
-        self._forget()
-        if heard is None:
+        self._speech_start = None
+        self._trim()
+        if speech_start is None:
             return Silence(pts, self.hop, samples)
-        start = max(heard, self._count - self._window, 0)
+        start = max(speech_start, self._count - self._window, 0)
         return self._cut(pts, start, samples)
 
     def _cut(self, pts: int, start: int, samples: int) -> "Window | Silence":
@@ -210,26 +210,26 @@ class SpeechWindower:
             return Silence(pts, self.hop, samples)
         sound = self._kept[start - self._kept_from :].astype(np.float64)
         power = float(np.mean(sound**2))
-        voiced = self._voiced[(start - self._kept_from) // FRAME :]
+        voiced = self._voiced[(start - self._kept_from) // FRAME_SAMPLES :]
         return Window(
             pts=pts,
             duration=self.hop,
             start=self._time(start),
             end=min(pts, self._time(self._count)),
             mfcc=mfcc,
-            voiced=min(1.0, float(voiced.sum()) * FRAME / len(sound)),
-            level=max(_QUIETEST, 10 * math.log10(power)) if power else _QUIETEST,
+            voiced=min(1.0, float(voiced.sum()) * FRAME_SAMPLES / len(sound)),
+            level=max(_MIN_LEVEL_DB, 10 * math.log10(power)) if power else _MIN_LEVEL_DB,
             samples=samples,
         )
 
-    def _forget(self) -> None:
+    def _trim(self) -> None:
         """Drop what no window can reach back to any more."""
-        grain = math.lcm(FRAME, self._spec.hop)
+        grain = math.lcm(FRAME_SAMPLES, self._spec.hop)
         until = max(0, self._count - self._window - self._pre_roll) // grain * grain
         drop = until - self._kept_from
         if drop > 0:
             self._kept = self._kept[drop:].copy()
-            self._voiced = self._voiced[drop // FRAME :].copy()
+            self._voiced = self._voiced[drop // FRAME_SAMPLES :].copy()
             self._frames = self._frames[drop // self._spec.hop :].copy()
             self._kept_from = until
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from emopipe.models.calibration import Doubles
-from emopipe.models.fusion.model import FusionModel, Hearing, centred, moment_of
+from emopipe.models.fusion.model import FusionModel, SpeechObservation, centred_log_ratios, moment_from_arrays
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.fusion.opinion_pool import certainty, pool, shared, shares
 from emopipe.models.labels import FACE
@@ -86,18 +86,20 @@ class Learned:
         faces = np.stack([evidence for _, evidence in past])
         if not self._face_weight:
             ages, faces = ages[:0], faces[:0]
-        both = moment_of(ages, faces, self._hearings(pts, heard))
+        both = moment_from_arrays(ages, faces, self._observations(pts, heard))
         fused = self._answer(both)
         weight = 1.0
         if both.heard.any():
-            without_face = _distance(fused, self._answer(moment_of(ages[:0], faces[:0], self._hearings(pts, heard))))
-            without_voice = _distance(fused, self._answer(moment_of(ages, faces, [])))
+            without_face = _distance(
+                fused, self._answer(moment_from_arrays(ages[:0], faces[:0], self._observations(pts, heard)))
+            )
+            without_voice = _distance(fused, self._answer(moment_from_arrays(ages, faces, [])))
             weight = shares([without_face, without_voice])[0]
         return Combined(fused, weight, certainty(fused))
 
     def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
         nobody = np.empty(0), np.empty((0, len(FACE)))
-        fused = self._answer(moment_of(*nobody, self._hearings(pts, heard)))
+        fused = self._answer(moment_from_arrays(*nobody, self._observations(pts, heard)))
         return Combined(fused, 0.0, certainty(fused))
 
     def _past(self, pts: int, face: FaceEmotion) -> deque[tuple[int, Doubles]]:
@@ -105,17 +107,17 @@ class Learned:
         self._pasts = {name: past for name, past in self._pasts.items() if pts - past[-1][0] <= self._forget}
         past = self._pasts.setdefault(face.id, deque())
         # A crop of quality q counts as its distribution raised to q.
-        past.append((pts, centred(face.probabilities) * face.quality * self._face_weight))
+        past.append((pts, centred_log_ratios(face.probabilities) * face.quality * self._face_weight))
         while pts - past[0][0] > self._history:
             past.popleft()
         return past
 
-    def _hearings(self, pts: int, heard: Sequence[SpeechEmotion]) -> list[Hearing]:
+    def _observations(self, pts: int, heard: Sequence[SpeechEmotion]) -> list[SpeechObservation]:
         if not self._voice_weight:
             return []
         weight = self._voice_weight
         return [
-            Hearing(
+            SpeechObservation(
                 age=(pts - window.end) / SECOND,
                 seconds=(window.end - window.start) / SECOND,
                 probabilities=window.probabilities if weight == 1 else _raised(window.probabilities, weight),
@@ -135,7 +137,7 @@ def _distance(one: Sequence[float], other: Sequence[float]) -> float:
 
 def _raised(probabilities: Sequence[float], power: float) -> Doubles:
     """p^power, normalised."""
-    powers = np.exp(centred(probabilities) * power)
+    powers = np.exp(centred_log_ratios(probabilities) * power)
     result: Doubles = powers / powers.sum()
     return result
 

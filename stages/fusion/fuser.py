@@ -10,7 +10,7 @@ out of the join, or can no longer come.
 from collections import Counter, deque
 from typing import NamedTuple
 
-from emopipe.models.fusion.networks import WINDOWS
+from emopipe.models.fusion.networks import MAX_WINDOWS
 from emopipe.models.fusion.opinion_pool import likeliest, named, shared
 from emopipe.pipeline.join import Ended, Released
 from emopipe.pipeline.message import FOREVER, Message
@@ -65,7 +65,7 @@ class Fuser:
         self._threshold = threshold
         self._faces_over = not faces
         self._counters: Counter[str] = Counter() if counters is None else counters
-        self._heard: deque[Message] = deque(maxlen=WINDOWS)  # windows in order; the newest may be a partner
+        self._heard: deque[Message] = deque(maxlen=MAX_WINDOWS)  # windows in order; the newest may be a partner
         self._held: deque[Message] = deque()  # windows that wait for the next frame, and the gaps behind them
 
     @property

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from emopipe.models.calibration import threshold
-from emopipe.models.checkpoint import WEIGHTS
-from emopipe.models.fusion.model import HISTORY, FusionModel
+from emopipe.models.checkpoint import WEIGHTS_DIR
+from emopipe.models.fusion.model import HISTORY_S, FusionModel
 from emopipe.pipeline.clock import SECOND, Wakeup
 from emopipe.pipeline.join import EventTimeJoin
 from emopipe.pipeline.message import FOREVER, Message
@@ -49,7 +49,7 @@ class Fusion(Stage):
             about("a file made by `emopipe train fusion`, whatever its network; empty: the shipped one of `method`"),
         ] = ""
         history: Annotated[
-            float, about("how long a face's past counts for a trained network", unit="s", gt=0, le=HISTORY)
+            float, about("how long a face's past counts for a trained network", unit="s", gt=0, le=HISTORY_S)
         ] = 2.0
         risk: Annotated[
             float, about("share of wrong answers tolerated among those that are not uncertain; 1: none is", gt=0, le=1)
@@ -169,7 +169,7 @@ class Fusion(Stage):
         """The trained network's file, if there is one."""
         if settings.weights:
             return Path(settings.weights)
-        return None if settings.method == "pool" else WEIGHTS / SHIPPED[settings.method]
+        return None if settings.method == "pool" else WEIGHTS_DIR / SHIPPED[settings.method]
 
     async def _release(self, stream: str) -> None:
         line = self._lines[stream]

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import msgspec
 
-from emopipe.models.thresholds import Doubt
+from emopipe.models.thresholds import Thresholds
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
 from emopipe.stages.sinks.records import likeliest
@@ -137,9 +137,9 @@ class StreamSummary:
         jumps: how often time began anew.
     """
 
-    def __init__(self, stream: str, doubt: Doubt) -> None:
+    def __init__(self, stream: str, thresholds: Thresholds) -> None:
         self.stream = stream
-        self._doubt = doubt
+        self._thresholds = thresholds
         self.people: dict[tuple[int, int], FaceSummary] = {}
         self.brief_faces = 0
         self.voice = Timeline()
@@ -166,11 +166,11 @@ class StreamSummary:
             person.last = end
             person.together.add(face.emotion, face.confidence, face.uncertain, pts, end)
             label, share = likeliest(face.face.probabilities)
-            person.face.add(label, share, share < self._doubt.face, pts, end)
+            person.face.add(label, share, share < self._thresholds.face, pts, end)
         if (voice := emotions.voice) is not None and voice.end + self._shift > self._heard:
             self._heard = voice.end + self._shift
             label, share = likeliest(voice.probabilities)
-            self.voice.add(label, share, share < self._doubt.voice, max(0, voice.start + self._shift), self._heard)
+            self.voice.add(label, share, share < self._thresholds.voice, max(0, voice.start + self._shift), self._heard)
         self.end = max(self.end, end, self._heard)
         return pts
 

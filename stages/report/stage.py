@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from emopipe.models.checkpoint import card_of
-from emopipe.models.thresholds import RISK, Doubt, doubt, shipped
+from emopipe.models.checkpoint import read_card
+from emopipe.models.thresholds import DEFAULT_RISK, Thresholds, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
 from emopipe.pipeline.files import replacing
@@ -61,7 +61,7 @@ class Report(Stage):
         risk: Annotated[
             float,
             about("as in fusion: below which share of wrong answers a face or a voice alone is certain", gt=0, le=1),
-        ] = RISK
+        ] = DEFAULT_RISK
         models: Annotated[
             list[str], about("weights whose measured accuracy is stated; none: those shipped with emopipe")
         ] = []  # noqa: RUF012
@@ -93,13 +93,13 @@ class Report(Stage):
         self._more: set[str] = set()
         self._reports: Mapping[str, StageReport] = {}
         self._told = asyncio.Event()
-        self._doubt = Doubt()
+        self._thresholds = Thresholds()
         self._began = datetime.now(UTC)
 
     async def setup(self) -> None:
         if problem := path_problem(self.settings.path):
             raise EmopipeError(problem)
-        self._doubt = await self.compute(doubt, _weights(self.settings), self.settings.risk)
+        self._thresholds = await self.compute(read_thresholds, _weights(self.settings), self.settings.risk)
 
     def status(self, reports: Mapping[str, StageReport]) -> None:
         self._reports = reports
@@ -154,7 +154,7 @@ class Report(Stage):
 
     def _line(self, stream: str) -> "_Line":
         if stream not in self._lines:
-            section = StreamSection(StreamSummary(stream, self._doubt), {})
+            section = StreamSection(StreamSummary(stream, self._thresholds), {})
             if len(self._sections) < MAX_STREAMS:
                 self._sections.append(section)
             else:
@@ -229,13 +229,13 @@ class _Line:
 
 
 def _weights(settings: Any) -> list[Path]:
-    return [Path(path) for path in settings.models] or shipped()
+    return [Path(path) for path in settings.models] or shipped_weights()
 
 
 def _measured(path: Path) -> Iterator[str]:
     """How right the model in `path` is, as a sentence; none where its card does not say."""
     try:
-        card = card_of(path)
+        card = read_card(path)
     except ModelError:
         return
     figures = card.metrics

@@ -67,7 +67,7 @@ def test_mends_a_damaged_file(own_cache: Path, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_says_why_and_what_to_do(own_cache: Path, monkeypatch: pytest.MonkeyPatch, program: str, reason: str) -> None:
     install(monkeypatch, program)
-    with pytest.raises(ModelError, match=rf"{reason}.*run `.*-m models\.assets`, or put .* into"):
+    with pytest.raises(ModelError, match=rf"{reason}.*run `.*-m emopipe\.models\.assets`, or put .* into"):
         assets.face_detector_model()
     assert not own_cache.exists()
 

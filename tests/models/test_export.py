@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from emopipe.models import checkpoint
-from emopipe.models.export import TOLERANCE, export
+from emopipe.models.export import MAX_DIFFERENCE, export
 from emopipe.models.facial import networks as facial
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.fusion import networks as fusion_networks
-from emopipe.models.fusion.model import FusionModel, Glimpse, Hearing, moment
+from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObservation, make_moment
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
@@ -75,7 +75,7 @@ def test_every_network_for_faces(network: str, tmp_path: Path) -> None:
     path = weights(tmp_path / "w.safetensors", "facial", network)
     difference = export("facial", path, tmp_path / "faces.onnx")
     assert difference is not None
-    assert difference <= TOLERANCE
+    assert difference <= MAX_DIFFERENCE
 
 
 def test_faces(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_faces(tmp_path: Path) -> None:
     export("facial", path, out, check=False)
     crops = np.random.default_rng(1).integers(0, 256, (5, 48, 48), np.uint8)
     expected = FacialModel.load(path, "cpu").probabilities(crops)
-    np.testing.assert_allclose(run(out, {"faces": crops}), expected, atol=TOLERANCE)
+    np.testing.assert_allclose(run(out, {"faces": crops}), expected, atol=MAX_DIFFERENCE)
 
 
 @pytest.mark.parametrize("network", speech_networks.NETWORKS)
@@ -93,7 +93,7 @@ def test_voices(network: str, tmp_path: Path) -> None:
     model = SpeechModel.load(path, "cpu")
     for frames in (20, 77, 150, 298):
         mfcc = np.random.default_rng(frames).normal(0, 5, (2, frames, 40)).astype(np.float32)
-        np.testing.assert_allclose(run(out, {"mfcc": mfcc}), model.probabilities(list(mfcc)), atol=TOLERANCE)
+        np.testing.assert_allclose(run(out, {"mfcc": mfcc}), model.probabilities(list(mfcc)), atol=MAX_DIFFERENCE)
 
 
 @pytest.mark.parametrize("network", fusion_networks.NETWORKS)
@@ -101,11 +101,11 @@ def test_both(network: str, tmp_path: Path) -> None:
     path, out = fusion_weights(tmp_path / "w.safetensors", network), tmp_path / "both.onnx"
     export("fusion", path, out)
     random = np.random.default_rng(1)
-    face = [Glimpse(0.1 * age, random.dirichlet(np.ones(7)), 0.8) for age in range(10)]
-    voice = [Hearing(0.2, 1.4, random.dirichlet(np.ones(8)))]
+    face = [FaceObservation(0.1 * age, random.dirichlet(np.ones(7)), 0.8) for age in range(10)]
+    voice = [SpeechObservation(0.2, 1.4, random.dirichlet(np.ones(8)))]
     for seen, heard in ((face, voice), (face, []), ([], voice)):
-        inputs = {part: array.astype(np.float32) for part, array in moment(seen, heard)._asdict().items()}
-        assert run(out, inputs)[0] == pytest.approx(FusionModel.load(path).fuse(seen, heard), abs=TOLERANCE)
+        inputs = {part: array.astype(np.float32) for part, array in make_moment(seen, heard)._asdict().items()}
+        assert run(out, inputs)[0] == pytest.approx(FusionModel.load(path).fuse(seen, heard), abs=MAX_DIFFERENCE)
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_file_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.models.export.TOLERANCE", -1.0)
+    monkeypatch.setattr("emopipe.models.export.MAX_DIFFERENCE", -1.0)
     with pytest.raises(ModelError, match=r"out\.onnx: not written: its probabilities differ from the model's by"):
         export("speech", weights(tmp_path / "w.safetensors", "speech", "cnn"), tmp_path / "out.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]

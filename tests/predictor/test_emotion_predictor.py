@@ -239,7 +239,7 @@ def test_a_prior_holds_for_voices_too(weights: dict[str, Path], speech: NDArray[
 def test_a_speaker_who_is_known_is_heard_otherwise_and_can_be_kept(
     weights: dict[str, Path], speech: NDArray[np.float32], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emopipe.models.speech.model.LEAST_CLIPS", 0.0)  # in use it takes 50 s of speech
+    monkeypatch.setattr("emopipe.models.speech.model.MIN_CLIPS", 0.0)  # in use it takes 50 s of speech
     write(tmp_path / "other.wav", np.concatenate([silence(0.2), voice(2.5, pitch=180), silence(0.4)]))
     predictor = EmotionPredictor(**weights)
     strange = predictor.predict_audio(speech, RATE)

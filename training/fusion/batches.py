@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from emopipe.models.fusion.model import HISTORY, moment_of
+from emopipe.models.fusion.model import HISTORY_S, moment_from_arrays
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.labels import SPEECH
 from emopipe.training.fusion.out_of_fold import Voice
@@ -58,7 +58,7 @@ def some(pairs: Sequence[Pair], voices: Sequence[Voice], random: np.random.Gener
         now = float(random.choice(pair.face.times))
         heard = voice.at(now)
         held = heard if heard and heard[-1].age <= HOLD else []
-        since = now - random.uniform(0.1, HISTORY)  # as if the face had only been there since then
+        since = now - random.uniform(0.1, HISTORY_S)  # as if the face had only been there since then
         late = pair.face.times >= since
         found.append(_seen(Course(pair.face.times[late], pair.face.probabilities[late]), now, held))
     return stacked(found)
@@ -70,7 +70,7 @@ def _both(pairs: Sequence[Pair], voices: Sequence[Voice]) -> Iterator[tuple[Pair
 
 def _seen(face: Course, now: float, heard: Sequence) -> Moment:  # type: ignore[type-arg]
     kept = face.times <= now
-    return moment_of(now - face.times[kept], face.evidence[kept], heard)
+    return moment_from_arrays(now - face.times[kept], face.evidence[kept], heard)
 
 
 def stacked(moments: Sequence[Moment]) -> Moment:

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from emopipe.models.calibration import Doubles
-from emopipe.models.fusion.networks import FIXED, NETWORKS, FusionNetwork, Moment
+from emopipe.models.fusion.networks import FIXED_WEIGHTS, NETWORKS, FusionNetwork, Moment
 from emopipe.training.fusion.batches import Batch, Moments, Variation
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -46,7 +46,7 @@ class FusionModule(nn.Module):
         self.network, self.dropout = network, dropout
         self.weights = nn.ParameterDict(
             {
-                name: nn.Parameter(torch.as_tensor(value, dtype=torch.float32), requires_grad=name not in FIXED)
+                name: nn.Parameter(torch.as_tensor(value, dtype=torch.float32), requires_grad=name not in FIXED_WEIGHTS)
                 for name, value in weights.items()
             }
         )

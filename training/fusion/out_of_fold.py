@@ -14,7 +14,7 @@ import torch
 
 from emopipe.models import checkpoint
 from emopipe.models.calibration import Doubles
-from emopipe.models.fusion.model import Hearing, timbre
+from emopipe.models.fusion.model import SpeechObservation, timbre
 from emopipe.models.speech.features import Floats
 from emopipe.pipeline.errors import DataError
 from emopipe.training.speech.ravdess import FOLDS, Clip
@@ -28,11 +28,11 @@ class Voice(NamedTuple):
     `age` in either counts from 0: the windows' own ends (s from the clip's beginning) are `ends`.
     """
 
-    whole: Hearing
-    windows: list[Hearing]
+    whole: SpeechObservation
+    windows: list[SpeechObservation]
     ends: list[float]
 
-    def at(self, time: float) -> list[Hearing]:
+    def at(self, time: float) -> list[SpeechObservation]:
         """What had been heard at `time` (s)."""
         heard = zip(self.windows, self.ends, strict=True)
         return [window._replace(age=time - end) for window, end in heard if end <= time]
@@ -46,15 +46,15 @@ class Voices:
 
     def of(self, clips: Sequence[Clip], weights: Path | None) -> list[Voice]:
         """What one network (by default the shipped one) says of `clips`."""
-        path = weights or checkpoint.WEIGHTS / "speech.safetensors"
+        path = weights or checkpoint.WEIGHTS_DIR / "speech.safetensors"
         whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
         windows = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows]
         answers = iter(self._answers(path, [*whole, *windows]))
         of_whole = [_hearing(mfcc, next(answers)) for mfcc in whole]
         voices = []
-        for clip, hearing in zip(clips, of_whole, strict=True):
+        for clip, observation in zip(clips, of_whole, strict=True):
             heard = [_hearing(clip.mfcc[first:end], next(answers)) for first, end in clip.windows]
-            voices.append(Voice(hearing, heard, [end * _FRAME for _, end in clip.windows]))
+            voices.append(Voice(observation, heard, [end * _FRAME for _, end in clip.windows]))
         return voices
 
     def out_of_fold(self, clips: Sequence[Clip], folder: Path) -> list[Voice]:
@@ -112,8 +112,8 @@ def networks(folder: Path) -> list[Path]:
     return sorted(folder.glob("fold-*/*.safetensors"))
 
 
-def _hearing(mfcc: Floats, probabilities: Doubles) -> Hearing:
-    return Hearing(0.0, len(mfcc) * _FRAME, probabilities, timbre(mfcc))
+def _hearing(mfcc: Floats, probabilities: Doubles) -> SpeechObservation:
+    return SpeechObservation(0.0, len(mfcc) * _FRAME, probabilities, timbre(mfcc))
 
 
 def noisy(clips: Sequence[Clip], seed: int = 0) -> list[Clip]:

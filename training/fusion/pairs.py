@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.calibration import Doubles
-from emopipe.models.fusion.model import centred
+from emopipe.models.fusion.model import centred_log_ratios
 from emopipe.models.labels import FACE
 from emopipe.models.speech.features import MfccSpec
 from emopipe.pipeline.errors import DataError
@@ -39,7 +39,7 @@ class Course(NamedTuple):
     @property
     def evidence(self) -> Doubles:
         """Centred log-ratios [T, 7]."""
-        return centred(self.probabilities)
+        return centred_log_ratios(self.probabilities)
 
 
 class Pair(NamedTuple):

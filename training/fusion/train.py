@@ -254,7 +254,7 @@ def _seen(found: Pairs, weights: Path | None, speech: Path | None) -> list[str]:
     """Who was trained on, of those who are scored."""
     notes = []
     for task, path in (("fusion", weights), ("speech", speech)):
-        card = checkpoint.load_arrays(path or checkpoint.WEIGHTS / f"{task}.safetensors", task)[1]
+        card = checkpoint.load_arrays(path or checkpoint.WEIGHTS_DIR / f"{task}.safetensors", task)[1]
         met = [actor for actor in found.actors if actor in card.config.get("trained_on", [])]
         if met:
             listed = ", ".join(map(str, met))

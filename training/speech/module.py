@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassRecall
 
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec, window_features
-from emopipe.models.speech.networks import NETWORKS, SINGLE, SpeechNetwork
+from emopipe.models.speech.networks import NETWORKS, SINGLE_NETWORKS, SpeechNetwork
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.speech.batches import Augmentation, Crops, mask
 from emopipe.training.speech.ravdess import Clip
@@ -112,7 +112,9 @@ class SpeechTraining(pl.LightningModule):
         mfcc, targets = batch
         features = mask(window_features(mfcc, self.spec), self.network.mean, self.config)
         smoothing = self.config.label_smoothing
-        losses = [F.cross_entropy(vote, targets, label_smoothing=smoothing) for vote in self.network.votes(features)]
+        losses = [
+            F.cross_entropy(vote, targets, label_smoothing=smoothing) for vote in self.network.member_logits(features)
+        ]
         loss = torch.stack(losses).sum()
         self.log("train_loss", loss / len(losses), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets))
         return loss
@@ -153,7 +155,7 @@ def options(config: Settings) -> dict[str, Any]:
 
 def _single(name: str, config: Settings) -> dict[str, Any]:
     chosen = msgspec.structs.asdict(config)
-    taken = inspect.signature(SINGLE[name].__init__).parameters
+    taken = inspect.signature(SINGLE_NETWORKS[name].__init__).parameters
     return {option: chosen[option] for option in NETWORK_OPTIONS if option in taken}
 
 
@@ -166,8 +168,8 @@ def check(config: Settings) -> None:
     if config.network not in NETWORKS:
         raise EmopipeError(f"network: {config.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
     for member in config.members:
-        if member not in SINGLE:
-            raise EmopipeError(f"members: {member!r} is unknown; the members may be {', '.join(SINGLE)}")
+        if member not in SINGLE_NETWORKS:
+            raise EmopipeError(f"members: {member!r} is unknown; the members may be {', '.join(SINGLE_NETWORKS)}")
     if config.shortest > config.longest:
         raise EmopipeError(f"shortest: {config.shortest} is more than longest ({config.longest})")
     if config.epochs % config.cycles:

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emopipe.models.speech.features import Floats, MfccSpec, mfcc
-from emopipe.models.speech.windower import SECOND, SpeechWindower, Window
+from emopipe.models.speech.windower import SpeechWindower, Window
+from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import DataError
 from emopipe.training.speech import cache as corpora
 from emopipe.training.speech.clips import Clip, Corpus, Name

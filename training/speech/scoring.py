@@ -8,7 +8,7 @@ from torch import Tensor
 
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec
-from emopipe.models.speech.model import outputs_of
+from emopipe.models.speech.model import compute_outputs
 from emopipe.models.speech.networks import SpeechNetwork
 from emopipe.models.speech.temperature import Knot, temperature_at
 from emopipe.training.evaluation import metrics
@@ -81,9 +81,9 @@ def hear(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, windows:
     whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
     return Heard(
         [clip.name for clip in clips],
-        outputs_of(network, whole, spec).logits,
+        compute_outputs(network, whole, spec).logits,
         torch.tensor([len(speech) for speech in whole]),
-        outputs_of(network, cut, spec).logits if cut else torch.empty(0, len(SPEECH)),
+        compute_outputs(network, cut, spec).logits if cut else torch.empty(0, len(SPEECH)),
         torch.tensor(owners, dtype=torch.long),
         torch.tensor([len(window) for window in cut], dtype=torch.long),
     )

@@ -206,7 +206,7 @@ def evaluate(
 
 
 def _evaluate_model(data: Path, weights: Path | None) -> Evaluation:
-    _, card = checkpoint.load(weights or checkpoint.WEIGHTS / "speech.safetensors", "speech")
+    _, card = checkpoint.load(weights or checkpoint.WEIGHTS_DIR / "speech.safetensors", "speech")
     need_labels(card.labels, SPEECH, weights)
     model = SpeechModel.load(weights)
     corpus = ravdess.read(data, model.spec)[1.0]

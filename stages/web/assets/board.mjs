@@ -19,8 +19,8 @@ const NOTHING = new Stream("");
 const $ = (id) => document.getElementById(id);
 
 export class Board {
-  constructor({ labels, history, doubt }) {
-    this._doubt = doubt;
+  constructor({ labels, history, thresholds }) {
+    this._thresholds = thresholds;
     this.palette = new Map(labels.map((label) => [label.name, label]));
     this.live = false;
     this.mirrored = false;
@@ -121,7 +121,7 @@ export class Board {
 
   _stream(name) {
     if (!this._streams.has(name)) {
-      this._streams.set(name, new Stream(name, this._keep, this._doubt));
+      this._streams.set(name, new Stream(name, this._keep, this._thresholds));
       this._choose();
     }
     const stream = this._streams.get(name);

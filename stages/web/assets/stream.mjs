@@ -16,10 +16,10 @@ export function likeliest(probabilities) {
 const CERTAIN = { face: 0, voice: 0 };
 
 /**
- * A result of the server as the page shows it: who (`Face 3`, `Voice`), where, and what they express. `doubt` has the
+ * A result of the server as the page shows it: who (`Face 3`, `Voice`), where, and what they express. `thresholds` has the
  * confidences below which a face or a voice by itself is uncertain: results say it only of what both say together.
  */
-export function sample(result, doubt = CERTAIN) {
+export function sample(result, thresholds = CERTAIN) {
   const judged = (probabilities, least) => {
     const found = likeliest(probabilities);
     return { ...found, uncertain: found.confidence < least };
@@ -36,23 +36,23 @@ export function sample(result, doubt = CERTAIN) {
       confidence: face.confidence,
       uncertain: face.uncertain,
       probabilities: face.probabilities,
-      alone: judged(face.face.probabilities, doubt.face),
+      alone: judged(face.face.probabilities, thresholds.face),
       weight: face.face.weight,
     })),
     voice: alone
       ? { who: "Voice", emotion: alone.emotion, confidence: alone.confidence, uncertain: alone.uncertain,
           probabilities: alone.probabilities }
       : voice
-        ? { who: "Voice", ...judged(voice.probabilities, doubt.voice), probabilities: voice.probabilities,
+        ? { who: "Voice", ...judged(voice.probabilities, thresholds.voice), probabilities: voice.probabilities,
             weight: voice.weight }
         : null,
   };
 }
 
 export class Stream {
-  /** `span`: how many seconds of samples are kept; `doubt`: see `sample`. */
-  constructor(name, span = 150, doubt = CERTAIN) {
-    this._doubt = doubt;
+  /** `span`: how many seconds of samples are kept; `thresholds`: see `sample`. */
+  constructor(name, span = 150, thresholds = CERTAIN) {
+    this._thresholds = thresholds;
     this.name = name;
     this.ended = false;
     this.samples = [];
@@ -65,7 +65,7 @@ export class Stream {
 
   /** Take a result in; `now` in ms of a clock that never goes back. Those of the past come without it. */
   add(result, now) {
-    const added = sample(result, this._doubt);
+    const added = sample(result, this._thresholds);
     // Frames without a face know nothing of the voice; its own results hold until the next is due.
     if (result.source === "voice") this._spoken = { voice: added.voice, until: result.time + result.duration / 1e9 };
     else if (!added.faces.length && added.time <= this._spoken.until) added.voice ??= this._spoken.voice;

@@ -6,8 +6,8 @@ export function percent(share) {
 
 /** One finding: "Face 1: happy, 71 per cent", "voice: sad, uncertain, 40 per cent". */
 export function phrase({ who, emotion, confidence, uncertain }) {
-  const doubt = uncertain ? " uncertain," : "";
-  return `${who}: ${emotion},${doubt} ${Math.round(confidence * 100)} per cent`;
+  const doubtful = uncertain ? " uncertain," : "";
+  return `${who}: ${emotion},${doubtful} ${Math.round(confidence * 100)} per cent`;
 }
 
 /** Everything a moment shows, as one sentence. */

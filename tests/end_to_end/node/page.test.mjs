@@ -75,9 +75,9 @@ test("a result becomes who, what, how sure and whether uncertain", () => {
   const made = sample(result(1, [face(3, "happy", 0.41, true)], { voice: { probabilities: over("angry", 0.8), weight: 0.2 } }));
   assert.deepEqual([made.faces[0].who, made.faces[0].uncertain, made.faces[0].alone.emotion], ["Face 3", true, "sad"]);
   assert.deepEqual([made.voice.emotion, made.voice.confidence, made.voice.weight], ["angry", 0.8, 0.2]);
-  const doubted = sample(result(1, [face(3, "happy")], { voice: { probabilities: over("angry", 0.8), weight: 0.2 } }),
+  const uncertain = sample(result(1, [face(3, "happy")], { voice: { probabilities: over("angry", 0.8), weight: 0.2 } }),
     { face: 0.5, voice: 0.9 });
-  assert.deepEqual([doubted.faces[0].alone.uncertain, doubted.voice.uncertain], [false, true]);
+  assert.deepEqual([uncertain.faces[0].alone.uncertain, uncertain.voice.uncertain], [false, true]);
   const alone = { emotion: "fear", confidence: 0.3, uncertain: true, probabilities: over("fear", 0.3) };
   assert.equal(sample(result(1, [], { voice: null, alone })).voice.uncertain, true);
 });

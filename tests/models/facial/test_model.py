@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from emopipe.models import checkpoint
-from emopipe.models.facial.model import FacialModel, exact_tile
+from emopipe.models.facial.model import FacialModel, exact_tile_size
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import ModelError
 from tests.models.facial.test_networks import faces, random_network
@@ -91,8 +91,8 @@ def test_the_tile_shrinks_where_larger_ones_have_other_bits() -> None:
     def sums_differently_from_three_faces_on(x: Tensor) -> Tensor:
         return x.mean((2, 3)) + (1e-6 if len(x) >= 3 else 0.0)
 
-    assert exact_tile(sums_differently_from_three_faces_on) == 2
-    assert exact_tile(lambda x: x.mean((1, 2, 3))) == 8
+    assert exact_tile_size(sums_differently_from_three_faces_on) == 2
+    assert exact_tile_size(lambda x: x.mean((1, 2, 3))) == 8
 
 
 def test_loads_a_checkpoint(model: FacialModel, tmp_path: Path) -> None:

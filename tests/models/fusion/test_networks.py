@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from emopipe.models.fusion.networks import NETWORKS, STEPS, TIMBRE, WINDOWS, Decision, FusionNetwork, Moment
+from emopipe.models.fusion.networks import MAX_WINDOWS, NETWORKS, STEPS, TIMBRE_SIZE, Decision, FusionNetwork, Moment
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.training.fusion.module import FusionModule
 
@@ -14,18 +14,18 @@ COUNT = 5
 def some_moment(seed: int = 0) -> Moment:
     random = np.random.default_rng(seed)
     seen = (random.random((COUNT, STEPS)) < 0.6).astype(float)
-    heard = (random.random((COUNT, WINDOWS)) < 0.6).astype(float)
+    heard = (random.random((COUNT, MAX_WINDOWS)) < 0.6).astype(float)
     seen[0], heard[1] = 0, 0  # one without a face, one without a voice
     heard[2:, -1] = 1
     face = random.normal(size=(COUNT, STEPS, len(FACE)))
-    voice = random.normal(size=(COUNT, WINDOWS, len(SPEECH)))
+    voice = random.normal(size=(COUNT, MAX_WINDOWS, len(SPEECH)))
     return Moment(
         face=(face - face.mean(-1, keepdims=True)) * seen[..., None],
         seen=seen,
         voice=(voice - voice.mean(-1, keepdims=True)) * heard[..., None],
-        length=random.random((COUNT, WINDOWS)) * heard,
+        length=random.random((COUNT, MAX_WINDOWS)) * heard,
         heard=heard,
-        timbre=random.normal(size=(COUNT, TIMBRE)) * heard[:, -1:],
+        timbre=random.normal(size=(COUNT, TIMBRE_SIZE)) * heard[:, -1:],
     )
 
 

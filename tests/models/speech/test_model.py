@@ -172,7 +172,7 @@ def test_the_committed_weights_are_exact_in_the_batch_and_fit_what_the_stream_co
 
 
 def test_the_committed_card_says_how_good_the_weights_are_on_unseen_people() -> None:
-    _, card = checkpoint.load(checkpoint.WEIGHTS / "speech.safetensors", "speech")
+    _, card = checkpoint.load(checkpoint.WEIGHTS_DIR / "speech.safetensors", "speech")
     assert card.metrics["n"] == 1140
     assert card.metrics["uar"] > 0.6
     assert card.metrics["calibrated_accuracy"] > card.metrics["accuracy"]

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from emopipe.models.speech.networks import NETWORKS, SINGLE, Ensemble, SpeechNetwork
+from emopipe.models.speech.networks import NETWORKS, SINGLE_NETWORKS, Ensemble, SpeechNetwork
 
 MEMBERS = {"members": ["cnn", "lstm", "cnn"], "options": {"cnn": {"channels": 16}, "lstm": {"hidden": 8}}}
 
@@ -52,7 +52,7 @@ def test_every_network_learns_on_what_differs_in_one_coefficient(name: str) -> N
     for _ in range(80):
         features = torch.randn(16, 24, 120)
         features[:, :, 0] += 4 * targets[:, None]
-        loss = sum(torch.nn.functional.cross_entropy(vote, targets) for vote in network.votes(features))
+        loss = sum(torch.nn.functional.cross_entropy(vote, targets) for vote in network.member_logits(features))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -67,15 +67,15 @@ def test_an_ensemble_is_the_geometric_mean_of_its_members() -> None:
     assert isinstance(network, Ensemble)
     features = torch.randn(2, 70, 120)
     with torch.inference_mode():
-        votes = torch.stack([vote.log_softmax(1) for vote in network.votes(features)])
-        assert torch.allclose(network(features).softmax(1), votes.mean(0).softmax(1), atol=1e-5)
-        assert not torch.allclose(votes[0], votes[2])  # two of one kind start from weights of their own
+        member_logits = torch.stack([vote.log_softmax(1) for vote in network.member_logits(features)])
+        assert torch.allclose(network(features).softmax(1), member_logits.mean(0).softmax(1), atol=1e-5)
+        assert not torch.allclose(member_logits[0], member_logits[2])  # two of one kind start from weights of their own
         parts = torch.cat([member.embed(features) for member in network.members], dim=1)
         assert torch.equal(network.embed(features), parts)
 
 
 def test_the_dilated_convolution_is_that_of_torch() -> None:
-    residual = SINGLE["cnn"](channels=8, blocks=3).eval().layers[3]  # type: ignore[index]
+    residual = SINGLE_NETWORKS["cnn"](channels=8, blocks=3).eval().layers[3]  # type: ignore[index]
     steps = torch.randn(2, 20, 8)
     weight = residual.linear.weight.reshape(8, 3, 8).transpose(1, 2)
     with torch.inference_mode():

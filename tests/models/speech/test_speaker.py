@@ -37,7 +37,7 @@ def test_the_more_was_heard_the_more_it_counts() -> None:
 
 
 def test_too_little_speech_changes_nothing() -> None:
-    speaker = SpeakerStatistics(MEAN, DEVIATION, least_clips=3)
+    speaker = SpeakerStatistics(MEAN, DEVIATION, min_clips=3)
     mfcc = speech(50)
     for number in range(2):
         speaker.update(speech(CLIP_FRAMES, number))
@@ -45,7 +45,7 @@ def test_too_little_speech_changes_nothing() -> None:
     speaker.update(speech(CLIP_FRAMES, 2))
     assert speaker.weight == pytest.approx(1 / 3)
     assert np.abs(speaker.apply(mfcc) - mfcc).mean() > 0.1
-    assert speaker.fresh().least_clips == 3
+    assert speaker.fresh().min_clips == 3
 
 
 def test_a_voice_heard_for_long_looks_like_the_training_speakers() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emopipe.models.speech.features import mfcc
-from emopipe.models.speech.windower import SECOND, Silence, SpeechWindower, Window
+from emopipe.models.speech.windower import Silence, SpeechWindower, Window
+from emopipe.pipeline.clock import SECOND
 from tests.support.voices import RATE, Floats, silence, voice
 
 HOP = SECOND // 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emopipe.models.calibration import Selection
-from emopipe.models.fusion.model import FusionModel, Glimpse, Hearing
+from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObservation
 from emopipe.models.fusion.networks import Decision
 from emopipe.models.fusion.opinion_pool import shared
 from emopipe.models.labels import FACE, SPEECH
@@ -149,6 +149,8 @@ def test_a_shipped_network_says_what_a_notebook_says(tmp_path: Path) -> None:
     shown = ["happy", "happy", "fear"]
     for place, label in enumerate(shown):
         combined = combine.person(place * FRAME, face(label, quality=0.5), [spoken("sad", end=0)])
-    glimpses = [Glimpse((2 - place) * FRAME / SECOND, over(FACE, label, 0.8), 0.5) for place, label in enumerate(shown)]
-    hearing = Hearing(2 * FRAME / SECOND, 0.0, over(SPEECH, "sad", 0.8))
-    assert combined.probabilities == pytest.approx(shared(trained.fuse(glimpses, [hearing]).tolist()))
+    faces = [
+        FaceObservation((2 - place) * FRAME / SECOND, over(FACE, label, 0.8), 0.5) for place, label in enumerate(shown)
+    ]
+    voice = SpeechObservation(2 * FRAME / SECOND, 0.0, over(SPEECH, "sad", 0.8))
+    assert combined.probabilities == pytest.approx(shared(trained.fuse(faces, [voice]).tolist()))

@@ -5,12 +5,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emopipe.models.thresholds import Doubt, doubt, shipped
+from emopipe.models.thresholds import Thresholds, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages.report.segments import MAX_FACES, MAX_SEGMENTS, StreamSummary, Timeline
 from tests.support.factories import result
 
-SURE = Doubt(0.5, 0.5)
+SURE = Thresholds(0.5, 0.5)
 LABELS = ("happy", "sad", "angry")
 
 
@@ -154,8 +154,8 @@ def test_two_who_come_at_once_do_not_take_each_others_place() -> None:
 
 
 def test_the_limits_are_those_of_the_models_cards() -> None:
-    limits = doubt(shipped(), 0.3)
+    limits = read_thresholds(shipped_weights(), 0.3)
     assert 0.2 < limits.face < 0.6
     assert 0.2 < limits.voice < 0.7
-    assert doubt(shipped(), 0.2).voice > limits.voice
-    assert doubt([], 0.3) == Doubt(0.7, 0.7)
+    assert read_thresholds(shipped_weights(), 0.2).voice > limits.voice
+    assert read_thresholds([], 0.3) == Thresholds(0.7, 0.7)

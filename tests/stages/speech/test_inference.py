@@ -85,7 +85,7 @@ def spoken() -> list[tuple[str, Message]]:
 def test_a_speaker_is_learnt_from_each_frame_once_up_to_the_window_itself(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emopipe.models.speech.model.LEAST_CLIPS", 0.0)  # in use it takes 50 s of speech
+    monkeypatch.setattr("emopipe.models.speech.model.MIN_CLIPS", 0.0)  # in use it takes 50 s of speech
     model = SpeechModel.load(weights, "cpu")
     expected = []
     for _, message in spoken():

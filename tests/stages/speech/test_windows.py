@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from emopipe.models.speech.windower import SECOND, SpeechWindower, Window
+from emopipe.models.speech.windower import SpeechWindower, Window
+from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import StageHarness, data, gap, run_stage
 from emopipe.stages.speech.windows import SpeechWindows

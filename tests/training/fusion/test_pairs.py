@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from emopipe.models.fusion.networks import STEPS, WINDOWS
+from emopipe.models.fusion.networks import MAX_WINDOWS, STEPS
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import DataError
 from emopipe.training.fusion import pairs
@@ -124,7 +124,7 @@ def test_whole_recordings_and_moments_within_them(found: Pairs, heard: list[Voic
     assert (end.seen.sum(1) == 5).all()  # 29 frames of 1/30 s in steps of 0.2 s
     within = some(found.pairs, heard, np.random.default_rng(0))
     assert within.seen.shape == (6, STEPS)
-    assert within.heard.shape == (6, WINDOWS)
+    assert within.heard.shape == (6, MAX_WINDOWS)
     assert (within.seen.sum(1) >= 1).all()
     assert HOLD == 1.0
 

@@ -10,7 +10,7 @@ import pytest
 
 from emopipe.models import checkpoint
 from emopipe.models.calibration import threshold
-from emopipe.models.fusion.model import FusionModel, Glimpse
+from emopipe.models.fusion.model import FaceObservation, FusionModel
 from emopipe.models.fusion.networks import NETWORKS
 from emopipe.models.labels import SPEECH
 from emopipe.pipeline.errors import DataError, EmopipeError
@@ -80,7 +80,7 @@ def test_it_learns_and_the_checkpoint_says_what_it_is(place: Place, trained: Pat
     assert card.metrics["folds"] == 3
     model = FusionModel.load(trained)
     assert model.temperature == card.temperature > 0
-    happy = model.fuse([Glimpse(0.1, [0.02, 0.02, 0.02, 0.88, 0.02, 0.02, 0.02])])
+    happy = model.fuse([FaceObservation(0.1, [0.02, 0.02, 0.02, 0.88, 0.02, 0.02, 0.02])])
     assert SPEECH[int(happy.argmax())] == "happy"
     assert happy.sum() == pytest.approx(1)
 

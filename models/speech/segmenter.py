@@ -1,17 +1,18 @@
-"""A whole recording's speech: the windows in which a stream would hear it, and the long stretches these make up."""
+"""A whole recording's speech: the windows in which a stream would hear it, and the long segments these make up."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from emopipe.models.speech.features import Floats, MfccSpec, StreamingMfcc
-from emopipe.models.speech.windower import SECOND, TOLERANCE, Silence, SpeechWindower, Window
+from emopipe.models.speech.windower import TOLERANCE_NS, Silence, SpeechWindower, Window
+from emopipe.pipeline.clock import SECOND
 
-LONGEST = 10 * SECOND
-"""A stretch is no longer (ns), pauses included: networks learn from clips of a few seconds."""
+MAX_SEGMENT_NS = 10 * SECOND
+"""A segment is no longer (ns), pauses included: networks learn from clips of a few seconds."""
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """Speech from `start` to `end` (ns), with the pauses in it, as MFCC float32 [T, coefficients]."""
 
     start: int
@@ -19,7 +20,7 @@ class Stretch(NamedTuple):
     mfcc: Floats
 
 
-class Listener:
+class SpeechSegmenter:
     """Takes the sound of one recording, piece by piece, and keeps what was said in it.
 
     Args:
@@ -31,7 +32,7 @@ class Listener:
         self._spec = spec or MfccSpec()
         self._windower = windower or SpeechWindower(spec=self._spec)
         self.windows: list[Window] = []
-        self.stretches: list[Stretch] = []
+        self.segments: list[Segment] = []
         self._anchor: int | None = None
         self._restart()
 
@@ -41,20 +42,20 @@ class Listener:
             self._anchor = self._until = pts
         self._until += len(samples) * SECOND // self._spec.sample_rate
         self._frames.append(self._mfcc.push(samples))
-        self._keep(self._windower.push(samples, pts))
+        self._add(self._windower.push(samples, pts))
 
     def skip(self, pts: int) -> None:
         """There is no sound before `pts` (ns)."""
-        if self._anchor is not None and pts - self._until <= TOLERANCE:
+        if self._anchor is not None and pts - self._until <= TOLERANCE_NS:
             return  # the windower takes what follows for the same sound, and so must we
-        self._keep(self._windower.skip(pts))
-        self._gather()
+        self._add(self._windower.skip(pts))
+        self._close()
         self._restart()
 
     def finish(self) -> None:
         """The sound has ended."""
-        self._keep(self._windower.flush())
-        self._gather()
+        self._add(self._windower.flush())
+        self._close()
         self._restart()
 
     def _restart(self) -> None:
@@ -62,27 +63,27 @@ class Listener:
         self._frames: list[Floats] = []
         self._anchor = None  # where the sound since the last hole begins
         self._until = 0  # … and where it ends so far
-        self._heard: list[Window] = []
+        self._pending: list[Window] = []
 
-    def _keep(self, events: list[Window | Silence]) -> None:
-        self._heard += [event for event in events if isinstance(event, Window)]
+    def _add(self, events: list[Window | Silence]) -> None:
+        self._pending += [event for event in events if isinstance(event, Window)]
 
-    def _gather(self) -> None:
-        """Make stretches of the windows since the last hole, each as long as may be."""
-        self.windows += self._heard
-        if self._anchor is None or not self._heard:
+    def _close(self) -> None:
+        """Make segments of the windows since the last hole, each as long as may be."""
+        self.windows += self._pending
+        if self._anchor is None or not self._pending:
             return
         frames = np.concatenate(self._frames)
         spans: list[tuple[int, int]] = []
-        for window in self._heard:
+        for window in self._pending:
             first = self._frame(window.start)
             end = first + len(window.mfcc)
-            if spans and self._time(end) - self._time(spans[-1][0]) <= LONGEST:
+            if spans and self._time(end) - self._time(spans[-1][0]) <= MAX_SEGMENT_NS:
                 spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
             else:
                 first = max(first, spans[-1][1]) if spans else first
                 spans += [(first, end)] if end > first else []
-        self.stretches += [Stretch(self._time(first), self._time(end), frames[first:end]) for first, end in spans]
+        self.segments += [Segment(self._time(first), self._time(end), frames[first:end]) for first, end in spans]
 
     def _frame(self, pts: int) -> int:
         anchor = self._anchor or 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import zmq
 
 from emopipe.pipeline.message import Codec, Message
-from emopipe.stages.sinks.publish import TOPIC
+from emopipe.stages.sinks.publish import TOPIC_PREFIX
 from emopipe.stages.sinks.records import capture_time
 from emopipe.stages.types import Emotions
 
@@ -81,7 +81,7 @@ class Listener(threading.Thread):
         with zmq.Context() as context, context.socket(zmq.SUB) as socket:
             socket.set_hwm(0)
             socket.linger = 0
-            socket.subscribe(TOPIC)
+            socket.subscribe(TOPIC_PREFIX)
             socket.connect(self._endpoint)
             while not self._over.is_set():
                 if not socket.poll(POLL):

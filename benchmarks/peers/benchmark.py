@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--kill-every", type=float, default=60.0, metavar="S", help="(default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures and samples there")
     given = parser.parse_args()
-    from tests.support.whip_client import encode
+    from benchmarks.peers.whip_client import encode
 
     print(
         f"{given.minutes:g} minutes, {given.peers} peers at a time, guests stay for about {given.churn:g} s, "

@@ -15,7 +15,7 @@ from fractions import Fraction
 from math import ceil
 from pathlib import Path
 
-from tests.support.whip_client import PacketTrack, WhipClient, packets
+from benchmarks.peers.whip_client import PacketTrack, WhipClient, packets
 
 LOST = 3
 AHEAD = 0.3  # s from the offer to the first packet

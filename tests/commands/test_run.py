@@ -2,20 +2,13 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.pipeline.runtime.test_supervisor import popen, wait_until_gone, workers_of
-from tests.support.paths import ROOT
-
-PATIENCE = 90.0  # s, for a machine that is busy
+from tests.support.processes import running, wait_for, wait_until_gone, workers_of
 
 TOY = """
 [pipeline]
@@ -37,24 +30,6 @@ inputs.numbers = "double.numbers"
 path = "{path}"
 process = "source"
 """
-
-
-@contextmanager
-def running(graph: Path, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "emopipe", "run", str(graph), *map(str, arguments)]
-    with popen(command, cwd=ROOT) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]", what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def lines(path: Path) -> list[str]:

@@ -20,12 +20,13 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Hop, Message
 from emopipe.pipeline.testing import StageHarness, data, eos
 from emopipe.stages.palette import contrast
-from emopipe.stages.web.history import ENDED
+from emopipe.stages.web.history import MAX_ENDED_STREAMS
 from emopipe.stages.web.page import Page
-from tests.stages.web.test_page import free_endpoint, striped
 from tests.support.browser import CHROMIUM, in_own_network
+from tests.support.endpoints import free_endpoint
 from tests.support.factories import result
 from tests.support.paths import ROOT
+from tests.support.pictures import striped
 
 ARTEFACTS = Path(os.environ.get("EMOPIPE_ARTEFACTS", ROOT / "runs" / "artefacts"))
 TOKEN = "a-token-of-enough-characters"
@@ -250,13 +251,13 @@ def test_streams_that_ended_long_ago_leave_the_page() -> None:
     async def scenario(served: Served) -> None:
         await served.show()
         await served.watched()
-        for number in range(ENDED + 4):
+        for number in range(MAX_ENDED_STREAMS + 4):
             await served.send(result(0, {1: "happy"}, stream=f"peer-{number}"), eos(f"peer-{number}"))
             await served.send(eos(f"peer-{number}"), port="video")
         await served.send(result(0, {1: "happy"}, stream="last"))
         buttons = served.tab.locator("#streams button")
         await expect(buttons.last).to_have_text("last")
-        await expect(buttons).to_have_count(ENDED + 1)
+        await expect(buttons).to_have_count(MAX_ENDED_STREAMS + 1)
 
     drive(scenario)
 

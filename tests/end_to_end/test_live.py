@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.test_run import running, wait_for
-from tests.pipeline.runtime.test_supervisor import wait_until_gone, workers_of
+from tests.support.processes import running, wait_for, wait_until_gone, workers_of
 from tests.support.random_weights import facial_weights
 
 GRAPH = """

@@ -22,8 +22,8 @@ from emopipe.commands.replay import replay_table
 from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
-from tests.pipeline.runtime.test_supervisor import popen, wait_until_gone, workers_of
 from tests.support.paths import ROOT
+from tests.support.processes import popen, wait_until_gone, workers_of
 
 GRAPH = ROOT / "pipeline.toml"
 SECOND = 1_000_000_000

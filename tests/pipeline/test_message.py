@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from emopipe.pipeline.message import WIRE_VERSION, Codec, Hop, Message, Payload, WireError
+from tests.support.payloads import Other
 
 
 class Thing(Payload):
@@ -74,10 +75,6 @@ def test_messages_without_payload(kind: str) -> None:
     codec = Codec(Thing)
     sent = Message(kind=kind, stream="s", watermark=9)  # type: ignore[arg-type]
     assert codec.decode(codec.encode(sent)) == sent
-
-
-class Other(Payload):
-    x: int
 
 
 def test_a_message_of_another_type_is_refused() -> None:

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from emopipe.stages.media.recording import Item
 
 MS = Fraction(1, 1000)
 
@@ -155,3 +158,13 @@ def cut_off(path: Path, fraction: float) -> Path:
     data = path.read_bytes()
     path.write_bytes(data[: round(len(data) * fraction)])
     return path
+
+
+def check_order(items: Sequence[Item]) -> None:
+    """The promises of the outputs: pictures increase, sound and gaps do not overlap."""
+    shown = [item for item in items if item.payload is not None and item.kind == "video"]
+    assert all(a.pts < b.pts for a, b in pairwise(shown))
+    for kind in ("video", "audio"):
+        mine = [item for item in items if item.kind == kind]
+        assert all(item.pts >= 0 and item.duration > 0 for item in mine)
+        assert all(b.pts >= a.pts + (a.duration if kind == "audio" else 1) for a, b in pairwise(mine))

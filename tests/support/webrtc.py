@@ -1,7 +1,6 @@
 """What the tests of WebRTC share: the stage by itself on the machine's own clock, and recordings to send."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
@@ -12,18 +11,13 @@ import av
 import numpy as np
 from aiortc import MediaStreamTrack
 
+from benchmarks.peers.whip_client import encode
 from emopipe.pipeline.clock import SystemClock
 from emopipe.pipeline.testing import StageHarness
 from emopipe.stages.webrtc.source import WebRtc
-from tests.support.whip_client import encode
+from tests.support.endpoints import free_endpoint
 
 RATE = 48_000
-
-
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from benchmarks.peers.crowd import STEADY, Peers
 from benchmarks.peers.figures import Measured, came_and_went, drops, gaps, latency, processes, silence, sync, wrong
 from benchmarks.peers.marks import Beeps, Flashes, Marks, mark, matched, rounds
 from benchmarks.peers.peer import looped
+from benchmarks.peers.whip_client import encode
 from benchmarks.procfs import Sample, sample, workers
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
@@ -23,7 +24,6 @@ from emopipe.pipeline.testing import data, run_stage
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 from tests.support.media import every, make, tone
-from tests.support.whip_client import encode
 
 
 @pytest.fixture(scope="module")

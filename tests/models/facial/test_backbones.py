@@ -11,7 +11,7 @@ from emopipe.models.facial.model import FacialModel
 from emopipe.models.facial.networks import NETWORKS, prepare
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import ModelError
-from tests.models.facial.test_networks import faces, random_norms
+from tests.support.face_networks import faces, random_norms
 
 BACKBONES = ("vgg16", "resnet50", "mobilenet")
 

@@ -13,7 +13,7 @@ from emopipe.models import checkpoint
 from emopipe.models.facial.model import FacialModel, exact_tile_size
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import ModelError
-from tests.models.facial.test_networks import faces, random_network
+from tests.support.face_networks import faces, random_network
 
 CARD = checkpoint.Card(
     task="facial",

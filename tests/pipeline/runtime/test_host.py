@@ -11,7 +11,7 @@ from emopipe.pipeline.port import Port
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness, data, eos, gap, run_stage, watermark
-from tests.pipeline.test_message import Other
+from tests.support.payloads import Other
 
 
 class Pass(Stage):

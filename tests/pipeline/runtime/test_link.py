@@ -13,7 +13,7 @@ from emopipe.pipeline.message import FOREVER, Message
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.runtime.link import LinkQueue, Queue
 from emopipe.pipeline.testing import data, eos, gap, watermark
-from tests.pipeline.test_message import Other
+from tests.support.payloads import Other
 
 
 def item(pts: int, stream: str = "a") -> Message:

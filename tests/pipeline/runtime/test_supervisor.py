@@ -16,6 +16,7 @@ from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from tests.support.processes import popen, wait_until_gone, workers_of
 
 TOY = "tests.support.toy_stages:"
 
@@ -36,19 +37,6 @@ def graph(path: Path, *, mode: str = "replay", together: bool = False, **setting
 
 def run(graph: Graph) -> RunResult:
     return asyncio.run(Supervisor(graph).run())
-
-
-def workers_of(pid: int) -> list[int]:
-    """The worker processes that `pid` has started and that still live."""
-    listing = subprocess.run(
-        ["ps", "-ww", "-eo", "pid,ppid,stat,args"], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split(None, 3) for line in listing.splitlines()[1:]]
-    return [
-        int(r[0])
-        for r in rows
-        if int(r[1]) == pid and "emopipe.pipeline.runtime.worker" in r[3] and not r[2].startswith("Z")
-    ]
 
 
 @pytest.fixture(autouse=True)
@@ -226,18 +214,6 @@ except KeyboardInterrupt:
 """
 
 
-def popen(command: list[str], **more: Any) -> "subprocess.Popen[str]":
-    """A process that Ctrl-C reaches, even where the tests run in the background of a shell, which ignores it."""
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-        **more,
-    )
-
-
 def start(out: Path, hang_at: int = -1) -> "subprocess.Popen[str]":
     """An endless run in a process of its own, about to start its workers."""
     command = [sys.executable, "-c", SCRIPT, str(out), str(hang_at)]
@@ -245,20 +221,6 @@ def start(out: Path, hang_at: int = -1) -> "subprocess.Popen[str]":
     assert process.stdout is not None
     assert process.stdout.readline() == "starting\n"
     return process
-
-
-def wait_until_gone(pids: list[int], seconds: float) -> list[int]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(map(_alive, pids)):
-        time.sleep(0.02)
-    return [pid for pid in pids if _alive(pid)]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.5])

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.recording import Recording
-from tests.stages.media.test_recording import check_order
-from tests.support.media import every, make, tone
+from tests.support.media import check_order, every, make, tone
 
 KINDS = {
     "a.mp4": ("libx264", "aac"),

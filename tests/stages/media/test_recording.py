@@ -4,7 +4,6 @@ import gc
 import struct
 import weakref
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -15,7 +14,7 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.recording import Item, Recording, unreadable
 from emopipe.stages.types import AudioBlock, VideoFrame
-from tests.support.media import corner, cut_off, every, make, plainly, spoil, tone
+from tests.support.media import check_order, corner, cut_off, every, make, plainly, spoil, tone
 
 REAL = [
     "crema-d/1001_DFA_ANG_XX.flv",
@@ -52,15 +51,6 @@ def gaps(items: list[Item]) -> list[tuple[str, int, int]]:
 
 def heard(items: list[Item]) -> np.ndarray:
     return np.concatenate([item.payload.samples for item in blocks(items)])
-
-
-def check_order(items: list[Item]) -> None:
-    """The promises of the outputs: pictures increase, sound and gaps do not overlap."""
-    assert all(a.pts < b.pts for a, b in pairwise(pictures(items)))
-    for kind in ("video", "audio"):
-        mine = [item for item in items if item.kind == kind]
-        assert all(item.pts >= 0 and item.duration > 0 for item in mine)
-        assert all(b.pts >= a.pts + (a.duration if kind == "audio" else 1) for a, b in pairwise(mine))
 
 
 def check_promises(items: list[Item], short: str, first: bool = False) -> None:

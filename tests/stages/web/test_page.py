@@ -27,16 +27,11 @@ from emopipe.stages.web.page import Page
 from emopipe.stages.web.previews import Previews
 from emopipe.stages.web.server import Session
 from emopipe.stages.web.status import status
+from tests.support.endpoints import free_endpoint
 from tests.support.factories import result
 from tests.support.pictures import decoded, striped
 
 TOKEN = "a-token-of-enough-characters"
-
-
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 class Served:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from aiortc import MediaStreamTrack
 
+from benchmarks.peers.whip_client import PacketTrack, WhipClient, recorded
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.testing import StageHarness
 from emopipe.stages.web.server import Session, WebServer
 from tests.support.webrtc import Never, beeps, ended, flashes, flashes_and_beeps, serving, until
-from tests.support.whip_client import PacketTrack, WhipClient, recorded
 
 
 @pytest.fixture(scope="module")

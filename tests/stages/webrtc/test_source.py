@@ -8,11 +8,12 @@ import aiohttp
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
+from benchmarks.peers.whip_client import WhipClient, recorded
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.testing import StageHarness, run_stage
 from emopipe.stages.webrtc.source import WebRtc
-from tests.support.webrtc import Never, ended, flashes_and_beeps, free_endpoint, serving, until
-from tests.support.whip_client import WhipClient, recorded
+from tests.support.endpoints import free_endpoint
+from tests.support.webrtc import Never, ended, flashes_and_beeps, serving, until
 
 SDP = {"Content-Type": "application/sdp"}
 TOKEN = "a-token-of-enough-characters"

@@ -5,20 +5,10 @@ import torch
 
 from emopipe.models.speech.features import MfccSpec
 from emopipe.training.speech.batches import Augmentation, Crops, mask
-from emopipe.training.speech.ravdess import Clip, parse_name
+from tests.support.clips import make_clips
 
 SPEC = MfccSpec()
 STILL = Augmentation(gain=0.0, speeds=(1.0,), time_mask=0.0, band_mask=0.0, calibrate=0.0)
-
-
-def make_clips(count: int = 10, frames: int = 350, speech: tuple[int, int] = (100, 260)) -> list[Clip]:
-    """Every coefficient of a frame is the frame's number, the second one the clip's."""
-    clips = []
-    for number in range(count):
-        mfcc = np.repeat(np.arange(frames, dtype=np.float32)[:, None], 40, axis=1)
-        mfcc[:, 1] = number
-        clips.append(Clip(parse_name(f"03-01-{number % 8 + 1:02d}-01-01-01-01"), mfcc, [], speech))
-    return clips
 
 
 def test_each_clip_once_an_epoch_in_another_order_each_time() -> None:

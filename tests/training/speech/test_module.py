@@ -5,7 +5,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from emopipe.models.speech.features import MfccSpec
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.speech.module import Cycles, Settings, SpeechTraining, check, options
-from tests.training.speech.test_batches import make_clips
+from tests.support.clips import make_clips
 
 Trace = list[tuple[float, tuple[float, float]]]
 

@@ -7,7 +7,7 @@ from emopipe.models.speech.features import MfccSpec
 from emopipe.models.speech.networks import SpeechNetwork
 from emopipe.training.speech.ravdess import parse_name
 from emopipe.training.speech.scoring import Heard, answers, by_group, hear, join
-from tests.training.speech.test_batches import make_clips
+from tests.support.clips import make_clips
 
 SPEC = MfccSpec()
 

@@ -1,6 +1,6 @@
 """A WHIP client (RFC 9725) that sends the tracks of a recording in real time, as a person's browser would.
 
-    python -m tests.support.whip_client clip.mp4 --endpoint http://127.0.0.1:8080 --peers 4
+    python -m benchmarks.peers.whip_client clip.mp4 --endpoint http://127.0.0.1:8080 --peers 4
 
 What is sent was encoded once, before (`encode`): sending costs next to nothing, so that many peers fit beside the
 server they test.

@@ -1,6 +1,6 @@
-"""What a stage declares: its ports, and its typed settings with what they say of themselves."""
+"""What a stage declares: its ports, its typed settings with what they say of themselves; and the links between."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -8,6 +8,8 @@ from emopipe.pipeline.message import Payload
 
 Mode = Literal["replay", "live"]
 Policy = Literal["block", "drop-oldest", "drop-newest"]
+
+MIN_REPLAY_QUEUE_MESSAGES = 16  # on a link of which the graph says nothing
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -72,3 +74,40 @@ def about(
     limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "min_length": min_length}
     given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
     return msgspec.Meta(description=text, extra={"unit": unit}, **given)
+
+
+class Queue(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A link's policy, on the receiving side (the table `[stages.NAME.queue]`)."""
+
+    size: Annotated[
+        int, about("how many may wait: with `block` of all streams, else of each", unit="messages", ge=1, le=100_000)
+    ] = 16
+    policy: Annotated[Policy, about("what happens when the queue is full")] = "block"
+    max_age: Annotated[float, about("what has waited longer is dropped", unit="s", gt=0)] | None = None
+
+    @classmethod
+    def of(cls, port: Port, mode: Mode, table: "Queue | None" = None) -> "Queue":
+        """The policy that holds: the graph's, else the port's own; in replay mode every link blocks.
+
+        In replay mode nothing becomes too old in a queue, and room for what is to come next keeps every stage busy.
+        """
+        size = port.size if mode == "live" else max(port.size, MIN_REPLAY_QUEUE_MESSAGES)
+        chosen = table or cls(size=size, policy=port.policy)
+        return cls(size=chosen.size) if mode == "replay" else chosen
+
+    @property
+    def window(self) -> int:
+        """How many messages may be under way: one where the queue must keep the choice, many for throughput."""
+        return self.size if self.policy == "block" else 1
+
+
+class LinkId(msgspec.Struct, frozen=True, array_like=True):
+    """A link by its two ends: an output of one stage, an input of another."""
+
+    sender: str
+    output: str
+    receiver: str
+    input: str
+
+    def __str__(self) -> str:
+        return f"{self.sender}.{self.output}>{self.receiver}.{self.input}"

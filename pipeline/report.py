@@ -5,6 +5,7 @@ import msgspec
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Message
+from emopipe.pipeline.port import LinkId
 
 
 class HopLatency(msgspec.Struct):
@@ -41,7 +42,7 @@ class Report(msgspec.Struct, kw_only=True):
         stage: its name in the graph.
         counters: its own counts.
         streams: those of them that are counted by stream: open streams, and the last that have ended.
-        links: what its outputs sent, by `output>stage.port`.
+        links: what its outputs sent, by link.
         age: at a sink, the time from capture to here.
         hops: at a sink, where that time went, by stage; the capture, whose work is before the age begins, is left out.
         gaps: the longest that each input received nothing while a stream was open there (ns), by port.
@@ -53,7 +54,7 @@ class Report(msgspec.Struct, kw_only=True):
     stage: str
     counters: dict[str, int] = {}
     streams: dict[str, dict[str, int]] = {}
-    links: dict[str, LinkCounts] = {}
+    links: dict[LinkId, LinkCounts] = {}
     age: Latency = msgspec.field(default_factory=Latency)
     hops: dict[str, HopLatency] = {}
     gaps: dict[str, int] = {}

@@ -19,9 +19,8 @@ from typing import Any
 
 from emopipe.pipeline.clock import FakeClock, settle
 from emopipe.pipeline.message import FOREVER, Codec, Message, Payload
-from emopipe.pipeline.port import Mode
+from emopipe.pipeline.port import LinkId, Mode, Queue
 from emopipe.pipeline.runtime.host import StageHost
-from emopipe.pipeline.runtime.link import Queue
 from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet, Outlet
 from emopipe.pipeline.stage import Stage
 
@@ -154,7 +153,8 @@ class StageHarness:
             self._sources[port] = _Source(Queue(size=1), self.clock, inlet)
         for output, kept in self.outputs.messages.items():
             collector = _Collector(self.clock, kept, self.stage.outputs[output].type)
-            self._host.outlets[output]["test"] = self._collectors[output] = collector
+            link = LinkId(self.stage.label, output, "test", output)
+            self._host.outlets[output][link] = self._collectors[output] = collector
         try:
             await self._host.setup()
         except BaseException:

@@ -29,6 +29,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
+import msgspec
 
 from benchmarks.figures import evenness, machine, percentiles, table, write_json
 from benchmarks.listener import Heard, Listener
@@ -125,10 +126,11 @@ def losses(result: RunResult) -> list[Lost]:
             reasons = {name: counters.get(name, 0) for name in ("skipped", "damaged", "late_faces", "stale")}
             found += [Lost(place, reason, stream, count) for reason, count in reasons.items() if count]
         for link, counts in report.links.items():
-            if link.startswith(("audio>", "windows>")) or link.endswith(".speech"):
+            if link.output in ("audio", "windows") or link.input == "speech":
                 continue
             for stream, own in counts.streams.items():
-                found += [Lost(f"{place}.{link}", reason, stream, n) for reason, n in own.dropped.items() if n]
+                at = str(msgspec.structs.replace(link, sender=place))
+                found += [Lost(at, reason, stream, count) for reason, count in own.dropped.items() if count]
     return found
 
 
@@ -147,7 +149,7 @@ def accounts(result: RunResult, heard: Mapping[str, Heard], lost: Sequence[Lost]
 def wrong_links(result: RunResult) -> list[str]:
     """The links whose counts do not add up: sent = received + dropped + in flight."""
     return [
-        f"{report.stage}.{link}: {counts}"
+        f"{link}: {counts}"
         for report in result.reports.values()
         for link, counts in report.links.items()
         if not all(map(_adds_up, [counts, *counts.streams.values()]))

@@ -135,9 +135,7 @@ def drops(result: RunResult) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for report in result.reports.values():
         own = [(report.stage, name, report.counters.get(name, 0)) for name in names]
-        own += [
-            (f"{report.stage}.{link}", why, n) for link, each in report.links.items() for why, n in each.dropped.items()
-        ]
+        own += [(str(link), why, n) for link, each in report.links.items() for why, n in each.dropped.items()]
         rows += [{"dropped at": place, "why": why, "messages": n} for place, why, n in own if n]
     return rows
 

@@ -107,7 +107,7 @@ def account(result: RunResult, graph: Graph) -> list[str]:
     for report in reports:
         for link, counts in report.links.items():
             for reason, count in counts.dropped.items():
-                lines.append(f"{report.stage}.{link}: {_many(count, 'message')} dropped ({reason})")
+                lines.append(f"{link}: {_many(count, 'message')} dropped ({reason})")
     # Played as fast as possible, the time from capture to sink is that of waiting in full queues.
     paced = graph.mode == "live" or any(getattr(stage.settings, "realtime", False) for stage in graph.stages.values())
     if paced and (sink := slowest_sink(result)):

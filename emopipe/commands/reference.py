@@ -13,8 +13,7 @@ from emopipe.pipeline.graph.parse import PipelineSettings
 from emopipe.pipeline.graph.settings import convert, describe
 from emopipe.pipeline.graph.text import show
 from emopipe.pipeline.message import Payload
-from emopipe.pipeline.port import Port
-from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.port import Port, Queue
 from emopipe.pipeline.stage import Stage
 
 HEADER = """\

@@ -30,7 +30,9 @@ def _stage(report: Report) -> dict[str, Any]:
     return {
         "counters": report.counters,
         "streams": report.streams,
-        "links": {name: _link(counts) for name, counts in report.links.items()},
+        "links": {
+            f"{link.output}>{link.receiver}.{link.input}": _link(counts) for link, counts in report.links.items()
+        },
         "longest_gap_ms": {port: gap / MS for port, gap in report.gaps.items()},
         "age_ms": _latency(report.age),
         "hops_ms": {

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape, quoteattr
 from emopipe.pipeline.graph.layout import HEADER, Layout, Place, Wire, lay_out
 from emopipe.pipeline.graph.spec import Graph, OutputRef, StageSpec
 from emopipe.pipeline.graph.text import count, show
-from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.port import Queue
 
 # Cards carry their own background, and what stands beside them is of middle lightness: on a light page and on a
 # dark one both can be read.
@@ -30,21 +30,23 @@ def mermaid(graph: Graph) -> str:
         if len(names) > 1:
             lines.append("    end")
     for link in graph.links:
-        ports = link.port if link.port == link.source.output else f"{link.source.output} → {link.port}"
+        output, port = link.id.output, link.id.input
+        ports = port if port == output else f"{output} → {port}"
         label = "<br/>".join(filter(None, [ports, _queue(graph, link.queue)]))
-        lines.append(f'    {ids[link.source.stage]} -->|"{label}"| {ids[link.stage]}')
+        lines.append(f'    {ids[link.id.sender]} -->|"{label}"| {ids[link.id.receiver]}')
     return "\n".join(lines) + "\n"
 
 
 def svg(graph: Graph) -> str:
     """The graph as an SVG picture, readable on light and dark pages, with its content as text for screen readers."""
-    notes = {(link.stage, link.port): _queue(graph, link.queue) for link in graph.links}
-    used = {link.source for link in graph.links}
+    notes = {(link.id.receiver, link.id.input): _queue(graph, link.queue) for link in graph.links}
+    used = {OutputRef(link.id.sender, link.id.output) for link in graph.links}
     layout = lay_out(graph, notes)
     note = "replay: every link blocks, nothing is dropped" if graph.mode == "replay" else "live"
     if graph.latency_budget is not None:
         note += f", within {show(graph.latency_budget)} s"
-    links = "; ".join(f"{link.source} to {link.stage}.{link.port}" for link in graph.links)
+    ends = [link.id for link in graph.links]
+    links = "; ".join(f"{each.sender}.{each.output} to {each.receiver}.{each.input}" for each in ends)
     width, height = round(layout.width), round(layout.height + 14)
     return "\n".join(
         [
@@ -116,10 +118,10 @@ def _frames(layout: Layout) -> list[str]:
 def _wire(wire: Wire) -> str:
     """One smooth path: curves from column to column, straight through the columns that it passes."""
     link, (start, *passages, end) = wire.link, wire.places
-    x, y = start.x + start.width, start.y + start.outputs[link.source.output]
+    x, y = start.x + start.width, start.y + start.outputs[link.output]
     path = f"M{x:g} {y:g}"
     for place in [*passages, end]:
-        down = place.y + place.inputs[link.port if place is end else ""]
+        down = place.y + place.inputs[link.input if place is end else ""]
         half = (place.x - x) / 2
         path += f"C{x + half:g} {y:g} {place.x - half:g} {down:g} {place.x:g} {down:g}"
         x, y = place.x, down

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
-from emopipe.pipeline.graph.spec import Graph, Link
+from emopipe.pipeline.graph.spec import Graph
+from emopipe.pipeline.port import LinkId
 
 HEADER, ROW, PAD = 46.0, 20.0, 8.0  # of a box: its title, a row of ports, below the last one
 BETWEEN, PASSING = 24.0, 12.0  # least distance from box to box, and to a wire that passes
@@ -51,7 +52,7 @@ class Frame:
 class Wire:
     """One link: from the first place's output through passages to the last place's input."""
 
-    link: Link
+    link: LinkId
     places: list[Place]
 
 
@@ -119,9 +120,9 @@ def _wire(graph: Graph, boxes: dict[str, Place]) -> tuple[list[Wire], list[Block
     for name, box in boxes.items():
         blocks.setdefault(f"process {members[name]}" if name in members else name, []).append(box)
     wires = []
-    for link in graph.links:
-        start, end = boxes[link.source.stage], boxes[link.stage]
-        name = f"{link.source} to {link.stage}.{link.port}"
+    for link in (each.id for each in graph.links):
+        start, end = boxes[link.sender], boxes[link.receiver]
+        name = str(link)
         passages = [
             Place(name, rank, height=2.0, inputs={"": 1.0}, outputs={"": 1.0})
             for rank in range(start.rank + 1, end.rank)
@@ -187,8 +188,8 @@ def _order_ports(blocks: list[Block], wires: list[Wire]) -> None:
     order = {id(place): number for number, place in enumerate(place for block in blocks for place in block)}
     leads: dict[tuple[str, str, str], list[int]] = {}
     for wire in wires:
-        leads.setdefault(("out", wire.link.source.stage, wire.link.source.output), []).append(order[id(wire.places[1])])
-        leads.setdefault(("in", wire.link.stage, wire.link.port), []).append(order[id(wire.places[-2])])
+        leads.setdefault(("out", wire.link.sender, wire.link.output), []).append(order[id(wire.places[1])])
+        leads.setdefault(("in", wire.link.receiver, wire.link.input), []).append(order[id(wire.places[-2])])
 
     def height(side: str, box: Place, port: str) -> float:
         found = leads.get((side, box.name, port))
@@ -203,7 +204,7 @@ def _ends(wire: Wire, number: int) -> tuple[float, float]:
     """Where in its two places the wire's part `number` begins and ends."""
     start, end = wire.places[number], wire.places[number + 1]
     first, last = number == 0, number == len(wire.places) - 2
-    return start.outputs[wire.link.source.output if first else ""], end.inputs[wire.link.port if last else ""]
+    return start.outputs[wire.link.output if first else ""], end.inputs[wire.link.input if last else ""]
 
 
 def _settle(blocks: list[Block], wires: list[Wire]) -> None:

@@ -19,7 +19,7 @@ from emopipe.pipeline.graph.overrides import override
 from emopipe.pipeline.graph.parse import Problems, read_pipeline, read_stages
 from emopipe.pipeline.graph.registry import instantiate, make_importable, resolve
 from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, StageSpec
-from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.port import Queue
 
 __all__ = [
     "Graph",

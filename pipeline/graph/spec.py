@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emopipe.pipeline.port import Mode
-from emopipe.pipeline.runtime.link import Queue
+import msgspec
+
+from emopipe.pipeline.port import LinkId, Mode, Queue
 from emopipe.pipeline.stage import Stage
 
 
@@ -21,14 +22,17 @@ class OutputRef:
         return f"{self.stage}.{self.output}"
 
 
-@dataclass(frozen=True)
-class Link:
-    """One output joined to one input. `queue` is the input's: each of its links has one of its own."""
+class Link(msgspec.Struct, frozen=True):
+    """One output joined to one input.
 
-    source: OutputRef
-    stage: str
-    port: str
+    Attributes:
+        queue: the input's; each of its links has one of its own.
+        local: whether both ends are in the same process.
+    """
+
+    id: LinkId
     queue: Queue
+    local: bool
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,14 @@ class Graph:
     def links(self) -> list[Link]:
         """All links, in the order of the stages they lead to."""
         return [
-            Link(source, spec.name, port, spec.queues[port])
+            Link(
+                LinkId(feed.stage, feed.output, spec.name, port),
+                spec.queues[port],
+                local=self.stages[feed.stage].process == spec.process,
+            )
             for spec in self.stages.values()
-            for port, sources in spec.inputs.items()
-            for source in sources
+            for port, feeds in spec.inputs.items()
+            for feed in feeds
         ]
 
     @property

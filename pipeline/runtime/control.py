@@ -8,24 +8,9 @@ from typing import Any
 
 import msgspec
 
-from emopipe.pipeline.port import Mode
+from emopipe.pipeline.graph.spec import Link
+from emopipe.pipeline.port import LinkId, Mode
 from emopipe.pipeline.report import Report
-from emopipe.pipeline.runtime.link import Queue
-
-
-class LinkPlan(msgspec.Struct, frozen=True):
-    """One link. `local` says that both ends are in the same process."""
-
-    source: str  # stage
-    output: str
-    target: str  # stage
-    port: str
-    queue: Queue
-    local: bool
-
-    @property
-    def name(self) -> str:
-        return f"{self.source}.{self.output}>{self.target}.{self.port}"
 
 
 class StagePlan(msgspec.Struct, frozen=True):
@@ -48,21 +33,21 @@ class Prepare(msgspec.Struct, tag=True):
 
     mode: Mode
     stages: list[StagePlan]
-    links: list[LinkPlan]  # all that begin or end here
+    links: list[Link]  # all that begin or end here
     path: list[str]
     directory: str
 
 
 class Bound(msgspec.Struct, tag=True):
-    """The inputs are bound: endpoint by link name."""
+    """The inputs are bound: where, for each link that is not local."""
 
-    endpoints: dict[str, str]
+    endpoints: dict[LinkId, str]
 
 
 class Connect(msgspec.Struct, tag=True):
     """Connect the outputs, then set the stages up."""
 
-    endpoints: dict[str, str]
+    endpoints: dict[LinkId, str]
 
 
 class Ready(msgspec.Struct, tag=True):

@@ -111,11 +111,7 @@ class StageHost:
             stage=self.stage.label,
             counters=_plain(self.stage.counters),
             streams=self.stage.stream_counters.snapshot(),
-            links={
-                f"{name}>{target}": outlet.counts()
-                for name, outlets in self.outlets.items()
-                for target, outlet in outlets.items()
-            },
+            links={link: outlet.counts() for outlets in self.outlets.values() for link, outlet in outlets.items()},
             age=self._delays.age,
             hops=self._delays.hops,
             gaps={port: max(inlet.longest_gap(now) for inlet in inlets) for port, inlets in self.inlets.items()},

@@ -6,42 +6,80 @@ buffer, is where messages wait and where a policy can still choose. What has not
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from typing import Annotated
-
-import msgspec
 
 from emopipe.pipeline.clock import SECOND, Clock
 from emopipe.pipeline.counters import LinkCounts, StreamCounters
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.port import Mode, Policy, Port, about
-from emopipe.pipeline.runtime.lane import Lane, is_item, watermark_of
-
-IN_REPLAY = 16  # messages that may wait on a link of which the graph says nothing, at least
+from emopipe.pipeline.port import Queue
 
 
-class Queue(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A link's policy, on the receiving side (the table `[stages.NAME.queue]`)."""
+class Lane:
+    """A queue of messages of one stream or of several.
 
-    size: Annotated[
-        int, about("how many may wait: with `block` of all streams, else of each", unit="messages", ge=1, le=100_000)
-    ] = 16
-    policy: Annotated[Policy, about("what happens when the queue is full")] = "block"
-    max_age: Annotated[float, about("what has waited longer is dropped", unit="s", gt=0)] | None = None
+    A dropped message leaves its watermark behind, so time never stands still for the receiver; of watermarks of one
+    stream that wait with nothing of the stream between them the newest remains, so that what waits is bounded.
+    """
 
-    @classmethod
-    def of(cls, port: Port, mode: Mode, table: "Queue | None" = None) -> "Queue":
-        """The policy that holds: the graph's, else the port's own; in replay mode every link blocks.
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, Message]] = deque()  # (offered at, message)
+        self.items = 0  # data and gaps that wait
 
-        In replay mode nothing becomes too old in a queue, and room for what is to come next keeps every stage busy.
-        """
-        size = port.size if mode == "live" else max(port.size, IN_REPLAY)
-        chosen = table or cls(size=size, policy=port.policy)
-        return cls(size=chosen.size) if mode == "replay" else chosen
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
 
-    @property
-    def window(self) -> int:
-        """How many messages may be under way: one where the queue must keep the choice, many for throughput."""
-        return self.size if self.policy == "block" else 1
+    def messages(self) -> list[Message]:
+        return [message for _, message in self._waiting]
+
+    def append(self, now: int, message: Message) -> None:
+        """Put data, a gap or EOS at the end."""
+        self.items += is_item(message)
+        self._waiting.append((now, message))
+
+    def mark(self, now: int, watermark: Message) -> None:
+        """Put a watermark in the place of the one that waits last of its stream, else at the end."""
+        for at in range(len(self._waiting) - 1, -1, -1):
+            if self._waiting[at][1].stream == watermark.stream:
+                if self._waiting[at][1].kind == "watermark":
+                    self._waiting[at] = (now, watermark)
+                    return
+                break
+        self._waiting.append((now, watermark))
+
+    def pop(self) -> Message:
+        """The message that has waited longest."""
+        _, message = self._waiting.popleft()
+        self.items -= is_item(message)
+        return message
+
+    def oldest(self) -> int | None:
+        """When the oldest data or gap was offered, if there is any."""
+        return next((offered for offered, message in self._waiting if is_item(message)), None)
+
+    def drop(self) -> Message:
+        """Take out the oldest data or gap, of which there must be one, and leave its watermark."""
+        at = next(index for index, (_, message) in enumerate(self._waiting) if is_item(message))
+        offered, message = self._waiting[at]
+        del self._waiting[at]
+        same = [index for index, (_, other) in enumerate(self._waiting) if other.stream == message.stream]
+        ahead = next((index for index in reversed(same) if index < at), None)
+        behind = next((index for index in same if index >= at), None)
+        if behind is None:
+            self._waiting.insert(behind := at, (offered, watermark_of(message)))
+        if ahead is not None and self._waiting[ahead][1].kind == self._waiting[behind][1].kind == "watermark":
+            self._waiting[ahead] = self._waiting[behind]
+            del self._waiting[behind]
+        self.items -= 1
+        return message
+
+
+def is_item(message: Message) -> bool:
+    """Whether a message counts and may be dropped."""
+    return message.kind in ("data", "gap")
+
+
+def watermark_of(message: Message) -> Message:
+    """What remains of a message that is dropped."""
+    return Message(kind="watermark", stream=message.stream, watermark=message.watermark, epoch=message.epoch)
 
 
 class LinkQueue:

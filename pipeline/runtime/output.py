@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from emopipe.pipeline.message import FOREVER, Hop, Message, Payload
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.transport import Outlet
 
 
@@ -26,7 +27,7 @@ class Output:
     """
 
     def __init__(self, stage: str, name: str, payload: type[Payload], *, source: bool) -> None:
-        self.outlets: dict[str, Outlet] = {}
+        self.outlets: dict[LinkId, Outlet] = {}
         self._stage = stage
         self._name = name
         self._payload = payload

@@ -17,8 +17,9 @@ import zmq
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.control import LinkPlan, StagePlan
+from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.transport import Channel, local_endpoint
@@ -115,14 +116,13 @@ class Supervisor:
         for name, stages in groups.items():
             await self._spawn(name, stages, endpoint)
         await self._each(control.Hello)
-        links = self._links()
         try:
             for name, stages in groups.items():
-                self._send(name, self._plan(stages, links, directory))
+                self._send(name, self._plan(stages, directory))
         except UnicodeEncodeError as error:
             remedy = "rename the file or key"
             raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
-        endpoints: dict[str, str] = {}
+        endpoints: dict[LinkId, str] = {}
         for bound in await self._each(control.Bound):
             assert isinstance(bound, control.Bound)
             endpoints |= bound.endpoints
@@ -230,28 +230,12 @@ class Supervisor:
         # A worker that is gone, or has not said hello yet, cannot be told; ROUTER drops it, and so it should.
         self._channel.send([name.encode(), control.encode(message)])
 
-    # -- plans -----------------------------------------------------------------------------------------------
-
-    def _links(self) -> list[LinkPlan]:
-        stages = self._graph.stages
-        return [
-            LinkPlan(
-                source=link.source.stage,
-                output=link.source.output,
-                target=link.stage,
-                port=link.port,
-                queue=link.queue,
-                local=stages[link.source.stage].process == stages[link.stage].process,
-            )
-            for link in self._graph.links
-        ]
-
-    def _plan(self, names: Sequence[str], links: Sequence[LinkPlan], directory: str) -> control.Prepare:
+    def _plan(self, names: Sequence[str], directory: str) -> control.Prepare:
         stages = [self._graph.stages[name] for name in names]
         return control.Prepare(
             mode=self._graph.mode,
             stages=[StagePlan(stage.name, stage.use, stage.table) for stage in stages],
-            links=[link for link in links if link.source in names or link.target in names],
+            links=[link for link in self._graph.links if link.id.sender in names or link.id.receiver in names],
             path=[str(folder) for folder in self._graph.import_path],
             directory=directory,
         )

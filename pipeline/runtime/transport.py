@@ -19,7 +19,8 @@ import zmq
 from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.message import Codec, Hop, Message, Payload, WireError
-from emopipe.pipeline.runtime.link import LinkQueue, Queue
+from emopipe.pipeline.port import Queue
+from emopipe.pipeline.runtime.link import LinkQueue
 
 Inbox = asyncio.Queue[tuple["Inlet", Message]]
 

@@ -18,6 +18,8 @@ import zmq
 from emopipe.pipeline.clock import SystemClock
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.registry import instantiate, make_importable
+from emopipe.pipeline.graph.spec import Link
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import StageHost
 from emopipe.pipeline.runtime.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet, local_endpoint
@@ -36,8 +38,8 @@ class Worker:
         self._control.connect(endpoint)
         self._orders: asyncio.Queue[control.ToWorker] = asyncio.Queue()
         self._hosts: dict[str, StageHost] = {}
-        self._local_inlets: dict[str, LocalInlet] = {}
-        self._links: list[control.LinkPlan] = []
+        self._local_inlets: dict[LinkId, LocalInlet] = {}
+        self._links: list[Link] = []
         self._cpu_at_play = 0
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
         self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))
@@ -96,40 +98,39 @@ class Worker:
             if not await self._guard(stage.name, make):
                 return
         self._links = plan.links
-        endpoints: dict[str, str] = {}
+        endpoints: dict[LinkId, str] = {}
         for number, link in enumerate(plan.links):
-            if link.target not in self._hosts:
+            if (host := self._hosts.get(link.id.receiver)) is None:
                 continue
-            host = self._hosts[link.target]
-            arguments = (link.port, link.target, host.inbox, self._clock, link.queue.window)
+            port = link.id.input
+            arguments = (port, link.id.receiver, host.inbox, self._clock, link.queue.window)
             if link.local:
-                self._local_inlets[link.name] = inlet = LocalInlet(*arguments)
-                host.inlets.setdefault(link.port, []).append(inlet)
+                self._local_inlets[link.id] = inlet = LocalInlet(*arguments)
+                host.inlets.setdefault(port, []).append(inlet)
             else:
                 remote = ZmqInlet(
                     *arguments,
                     context=self._context,
                     endpoint=local_endpoint(plan.directory, f"{self._process}-{number}"),
-                    payload=host.stage.inputs[link.port].type,
+                    payload=host.stage.inputs[port].type,
                 )
-                host.inlets.setdefault(link.port, []).append(remote)
-                endpoints[link.name] = remote.endpoint
+                host.inlets.setdefault(port, []).append(remote)
+                endpoints[link.id] = remote.endpoint
         self._send(control.Bound(endpoints))
 
-    async def _connect(self, endpoints: dict[str, str]) -> None:
+    async def _connect(self, endpoints: dict[LinkId, str]) -> None:
         for link in self._links:
-            if link.source not in self._hosts:
+            if (host := self._hosts.get(link.id.sender)) is None:
                 continue
-            host = self._hosts[link.source]
-            host.outlets[link.output][f"{link.target}.{link.port}"] = (
-                LocalOutlet(link.queue, self._clock, self._local_inlets[link.name])
+            host.outlets[link.id.output][link.id] = (
+                LocalOutlet(link.queue, self._clock, self._local_inlets[link.id])
                 if link.local
                 else ZmqOutlet(
                     link.queue,
                     self._clock,
                     context=self._context,
-                    endpoint=endpoints[link.name],
-                    payload=host.stage.outputs[link.output].type,
+                    endpoint=endpoints[link.id],
+                    payload=host.stage.outputs[link.id.output].type,
                 )
             )
         for name, host in self._hosts.items():

@@ -259,4 +259,4 @@ def _accounts(reports: Mapping[str, StageReport]) -> Iterator[tuple[str, str, st
                 yield report.stage, words, f"{count:,}"
         for link, counts in report.links.items():
             for reason, count in counts.dropped.items():
-                yield f"{report.stage}.{link}", f"messages dropped ({reason})", f"{count:,}"
+                yield str(link), f"messages dropped ({reason})", f"{count:,}"

@@ -143,7 +143,7 @@ class Page(Stage):
 
     def status(self, reports: Mapping[str, Report]) -> None:
         for page in self._pages:
-            page.put_status(self._encoder.encode(status(reports, page.stream, page.lost, f"{self.label}.video")))
+            page.put_status(self._encoder.encode(status(reports, page.stream, page.lost, (self.label, "video"))))
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError):  # a page that is stuck has heard enough

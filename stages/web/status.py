@@ -7,20 +7,20 @@ from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.report import Report
 
 
-def status(reports: Mapping[str, Report], stream: str | None, lost: int, preview: str) -> dict[str, Any]:
+def status(reports: Mapping[str, Report], stream: str | None, lost: int, preview: tuple[str, str]) -> dict[str, Any]:
     """The message `status`: of one stream alone, or of the whole run where `stream` is None.
 
-    `lost` is how many results this page was too slow for, `preview` (`page.video`) the input whose pictures are only
+    `lost` is how many results this page was too slow for, `preview` (stage and port) the input whose pictures are only
     looked at: they are no part of the work. Nobody is told of the streams of others.
     """
     return {
         "type": "status",
         "lost": lost,
         "drops": [
-            {"link": f"{report.stage}.{link}", "reason": reason, "count": count}
+            {"link": str(link), "reason": reason, "count": count}
             for report in reports.values()
             for link, counts in report.links.items()
-            if link.partition(">")[2] != preview
+            if (link.receiver, link.input) != preview
             for reason, count in _of(counts, stream).dropped.items()
             if count
         ],

@@ -7,8 +7,8 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 
 from emopipe.pipeline.clock import SystemClock
+from emopipe.pipeline.port import LinkId, Queue
 from emopipe.pipeline.runtime.host import StageHost
-from emopipe.pipeline.runtime.link import Queue
 from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet
 from emopipe.pipeline.stage import Stage
 
@@ -27,7 +27,7 @@ async def play_together(
         queue = Queue.of(hosts[to].stage.inputs[port], "replay" if target in block else "live")
         inlet = LocalInlet(port, to, hosts[to].inbox, clock, queue.window)
         hosts[to].inlets.setdefault(port, []).append(inlet)
-        hosts[of].outlets[output][target] = LocalOutlet(queue, clock, inlet)
+        hosts[of].outlets[output][LinkId(of, output, to, port)] = LocalOutlet(queue, clock, inlet)
     try:
         for host in hosts.values():
             await host.setup()

@@ -6,6 +6,7 @@ from rich.table import Table
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.latency import Latency
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import HopLatency, Report
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.tables.live import latencies, slowest_sink, streams
@@ -45,9 +46,8 @@ def test_the_slowest_sink_tells_each_hop() -> None:
 
 def test_streams_are_told_apart_where_there_are_several() -> None:
     drops = LinkCounts(streams={"a": LinkCounts(sent=9, dropped={"oldest": 2, "age": 1}), "b": LinkCounts(sent=4)})
-    capture = Report(
-        stage="capture", streams={"a": {"frames": 9}, "b": {"frames": 4}}, links={"video>faces.video": drops}
-    )
+    links = {LinkId("capture", "video", "faces", "video"): drops}
+    capture = Report(stage="capture", streams={"a": {"frames": 9}, "b": {"frames": 4}}, links=links)
     file = sink("file", 9, a={"frames_with_face": 4, "frames_without_face": 2, "voice_windows": 1, "forced": 3}, b={})
     assert cells(streams(RunResult({"capture": capture, "file": file}))) == [
         ["a", "9", "7", "3", "3"],

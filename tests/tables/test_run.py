@@ -8,6 +8,7 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.latency import Latency
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import HopLatency, Report
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.tables.run import figures
@@ -22,7 +23,7 @@ def test_everything_is_there_and_is_json() -> None:
         stage="results",
         counters={"frames": 3},
         streams={"s": {"frames": 3}},
-        links={"out>x.in": counts},
+        links={LinkId("results", "out", "x", "in"): counts},
         age=age,
         hops={"faces": HopLatency()},
         gaps={"scores": 40 * MS},

@@ -27,6 +27,7 @@ from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Hop
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import HopLatency, Report
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.testing import eos, gap, run_stage
@@ -52,13 +53,13 @@ def run_result() -> RunResult:
             counters={"frames": 100, "base_time_ns": 5 * SECOND},
             streams={name: {"frames": 100, "skipped": skipped}},
             links={
-                "video>faces.video": LinkCounts(
+                LinkId(name, "video", "faces", "video"): LinkCounts(
                     sent=video[name].sent,
                     received=video[name].received,
                     dropped=video[name].dropped,
                     streams={name: video[name]},
                 ),
-                "audio>windows.audio": LinkCounts(
+                LinkId(name, "audio", "windows", "audio"): LinkCounts(
                     sent=9, received=4, dropped={"oldest": 5}, streams={name: counts(9, 4, oldest=5)}
                 ),
             },
@@ -122,7 +123,7 @@ def test_a_hop_has_its_times() -> None:
 def test_links_must_add_up() -> None:
     right = run_result()
     assert wrong_links(right) == []
-    right.reports["capture1"].links["video>faces.video"].sent += 1
+    right.reports["capture1"].links[LinkId("capture1", "video", "faces", "video")].sent += 1
     assert len(wrong_links(right)) == 1
 
 

@@ -18,6 +18,7 @@ from benchmarks.peers.whip_client import encode
 from benchmarks.procfs import Sample, sample, workers
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.testing import data, run_stage
@@ -179,7 +180,7 @@ def test_the_graph_gets_marks_and_gaps_are_of_its_server(tmp_path: Path) -> None
 
 
 def test_drops_are_listed_where_there_are_any() -> None:
-    link = {"video>faces.video": LinkCounts(sent=5, received=3, dropped={"oldest": 2})}
+    link = {LinkId("webrtc", "video", "faces", "video"): LinkCounts(sent=5, received=3, dropped={"oldest": 2})}
     reports = [Report(stage="webrtc", counters={"skipped": 4, "dropped": 0}, links=link), Report(stage="fusion")]
     told = drops(RunResult({each.stage: each for each in reports}))
     assert [(each["dropped at"], each["messages"]) for each in told] == [("webrtc", 4), ("webrtc.video>faces.video", 2)]

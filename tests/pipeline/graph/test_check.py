@@ -304,7 +304,7 @@ def graph_or_problems(load: Callable[[], Graph], origin: str) -> None:
     except GraphError as error:
         lines = error.problems
     else:
-        assert {link.source.stage for link in graph.links} < set(graph.stages)
+        assert {link.id.sender for link in graph.links} < set(graph.stages)
         return
     assert lines
     assert len(set(lines)) == len(lines)

@@ -91,8 +91,7 @@ def test_a_chain_is_drawn_straight() -> None:
     layout = lay_out(graph_from_table(table, "g.toml"), {})
     heights = {
         round(
-            place.y
-            + (place.inputs[wire.link.port] if place is wire.places[-1] else place.outputs[wire.link.source.output])
+            place.y + (place.inputs[wire.link.input] if place is wire.places[-1] else place.outputs[wire.link.output])
         )
         for wire in layout.wires
         for place in wire.places

@@ -46,12 +46,12 @@ def test_a_file_becomes_a_graph(path: Path) -> None:
 
 def test_links_are_listed_with_their_queues(path: Path) -> None:
     links = load_graph(path).links
-    assert [(str(link.source), link.stage, link.port, link.queue.size) for link in links] == [
-        ("capture.video", "faces", "video", 2),
-        ("capture.audio", "voice", "audio", 16),
-        ("faces.scores", "fusion", "left", 16),
-        ("voice.scores", "fusion", "left", 16),
-        ("fusion.scores", "results", "scores", 16),
+    assert [(str(link.id), link.queue.size, link.local) for link in links] == [
+        ("capture.video>faces.video", 2, False),
+        ("capture.audio>voice.audio", 16, False),
+        ("faces.scores>fusion.left", 16, True),
+        ("voice.scores>fusion.left", 16, False),
+        ("fusion.scores>results.scores", 16, False),
     ]
 
 

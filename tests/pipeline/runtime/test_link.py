@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from emopipe.pipeline.clock import MS, FakeClock
 from emopipe.pipeline.counters import REMEMBERED, LinkCounts
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.port import Port
-from emopipe.pipeline.runtime.link import LinkQueue, Queue
+from emopipe.pipeline.port import Port, Queue
+from emopipe.pipeline.runtime.link import LinkQueue
 from emopipe.pipeline.testing import data, eos, gap, watermark
 from tests.support.payloads import Other
 

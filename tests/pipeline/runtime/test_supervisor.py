@@ -14,6 +14,7 @@ import pytest
 
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph, graph_from_table
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from tests.support.processes import popen, wait_until_gone, workers_of
@@ -55,8 +56,8 @@ def test_everything_arrives_in_order_and_is_counted(out: Path, together: bool) -
     result = run(graph(out, together=together, count={"count": 500, "ballast": 100_000}))
     assert out.read_text().splitlines() == [*(f"s0 {2 * n} 100000" for n in range(500)), "closed"]
     assert result.reports["write"].counters == {"lines": 500}
-    for stage, link in (("count", "numbers>double.numbers"), ("double", "numbers>write.numbers")):
-        counts = result.reports[stage].links[link]
+    for link in (LinkId("count", "numbers", "double", "numbers"), LinkId("double", "numbers", "write", "numbers")):
+        counts = result.reports[link.sender].links[link]
         assert (counts.sent, counts.received, counts.dropped, counts.in_flight) == (500, 500, {}, 0)
     assert result.reports["write"].age.count == 500
     assert all(report.ended for report in result.reports.values())
@@ -77,7 +78,7 @@ def test_a_slow_stage_holds_the_source_back_in_replay(out: Path) -> None:
 
 def test_a_slow_stage_drops_the_oldest_in_live_mode_and_counts_it(out: Path) -> None:
     result = run(graph(out, mode="live", count={"count": 300, "pause": 0.001}, double={"slow": 0.02}))
-    counts = result.reports["count"].links["numbers>double.numbers"]
+    counts = result.reports["count"].links[LinkId("count", "numbers", "double", "numbers")]
     values = [int(line.split()[1]) for line in out.read_text().splitlines()[:-1]]
     assert counts.sent == 300
     assert counts.dropped["oldest"] > 100

@@ -11,7 +11,7 @@ import zmq
 
 from emopipe.pipeline.clock import FakeClock, SystemClock, settle
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.runtime.link import Queue
+from emopipe.pipeline.port import LinkId, Queue
 from emopipe.pipeline.runtime.output import Output
 from emopipe.pipeline.runtime.transport import Inbox, Inlet, LocalInlet, LocalOutlet, Outlet, ZmqInlet, ZmqOutlet
 from tests.support.toy_stages import Number
@@ -207,7 +207,8 @@ def test_there_is_room_unless_somebody_would_wait_or_everybody_would_drop(
     async def drive() -> None:
         output = Output("stage", "out", Number, source=True)
         first, second = (Stuck(Queue(size=1, policy=policy), FakeClock()) for policy in policies)
-        output.outlets |= {"first": first, "second": second}
+        output.outlets[LinkId("stage", "out", "first", "in")] = first
+        output.outlets[LinkId("stage", "out", "second", "in")] = second
         for value in range(2):  # one under way, one that waits
             await second.send(number(value))
         waiting = asyncio.create_task(output.room("s"))

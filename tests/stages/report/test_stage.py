@@ -13,6 +13,7 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.message import Message
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Report as StageReport
 from emopipe.pipeline.testing import StageHarness, gap, run_stage
 from emopipe.stages.report.stage import Report
@@ -184,7 +185,7 @@ def test_what_others_lost_is_told(tmp_path: Path) -> None:
     async def drive() -> None:
         async with StageHarness(report(tmp_path / "a.html"), mode="live", connect=["emotions"]) as harness:
             await harness.send("emotions", told(0, {0: "happy"}))
-            links = {"video>faces.video": LinkCounts(dropped={"old": 12})}
+            links = {LinkId("camera", "video", "faces", "video"): LinkCounts(dropped={"old": 12})}
             busy = StageReport(stage="camera", counters={"damaged": 2}, links=links)
             last = StageReport(stage="camera", counters={"damaged": 3}, links=links, ended=True)
             harness.stage.status({"camera": busy})

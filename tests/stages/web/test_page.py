@@ -18,6 +18,7 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Hop, Message
+from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.testing import StageHarness, data, eos, gap
 from emopipe.stages.palette import EMOTION
@@ -530,15 +531,15 @@ def test_the_status_says_what_was_dropped_where() -> None:
         "faces": report(
             counters={"skipped": 5, "late": 1},
             streams={"a": {"skipped": 2}},
-            links={"faces>facial.faces": counts, "video>page.video": counts},
+            links={LinkId("faces", "faces", to, "faces"): counts for to in ("facial", "page")},
         )
     }
-    everything = status(reports, None, 0, "page.video")
+    everything = status(reports, None, 0, ("page", "faces"))
     assert everything["drops"] == [{"link": "faces.faces>facial.faces", "reason": "oldest", "count": 3}]
     assert everything["counters"] == {"faces": {"skipped": 5, "late": 1}}
-    mine = status(reports, "a", 4, "page.video")
+    mine = status(reports, "a", 4, ("page", "faces"))
     assert mine["drops"] == [{"link": "faces.faces>facial.faces", "reason": "oldest", "count": 1}]
     assert mine["counters"] == {"faces": {"skipped": 2}}
     assert mine["lost"] == 4
-    nobody = status(reports, "c", 0, "page.video")
+    nobody = status(reports, "c", 0, ("page", "faces"))
     assert (nobody["drops"], nobody["counters"]) == ([], {})

@@ -17,7 +17,7 @@ import av
 import numpy as np
 
 from benchmarks.replay import GRAPH
-from emopipe.commands.replay import replay_table
+from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.runtime.result import RunResult

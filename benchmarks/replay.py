@@ -28,7 +28,7 @@ import av
 import mediapipe
 import torch
 
-from emopipe.commands.replay import replay_table
+from emopipe.graphs.replay import replay_table
 from emopipe.models.facial.detection import FaceDetector, crop, frame_face
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.speech.model import SpeechModel

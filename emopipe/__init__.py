@@ -1,12 +1,13 @@
 """emopipe: what a face and a voice express, on one time line, with honest confidence.
 
-The packages are `pipeline` (the runtime), `stages`, `models` and `training`; this one is the command, and
-`EmotionPredictor` for use from Python.
+Its rooms are `pipeline` (the runtime), `stages`, `models` and `training`, and for users of the whole the command's
+verbs and `EmotionPredictor`.
 """
 
 from typing import Any
 
 __all__ = ["EmotionPredictor"]
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+import emopipe
 from emopipe.pipeline.errors import EmopipeError
 
 VERBS = ("run", "replay", "check", "inspect", "graph", "devices", "train", "evaluate", "predict", "export")
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser = argparse.ArgumentParser(
             prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
         )
+        parser.add_argument("--version", action="version", version=f"emopipe {emopipe.__version__}")
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         modules = {name: importlib.import_module(f"emopipe.commands.{name}") for name in VERBS}
         for name, module in modules.items():

@@ -34,7 +34,7 @@ import msgspec
 from benchmarks.figures import evenness, machine, percentiles, table, write_json
 from benchmarks.listener import Heard, Listener
 from benchmarks.live.camera import FPS, load, prepare
-from emopipe.paths import default_graph
+from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table, read_table

@@ -32,7 +32,7 @@ from benchmarks.peers.crowd import STEADY, Crowd
 from benchmarks.peers.figures import SERVER, Measured, came_and_went, drops, gaps, latency, processes, sync, wrong
 from benchmarks.peers.marks import mark, rounds
 from benchmarks.procfs import Sample, sample, workers
-from emopipe.paths import default_graph
+from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.errors import StageFailed
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.graph.spec import Graph

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from benchmarks.figures import machine, table, write_json
-from emopipe.commands.replay import replay_table
+from emopipe.graphs.ready import default_graph
+from emopipe.graphs.replay import replay_table
 from emopipe.models.labels import FACE
-from emopipe.paths import default_graph
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.graph.load import graph_from_table, read_table

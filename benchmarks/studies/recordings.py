@@ -18,9 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from emopipe.commands.replay import replay_table
+from emopipe.graphs.ready import default_graph
+from emopipe.graphs.replay import replay_table
 from emopipe.models.labels import FACE, SPEECH, SPEECH_TO_FACE
-from emopipe.paths import default_graph
 from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.runtime.supervisor import Supervisor

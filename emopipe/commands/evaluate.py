@@ -4,10 +4,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from emopipe.commands import data_sets as datasets
 from emopipe.commands.outputs import need_folder, need_writable, write_json
-from emopipe.commands.terminal import log_to_stderr
-from emopipe.commands.train import TASKS, add_data_arguments, read_config, told_by, training_module
+from emopipe.commands.training_arguments import (
+    TASKS,
+    add_data_arguments,
+    find_data,
+    find_faces,
+    log_to_stderr,
+    naming,
+    read_config,
+    training_module,
+)
 from emopipe.pipeline.errors import EmopipeError
 
 HELP = "evaluate a model"
@@ -59,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
         need_folder(args.pictures, "--pictures")
     how = args.split if args.task == "facial" else args.protocol
     config_file = getattr(args, "config", None)
-    with told_by(config_file):
+    with naming(config_file):
         config = read_config(config_file) if config_file else {}
         arguments = _arguments(args, config)
         evaluation = training_module(args.task).evaluate(**arguments)
@@ -81,11 +88,11 @@ def main(args: argparse.Namespace) -> int:
 
 def _arguments(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
     """What `training.<task>.evaluate` is called with."""
-    arguments: dict[str, Any] = {"data": datasets.find(args.task, args.data, config), "weights": args.weights}
+    arguments: dict[str, Any] = {"data": find_data(args.task, args.data, config), "weights": args.weights}
     if args.task == "facial":
         return arguments | {"split": args.split}
     if args.task == "fusion":
-        arguments["faces"] = datasets.find_faces(args.faces, config)
+        arguments["faces"] = find_faces(args.faces, config)
     chosen = {key: value for key, value in config.items() if key != "data"}
     return arguments | {"protocol": args.protocol, "config": chosen, "resume": args.resume}
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from emopipe.commands.check import add_graph_arguments
-from emopipe.paths import default_graph
+from emopipe.commands.graph_arguments import add_graph_arguments
+from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.drawing import mermaid, svg
 from emopipe.pipeline.graph.load import load_graph
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     out: Path | None = arguments.out
     chosen = arguments.format or ("svg" if out is not None and out.suffix == ".svg" else "mermaid")
-    picture = FORMATS[chosen](load_graph(arguments.graph or default_graph(), arguments.overrides))
+    picture = FORMATS[chosen](load_graph(find_graph(arguments.graph), arguments.overrides))
     if out is None:
         print(picture, end="")
         return 0

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from emopipe.commands import reference
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.registry import built_in, make_importable, resolve
 from emopipe.pipeline.graph.text import show
 from emopipe.pipeline.stage import Stage
+from emopipe.tables import stages as reference
 
 HELP = "show the stages and their settings"
 

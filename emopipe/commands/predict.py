@@ -74,13 +74,13 @@ def main(args: argparse.Namespace) -> int:
         writer(args.json) as write,
     ):
         for image, sound in pairs(images, sounds):
-            with noting(problems):
+            with naming_errors(problems):
                 prediction = predictor.predict_from_file(image, sound, whole=args.whole)
                 write(prediction)
                 note(prediction, problems)
         if films := openable(films, problems):
             for prediction in predictor.predict_videos(films, args.graph, partial(play, bar=True, verbose=False)):
-                thin_out(prediction, args.every)
+                decimate(prediction, args.every)
                 write(prediction)
                 note(prediction, problems)
     if problems:
@@ -125,13 +125,13 @@ def openable(films: Sequence[Path], problems: list[str]) -> list[Path]:
 
     good = []
     for film in films:
-        with noting(problems):
+        with naming_errors(problems):
             Recording(film).close()
             good.append(film)
     return good
 
 
-def thin_out(prediction: "Prediction", every: float) -> None:
+def decimate(prediction: "Prediction", every: float) -> None:
     """Keep of a film's moments the first in each `every` seconds."""
     due = 0.0
     kept = []
@@ -171,7 +171,7 @@ def json_lines(prediction: "Prediction") -> list[str]:
 
 
 @contextlib.contextmanager
-def noting(problems: list[str]) -> Iterator[None]:
+def naming_errors(problems: list[str]) -> Iterator[None]:
     """Go on behind a file that cannot be used, once it has been named."""
     try:
         yield

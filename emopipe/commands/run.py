@@ -6,11 +6,11 @@ In live mode Ctrl-C lets what is under way come to its end, and the files are wh
 import argparse
 from pathlib import Path
 
-from emopipe.commands.check import add_graph_arguments
+from emopipe.commands.graph_arguments import add_graph_arguments, add_playing_arguments
 from emopipe.commands.outputs import need_writable, write_json
 from emopipe.commands.playing import conclude, play
-from emopipe.paths import default_graph
-from emopipe.pipeline.graph.load import Graph, load_graph
+from emopipe.graphs.ready import find_graph
+from emopipe.pipeline.graph.load import load_graph
 from emopipe.tables.run import figures
 
 HELP = "run a graph"
@@ -22,25 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_playing_arguments(parser)
 
 
-def add_playing_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that everything which plays a graph has in common."""
-    parser.add_argument("--one-process", action="store_true", help="all stages in one process, not one each")
-    parser.add_argument("--verbose", action="store_true", help="show what the stages' processes log, and tracebacks")
-
-
 def main(arguments: argparse.Namespace) -> int:
-    path = arguments.graph or default_graph()
-    graph = load_graph(path, arguments.overrides)
+    graph = load_graph(find_graph(arguments.graph), arguments.overrides)
     if arguments.one_process:
-        graph = load_graph(path, [*arguments.overrides, *in_one_process(graph)])
+        graph = graph.in_one_process()
     if arguments.json is not None:
         need_writable(arguments.json, "--json")
-    outcome = play(graph, bar=False, verbose=arguments.verbose)
+    result = play(graph, bar=False, verbose=arguments.verbose)
     if arguments.json is not None:
-        write_json(arguments.json, figures(outcome, graph), "--json")
-    return conclude(outcome, graph)
-
-
-def in_one_process(graph: Graph) -> list[str]:
-    """The overrides that put all stages of a graph into one process."""
-    return [f'stages.{name}.process="all"' for name in graph.stages]
+        write_json(arguments.json, figures(result, graph), "--json")
+    return conclude(result, graph)

@@ -23,12 +23,12 @@ from emopipe.models.fusion.model import FaceObservation, FusionModel
 from emopipe.models.fusion.opinion_pool import shared
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.predictor import film as timeline
+from emopipe.predictor import film
 from emopipe.predictor.faces import FacePredictor
-from emopipe.predictor.inputs import picture_of, read_picture, read_sound, sound_of
-from emopipe.predictor.options import Chosen
-from emopipe.predictor.prediction import Answer, FaceAnswer, Prediction, VoiceAnswer, answer
-from emopipe.predictor.voice import Voice, VoicePredictor
+from emopipe.predictor.inputs import audio_chunks, image_frame, read_audio, read_image
+from emopipe.predictor.options import Options
+from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction, VoicePrediction
+from emopipe.predictor.voice import Speech, VoicePredictor
 from emopipe.stages.media.damage import Damage
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class EmotionPredictor:
         if problem := prior_problem(prior, FACE):
             raise EmopipeError(f"prior: {problem}")
         self._files = {"facial": facial, "speech": speech, "fusion": fusion}
-        self._chosen = Chosen(device, prior, risk, threads)
+        self._options = Options(device, prior, risk, threads)
         self._min_confidence = min_confidence
-        self._faces = FacePredictor(facial, self._chosen, min_confidence)
-        self._voices = VoicePredictor(speech, self._chosen)
+        self._faces = FacePredictor(facial, self._options, min_confidence)
+        self._voices = VoicePredictor(speech, self._options)
         self._fusion: FusionModel | None = None
 
     def __enter__(self) -> Self:
@@ -115,21 +115,21 @@ class EmotionPredictor:
         if image_path is None and audio_path is None:
             raise EmopipeError("nothing to predict: give an image, a sound, both, or a video")
         damage: list[Damage] = []
-        faces, voice = None, None
+        faces, speech = None, None
         if image_path is not None:
-            (faces,) = self._faces.faces([read_picture(Path(image_path))], whole)
+            (faces,) = self._faces.predict([read_image(Path(image_path))], whole)
         if audio_path is not None:
-            voice = self._voices.hear(read_sound(Path(audio_path), damage.append))
+            speech = self._voices.predict(read_audio(Path(audio_path), damage.append))
         if faces is not None and audio_path is not None:
-            result = self._predict(faces, voice)
+            result = self._predict(faces, speech)
         else:
-            result = Prediction(faces=faces, voice=voice.answer if voice else None)
+            result = Prediction(faces=faces, voice=speech.prediction if speech else None)
         result.image, result.audio = str(image_path or ""), str(audio_path or "")
         result.damage = [str(place) for place in damage]
         return result
 
     def predict_videos(
-        self, paths: Sequence[Path], graph: Path | None = None, play: timeline.Play = timeline.play
+        self, paths: Sequence[Path], graph: Path | None = None, play: film.Play = film.play
     ) -> list[Prediction]:
         """The time lines of films, in the order of `paths`; see `Prediction.moments`.
 
@@ -140,34 +140,34 @@ class EmotionPredictor:
         Raises:
             EmopipeError: one cannot be opened.
         """
-        return timeline.predict(paths, graph, self._adapt, play)
+        return film.predict(paths, graph, self._adapt, play)
 
     # -- arrays ----------------------------------------------------------------------------------------------------
 
-    def predict_image(self, image: NDArray[Any], *, whole: bool = False) -> list[FaceAnswer]:
+    def predict_image(self, image: NDArray[Any], *, whole: bool = False) -> list[FacePrediction]:
         """The faces of one picture: RGB [H, W, 3] or grey [H, W], uint8 or uint16. See `predict_images`."""
         return self.predict_images([image], whole=whole)[0]
 
-    def predict_images(self, images: Iterable[NDArray[Any]], *, whole: bool = False) -> list[list[FaceAnswer]]:
+    def predict_images(self, images: Iterable[NDArray[Any]], *, whole: bool = False) -> list[list[FacePrediction]]:
         """The faces of each picture, from left to right; all faces are inferred in batches.
 
         Raises:
             DataError: an array is no picture.
         """
-        return self._faces.faces((picture_of(image) for image in images), whole)
+        return self._faces.predict((image_frame(image) for image in images), whole)
 
-    def predict_audio(self, samples: NDArray[Any], sample_rate: int) -> VoiceAnswer | None:
+    def predict_audio(self, samples: NDArray[Any], sample_rate: int) -> VoicePrediction | None:
         """What a voice expresses: sound [n] or [n, channels], float in -1..1 or int16. None where nobody speaks.
 
         Raises:
             DataError: the array is no sound.
         """
-        voice = self._voices.hear(sound_of(samples, sample_rate))
-        return voice.answer if voice else None
+        speech = self._voices.predict(audio_chunks(samples, sample_rate))
+        return speech.prediction if speech else None
 
     def predict(self, image: NDArray[Any], samples: NDArray[Any], sample_rate: int) -> Prediction:
         """What a picture and a sound express, each and together; see `predict_image` and `predict_audio`."""
-        return self._predict(self.predict_image(image), self._voices.hear(sound_of(samples, sample_rate)))
+        return self._predict(self.predict_image(image), self._voices.predict(audio_chunks(samples, sample_rate)))
 
     # -- one voice -------------------------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class EmotionPredictor:
         Raises:
             MediaError: one cannot be read.
         """
-        return self._voices.learn(read_sound(path) for path in paths)
+        return self._voices.calibrate(read_audio(path) for path in paths)
 
     def load_speaker(self, path: Path) -> None:
         """Take a speaker's profile, as `speaker.save` writes it.
@@ -192,7 +192,7 @@ class EmotionPredictor:
         Raises:
             DataError: the file is missing, damaged, or of other features.
         """
-        self._voices.speaker = self._voices.stranger().load(path)
+        self._voices.speaker = self._voices.unknown_speaker().load(path)
 
     def forget(self) -> None:
         """The sounds that follow are of somebody unknown."""
@@ -200,16 +200,16 @@ class EmotionPredictor:
 
     # -- how it is done --------------------------------------------------------------------------------------------
 
-    def _predict(self, faces: list[FaceAnswer], voice: Voice | None) -> Prediction:
+    def _predict(self, faces: list[FacePrediction], speech: Speech | None) -> Prediction:
         looks = [[FaceObservation(0.0, list(face.probabilities.values()), face.quality)] for face in faces]
-        observations = voice.observations if voice else []
-        result = Prediction(faces=faces, voice=voice.answer if voice else None)
+        observations = speech.observations if speech else []
+        result = Prediction(faces=faces, voice=speech.prediction if speech else None)
         if looks or observations:
             if self._fusion is None:
                 self._fusion = FusionModel.load(self._files["fusion"])
             rows = [shared(self._fusion.fuse(look, observations).tolist()) for look in looks or [[]]]
-            least = self._chosen.threshold(self._fusion.selective)
-            result.fused = [Answer(**answer(FACE, row, least)) for row in rows]
+            least = self._options.threshold(self._fusion.selective)
+            result.fused = [EmotionPrediction.of(FACE, row, least) for row in rows]
         return result
 
     def _adapt(self, stages: dict[str, dict[str, Any]]) -> None:
@@ -220,10 +220,10 @@ class EmotionPredictor:
             if self._files.get(task) is not None:
                 stage["weights"] = str(self._files[task])
             if task in ("facial", "speech"):
-                prior = self._chosen.prior if task == "facial" else self._voices.prior()
-                stage["device"] = self._chosen.device
+                prior = self._options.prior if task == "facial" else self._voices.prior()
+                stage["device"] = self._options.device
                 stage["prior"] = prior if isinstance(prior, str) else dict(prior)
-            if task == "fusion" and self._chosen.risk is not None:
-                stage["risk"] = self._chosen.risk
+            if task == "fusion" and self._options.risk is not None:
+                stage["risk"] = self._options.risk
             if stage.get("use") == "face-detection":
                 stage["min_confidence"] = self._min_confidence

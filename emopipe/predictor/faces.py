@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.facial.detection import FaceDetector, Framing, crop, frame_face, quality
-from emopipe.predictor.options import Chosen, threads
-from emopipe.predictor.prediction import FaceAnswer, answer
+from emopipe.predictor.options import Options, torch_threads
+from emopipe.predictor.prediction import FacePrediction
 from emopipe.stages.types import VideoFrame
 
 if TYPE_CHECKING:
     from emopipe.models.facial.model import FacialModel
 
-BATCH = 64  # pictures whose faces are inferred together: enough for a GPU, few enough for the memory
+BATCH_SIZE = 64  # pictures whose faces are inferred together: enough for a GPU, few enough for the memory
 
 Found = tuple[dict[str, Any], NDArray[np.uint8]]
 """What is known of a face beside its expression, and its crop."""
@@ -27,33 +27,32 @@ class FacePredictor:
 
     Args:
         weights: of the model, by default the shipped ones.
-        chosen: by the user, for all models.
+        options: of the predictor.
         min_confidence: of the detector, 0..1.
     """
 
-    def __init__(self, weights: Path | None, chosen: Chosen, min_confidence: float) -> None:
+    def __init__(self, weights: Path | None, options: Options, min_confidence: float) -> None:
         self._weights = weights
-        self._chosen = chosen
+        self._options = options
         self._min_confidence = min_confidence
         self._model: FacialModel | None = None
         self._detector: FaceDetector | None = None
 
-    def faces(self, pictures: Iterable[VideoFrame], whole: bool) -> list[list[FaceAnswer]]:
+    def predict(self, pictures: Iterable[VideoFrame], whole: bool) -> list[list[FacePrediction]]:
         """The faces of each picture, from left to right; `whole` takes each picture as one face."""
-        result: list[list[FaceAnswer]] = []
-        for batch in _batched(pictures, BATCH):
-            found = [[_all_of(picture)] if whole else self._look(picture) for picture in batch]
+        result: list[list[FacePrediction]] = []
+        for batch in _batched(pictures, BATCH_SIZE):
+            found = [[_whole(picture)] if whole else self._detect(picture) for picture in batch]
             crops = [cut for faces in found for _, cut in faces]
             if not crops:
                 result += [[] for _ in batch]
                 continue
             model = self._load()
-            with threads(self._chosen.threads):
+            with torch_threads(self._options.threads):
                 rows = iter(model.probabilities(np.stack(crops)).tolist())
-            least = self._chosen.threshold(model.selective)
+            least = self._options.threshold(model.selective)
             result += [
-                [FaceAnswer(**about, **answer(model.labels, next(rows), least)) for about, _ in faces]
-                for faces in found
+                [FacePrediction.of(model.labels, next(rows), least, **about) for about, _ in faces] for faces in found
             ]
         return result
 
@@ -67,11 +66,11 @@ class FacePredictor:
         if self._model is None:
             from emopipe.models.facial.model import FacialModel
 
-            with threads(self._chosen.threads):  # how faces may be batched is tried out with these
-                self._model = FacialModel.load(self._weights, self._chosen.device, self._chosen.prior)
+            with torch_threads(self._options.threads):  # how faces may be batched is tried out with these
+                self._model = FacialModel.load(self._weights, self._options.device, self._options.prior)
         return self._model
 
-    def _look(self, picture: VideoFrame) -> list[Found]:
+    def _detect(self, picture: VideoFrame) -> list[Found]:
         if self._detector is None:
             self._detector = FaceDetector(self._min_confidence)
             self._closing = weakref.finalize(self, self._detector.close)  # also before the interpreter is taken apart
@@ -85,7 +84,7 @@ class FacePredictor:
         return faces
 
 
-def _all_of(picture: VideoFrame) -> Found:
+def _whole(picture: VideoFrame) -> Found:
     """The largest square in a picture's middle as a face."""
     height, width = picture.luma.shape
     cut = crop(picture.luma, Framing(width / 2, height / 2, min(width, height), 0.0))

@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from emopipe.commands.replay import replay_table
-from emopipe.commands.run import in_one_process
-from emopipe.paths import default_graph
+from emopipe.graphs.ready import find_graph
+from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
@@ -48,14 +47,13 @@ def predict(
     """
     for film in paths:
         Recording(film).close()
-    path = path or default_graph()
+    path = find_graph(path)
     files = [str(film) for film in paths]
     with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
         results = Path(directory) / "results.jsonl"
         table = replay_table(read_table(path), files, [results], realtime=False)
         adapt(table["stages"])
-        graph = graph_from_table(table, path)
-        result = run(graph_from_table(table, path, in_one_process(graph)))
+        result = run(graph_from_table(table, path).in_one_process())
         predictions = {stream: Prediction(video=file) for file, stream in zip(files, stream_names(files), strict=True)}
         with results.open("rb") as lines:
             for record in map(msgspec.json.decode, lines):

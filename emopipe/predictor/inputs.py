@@ -1,4 +1,4 @@
-"""Pictures and sounds for the predictor, from files or arrays, made into what networks see and hear as capture does."""
+"""Pictures and sounds for the predictor, from files or arrays, made into what capture makes of them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ SOUNDS = (".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".op
 VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
 
 
-class Piece(NamedTuple):
+class AudioChunk(NamedTuple):
     """Sound from `pts` (ns): 16 kHz mono float32 [n], or none for `duration` (ns)."""
 
     pts: int
@@ -29,7 +29,7 @@ class Piece(NamedTuple):
     samples: NDArray[np.float32] | None
 
 
-def read_picture(path: Path) -> VideoFrame:
+def read_image(path: Path) -> VideoFrame:
     """The picture in a file of any format and depth that FFmpeg knows, upright; of a film the first one.
 
     Raises:
@@ -52,7 +52,7 @@ def read_picture(path: Path) -> VideoFrame:
         return picture
 
 
-def picture_of(image: NDArray[Any]) -> VideoFrame:
+def image_frame(image: NDArray[Any]) -> VideoFrame:
     """An RGB [H, W, 3], RGBA [H, W, 4] or grey [H, W] image, uint8 or uint16, as detector and classifier see it.
 
     Raises:
@@ -74,7 +74,7 @@ def picture_of(image: NDArray[Any]) -> VideoFrame:
     return FrameConverter().read(av.VideoFrame.from_ndarray(pixels, layout))
 
 
-def read_sound(path: Path, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Piece]:
+def read_audio(path: Path, on_damage: Callable[[Damage], None] | None = None) -> Iterator[AudioChunk]:
     """The sound of a file of any container and codec that FFmpeg knows; damaged places are reported and left out.
 
     Raises:
@@ -86,10 +86,10 @@ def read_sound(path: Path, on_damage: Callable[[Damage], None] | None = None) ->
         for item in recording:
             if item.kind == "audio":
                 samples = item.payload.samples if isinstance(item.payload, AudioBlock) else None
-                yield Piece(item.pts, item.duration, samples)
+                yield AudioChunk(item.pts, item.duration, samples)
 
 
-def sound_of(samples: NDArray[Any], sample_rate: int) -> Iterator[Piece]:
+def audio_chunks(samples: NDArray[Any], sample_rate: int) -> Iterator[AudioChunk]:
     """Sound [n] or [n, channels], float in -1..1 or int16, at any rate.
 
     Raises:
@@ -117,6 +117,6 @@ def sound_of(samples: NDArray[Any], sample_rate: int) -> Iterator[Piece]:
         frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono" if array.shape[1] == 1 else "stereo")
         frame.sample_rate = sample_rate
         for block in sound.push(frame):
-            yield Piece(block.pts, block.duration, block.samples)
+            yield AudioChunk(block.pts, block.duration, block.samples)
     for block in sound.flush():
-        yield Piece(block.pts, block.duration, block.samples)
+        yield AudioChunk(block.pts, block.duration, block.samples)

@@ -1,4 +1,4 @@
-"""What the user chose for all models of a predictor, and the threads they infer with."""
+"""The options of a predictor that hold for all its models, and the threads they infer with."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ import msgspec
 from emopipe.models import calibration
 from emopipe.models.calibration import Prior, Selection
 
-RISK = 0.3
+DEFAULT_RISK = 0.3
 
 
-class Chosen(msgspec.Struct, frozen=True):
-    """See `emopipe.predictor.EmotionPredictor`; `risk` is none where nobody chose it."""
+class Options(msgspec.Struct, frozen=True):
+    """See `emopipe.predictor.EmotionPredictor`; `risk` is None where nobody chose one."""
 
     device: str
     prior: Prior
@@ -20,18 +20,18 @@ class Chosen(msgspec.Struct, frozen=True):
     threads: int
 
     def threshold(self, selective: Sequence[Selection]) -> float:
-        """The confidence below which an answer is uncertain.
+        """The confidence below which a prediction is uncertain.
 
         Raises:
             ModelError: a risk was chosen that the weights cannot promise.
         """
         if self.risk is None:
-            return calibration.threshold(selective, RISK) if selective else 0.0
+            return calibration.threshold(selective, DEFAULT_RISK) if selective else 0.0
         return calibration.threshold(selective, self.risk)
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
     """Infer with so many threads of the CPU, and leave the caller's setting as it was."""
     import torch
 

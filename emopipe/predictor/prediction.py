@@ -1,12 +1,12 @@
 """What a prediction holds, as plain data: `msgspec.json.encode` writes it, `msgspec.to_builtins` makes dictionaries."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 
-class Answer(msgspec.Struct, kw_only=True):
+class EmotionPrediction(msgspec.Struct, kw_only=True):
     """What is expressed: a calibrated distribution, its likeliest label, and whether that is too doubtful to give."""
 
     emotion: str
@@ -14,8 +14,25 @@ class Answer(msgspec.Struct, kw_only=True):
     uncertain: bool
     probabilities: dict[str, float]
 
+    @classmethod
+    def of(cls, labels: Sequence[str], distribution: Sequence[float], threshold: float, **fields: Any) -> Self:
+        """A distribution over `labels` as a prediction; the first of equally probable labels counts.
 
-class FaceAnswer(Answer, kw_only=True):
+        Args:
+            threshold: the confidence below which it is uncertain.
+            fields: what else the class has.
+        """
+        best = max(range(len(distribution)), key=distribution.__getitem__)
+        return cls(
+            emotion=labels[best],
+            confidence=float(distribution[best]),
+            uncertain=bool(distribution[best] < threshold),
+            probabilities=dict(zip(labels, map(float, distribution), strict=True)),
+            **fields,
+        )
+
+
+class FacePrediction(EmotionPrediction, kw_only=True):
     """What one face expresses, over `emopipe.models.labels.FACE`.
 
     `box` is left, top, width and height relative to the picture, `score` the detector's, `quality` how far the crop
@@ -27,8 +44,11 @@ class FaceAnswer(Answer, kw_only=True):
     quality: float
 
 
-class WindowAnswer(Answer, kw_only=True):
-    """What one window of speech expresses, over `models.labels.SPEECH`; times in s, `level` in dB of full scale."""
+class WindowPrediction(EmotionPrediction, kw_only=True):
+    """What one window of speech expresses, over `emopipe.models.labels.SPEECH`.
+
+    Times are in s, `level` in dB of full scale.
+    """
 
     start: float
     end: float
@@ -36,14 +56,14 @@ class WindowAnswer(Answer, kw_only=True):
     level: float
 
 
-class VoiceAnswer(Answer, kw_only=True):
-    """What a recording's whole speech expresses, over `models.labels.SPEECH`, and its windows as a stream hears them.
+class VoicePrediction(EmotionPrediction, kw_only=True):
+    """What a recording's whole speech expresses, over `emopipe.models.labels.SPEECH`, and its windows as in a stream.
 
     `seconds` is how much speech there was, pauses within it included.
     """
 
     seconds: float
-    windows: list[WindowAnswer]
+    windows: list[WindowPrediction]
 
 
 class Prediction(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -62,19 +82,8 @@ class Prediction(msgspec.Struct, kw_only=True, omit_defaults=True):
     image: str = ""
     audio: str = ""
     video: str = ""
-    faces: list[FaceAnswer] | None = None
-    voice: VoiceAnswer | None = None
-    fused: list[Answer] = []
+    faces: list[FacePrediction] | None = None
+    voice: VoicePrediction | None = None
+    fused: list[EmotionPrediction] = []
     moments: list[dict[str, Any]] = []
     damage: list[str] = []
-
-
-def answer(labels: Sequence[str], distribution: Sequence[float], threshold: float) -> dict[str, Any]:
-    """The fields of an `Answer`; the first of equally probable labels counts."""
-    place = max(range(len(distribution)), key=distribution.__getitem__)
-    return {
-        "emotion": labels[place],
-        "confidence": float(distribution[place]),
-        "uncertain": bool(distribution[place] < threshold),
-        "probabilities": dict(zip(labels, map(float, distribution), strict=True)),
-    }

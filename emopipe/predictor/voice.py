@@ -13,9 +13,9 @@ from emopipe.models.fusion.model import SpeechObservation, timbre
 from emopipe.models.speech.segmenter import SpeechSegmenter
 from emopipe.models.speech.windower import SpeechWindower
 from emopipe.pipeline.clock import SECOND
-from emopipe.predictor.inputs import Piece
-from emopipe.predictor.options import Chosen, threads
-from emopipe.predictor.prediction import VoiceAnswer, WindowAnswer, answer
+from emopipe.predictor.inputs import AudioChunk
+from emopipe.predictor.options import Options, torch_threads
+from emopipe.predictor.prediction import VoicePrediction, WindowPrediction
 
 if TYPE_CHECKING:
     from emopipe.models.speech.model import SpeechModel
@@ -24,51 +24,53 @@ if TYPE_CHECKING:
 _FLOOR = 1e-12  # a classifier's zero is only a rounding
 
 
-class Voice(NamedTuple):
+class Speech(NamedTuple):
     """What is said of a recording's speech, and its windows as fusion wants them, aged from the end of the speech."""
 
-    answer: VoiceAnswer
+    prediction: VoicePrediction
     observations: list[SpeechObservation]
 
 
 class VoicePredictor:
-    """Hears what a voice expresses; the model is loaded when it is first needed.
+    """Predicts what a voice expresses; the model is loaded when it is first needed.
 
     Args:
         weights: of the model, by default the shipped ones.
-        chosen: by the user, for all models.
+        options: of the predictor.
 
     Attributes:
-        speaker: who speaks, where it is known; see `emopipe.models.speech.speaker`.
+        speaker: the statistics of who speaks, None if unknown; see `emopipe.models.speech.speaker`.
     """
 
-    def __init__(self, weights: Path | None, chosen: Chosen) -> None:
+    def __init__(self, weights: Path | None, options: Options) -> None:
         self._weights = weights or WEIGHTS_DIR / "speech.safetensors"
-        self._chosen = chosen
+        self._options = options
         self._model: SpeechModel | None = None
         self.speaker: SpeakerStatistics | None = None
 
-    def hear(self, pieces: Iterable[Piece]) -> Voice | None:
-        """What a recording's sound expresses; none where nobody speaks."""
+    def predict(self, chunks: Iterable[AudioChunk]) -> Speech | None:
+        """What a recording's sound expresses; None if nobody speaks."""
         model = self._load()
-        with threads(self._chosen.threads):
-            segmenter = self._segment(pieces)
+        with torch_threads(self._options.threads):
+            segmenter = self._segment(chunks)
             if not segmenter.segments:
                 return None
             segments = self._infer([segment.mfcc for segment in segmenter.segments])
             windows = self._infer([window.mfcc for window in segmenter.windows])
         seconds = np.array([segment.end - segment.start for segment in segmenter.segments]) / SECOND
-        least = self._chosen.threshold(model.selective)
+        least = self._options.threshold(model.selective)
         end = segmenter.windows[-1].end
-        answers, observations = [], []
+        predictions, observations = [], []
         for window, row in zip(segmenter.windows, windows, strict=True):
-            answers.append(
-                WindowAnswer(
+            predictions.append(
+                WindowPrediction.of(
+                    model.labels,
+                    row.tolist(),
+                    least,
                     start=window.start / SECOND,
                     end=window.end / SECOND,
                     voiced=window.voiced,
                     level=window.level,
-                    **answer(model.labels, row.tolist(), least),
                 )
             )
             observations.append(
@@ -79,44 +81,45 @@ class VoicePredictor:
                     timbre=timbre(window.mfcc),
                 )
             )
-        whole = answer(model.labels, _pooled(segments, seconds).tolist(), least)
-        return Voice(VoiceAnswer(seconds=float(seconds.sum()), windows=answers, **whole), observations)
+        whole = _pooled(segments, seconds).tolist()
+        prediction = VoicePrediction.of(model.labels, whole, least, seconds=float(seconds.sum()), windows=predictions)
+        return Speech(prediction, observations)
 
-    def learn(self, recordings: Iterable[Iterable[Piece]]) -> "SpeakerStatistics":
+    def calibrate(self, recordings: Iterable[Iterable[AudioChunk]]) -> "SpeakerStatistics":
         """Learn the voice of one speaker from recordings; adds to what is known."""
         speaker = self.speaker or self._load().speaker()
-        with threads(self._chosen.threads):
-            for pieces in recordings:
-                for segment in self._segment(pieces).segments:
+        with torch_threads(self._options.threads):
+            for chunks in recordings:
+                for segment in self._segment(chunks).segments:
                     speaker.update(segment.mfcc)
         self.speaker = speaker
         return speaker
 
-    def stranger(self) -> "SpeakerStatistics":
+    def unknown_speaker(self) -> "SpeakerStatistics":
         """Statistics of a speaker of whom nothing is known."""
         return self._load().speaker()
 
     def prior(self) -> Prior:
         """The chosen prior, over the labels of voices."""
-        if isinstance(self._chosen.prior, str):
-            return self._chosen.prior
-        return speech_prior(self._chosen.prior, read_card(self._weights).prior)
+        if isinstance(self._options.prior, str):
+            return self._options.prior
+        return speech_prior(self._options.prior, read_card(self._weights).prior)
 
     def _load(self) -> "SpeechModel":
         if self._model is None:
             from emopipe.models.speech.model import SpeechModel
 
-            self._model = SpeechModel.load(self._weights, self._chosen.device, self.prior())
+            self._model = SpeechModel.load(self._weights, self._options.device, self.prior())
         return self._model
 
-    def _segment(self, pieces: Iterable[Piece]) -> SpeechSegmenter:
+    def _segment(self, chunks: Iterable[AudioChunk]) -> SpeechSegmenter:
         spec = self._load().spec
         segmenter = SpeechSegmenter(SpeechWindower(spec=spec), spec)
-        for piece in pieces:
-            if piece.samples is None:
-                segmenter.skip(piece.pts + piece.duration)
+        for chunk in chunks:
+            if chunk.samples is None:
+                segmenter.skip(chunk.pts + chunk.duration)
             else:
-                segmenter.push(piece.samples, piece.pts)
+                segmenter.push(chunk.samples, chunk.pts)
         segmenter.finish()
         return segmenter
 

@@ -7,7 +7,7 @@ from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.runtime.result import RunResult
 
-MOST_STREAMS = 40
+MAX_STREAMS = 40
 
 
 def slowest_sink(result: RunResult) -> Report | None:
@@ -39,7 +39,7 @@ def streams(result: RunResult) -> Table | None:
     table = Table("stream", box=None, pad_edge=False, header_style="dim")
     for column in ("frames", "results", "forced", "dropped"):
         table.add_column(column, justify="right")
-    for stream in names[-MOST_STREAMS:]:
+    for stream in names[-MAX_STREAMS:]:
         counts = [report.streams.get(stream, {}) for report in reports]
         results = [sum(each.get(kind, 0) for kind in RESULTS) for each in counts]
         figures = [max(each.get(name, 0) for each in counts) for name in ("frames", "forced")]

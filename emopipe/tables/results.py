@@ -11,11 +11,11 @@ from rich.table import Table
 
 from emopipe.pipeline.clock import SECOND
 
-MOST_ROWS = 40
-APART = 1.0  # s without a result end a stretch
+MAX_ROWS = 40
+MAX_GAP_S = 1.0  # without a result, within a segment
 
 
-class Stretch(msgspec.Struct):
+class Segment(msgspec.Struct):
     """One face or voice keeping one emotion: seconds of running time, and the mean confidence."""
 
     stream: str
@@ -27,53 +27,53 @@ class Stretch(msgspec.Struct):
     confidence: float
 
 
-def stretches(records: Iterable[dict[str, Any]]) -> Iterator[Stretch]:
-    """The results of a file as stretches of one emotion each, in order of their ends."""
-    current: dict[tuple[str, str], Stretch] = {}
+def segments(records: Iterable[dict[str, Any]]) -> Iterator[Segment]:
+    """The results of a file as segments of one emotion each, in order of their ends."""
+    current: dict[tuple[str, str], Segment] = {}
     for record in records:
         for who, emotion, confidence, start, end in _people(record):
             stream = str(record["stream"])
-            stretch = current.get((stream, who))
-            if stretch and stretch.emotion == emotion and start - stretch.end <= APART:
-                stretch.end = end
-                stretch.confidence += (confidence - stretch.confidence) / (stretch.results + 1)
-                stretch.results += 1
+            segment = current.get((stream, who))
+            if segment and segment.emotion == emotion and start - segment.end <= MAX_GAP_S:
+                segment.end = end
+                segment.confidence += (confidence - segment.confidence) / (segment.results + 1)
+                segment.results += 1
                 continue
-            if stretch:
-                yield stretch
+            if segment:
+                yield segment
             # Windows of speech overlap: what is new in this one begins where the one before ended.
-            begin = max(start, stretch.end) if stretch else start
-            current[stream, who] = Stretch(stream, who, emotion, min(begin, end), end, 1, confidence)
+            begin = max(start, segment.end) if segment else start
+            current[stream, who] = Segment(stream, who, emotion, min(begin, end), end, 1, confidence)
     yield from current.values()
 
 
 def print_summary(results: Path) -> None:
     """Print the table of a JSONL result file to standard output."""
     with results.open("rb") as file:
-        print_stretches(list(stretches(map(msgspec.json.decode, file))))
+        print_segments(list(segments(map(msgspec.json.decode, file))))
 
 
-def print_stretches(found: Sequence[Stretch]) -> None:
-    """Print a table of stretches to standard output, only the longest where there are many."""
+def print_segments(found: Sequence[Segment]) -> None:
+    """Print a table of segments to standard output, only the longest where there are many."""
     if not found:
         print("no face and no voice found", file=sys.stderr)
         return
-    kept = sorted(found, key=lambda s: (s.start - s.end, -s.results))[:MOST_ROWS]
+    kept = sorted(found, key=lambda s: (s.start - s.end, -s.results))[:MAX_ROWS]
     kept.sort(key=lambda s: (s.stream, s.start, s.who))
     table = Table("recording", "who", "from s", "to s", "expresses", "confidence")
-    for stretch in kept:
+    for segment in kept:
         table.add_row(
-            stretch.stream,
-            stretch.who,
-            f"{stretch.start:.2f}",
-            f"{stretch.end:.2f}",
-            stretch.emotion,
-            f"{stretch.confidence:.2f}",
+            segment.stream,
+            segment.who,
+            f"{segment.start:.2f}",
+            f"{segment.end:.2f}",
+            segment.emotion,
+            f"{segment.confidence:.2f}",
         )
     console = Console()
     console.print(table)
     if len(kept) < len(found):
-        console.print(f"… and {len(found) - len(kept)} shorter stretches")
+        console.print(f"… and {len(found) - len(kept)} shorter segments")
 
 
 def _people(record: dict[str, Any]) -> Iterator[tuple[str, str, float, float, float]]:

@@ -17,7 +17,7 @@ from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.check import check
 from emopipe.pipeline.graph.overrides import override
 from emopipe.pipeline.graph.parse import Problems, read_pipeline, read_stages
-from emopipe.pipeline.graph.registry import instantiate, make_importable, resolve
+from emopipe.pipeline.graph.registry import import_path, instantiate, make_importable, resolve
 from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, StageSpec
 from emopipe.pipeline.port import Queue
 
@@ -85,7 +85,7 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
     """
     problems = Problems(str(origin))
     path = Path(origin)
-    make_importable(dict.fromkeys([path.absolute().parent, Path.cwd()]))
+    make_importable(import_path(path))
     try:
         table = override(table, overrides, problems)
         pipeline = read_pipeline(table, problems)

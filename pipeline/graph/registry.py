@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+import emopipe
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.text import instead, key_path, nearest, one_line, show
@@ -17,6 +18,7 @@ from emopipe.pipeline.port import Port, Settings
 from emopipe.pipeline.stage import Stage
 
 BUILT_IN = "emopipe.stages"  # the package that holds their table
+_PACKAGE = Path(emopipe.__file__).parent
 GRAPH_KEYS = ("use", "inputs", "queue", "process")  # of a stage's table; all others are settings
 
 
@@ -42,6 +44,16 @@ def instantiate(name: str, use: str, table: Mapping[str, Any]) -> Stage:
     if settings is None:
         raise GraphError([f"{key_path('stages', name)}.{key}: {text}" for key, text in problems])
     return cls(settings, label=name)
+
+
+def import_path(graph: Path) -> list[Path]:
+    """The folders in which the modules of a graph's own stages are looked for: beside its file, and the current one.
+
+    Not beside the graphs that come with emopipe: its rooms would be found there by their short names, in place of a
+    user's own `models.py`.
+    """
+    folders = dict.fromkeys([graph.absolute().parent, Path.cwd()])
+    return [folder for folder in folders if not folder.is_relative_to(_PACKAGE)]
 
 
 def make_importable(folders: Iterable[Path]) -> None:

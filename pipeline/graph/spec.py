@@ -1,9 +1,9 @@
 """A graph once it is known to be right: stages in topological order, their settings, and the links between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -97,7 +97,6 @@ class Graph:
             groups.setdefault(spec.process, []).append(spec.name)
         return groups
 
-    @property
-    def import_path(self) -> list[Path]:
-        """Folders in which a stage's own module is looked for, after all that is installed."""
-        return list(dict.fromkeys([self.path.absolute().parent, Path.cwd()]))
+    def in_one_process(self) -> Self:
+        """The same graph with all stages in one process."""
+        return replace(self, stages={name: replace(spec, process="all") for name, spec in self.stages.items()})

@@ -17,6 +17,7 @@ import zmq
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.control import StagePlan
@@ -236,7 +237,7 @@ class Supervisor:
             mode=self._graph.mode,
             stages=[StagePlan(stage.name, stage.use, stage.table) for stage in stages],
             links=[link for link in self._graph.links if link.id.sender in names or link.id.receiver in names],
-            path=[str(folder) for folder in self._graph.import_path],
+            path=[str(folder) for folder in import_path(self._graph.path)],
             directory=directory,
         )
 

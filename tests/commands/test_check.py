@@ -45,7 +45,7 @@ def test_all_problems_are_printed_line_by_line(graph: Path, capsys: pytest.Captu
 
 def test_a_missing_graph_is_a_problem_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verb("check", str(tmp_path / "none.toml")) == 2
-    assert capsys.readouterr().out == f"{tmp_path / 'none.toml'}: no such file; expected a graph in TOML\n"
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'none.toml'}: no such file, and no graph of emopipe's; ")
 
 
 def test_checking_inspecting_and_drawing_load_nothing_heavy() -> None:
@@ -81,3 +81,11 @@ def test_the_default_graph_takes_a_recording(
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("pipeline.toml: stages.capture.uri: ")
     assert "no-such-clip.mp4" in line
+
+
+def test_a_graph_that_comes_with_emopipe_is_checked_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert verb("check", "webrtc") == 0
+    assert capsys.readouterr().out.endswith("configs/webrtc.toml: ok: 8 stages, 8 links, 5 processes\n")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from emopipe.commands import reference
 from emopipe.pipeline.errors import EmopipeError, GraphError
 from emopipe.pipeline.graph.registry import built_in
+from emopipe.tables import stages as reference
 from tests.support import stages
 from tests.support.paths import ROOT
 from tests.support.verbs import verb

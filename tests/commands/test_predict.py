@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from emopipe.commands.predict import expand, pairs, prior, thin_out
+from emopipe.commands.predict import decimate, expand, pairs, prior
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.predictor.prediction import Answer, FaceAnswer, Prediction
+from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction
 from emopipe.tables.prediction import print_predictions
 from tests.support.random_weights import facial_weights, fusion_weights, speech_weights
 from tests.support.verbs import verb
@@ -98,10 +98,12 @@ def test_json_to_standard_output_holds_nothing_else(
 def test_a_table_says_who_expresses_what(capsys: pytest.CaptureFixture[str]) -> None:
     row = dict(zip(FACE, (0.05, 0.05, 0.05, 0.6, 0.05, 0.05, 0.15), strict=True))
     sure = {"emotion": "happy", "confidence": 0.6, "probabilities": row}
-    face = FaceAnswer(**sure, uncertain=True, box=(0, 0, 1, 1), score=1.0, quality=1.0)
+    face = FacePrediction(**sure, uncertain=True, box=(0, 0, 1, 1), score=1.0, quality=1.0)
     print_predictions(
         [
-            Prediction(image="a.png", faces=[face, face], audio="a.wav", fused=[Answer(**sure, uncertain=False)] * 2),
+            Prediction(
+                image="a.png", faces=[face, face], audio="a.wav", fused=[EmotionPrediction(**sure, uncertain=False)] * 2
+            ),
             Prediction(image="b.png", faces=[]),
         ]
     )
@@ -112,7 +114,7 @@ def test_a_table_says_who_expresses_what(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_one_moment_in_so_many_seconds() -> None:
     film = Prediction(video="a.mp4", moments=[{"time": number / 10} for number in range(31)])
-    thin_out(film, 0.95)
+    decimate(film, 0.95)
     assert [moment["time"] for moment in film.moments] == [0.0, 1.0, 2.0, 3.0]
 
 

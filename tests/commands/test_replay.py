@@ -1,13 +1,10 @@
-"""emopipe replay: what becomes of a graph, what its arguments' mistakes are called, and the table at the end."""
+"""emopipe replay: what its arguments' mistakes are called."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from emopipe.__main__ import main
-from emopipe.commands import replay
-from emopipe.tables.results import stretches
 from tests.support.media import every, make
 
 
@@ -89,74 +86,3 @@ def test_a_graph_that_is_none_gives_problems_and_no_traceback(
     said = errors(capsys, clip, "--graph", path)
     assert said.startswith("emopipe: ")
     assert "Traceback" not in said
-
-
-def test_the_source_becomes_the_recordings_and_consoles_become_files() -> None:
-    table: dict[str, Any] = {
-        "stages": {
-            "cam": {"use": "test-pattern", "process": "p", "fps": 5},
-            "fusion": {"use": "fusion", "inputs": {"faces": "cam.video"}},
-            "screen": {"use": "console", "inputs": {"emotions": "fusion.emotions"}},
-        }
-    }
-    made = replay.replay_table(table, ["a.mp4"], [Path("x.jsonl"), Path("y.csv")], realtime=True)
-    stages = made["stages"]
-    assert stages["cam"] == {"use": "file-capture", "uri": ["a.mp4"], "realtime": True, "process": "p"}
-    assert "screen" not in stages
-    assert [stages[name]["use"] for name in ("out0", "out1")] == ["jsonl", "csv"]
-    assert stages["out1"]["inputs"] == {"emotions": "fusion.emotions"}
-    assert made["pipeline"]["mode"] == "replay"
-
-
-def test_a_page_is_added_where_the_graph_has_none() -> None:
-    table = {"stages": {"camera": {"use": "camera"}, "shown": {"use": "console", "inputs": {"emotions": "f.emotions"}}}}
-    made = replay.replay_table(table, ["a.mp4"], [], realtime=True, page=True)
-    page = {"use": "page", "inputs": {"emotions": "f.emotions", "video": "camera.video"}, "viewers": 1}
-    assert made["stages"]["page"] == page
-    own = {"use": "page", "inputs": {"emotions": "f.emotions"}}
-    table = {"stages": {"camera": {"use": "camera"}, "mine": own}}
-    assert list(replay.replay_table(table, ["a.mp4"], [], realtime=True, page=True)["stages"]) == ["camera", "mine"]
-
-
-def test_films_and_reports_see_the_recordings_too() -> None:
-    table: dict[str, Any] = {"stages": {"cam": {"use": "camera"}, "screen": {"use": "console", "inputs": 3}}}
-    outs = [Path("{stream}-seen.mp4"), Path("all.html")]
-    stages = replay.replay_table(table, ["x/a.mp4", "b.mp4"], outs, realtime=False)["stages"]
-    inputs = {"emotions": "fusion.emotions", "video": "cam.video"}
-    assert stages["out0"] == {
-        "use": "overlay",
-        "path": "{stream}-seen.mp4",
-        "inputs": inputs,
-        "sound": ["x/a.mp4", "b.mp4"],
-    }
-    assert stages["out1"] == {
-        "use": "report",
-        "path": "all.html",
-        "inputs": inputs,
-        "title": "What was expressed in a.mp4, b.mp4",
-        "notes": [replay.REPLAYED],
-    }
-
-
-def record(time: float, faces: list[tuple[int, str]], voice: tuple[str, int, int] | None = None) -> dict[str, Any]:
-    second = 1_000_000_000
-    return {
-        "stream": "s",
-        "time": time,
-        "duration": second // 10,
-        "faces": [{"id": id, "emotion": emotion, "confidence": 0.5} for id, emotion in faces],
-        "alone": {"emotion": voice[0], "confidence": 0.4} if voice else None,
-        "voice": {"start": voice[1] * second, "end": voice[2] * second} if voice else None,
-    }
-
-
-def test_the_table_holds_stretches_of_one_emotion() -> None:
-    records = [record(t / 10, [(0, "happy" if t < 5 else "sad")]) for t in range(10)]
-    records += [record(5.0, [], ("angry", 2, 4)), record(6.0, [], ("angry", 3, 5)), record(7.0, [], ("sad", 4, 7))]
-    found = [(s.who, s.emotion, round(s.start, 1), round(s.end, 1)) for s in stretches(records)]
-    assert sorted(found) == [
-        ("face 0", "happy", 0.0, 0.5),
-        ("face 0", "sad", 0.5, 1.0),
-        ("voice", "angry", 2.0, 5.0),
-        ("voice", "sad", 5.0, 7.0),
-    ]

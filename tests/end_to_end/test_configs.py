@@ -10,7 +10,6 @@ from typing import Any
 import av
 import pytest
 
-from emopipe.commands.run import in_one_process
 from emopipe.pipeline.graph.load import Graph, graph_from_table, load_graph, read_table
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from tests.support.paths import ROOT
@@ -46,8 +45,7 @@ def made_up(config: Path, folder: Path) -> tuple[Graph, dict[str, dict[str, Any]
             stage["endpoint"] = f"{scheme}://127.0.0.1:{port if scheme == 'http' else free_port()}"
         for audience in ("subscribers", "viewers"):  # nobody comes
             stage.pop(audience, None)
-    graph = graph_from_table(table, config)
-    return graph_from_table(table, config, in_one_process(graph)), stages
+    return graph_from_table(table, config).in_one_process(), stages
 
 
 @by_name

@@ -18,7 +18,7 @@ from typing import Any
 import av
 import pytest
 
-from emopipe.commands.replay import replay_table
+from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor

@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from emopipe import EmotionPredictor
-from emopipe.commands.replay import replay_table
+from emopipe.graphs.ready import default_graph
+from emopipe.graphs.replay import replay_table
 from emopipe.models.fusion.opinion_pool import shared
 from emopipe.models.labels import FACE, SPEECH
-from emopipe.paths import default_graph
 from emopipe.pipeline.errors import DataError, EmopipeError, MediaError, ModelError
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.predictor.faces import FacePredictor
-from emopipe.predictor.options import Chosen
+from emopipe.predictor.options import Options
 from emopipe.predictor.prediction import Prediction
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import VideoFrame
@@ -96,8 +96,8 @@ def test_each_frame_as_a_picture_gives_what_the_film_says_of_it(
 ) -> None:
     with Recording(clip) as recording:
         frames = [item.payload for item in recording if isinstance(item.payload, VideoFrame)]
-    faces = FacePredictor(weights["facial"], Chosen("cpu", "training", None, 1), 0.5)
-    alone = [face for found in faces.faces(frames, whole=False) for face in found]
+    faces = FacePredictor(weights["facial"], Options("cpu", "training", None, 1), 0.5)
+    alone = [face for found in faces.predict(frames, whole=False) for face in found]
     faces.close()
     filmed = [face for moment in film.moments if moment["source"] == "face" for face in moment["faces"]]
     assert len(alone) == len(filmed) >= 17

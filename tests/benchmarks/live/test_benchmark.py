@@ -20,7 +20,7 @@ from benchmarks.live.benchmark import (
     wrong_links,
 )
 from benchmarks.live.camera import PlayedCamera, load, prepare
-from emopipe.paths import default_graph
+from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import MediaError

@@ -8,7 +8,7 @@ import pytest
 
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.load import Graph, OutputRef, Queue, graph_from_table, instantiate, load_graph, resolve
-from emopipe.pipeline.graph.registry import built_in
+from emopipe.pipeline.graph.registry import built_in, import_path
 from tests.support import stages
 from tests.support.graphs import GOOD, good
 
@@ -161,7 +161,7 @@ def test_a_user_names_a_class_in_a_module_beside_the_graph(tmp_path: Path, monke
     (tmp_path / "mine.toml").write_text(GOOD.replace("tests.support.stages:Camera", "my_cameras:Mine"))
     graph = load_graph(tmp_path / "mine.toml")
     assert graph.stages["capture"].cls.name == "mine"
-    assert graph.import_path == [tmp_path, Path.cwd()]
+    assert import_path(graph.path) == [tmp_path, Path.cwd()]
     assert sys.path.index(str(tmp_path)) > 0, "a user's module must not come before what is installed"
 
 

@@ -1,0 +1,151 @@
+"""What `train` and `evaluate` share: the models, their data sets, and the settings in a config.
+
+A data set that is missing is named with where to get it and how it must lie.
+"""
+
+import argparse
+import importlib
+import logging
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from emopipe.pipeline.errors import DataError, EmopipeError
+
+TASKS = {
+    "facial": "faces, on FER2013",
+    "speech": "voices, on RAVDESS",
+    "fusion": "faces and voices together, on RAVDESS",
+}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as its users get it: what it is called, where it is had, how it lies, and where it is looked for."""
+
+    name: str
+    home: str
+    layout: str
+    default: Path
+
+
+_RAVDESS = DataSet(
+    "RAVDESS, speech, audio only",
+    'Zenodo, record 1188976, the file "Audio_Speech_Actors_01-24.zip"',
+    "Actor_NN/03-01-EE-II-SS-RR-AA.wav (or .flac) in a folder or zip",
+    Path("data/ravdess-speech.zip"),
+)
+DATA = {
+    "facial": DataSet(
+        "FER2013",
+        'Kaggle, "Challenges in Representation Learning: Facial Expression Recognition Challenge"',
+        "fer2013.csv, or train/<class>/Training_N.jpg and test/<class>/PublicTest_N.jpg in a folder or zip",
+        Path("data/fer2013.zip"),
+    ),
+    "speech": _RAVDESS,
+    "fusion": _RAVDESS,
+}
+"""By the model that is made from them."""
+
+FACES = DataSet(
+    "what a face classifier says of each frame of RAVDESS's audio-visual clips",
+    "made from RAVDESS's video",
+    "a Parquet file with a row for each frame: its clip, its number and a probability for each emotion",
+    Path("data/ravdess-face-posteriors.parquet"),
+)
+
+
+def find_data(task: str, given: Path | None, config: Mapping[str, Any]) -> Path:
+    """The data set of `task`: `--data`, else the config's `data`, else the usual place.
+
+    Raises:
+        DataError: nothing is there; the message says what is missing, where to get it and how it must lie.
+    """
+    return _existing(DATA[task], "data", given, config)
+
+
+def find_faces(given: Path | None, config: Mapping[str, Any]) -> Path:
+    """The faces beside the voices, for fusion: `--faces`, else the config's `faces`, else the usual place.
+
+    Raises:
+        DataError: nothing is there.
+    """
+    return _existing(FACES, "faces", given, config)
+
+
+def _existing(data: DataSet, key: str, given: Path | None, config: Mapping[str, Any]) -> Path:
+    written = config.get(key, str(data.default))
+    if not isinstance(written, str):
+        raise EmopipeError(f"{key}: {written!r} is wrong: expected a path, such as {str(data.default)!r}")
+    path = given or Path(written)
+    if not path.exists():
+        raise DataError(
+            f"{path}: no such file or folder\n"
+            f"  needed   {data.name}\n"
+            f"  found at {data.home}\n"
+            f"  expected {data.layout}\n"
+            f"  then     give its path with --{key}, or as {key!r} in the config"
+        )
+    return path
+
+
+def add_data_arguments(options: argparse.ArgumentParser, task: str, *, config: bool) -> None:
+    """`--data`, and `--faces` where voices alone are not enough. `config` says whether one may name them too."""
+    given = "the config's, else " if config else ""
+    data, faces = DATA[task], FACES
+    help_ = f"{data.name}: {data.layout} (default: {given}{data.default})"
+    options.add_argument("--data", type=Path, metavar="PATH", help=help_)
+    if task == "fusion":
+        help_ = f"{faces.name} (default: {given}{faces.default})"
+        options.add_argument("--faces", type=Path, metavar="FILE", help=help_)
+
+
+def training_module(task: str) -> ModuleType:
+    """`training.<task>.train`, which imports torch and Lightning: only where there is something to do.
+
+    Raises:
+        EmopipeError: what training needs is not installed.
+    """
+    try:
+        return importlib.import_module(f"emopipe.training.{task}.train")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "emopipe":
+            raise
+        raise EmopipeError(
+            f"{error.name} is not installed, and training and evaluating need it: pip install 'emopipe[train]'"
+        ) from None
+
+
+@contextmanager
+def naming(config: Path | None) -> Iterator[None]:
+    """Name a config in what is said of its settings."""
+    try:
+        yield
+    except EmopipeError as error:
+        if config is None or type(error) is not EmopipeError or str(error).startswith(("--", str(config))):
+            raise
+        raise EmopipeError(f"{config}: {error}") from None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file.
+
+    Raises:
+        EmopipeError: no such file, or not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise EmopipeError(f"{path}: cannot be read ({error.strerror}); see configs/training/ for examples") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EmopipeError(f"{path}: not valid TOML: {error}") from None
+
+
+def log_to_stderr() -> None:
+    """Show warnings of ours, such as files that are skipped, as single lines."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")

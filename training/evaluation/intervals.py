@@ -10,8 +10,8 @@ from torch import Tensor
 from emopipe.training.evaluation import metrics
 
 RESAMPLES = 2000
-LEVEL = 0.95
-_AT_ONCE = 5_000_000  # counts drawn at a time, which bounds the memory
+CONFIDENCE_LEVEL = 0.95
+_MAX_COUNTS = 5_000_000  # counts drawn at a time, which bounds the memory
 
 Matrix = NDArray[np.float64]
 
@@ -80,11 +80,11 @@ def calibration_noise(probabilities: NDArray[np.floating[Any]], resamples: int =
     """
     confidence = probabilities.max(axis=1)
     index, count = metrics.bin_of(confidence), len(confidence)
-    member = np.zeros((count, metrics.BINS))
+    member = np.zeros((count, metrics.BIN_COUNT))
     member[np.arange(count), index] = 1.0
     random, total, done = np.random.default_rng(seed), 0.0, 0
     while done < resamples:
-        rows = min(resamples - done, max(1, _AT_ONCE // count))
+        rows = min(resamples - done, max(1, _MAX_COUNTS // count))
         gaps = ((random.random((rows, count)) < confidence) - confidence) @ member
         total += float(np.abs(gaps).sum()) / count
         done += rows
@@ -92,7 +92,7 @@ def calibration_noise(probabilities: NDArray[np.floating[Any]], resamples: int =
 
 
 def _ends(name: str, values: Matrix) -> dict[str, float]:
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE_LEVEL) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return {f"{name}_low": float(low), f"{name}_high": float(high)}
 
@@ -114,7 +114,7 @@ def _sums(logits: Tensor, targets: Tensor, temperature: float | Tensor) -> Matri
     rows = np.arange(count)
     probabilities = calibrated.softmax(dim=1).numpy()
     predicted = logits.detach().cpu().argmax(dim=1).numpy()
-    sums = np.zeros((count, classes**2 + metrics.BINS + 2))
+    sums = np.zeros((count, classes**2 + metrics.BIN_COUNT + 2))
     sums[rows, truth * classes + predicted] = 1.0
     confidence = probabilities.max(axis=1)
     sums[rows, classes**2 + metrics.bin_of(confidence)] = confidence - (probabilities.argmax(axis=1) == truth)
@@ -129,7 +129,7 @@ def _resampled(sums: Matrix, resamples: int, seed: int) -> Matrix:
     parts: list[Matrix] = []
     done = 0
     while done < resamples:
-        rows = min(resamples - done, max(1, _AT_ONCE // units))
+        rows = min(resamples - done, max(1, _MAX_COUNTS // units))
         drawn = random.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units)
         parts.append(counts @ sums)

@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
-BINS = 15
+BIN_COUNT = 15
 
 
 def fit_temperature(logits: Tensor, targets: Tensor) -> float:
@@ -69,13 +69,13 @@ class Reliability:
         return float(np.abs(self.confidence - self.accuracy) @ self.counts / self.counts.sum())
 
 
-def bin_of(confidence: NDArray[np.floating[Any]], bins: int = BINS) -> NDArray[np.int64]:
+def bin_of(confidence: NDArray[np.floating[Any]], bins: int = BIN_COUNT) -> NDArray[np.int64]:
     """The bin of each confidence. The last one is closed: an answer that is certain belongs to it."""
     index: NDArray[np.int64] = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     return index
 
 
-def reliability(probabilities: NDArray[np.floating[Any]], targets: NDArray[Any], bins: int = BINS) -> Reliability:
+def reliability(probabilities: NDArray[np.floating[Any]], targets: NDArray[Any], bins: int = BIN_COUNT) -> Reliability:
     """The top class's probability against how often it is right."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == targets
@@ -90,7 +90,7 @@ def reliability(probabilities: NDArray[np.floating[Any]], targets: NDArray[Any],
 
 
 def expected_calibration_error(
-    probabilities: NDArray[np.floating[Any]], targets: NDArray[Any], bins: int = BINS
+    probabilities: NDArray[np.floating[Any]], targets: NDArray[Any], bins: int = BIN_COUNT
 ) -> float:
     """Mean gap between confidence and accuracy over `bins` equal-width bins of the top class's probability.
 

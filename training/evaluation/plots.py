@@ -76,8 +76,8 @@ def reliability(answers: Answers, title: str) -> Figure:
     before = metrics.reliability(metrics.calibrate(answers.logits, 1.0).softmax(dim=1).numpy(), targets)
     figure = Figure(figsize=(4.6, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    edges = np.linspace(0, 1, metrics.BINS + 1)
-    width, middle = 1 / metrics.BINS, (edges[:-1] + edges[1:]) / 2
+    edges = np.linspace(0, 1, metrics.BIN_COUNT + 1)
+    width, middle = 1 / metrics.BIN_COUNT, (edges[:-1] + edges[1:]) / 2
     some = after.counts > 0
 
     upper.bar(middle[some], after.accuracy[some], 0.92 * width, color=BLUE, alpha=0.35)

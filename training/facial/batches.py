@@ -9,7 +9,7 @@ from emopipe.models.facial.networks import prepare
 from emopipe.training.facial import fer2013
 
 
-class Batches:
+class FaceBatches:
     """Batches of one split, held as one tensor: no decoding and no copy from disk while training.
 
     Several GPUs share each batch: of every `world` images in it, rank r gets the r-th. So a config means the same
@@ -57,4 +57,4 @@ class Batches:
 def predict(network: nn.Module, split: fer2013.Split) -> Tensor:
     """Logits [N, classes] of a network in evaluation mode."""
     device = next(network.parameters()).device
-    return torch.cat([network(prepare(images)).cpu() for images, _ in Batches(split, 256, device)])
+    return torch.cat([network(prepare(images)).cpu() for images, _ in FaceBatches(split, 256, device)])

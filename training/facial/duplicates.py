@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from emopipe.training.facial import fer2013
 
-LIST = Path(__file__).with_name("fer2013-training.sha256")
-BYTES = 8
+LIST_PATH = Path(__file__).with_name("fer2013-training.sha256")
+KEY_BYTES = 8
 
 Keys = NDArray[np.uint64]
 
 
 def keys(images: NDArray[np.uint8]) -> Keys:
     """Images [N, 48, 48] → [N]. Of 36,000 images, two different ones share a key with a chance of 4 in 10¹¹."""
-    digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:BYTES] for image in images)
+    digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:KEY_BYTES] for image in images)
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
 def listed() -> Keys:
     """The keys of the Training images that the package carries."""
-    return np.frombuffer(LIST.read_bytes(), ">u8").astype(np.uint64)
+    return np.frombuffer(LIST_PATH.read_bytes(), ">u8").astype(np.uint64)
 
 
 def duplicates(split: fer2013.Split, data: fer2013.Fer2013) -> NDArray[np.bool_]:
@@ -47,7 +47,7 @@ def main() -> None:
     """Write the list."""
     parser = argparse.ArgumentParser(description="List the images of FER2013's Training split.")
     parser.add_argument("data", type=Path, help="FER2013, as a folder, zip or csv")
-    parser.add_argument("--out", type=Path, default=LIST, metavar="FILE", help="(%(default)s)")
+    parser.add_argument("--out", type=Path, default=LIST_PATH, metavar="FILE", help="(%(default)s)")
     args = parser.parse_args()
     found = np.unique(keys(fer2013.load(args.data).split("Training").images))
     args.out.write_bytes(found.astype(">u8").tobytes())

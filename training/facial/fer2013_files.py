@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import DataError
 
-SIZE = 48
+IMAGE_SIZE = 48
 SPLITS = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
 """The official splits and how many images each has."""
 
 UNKNOWN = "test"
 """Test images that do not say of which of the two test splits they are."""
 
-FOLDERS = {"train": "Training", "test": UNKNOWN, **{name.lower(): name for name in SPLITS}}
+SPLIT_OF_FOLDER = {"train": "Training", "test": UNKNOWN, **{name.lower(): name for name in SPLITS}}
 IMAGES = {".jpg", ".jpeg", ".png"}
 COLUMNS = ("emotion", "pixels", "Usage")
 
@@ -80,7 +80,7 @@ def _images(contents: Iterable[tuple[str, bytes | Exception]], source: Path) -> 
         if path.suffix.lower() not in IMAGES or path.name.startswith("."):
             continue  # a licence, a listing, a system's own files
         prefix = path.stem.partition("_")[0]
-        split = prefix if prefix in SPLITS else FOLDERS.get(path.parent.parent.name.lower())
+        split = prefix if prefix in SPLITS else SPLIT_OF_FOLDER.get(path.parent.parent.name.lower())
         if split is None:
             strange.append(name)
             continue
@@ -103,8 +103,8 @@ def _decode(content: bytes | Exception) -> NDArray[np.uint8] | str:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if image is None:
         return "not a decodable image"
-    if image.shape != (SIZE, SIZE):
-        return f"{image.shape[1]}×{image.shape[0]} pixels, expected {SIZE}×{SIZE}"
+    if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
+        return f"{image.shape[1]}×{image.shape[0]} pixels, expected {IMAGE_SIZE}×{IMAGE_SIZE}"
     decoded: NDArray[np.uint8] = image
     return decoded
 
@@ -156,6 +156,6 @@ def _row(row: list[str], columns: list[int], name: str, source: str) -> Example:
         image = np.frombuffer(bytes(map(int, pixels.split())), np.uint8)
     except ValueError:
         return name, usage, target, "its pixels are not all whole numbers from 0 to 255"
-    if image.size != SIZE * SIZE:
-        return name, usage, target, f"{image.size:,} pixels, expected {SIZE * SIZE:,}"
-    return name, usage, target, image.reshape(SIZE, SIZE)
+    if image.size != IMAGE_SIZE * IMAGE_SIZE:
+        return name, usage, target, f"{image.size:,} pixels, expected {IMAGE_SIZE * IMAGE_SIZE:,}"
+    return name, usage, target, image.reshape(IMAGE_SIZE, IMAGE_SIZE)

@@ -23,8 +23,8 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation import metrics
 from emopipe.training.facial import fer2013
 from emopipe.training.facial.augment import Augmentation, augment
-from emopipe.training.facial.batches import Batches
-from emopipe.training.trainer.averaging import calibrate_norms, moving_average
+from emopipe.training.facial.averaging import calibrate_norms, moving_average
+from emopipe.training.facial.batches import FaceBatches
 from emopipe.training.trainer.fit import Precision, is_leader
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -34,7 +34,7 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Pixels = Annotated[int, msgspec.Meta(ge=24, le=SIZE)]
 
 # A run is resumed with the settings it was started with, but for these, which do not change what a step does.
-FREE = ("epochs", "threads", "devices", "validate_every", "patience")
+CHANGEABLE_ON_RESUME = ("epochs", "threads", "devices", "validate_every", "patience")
 
 
 class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
@@ -103,16 +103,16 @@ class FacialTraining(pl.LightningModule):
             }
         )
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> FaceBatches:
         config, trainer = self.config, self.trainer
         split = self.data.split("Training")
-        self.batches = Batches(
+        self.batches = FaceBatches(
             split, config.batch_size, self.device, config.seed, trainer.global_rank, trainer.world_size
         )
         return self.batches
 
-    def val_dataloader(self) -> Batches:
-        return Batches(self.data.split("PublicTest"), 256, self.device)
+    def val_dataloader(self) -> FaceBatches:
+        return FaceBatches(self.data.split("PublicTest"), 256, self.device)
 
     def on_fit_start(self) -> None:
         for teacher in self.teachers:
@@ -195,7 +195,7 @@ class FacialTraining(pl.LightningModule):
     def on_load_checkpoint(self, state: dict[str, Any]) -> None:
         now, then = msgspec.structs.asdict(self.config), state["settings"]
         for key in now:
-            if key not in FREE and now[key] != then.get(key):
+            if key not in CHANGEABLE_ON_RESUME and now[key] != then.get(key):
                 raise EmopipeError(f"{key}: {now[key]!r}, but the run to resume has {then.get(key)!r}; keep that")
 
     def configure_optimizers(self) -> Any:

@@ -15,10 +15,10 @@ from emopipe.pipeline.errors import EmopipeError, ModelError
 from emopipe.training.evaluation.metrics import summarise
 from emopipe.training.evaluation.results import Answers, Evaluation, need_labels
 from emopipe.training.facial import fer2013
+from emopipe.training.facial.averaging import calibrate_norms
 from emopipe.training.facial.batches import predict
 from emopipe.training.facial.duplicates import duplicates
 from emopipe.training.facial.module import FacialTraining, Settings
-from emopipe.training.trainer.averaging import calibrate_norms
 from emopipe.training.trainer.fit import fit, is_leader
 from emopipe.training.trainer.settings import settings, typed_command
 

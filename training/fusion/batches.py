@@ -12,16 +12,16 @@ from torch import Tensor
 from emopipe.models.fusion.model import HISTORY_S, moment_from_arrays
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.labels import SPEECH
-from emopipe.training.fusion.out_of_fold import Voice
-from emopipe.training.fusion.pairs import Course, Pair
+from emopipe.training.fusion.out_of_fold import SpeechAnswers
+from emopipe.training.fusion.pairs import FaceTrack, Pair
 
-HOLD = 1.0  # s: how long a window stays the partner of frames, as the stage's default has it
+HOLD_S = 1.0  # s: how long a window stays the partner of frames, as the stage's default has it
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Spread = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Variation(msgspec.Struct, kw_only=True):
+class Augmentation(msgspec.Struct, kw_only=True):
     """How often and how much; configs/training/fusion.toml says what each means."""
 
     face_alone: Share = 0.15
@@ -44,41 +44,41 @@ class Batch(NamedTuple):
     truth: Tensor
 
 
-def whole(pairs: Sequence[Pair], voices: Sequence[Voice]) -> Moment:
+def whole_recordings(pairs: Sequence[Pair], voices: Sequence[SpeechAnswers]) -> Moment:
     """The end of each recording: its whole face, and its whole speech as one window before which nothing was heard."""
-    return stacked(
-        [_seen(pair.face, float(pair.face.times[-1]), [voice.whole]) for pair, voice in _both(pairs, voices)]
+    return concatenate(
+        [_moment(pair.face, float(pair.face.times[-1]), [voice.whole]) for pair, voice in _zipped(pairs, voices)]
     )
 
 
-def some(pairs: Sequence[Pair], voices: Sequence[Voice], random: np.random.Generator) -> Moment:
+def random_moments(pairs: Sequence[Pair], voices: Sequence[SpeechAnswers], random: np.random.Generator) -> Moment:
     """A moment of each recording as a stream knows it: the face up to a random frame, and the windows before it."""
     found = []
-    for pair, voice in _both(pairs, voices):
+    for pair, voice in _zipped(pairs, voices):
         now = float(random.choice(pair.face.times))
         heard = voice.at(now)
-        held = heard if heard and heard[-1].age <= HOLD else []
+        held = heard if heard and heard[-1].age <= HOLD_S else []
         since = now - random.uniform(0.1, HISTORY_S)  # as if the face had only been there since then
         late = pair.face.times >= since
-        found.append(_seen(Course(pair.face.times[late], pair.face.probabilities[late]), now, held))
-    return stacked(found)
+        found.append(_moment(FaceTrack(pair.face.times[late], pair.face.probabilities[late]), now, held))
+    return concatenate(found)
 
 
-def _both(pairs: Sequence[Pair], voices: Sequence[Voice]) -> Iterator[tuple[Pair, Voice]]:
+def _zipped(pairs: Sequence[Pair], voices: Sequence[SpeechAnswers]) -> Iterator[tuple[Pair, SpeechAnswers]]:
     return zip(pairs, voices, strict=True)
 
 
-def _seen(face: Course, now: float, heard: Sequence) -> Moment:  # type: ignore[type-arg]
+def _moment(face: FaceTrack, now: float, heard: Sequence) -> Moment:  # type: ignore[type-arg]
     kept = face.times <= now
     return moment_from_arrays(now - face.times[kept], face.evidence[kept], heard)
 
 
-def stacked(moments: Sequence[Moment]) -> Moment:
+def concatenate(moments: Sequence[Moment]) -> Moment:
     """Several as one."""
     return Moment(*(np.concatenate(parts) for parts in zip(*moments, strict=True)))
 
 
-def chosen(moment: Moment, rows: object) -> Moment:
+def select(moment: Moment, rows: object) -> Moment:
     """The rows of a moment of either kind."""
     return Moment(*(part[rows] for part in moment))
 
@@ -101,7 +101,7 @@ def with_voice_of(moment: Moment, other: Moment) -> Moment:
     return other._replace(face=moment.face, seen=moment.seen)
 
 
-class Moments:
+class FusionBatches:
     """Batches of moments, each varied anew in every epoch.
 
     Modality dropout after Chumachenko et al. (2022, arXiv:2201.11095): the full pair; c · face and (1 - c) · voice;
@@ -116,7 +116,7 @@ class Moments:
         seed: with `epoch` it determines everything.
     """
 
-    def __init__(self, moment: Moment, targets: Tensor, size: int, how: Variation, seed: int) -> None:
+    def __init__(self, moment: Moment, targets: Tensor, size: int, how: Augmentation, seed: int) -> None:
         self.moment, self.targets, self.size, self.how, self.seed = moment, targets, size, how, seed
         self.epoch = 0  # to be set before each
 
@@ -127,7 +127,7 @@ class Moments:
         random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(len(self.targets), generator=random)
         for rows in order.tensor_split(len(self)):
-            yield self._varied(chosen(self.moment, rows), self.targets[rows], random)
+            yield self._varied(select(self.moment, rows), self.targets[rows], random)
 
     def _varied(self, moment: Moment, targets: Tensor, random: torch.Generator) -> Batch:
         how, count = self.how, len(targets)
@@ -146,7 +146,7 @@ class Moments:
         contradicting &= (targets[other] != targets) & (moment.heard[other, -1] > 0) & (moment.seen.amax(1) > 0)
         donors = torch.where(contradicting, other, torch.arange(count))
         truth = (F.one_hot(targets, len(SPEECH)) + F.one_hot(targets[donors], len(SPEECH))).float() / 2
-        moment = with_voice_of(moment, chosen(moment, donors))
+        moment = with_voice_of(moment, select(moment, donors))
 
         share = torch.rand(count, generator=random)
         of_face = torch.where(shared_out, share, (~voice_alone).float())[:, None, None]

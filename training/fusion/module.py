@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from emopipe.models.calibration import Doubles
 from emopipe.models.fusion.networks import FIXED_WEIGHTS, NETWORKS, FusionNetwork, Moment
-from emopipe.training.fusion.batches import Batch, Moments, Variation
+from emopipe.training.fusion.batches import Augmentation, Batch, FusionBatches
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
-class Settings(Variation, kw_only=True, forbid_unknown_fields=True):
+class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
     """Defaults and ranges; configs/training/fusion.toml says what each means."""
 
     faces: str = "data/ravdess-face-posteriors.parquet"
@@ -76,10 +76,10 @@ class FusionTraining(pl.LightningModule):
             if len(sounds):
                 weights |= {"timbre_mean": sounds.mean(0), "timbre_scale": 1 / np.maximum(sounds.std(0), 1e-3)}
         self.module = FusionModule(network, weights, config.dropout)
-        self.moments = Moments(*train, config.batch_size, config, config.seed)
+        self.batches = FusionBatches(*train, config.batch_size, config, config.seed)
 
-    def train_dataloader(self) -> Moments:
-        return self.moments
+    def train_dataloader(self) -> FusionBatches:
+        return self.batches
 
     def val_dataloader(self) -> list[int]:
         return [0]  # everything at once: see `validation_step`
@@ -87,7 +87,7 @@ class FusionTraining(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         # Seeded by the epoch, a resumed run draws what the uninterrupted one would have.
         torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
-        self.moments.epoch = self.current_epoch
+        self.batches.epoch = self.current_epoch
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         logits = self.module(batch.moment)

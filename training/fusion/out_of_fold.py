@@ -19,10 +19,10 @@ from emopipe.models.speech.features import Floats
 from emopipe.pipeline.errors import DataError
 from emopipe.training.speech.ravdess import FOLDS, Clip
 
-_FRAME = 0.01  # s
+_FRAME_HOP_S = 0.01  # s
 
 
-class Voice(NamedTuple):
+class SpeechAnswers(NamedTuple):
     """What a network said of one clip: of its whole speech, and of each window that a stream would have cut from it.
 
     `age` in either counts from 0: the windows' own ends (s from the clip's beginning) are `ends`.
@@ -38,33 +38,33 @@ class Voice(NamedTuple):
         return [window._replace(age=time - end) for window, end in heard if end <= time]
 
 
-class Voices:
+class SpeechAnswerCache:
     """Answers of trained networks about clips, kept in `cache` by the networks' and the sounds' checksums."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
 
-    def of(self, clips: Sequence[Clip], weights: Path | None) -> list[Voice]:
+    def of(self, clips: Sequence[Clip], weights: Path | None) -> list[SpeechAnswers]:
         """What one network (by default the shipped one) says of `clips`."""
         path = weights or checkpoint.WEIGHTS_DIR / "speech.safetensors"
         whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
         windows = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows]
         answers = iter(self._answers(path, [*whole, *windows]))
-        of_whole = [_hearing(mfcc, next(answers)) for mfcc in whole]
+        of_whole = [_observation(mfcc, next(answers)) for mfcc in whole]
         voices = []
         for clip, observation in zip(clips, of_whole, strict=True):
-            heard = [_hearing(clip.mfcc[first:end], next(answers)) for first, end in clip.windows]
-            voices.append(Voice(observation, heard, [end * _FRAME for _, end in clip.windows]))
+            heard = [_observation(clip.mfcc[first:end], next(answers)) for first, end in clip.windows]
+            voices.append(SpeechAnswers(observation, heard, [end * _FRAME_HOP_S for _, end in clip.windows]))
         return voices
 
-    def out_of_fold(self, clips: Sequence[Clip], folder: Path) -> list[Voice]:
+    def out_of_fold(self, clips: Sequence[Clip], folder: Path) -> list[SpeechAnswers]:
         """What is said of each clip by a network in `folder` (fold-*/*.safetensors) not trained on its actor.
 
         Raises:
             DataError: every network there was trained on some actor.
         """
-        chosen = {actor: network_for(actor, folder) for actor in sorted({clip.name.actor for clip in clips})}
-        voices: dict[int, Voice] = {}
+        chosen = {actor: checkpoint_without(actor, folder) for actor in sorted({clip.name.actor for clip in clips})}
+        voices: dict[int, SpeechAnswers] = {}
         for path in dict.fromkeys(chosen.values()):
             places = [place for place, clip in enumerate(clips) if chosen[clip.name.actor] == path]
             voices |= zip(places, self.of([clips[place] for place in places], path), strict=True)
@@ -90,7 +90,7 @@ class Voices:
         return model.calibrated(torch.from_numpy(np.load(path)), windows).astype(np.float64)
 
 
-def network_for(actor: int, folder: Path) -> Path:
+def checkpoint_without(actor: int, folder: Path) -> Path:
     """The network in `folder` that was not trained on `actor`, nor on more of the actor's fold than another one.
 
     Raises:
@@ -98,7 +98,7 @@ def network_for(actor: int, folder: Path) -> Path:
     """
     mates = next((fold for fold in FOLDS if actor in fold), (actor,))
     known: dict[Path, int] = {}
-    for path in networks(folder):
+    for path in fold_checkpoints(folder):
         trained_on = checkpoint.load_arrays(path, "speech")[1].config.get("trained_on", [actor])
         if actor not in trained_on:
             known[path] = sum(mate in trained_on for mate in mates)
@@ -107,16 +107,16 @@ def network_for(actor: int, folder: Path) -> Path:
     return min(known, key=lambda path: (known[path], path))
 
 
-def networks(folder: Path) -> list[Path]:
+def fold_checkpoints(folder: Path) -> list[Path]:
     """The folds' networks in a folder of a voice training."""
     return sorted(folder.glob("fold-*/*.safetensors"))
 
 
-def _hearing(mfcc: Floats, probabilities: Doubles) -> SpeechObservation:
-    return SpeechObservation(0.0, len(mfcc) * _FRAME, probabilities, timbre(mfcc))
+def _observation(mfcc: Floats, probabilities: Doubles) -> SpeechObservation:
+    return SpeechObservation(0.0, len(mfcc) * _FRAME_HOP_S, probabilities, timbre(mfcc))
 
 
-def noisy(clips: Sequence[Clip], seed: int = 0) -> list[Clip]:
+def add_noise(clips: Sequence[Clip], seed: int = 0) -> list[Clip]:
     """The clips with Gaussian noise on their MFCC, in each coefficient as strong as it varies over the clip."""
     random = np.random.default_rng(seed)
     return [_with_noise(clip, random) for clip in clips]

@@ -24,13 +24,13 @@ from emopipe.training.speech.ravdess import Clip, Name
 logger = logging.getLogger(__name__)
 
 FRAME_RATE = 30.0  # frames a second, of the table
-HOW = (
+TABLE_FORMAT = (
     f"expected a Parquet file with the columns clip (01-01-EE-II-SS-RR-AA), frame (from 1, {FRAME_RATE:.0f} a second) "
     f"and {', '.join(FACE)}, as a network for faces answered frame by frame"
 )
 
 
-class Course(NamedTuple):
+class FaceTrack(NamedTuple):
     """One face over a clip: times [T] (s) that rise, and distributions [T, 7] over `labels.FACE`."""
 
     times: Doubles
@@ -46,7 +46,7 @@ class Pair(NamedTuple):
     """One recording: its sound and its face."""
 
     clip: Clip
-    face: Course
+    face: FaceTrack
 
     @property
     def name(self) -> Name:
@@ -77,20 +77,20 @@ def read(data: Path, faces: Path) -> Pairs:
     Raises:
         DataError: either is missing, damaged or empty, or they have no recording in common.
     """
-    courses, dropped = read_faces(faces)
+    tracks, dropped = read_faces(faces)
     corpus = ravdess.read(data, MfccSpec())[1.0]
-    found = [(clip, courses.pop(_key(clip.name), None)) for clip in corpus.clips]
+    found = [(clip, tracks.pop(_key(clip.name), None)) for clip in corpus.clips]
     pairs = [Pair(clip, face) for clip, face in found if face is not None]
     if not pairs:
         raise DataError(
-            f"{faces}: none of its {len(courses)} clips has its sound in {data} ({len(found)} clips); they must be of "
+            f"{faces}: none of its {len(tracks)} clips has its sound in {data} ({len(found)} clips); they must be of "
             "the same recordings, 01-01-EE-II-SS-RR-AA and 03-01-EE-II-SS-RR-AA"
         )
     notes = [f"{len(pairs)} recordings have both a face and a voice."]
     if lonely := len(found) - len(pairs):
         notes.append(f"{lonely} clips have a voice only and were left out.")
-    if courses:
-        notes.append(f"{len(courses)} clips have a face only and were left out.")
+    if tracks:
+        notes.append(f"{len(tracks)} clips have a face only and were left out.")
     if dropped:
         notes.append(f"{dropped} rows of faces were no distributions or of no clip of speech, and were left out.")
     for note in notes[1:]:
@@ -101,8 +101,8 @@ def read(data: Path, faces: Path) -> Pairs:
     return Pairs(pairs, notes, digest.hexdigest())
 
 
-def read_faces(path: Path) -> tuple[dict[tuple[int, ...], Course], int]:
-    """The course of each clip's face, by the codes that its sound shares; and how many rows were of no use.
+def read_faces(path: Path) -> tuple[dict[tuple[int, ...], FaceTrack], int]:
+    """The track of each clip's face, by the codes that its sound shares; and how many rows were of no use.
 
     Raises:
         DataError: the file is missing, is not such a table, or has nothing of use.
@@ -114,7 +114,7 @@ def read_faces(path: Path) -> tuple[dict[tuple[int, ...], Course], int]:
     frames = table["frame"].astype(np.float64)
     good &= np.isfinite(frames) & (frames >= 1)
     clips, owners = np.unique(table["clip"].astype(str), return_inverse=True)
-    courses: dict[tuple[int, ...], Course] = {}
+    tracks: dict[tuple[int, ...], FaceTrack] = {}
     for place, stem in enumerate(clips):
         try:
             name = ravdess.parse_name(str(stem))
@@ -127,15 +127,15 @@ def read_faces(path: Path) -> tuple[dict[tuple[int, ...], Course], int]:
         _, firsts = np.unique(frames[rows], return_index=True)  # in the order of time, each frame once
         rows = rows[firsts]
         if len(rows):
-            courses[_key(name)] = Course((frames[rows] - 1) / FRAME_RATE, probabilities[rows] / totals[rows, None])
-    if not courses:
-        raise DataError(f"{path}: no clip of RAVDESS speech in its {len(frames)} rows; {HOW}")
-    return courses, int((~good).sum())
+            tracks[_key(name)] = FaceTrack((frames[rows] - 1) / FRAME_RATE, probabilities[rows] / totals[rows, None])
+    if not tracks:
+        raise DataError(f"{path}: no clip of RAVDESS speech in its {len(frames)} rows; {TABLE_FORMAT}")
+    return tracks, int((~good).sum())
 
 
 def _columns(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.exists():
-        raise DataError(f"{path}: no such file; {HOW}")
+        raise DataError(f"{path}: no such file; {TABLE_FORMAT}")
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -149,7 +149,7 @@ def _columns(path: Path) -> dict[str, NDArray[np.generic]]:
         raise DataError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); get it again") from None
     wanted = ["clip", "frame", *FACE]
     if missing := [name for name in wanted if name not in table.column_names]:
-        raise DataError(f"{path}: no column {', '.join(missing)}; {HOW}")
+        raise DataError(f"{path}: no column {', '.join(missing)}; {TABLE_FORMAT}")
     return {name: table[name].to_numpy(zero_copy_only=False) for name in wanted}
 
 

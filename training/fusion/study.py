@@ -13,12 +13,12 @@ from emopipe.models.fusion.networks import Moment
 from emopipe.models.labels import FACE, SPEECH, SPEECH_TO_FACE
 from emopipe.training.evaluation.intervals import gain_interval
 from emopipe.training.evaluation.results import Answers, Evaluation
-from emopipe.training.fusion.batches import some, whole, with_voice_of, without_face, without_voice
-from emopipe.training.fusion.out_of_fold import Voice
-from emopipe.training.fusion.pairs import Course, Pair, Pairs
+from emopipe.training.fusion.batches import random_moments, whole_recordings, with_voice_of, without_face, without_voice
+from emopipe.training.fusion.out_of_fold import SpeechAnswers
+from emopipe.training.fusion.pairs import FaceTrack, Pair, Pairs
 
-FACE_NOISE = 1.0  # standard deviation of the noise on the face's log-probabilities, frame by frame
-FACE_LOST = 0.5  # share of its frames that are lost, in one piece
+FACE_NOISE_STD = 1.0  # standard deviation of the noise on the face's log-probabilities, frame by frame
+FACE_LOSS_SHARE = 0.5  # share of its frames that are lost, in one piece
 _SHARED = np.array([FACE.index(SPEECH_TO_FACE[label]) for label in SPEECH])
 
 Logits = Callable[[Moment], Doubles]
@@ -26,8 +26,8 @@ Logits = Callable[[Moment], Doubles]
 
 def study(
     found: Pairs,
-    voices: Sequence[Voice],
-    unclear: Sequence[Voice],
+    voices: Sequence[SpeechAnswers],
+    noisy: Sequence[SpeechAnswers],
     logits: Logits,
     temperature: float | Tensor,
     folds: Tensor | None,
@@ -37,7 +37,7 @@ def study(
 
     Args:
         found: the recordings.
-        voices, unclear: what was said of their voices, and of the same with noise.
+        voices, noisy: what was said of their voices, and of the same with noise.
         logits: of moments of all recordings, in their order.
         temperature: of the logits; one, or one for each recording [N].
         folds: [N] in which fold each recording is tested.
@@ -54,8 +54,8 @@ def study(
         logs = torch.from_numpy(np.log(np.maximum(probabilities, 1e-6)))
         return Answers(logs, targets, SPEECH, 1.0, actors, folds)
 
-    clear = whole(found.pairs, voices)
-    faces = {"voice_missing": fused(without_voice(clear)), "face_plain": alone(plain(found.pairs))}
+    clear = whole_recordings(found.pairs, voices)
+    faces = {"voice_missing": fused(without_voice(clear)), "face_plain": alone(mean_face(found.pairs))}
     heard = np.stack([np.asarray(voice.whole.probabilities, np.float64) for voice in voices])
     spoken = {"face_missing": fused(without_face(clear)), "voice_plain": alone(heard)}
     better = {"face": _best(faces), "voice": _best(spoken)}
@@ -65,16 +65,16 @@ def study(
         "voice": spoken[better["voice"]],
         **faces,
         **spoken,
-        "noisy_face": fused(whole([_spoilt(pair, random) for pair in found.pairs], voices)),
-        "noisy_voice": fused(whole(found.pairs, unclear)),
-        "moments": fused(some(found.pairs, voices, random)),
+        "noisy_face": fused(whole_recordings([_corrupt(pair, random) for pair in found.pairs], voices)),
+        "noisy_voice": fused(whole_recordings(found.pairs, noisy)),
+        "moments": fused(random_moments(found.pairs, voices, random)),
     }
     best = max((answers["face"], answers["voice"]), key=_accuracy)
     figures = {"gain": _accuracy(answers["fused"]) - _accuracy(best)}
     figures |= gain_interval(_right(answers["fused"]), _right(best), actors)
-    shared, right = shared_labels(plain(found.pairs), targets.numpy())
+    shared, right = shared_labels(mean_face(found.pairs), targets.numpy())
     figures["face_plain_accuracy_in_shared_labels"] = float((shared.argmax(1) == right).mean())
-    donors = contradicting(found.pairs, random)
+    donors = draw_contradicting(found.pairs, random)
     if len(donors):
         figures |= _contradictions(clear, donors, targets, fused, answers["fused"])
     notes = [
@@ -82,14 +82,14 @@ def study(
         "accuracy less that of the better half.",
         "face_plain is the mean of the face network's distributions, a third of its neutral counting as neutral and "
         "two thirds as calm, as often as they are expressed.",
-        f"noisy_voice: noise as strong as the features vary; noisy_face: {FACE_LOST:.0%} of the frames lost, and noise "
-        f"of {FACE_NOISE:g} on the log-probabilities of the others.",
+        f"noisy_voice: noise as strong as the features vary; noisy_face: {FACE_LOSS_SHARE:.0%} of the frames lost, and "
+        f"noise of {FACE_NOISE_STD:g} on the log-probabilities of the others.",
         "moments: one random moment of each recording, as a stream knows it.",
     ]
     return Evaluation(answers, figures | _groups(found.pairs, answers["fused"]), notes)
 
 
-def plain(pairs: Sequence[Pair]) -> Doubles:
+def mean_face(pairs: Sequence[Pair]) -> Doubles:
     """The mean distribution of each face, [N, 8]: what a face says to whoever has learned nothing of RAVDESS."""
     means = np.stack([pair.face.probabilities.mean(0) for pair in pairs])
     neutral = np.array([1 / 3 if label == "neutral" else 2 / 3 if label == "calm" else 1.0 for label in SPEECH])
@@ -105,7 +105,7 @@ def shared_labels(probabilities: Doubles, targets: NDArray[np.int64]) -> tuple[D
     return result, _SHARED[targets]
 
 
-def contradicting(pairs: Sequence[Pair], random: np.random.Generator) -> NDArray[np.int64]:
+def draw_contradicting(pairs: Sequence[Pair], random: np.random.Generator) -> NDArray[np.int64]:
     """For each recording another one [N] of the same actor with another emotion; empty where an actor has but one."""
     labels = np.array([_SHARED[pair.name.label] for pair in pairs])
     actors = np.array([pair.name.actor for pair in pairs])
@@ -119,7 +119,11 @@ def contradicting(pairs: Sequence[Pair], random: np.random.Generator) -> NDArray
 
 
 def _contradictions(
-    clear: Moment, donors: NDArray[np.int64], targets: Tensor, fused: Callable[[Moment], Answers], whole: Answers
+    clear: Moment,
+    donors: NDArray[np.int64],
+    targets: Tensor,
+    fused: Callable[[Moment], Answers],
+    plain: Answers,
 ) -> dict[str, float]:
     mixed = fused(with_voice_of(clear, Moment(*(part[donors] for part in clear))))
     said = mixed.probabilities().argmax(1)
@@ -129,19 +133,19 @@ def _contradictions(
         "contradicting_follows_voice": float(follows_voice.double().mean()),
         "contradicting_follows_neither": float((~follows_face & ~follows_voice).double().mean()),
         "contradicting_confidence": float(mixed.probabilities().amax(1).mean()),
-        "confidence": float(whole.probabilities().amax(1).mean()),
+        "confidence": float(plain.probabilities().amax(1).mean()),
     }
 
 
-def _spoilt(pair: Pair, random: np.random.Generator) -> Pair:
+def _corrupt(pair: Pair, random: np.random.Generator) -> Pair:
     """The face with a piece of its frames lost, and noise on the others."""
     count = len(pair.face.times)
-    lost = round(FACE_LOST * count) if count > 1 else 0
+    lost = round(FACE_LOSS_SHARE * count) if count > 1 else 0
     first = int(random.integers(0, count - lost, endpoint=True))
     kept = np.r_[0:first, first + lost : count]
-    logs = pair.face.evidence[kept] + random.normal(0, FACE_NOISE, (len(kept), len(FACE)))
+    logs = pair.face.evidence[kept] + random.normal(0, FACE_NOISE_STD, (len(kept), len(FACE)))
     powers = np.exp(logs)
-    return pair._replace(face=Course(pair.face.times[kept], powers / powers.sum(1, keepdims=True)))
+    return pair._replace(face=FaceTrack(pair.face.times[kept], powers / powers.sum(1, keepdims=True)))
 
 
 def _best(readings: dict[str, Answers]) -> str:

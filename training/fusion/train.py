@@ -27,9 +27,9 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation import metrics
 from emopipe.training.evaluation.results import Evaluation
 from emopipe.training.fusion import pairs
-from emopipe.training.fusion.batches import as_tensors, chosen, some, stacked, whole
+from emopipe.training.fusion.batches import as_tensors, concatenate, random_moments, select, whole_recordings
 from emopipe.training.fusion.module import FusionTraining, Settings, options
-from emopipe.training.fusion.out_of_fold import Voice, Voices, networks, noisy
+from emopipe.training.fusion.out_of_fold import SpeechAnswerCache, SpeechAnswers, add_noise, fold_checkpoints
 from emopipe.training.fusion.pairs import Pairs
 from emopipe.training.fusion.study import shared_labels, study
 from emopipe.training.speech import ravdess
@@ -40,16 +40,18 @@ PROTOCOLS = ("model", "actor-folds")
 CACHE = Path(".cache")
 
 
-class Training:
+class TrainingRun:
     """Trains networks on some actors each, in folders of `run`; with `resume` it goes on with what lies there."""
 
-    def __init__(self, config: Settings, found: Pairs, voices: Sequence[Voice], run: Path, resume: bool) -> None:
+    def __init__(
+        self, config: Settings, found: Pairs, voices: Sequence[SpeechAnswers], run: Path, resume: bool
+    ) -> None:
         self.config, self.found, self.run, self.resume = config, found, run, resume
         self.actors = torch.tensor([pair.name.actor for pair in found.pairs])
         self.targets = torch.tensor([pair.name.label for pair in found.pairs])
         random = np.random.default_rng(config.seed)
-        self.whole = whole(found.pairs, voices)
-        self.some = [some(found.pairs, voices, random) for _ in range(config.moments)]
+        self.whole = whole_recordings(found.pairs, voices)
+        self.some = [random_moments(found.pairs, voices, random) for _ in range(config.moments)]
         _keep_settings(run / "settings.json", config, found.sha256, resume)
 
     def fit(self, name: str, rows: Tensor, watched: Tensor) -> FusionModel:
@@ -58,11 +60,11 @@ class Training:
         torch.manual_seed(config.seed)
         # Half of what is learned from are whole recordings, half are moments within them.
         parts = [self.whole] * config.moments + self.some
-        moment = as_tensors(stacked([chosen(part, rows.numpy()) for part in parts]))
+        moment = as_tensors(concatenate([select(part, rows.numpy()) for part in parts]))
         module = FusionTraining(
             config,
             (moment, self.targets[rows].repeat(len(parts))),
-            (as_tensors(chosen(self.whole, watched.numpy())), self.targets[watched]),
+            (as_tensors(select(self.whole, watched.numpy())), self.targets[watched]),
         )
         fit(
             module,
@@ -81,7 +83,7 @@ class Training:
         groups = ravdess.folds(sorted(set(self.actors.tolist())))
         return [torch.isin(self.actors, torch.tensor(group)).nonzero()[:, 0] for group in groups]
 
-    def cross_validate(self) -> "Unseen":
+    def cross_validate(self) -> "OutOfFoldModels":
         """Train once for each fold on the others."""
         everybody = torch.arange(len(self.actors))
         models, number = [], torch.zeros(len(everybody), dtype=torch.long)
@@ -89,10 +91,10 @@ class Training:
             others = everybody[~torch.isin(everybody, rows)]
             models.append(self.fit(f"fold-{index + 1}", others, rows))
             number[rows] = index
-            said = models[-1].logits(chosen(self.whole, rows.numpy())).argmax(1)
+            said = models[-1].logits(select(self.whole, rows.numpy())).argmax(1)
             right = float((said == self.targets[rows].numpy()).mean())
             print(f"fold {index + 1}/{len(self.folds())}: accuracy {right:.3f}", flush=True)
-        result = Unseen(models, number)
+        result = OutOfFoldModels(models, number)
         logits = torch.from_numpy(result.logits(self.whole))
         for index, model in enumerate(models):
             known = number != index
@@ -100,7 +102,7 @@ class Training:
         return result
 
 
-class Unseen:
+class OutOfFoldModels:
     """Each fold's model, and which one (`number` [N]) was not trained on a recording's actor.
 
     A model's temperature is fitted on the answers of the other folds' models.
@@ -114,7 +116,7 @@ class Unseen:
         result = np.zeros((len(self.number), len(SPEECH)))
         for index, model in enumerate(self.models):
             rows = (self.number == index).numpy()
-            result[rows] = model.logits(chosen(moment, rows))
+            result[rows] = model.logits(select(moment, rows))
         return result
 
     @property
@@ -136,17 +138,17 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
     chosen_settings = _settings(config)
     found = pairs.read(data, Path(chosen_settings.faces))
     clips = [pair.clip for pair in found.pairs]
-    folder = _voices(chosen_settings, data)
-    voices = Voices(CACHE).out_of_fold(clips, folder)
+    folder = _speech_runs(chosen_settings, data)
+    voices = SpeechAnswerCache(CACHE).out_of_fold(clips, folder)
     run = runs / "fusion" / chosen_settings.network
-    training = Training(chosen_settings, found, voices, run, resume)
+    training = TrainingRun(chosen_settings, found, voices, run, resume)
     temperature, measured, table = 1.0, dict[str, float](), []
     if chosen_settings.cross_validate:
         unseen = training.cross_validate()
         logits = unseen.logits(training.whole)
         temperature = metrics.fit_temperature(torch.from_numpy(logits), training.targets)
-        unclear = Voices(CACHE).out_of_fold(noisy(clips), folder)
-        measured = study(found, voices, unclear, unseen.logits, unseen.temperatures, unseen.number).report().flat()
+        noisy = SpeechAnswerCache(CACHE).out_of_fold(add_noise(clips), folder)
+        measured = study(found, voices, noisy, unseen.logits, unseen.temperatures, unseen.number).report().flat()
         # What is asked of a stream is one moment, in the labels that faces and voices share.
         answers = softmax(unseen.logits(training.some[0]), unseen.temperatures.numpy())
         table = selective(*shared_labels(answers, training.targets.numpy()))
@@ -207,19 +209,19 @@ def evaluate(
         raise EmopipeError(f"protocol: {protocol!r} is unknown; the protocols are {', '.join(PROTOCOLS)}")
     found = pairs.read(data, faces)
     clips = [pair.clip for pair in found.pairs]
-    listeners = Voices(CACHE)
+    answers = SpeechAnswerCache(CACHE)
     if protocol == "model":
         model = FusionModel.load(weights)
-        voices, unclear = listeners.of(clips, speech), listeners.of(noisy(clips), speech)
-        evaluation = study(found, voices, unclear, model.logits, model.temperature, None)
-        return _with_notes(evaluation, [*found.notes, *_seen(found, weights, speech)])
+        voices, noisy = answers.of(clips, speech), answers.of(add_noise(clips), speech)
+        evaluation = study(found, voices, noisy, model.logits, model.temperature, None)
+        return _with_notes(evaluation, [*found.notes, *_overlap_notes(found, weights, speech)])
     chosen_settings = _settings((config or {}) | {"faces": str(faces)})
     ravdess.folds(found.actors)  # before hours of work
-    folder = _voices(chosen_settings, data)
-    voices, unclear = listeners.out_of_fold(clips, folder), listeners.out_of_fold(noisy(clips), folder)
-    training = Training(chosen_settings, found, voices, runs / "fusion" / chosen_settings.network, resume)
+    folder = _speech_runs(chosen_settings, data)
+    voices, noisy = answers.out_of_fold(clips, folder), answers.out_of_fold(add_noise(clips), folder)
+    training = TrainingRun(chosen_settings, found, voices, runs / "fusion" / chosen_settings.network, resume)
     unseen = training.cross_validate()
-    evaluation = study(found, voices, unclear, unseen.logits, unseen.temperatures, unseen.number)
+    evaluation = study(found, voices, noisy, unseen.logits, unseen.temperatures, unseen.number)
     return _with_notes(evaluation, [*found.notes, f"The network is {chosen_settings.network!r}."])
 
 
@@ -235,22 +237,22 @@ def _settings(config: dict[str, Any]) -> Settings:
     return found
 
 
-def _voices(config: Settings, data: Path) -> Path:
+def _speech_runs(config: Settings, data: Path) -> Path:
     """The folder of the folds' networks for voices; where there are none they are trained, by the default recipe."""
     folder = Path(config.voices)
-    if not networks(folder):
+    if not fold_checkpoints(folder):
         from emopipe.training.speech import folds
         from emopipe.training.speech import module as voices
         from emopipe.training.speech import train as speech
 
         print(f"{folder}: no networks for voices that leave actors out; training them first", flush=True)
         resume = (folder / "settings.json").is_file()
-        training = speech.Training(voices.Settings(), data, folder, resume)
+        training = speech.TrainingRun(voices.Settings(), data, folder, resume)
         training.cross_validate(folds.actor_folds(training.corpus, training.seeds))
     return folder
 
 
-def _seen(found: Pairs, weights: Path | None, speech: Path | None) -> list[str]:
+def _overlap_notes(found: Pairs, weights: Path | None, speech: Path | None) -> list[str]:
     """Who was trained on, of those who are scored."""
     notes = []
     for task, path in (("fusion", weights), ("speech", speech)):

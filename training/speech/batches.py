@@ -31,11 +31,11 @@ class Augmentation(msgspec.Struct, kw_only=True):
     calibrate: Fraction = 0.5
 
 
-_HEARD_BEFORE = (1, 2, 4, 8, 16, 30, 60)
+_CALIBRATION_CLIPS = (1, 2, 4, 8, 16, 30, 60)
 """How many clips of a speaker a crop is calibrated by, one of these by chance."""
 
 
-class Crops:
+class SpeechBatches:
     """Batches (MFCC [N, T, coefficients], classes [N]) of one random crop of each clip, an epoch.
 
     All crops of a batch have one random length T, as a stream's windows have all lengths up to the longest; so
@@ -86,13 +86,13 @@ class Crops:
     def _crop(self, index: int, length: int, random: np.random.Generator) -> Floats:
         speed = int(random.integers(len(self.versions)))
         clip = self.versions[speed][index]
-        crop = _crop(clip, length, random)
+        crop = _random_crop(clip, length, random)
         if random.random() < self.how.calibrate:
-            crop = self._speakers[speed].others(clip.name, int(random.choice(_HEARD_BEFORE)), random).apply(crop)
+            crop = self._speakers[speed].others(clip.name, int(random.choice(_CALIBRATION_CLIPS)), random).apply(crop)
         return crop
 
 
-def _crop(clip: Clip, length: int, random: np.random.Generator) -> Floats:
+def _random_crop(clip: Clip, length: int, random: np.random.Generator) -> Floats:
     """`length` frames at random of the clip's speech; where that is shorter, with what is around it."""
     first, end = clip.speech
     start = int(random.integers(first, max(first, end - length), endpoint=True))
@@ -101,7 +101,7 @@ def _crop(clip: Clip, length: int, random: np.random.Generator) -> Floats:
     return np.pad(crop, ((0, length - len(crop)), (0, 0)), mode="edge")
 
 
-def mask(features: Tensor, fill: Tensor, how: Augmentation) -> Tensor:
+def mask_features(features: Tensor, fill: Tensor, how: Augmentation) -> Tensor:
     """Hide a span of time and a band of coefficients with their deltas (Park et al. 2019, SpecAugment).
 
     Features [N, T, F] in and out; `fill` [F] is what stands in the hidden part. Coefficient 0, the level, is never

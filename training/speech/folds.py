@@ -15,13 +15,13 @@ from emopipe.models.speech.temperature import Knot
 from emopipe.training.evaluation.results import Evaluation
 from emopipe.training.speech import ravdess
 from emopipe.training.speech.ravdess import Clip, Corpus
-from emopipe.training.speech.scoring import Heard, answers, by_group, hear, join
-from emopipe.training.speech.speakers import calibrated
+from emopipe.training.speech.scoring import ScoredClips, answers, concatenate, group_figures, score_clips
+from emopipe.training.speech.speakers import calibrate_speakers
 
-KNOWN = (1, 2, 4, 8, 20, 60)
+CALIBRATION_CLIPS = (1, 2, 4, 8, 20, 60)
 """After how many other clips of an actor speaker calibration is tested; the last means all of them."""
 
-RANDOM_FOLDS = 5
+RANDOM_FOLD_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def actor_folds(corpus: Corpus, seeds: Sequence[int]) -> list[Fold]:
 def random_folds(corpus: Corpus, seeds: Sequence[int]) -> list[Fold]:
     """Five folds of clips at random: everybody who is tested on was trained on, which flatters every figure."""
     order = np.random.default_rng(0).permutation(len(corpus.clips))
-    count = min(RANDOM_FOLDS, len(order))
+    count = min(RANDOM_FOLD_COUNT, len(order))
     return [
         Fold(_name("random", number, seed, seeds), tuple(sorted(order[number::count].tolist())), seed)
         for seed in seeds
@@ -63,23 +63,25 @@ def random_folds(corpus: Corpus, seeds: Sequence[int]) -> list[Fold]:
 
 
 @dataclass(frozen=True)
-class Listened:
+class CalibrationScores:
     """What one network makes of clips: of strangers', and of the same after so many other clips of their actors."""
 
-    strict: Heard
-    known: Mapping[int, Heard]
+    strict: ScoredClips
+    calibrated: Mapping[int, ScoredClips]
 
 
-def listen(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, prior: SpeakerStatistics) -> Listened:
-    """Hear clips as they are, and calibrated by k of their actor's others for each k in `KNOWN`.
+def score_with_calibration(
+    network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, prior: SpeakerStatistics
+) -> CalibrationScores:
+    """Hear clips as they are, and calibrated by k of their actor's others for each k in `CALIBRATION_CLIPS`.
 
     Windows are heard for the first and the last of these alone.
     """
-    known = {}
-    for count in KNOWN:
-        normalised = calibrated(clips, prior, count)
-        known[count] = hear(network, normalised, spec, windows=count == KNOWN[-1])
-    return Listened(hear(network, clips, spec), known)
+    calibrated = {}
+    for count in CALIBRATION_CLIPS:
+        normalised = calibrate_speakers(clips, prior, count)
+        calibrated[count] = score_clips(network, normalised, spec, windows=count == CALIBRATION_CLIPS[-1])
+    return CalibrationScores(score_clips(network, clips, spec), calibrated)
 
 
 @dataclass(frozen=True)
@@ -89,51 +91,51 @@ class CrossValidation:
     `index` [clips] says in which fold each was tested; folds that differ in their seed alone share a number.
     """
 
-    heard: Heard
-    known: Mapping[int, Heard]
+    scored: ScoredClips
+    calibrated: Mapping[int, ScoredClips]
     index: Tensor
     groups: Tensor
 
     @classmethod
-    def of(cls, folds: Sequence[Fold], parts: Sequence[Listened]) -> "CrossValidation":
+    def of(cls, folds: Sequence[Fold], parts: Sequence[CalibrationScores]) -> "CrossValidation":
         names = list(dict.fromkeys(fold.tested for fold in folds))
         sizes = torch.tensor([len(part.strict.names) for part in parts])
         return cls(
-            join([part.strict for part in parts]),
-            {count: join([part.known[count] for part in parts]) for count in KNOWN},
+            concatenate([part.strict for part in parts]),
+            {count: concatenate([part.calibrated[count] for part in parts]) for count in CALIBRATION_CLIPS},
             torch.arange(len(folds)).repeat_interleave(sizes),
             torch.tensor([names.index(fold.tested) for fold in folds]).repeat_interleave(sizes),
         )
 
     def temperatures(self) -> list[Knot]:
         """Those that fit all folds' answers together: the ones to ship."""
-        return self.heard.temperatures()
+        return self.scored.temperatures()
 
-    def left_out(self) -> list[list[Knot]]:
+    def temperatures_by_fold(self) -> list[list[Knot]]:
         """The temperatures of each fold, fitted on the answers of the others."""
         found = {
-            group: self.heard.of(self.groups != group).temperatures() for group in sorted(set(self.groups.tolist()))
+            group: self.scored.of(self.groups != group).temperatures() for group in sorted(set(self.groups.tolist()))
         }
         firsts = [int(self.groups[self.index == fold][0]) for fold in range(int(self.index.max()) + 1)]
         return [found[group] for group in firsts]
 
     def evaluation(self, notes: Sequence[str] = ()) -> Evaluation:
         """Whole clips first, then windows, and both after speaker calibration by all other clips of the actor."""
-        temperatures = self.left_out()
-        clips, windows = answers(self.heard, temperatures, self.index)
-        known, known_windows = answers(self.known[KNOWN[-1]], temperatures, self.index)
+        temperatures = self.temperatures_by_fold()
+        clips, windows = answers(self.scored, temperatures, self.index)
+        calibrated, calibrated_windows = answers(self.calibrated[CALIBRATION_CLIPS[-1]], temperatures, self.index)
         return Evaluation(
-            {"clips": clips, "windows": windows, "calibrated": known, "calibrated_windows": known_windows},
-            by_group(self.heard) | by_clips_heard(self.heard, self.known),
+            {"clips": clips, "windows": windows, "calibrated": calibrated, "calibrated_windows": calibrated_windows},
+            group_figures(self.scored) | calibration_figures(self.scored, self.calibrated),
             list(notes),
         )
 
 
-def by_clips_heard(strict: Heard, known: Mapping[int, Heard]) -> dict[str, float]:
+def calibration_figures(strict: ScoredClips, calibrated: Mapping[int, ScoredClips]) -> dict[str, float]:
     """Accuracy and UAR of whole clips after k other clips of the speaker, by k; 0 is a stranger."""
     result: dict[str, float] = {}
-    for count, heard in {0: strict, **known}.items():
-        clips = answers(heard, [[(1.0, 1.0)]])[0].figures()
+    for count, scored in {0: strict, **calibrated}.items():
+        clips = answers(scored, [[(1.0, 1.0)]])[0].figures()
         result |= {f"{figure}_after_{count}_clips": clips[figure] for figure in ("accuracy", "uar")}
     return result
 
@@ -147,31 +149,33 @@ def cross_validate(corpus: Corpus, spec: MfccSpec, folds: Sequence[Fold], fit: F
     for number, fold in enumerate(folds, 1):
         network, prior = fit(fold)
         clips = [corpus.clips[index] for index in fold.tested]
-        parts.append(listen(network, clips, spec, prior))
-        found = by_clips_heard(parts[-1].strict, {KNOWN[-1]: parts[-1].known[KNOWN[-1]]})
+        parts.append(score_with_calibration(network, clips, spec, prior))
+        found = calibration_figures(
+            parts[-1].strict, {CALIBRATION_CLIPS[-1]: parts[-1].calibrated[CALIBRATION_CLIPS[-1]]}
+        )
         print(
             f"{fold.name} ({number}/{len(folds)}): {len(clips)} clips · uar {found['uar_after_0_clips']:.3f} · "
-            f"speaker-calibrated {found[f'uar_after_{KNOWN[-1]}_clips']:.3f}",
+            f"speaker-calibrated {found[f'uar_after_{CALIBRATION_CLIPS[-1]}_clips']:.3f}",
             flush=True,
         )
     return CrossValidation.of(folds, parts)
 
 
-def save(path: Path, result: CrossValidation) -> None:
+def save_logits(path: Path, result: CrossValidation) -> None:
     """Keep the out-of-fold logits of clips and windows as safetensors, with the clips' codes as `names` [clips, 7]."""
     from safetensors.torch import save_file
 
-    heard = result.heard
-    codes = [[getattr(name, field) for field in name.__struct_fields__] for name in heard.names]
+    scored = result.scored
+    codes = [[getattr(name, field) for field in name.__struct_fields__] for name in scored.names]
     save_file(
         {
             "names": torch.tensor(codes),
-            "clips": heard.clip_logits.contiguous(),
-            "clip_frames": heard.clip_frames,
-            "calibrated": result.known[KNOWN[-1]].clip_logits.contiguous(),
-            "windows": heard.window_logits.contiguous(),
-            "owners": heard.owners,
-            "frames": heard.frames,
+            "clips": scored.clip_logits.contiguous(),
+            "clip_frames": scored.clip_frames,
+            "calibrated": result.calibrated[CALIBRATION_CLIPS[-1]].clip_logits.contiguous(),
+            "windows": scored.window_logits.contiguous(),
+            "owners": scored.owners,
+            "frames": scored.frames,
             "folds": result.index,
         },
         path,

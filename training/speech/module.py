@@ -16,9 +16,9 @@ from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec, window_features
 from emopipe.models.speech.networks import NETWORKS, SINGLE_NETWORKS, SpeechNetwork
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.training.speech.batches import Augmentation, Crops, mask
+from emopipe.training.speech.batches import Augmentation, SpeechBatches, mask_features
 from emopipe.training.speech.ravdess import Clip
-from emopipe.training.speech.scoring import hear
+from emopipe.training.speech.scoring import score_clips
 from emopipe.training.trainer.fit import Precision
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -86,16 +86,16 @@ class SpeechTraining(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.config, self.spec, self.seed = config, spec, seed
-        self.crops = Crops(train, config.batch_size, config, spec, seed)
+        self.batches = SpeechBatches(train, config.batch_size, config, spec, seed)
         self.validation = validation
         self.network = NETWORKS[config.network](**options(config))
-        self.network.standardise(self.crops.speech_features())
+        self.network.standardise(self.batches.speech_features())
         ema = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=ema, use_buffers=True).eval().requires_grad_(False)
         self.recall = MulticlassRecall(len(SPEECH), average="macro")
 
-    def train_dataloader(self) -> Crops:
-        return self.crops
+    def train_dataloader(self) -> SpeechBatches:
+        return self.batches
 
     def val_dataloader(self) -> list[int]:
         # All of the validation actors at once (see `validation_step`), or nobody.
@@ -104,13 +104,13 @@ class SpeechTraining(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         # Seeded by the epoch, a resumed run hears what the uninterrupted one would have.
         torch.manual_seed(self.seed * 100_003 + self.current_epoch)
-        self.crops.epoch = self.current_epoch
-        self.crops.rank, self.crops.world = self.global_rank, self.trainer.world_size
+        self.batches.epoch = self.current_epoch
+        self.batches.rank, self.batches.world = self.global_rank, self.trainer.world_size
         self.average.eval()
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         mfcc, targets = batch
-        features = mask(window_features(mfcc, self.spec), self.network.mean, self.config)
+        features = mask_features(window_features(mfcc, self.spec), self.network.mean, self.config)
         smoothing = self.config.label_smoothing
         losses = [
             F.cross_entropy(vote, targets, label_smoothing=smoothing) for vote in self.network.member_logits(features)
@@ -123,9 +123,9 @@ class SpeechTraining(pl.LightningModule):
         self.average.update_parameters(self.network)
 
     def validation_step(self, _batch: Any, _index: int) -> None:
-        heard = hear(self.result(), self.validation, self.spec)
-        uar = self.recall(heard.window_logits, heard.window_targets)
-        nll = F.cross_entropy(heard.window_logits, heard.window_targets)
+        scored = score_clips(self.result(), self.validation, self.spec)
+        uar = self.recall(scored.window_logits, scored.window_targets)
+        nll = F.cross_entropy(scored.window_logits, scored.window_targets)
         self.log_dict({"window_uar": uar, "window_nll": nll}, prog_bar=True, batch_size=1)
         self.recall.reset()
 

@@ -16,12 +16,12 @@ from emopipe.training.evaluation.results import Answers
 from emopipe.training.speech.ravdess import Clip, Name
 from emopipe.training.speech.temperature import fit_temperatures
 
-HOP = 0.01
+FRAME_HOP_S = 0.01
 """Seconds from one frame to the next."""
 
 
 @dataclass(frozen=True)
-class Heard:
+class ScoredClips:
     """Logits of each clip's whole speech [clips, classes], and of each of its windows [windows, classes].
 
     `clip_frames` and `frames` say how long each is, `owners` which clip a window is of.
@@ -46,13 +46,13 @@ class Heard:
     def actors(self) -> Tensor:
         return torch.tensor([name.actor for name in self.names])
 
-    def of(self, keep: Sequence[bool] | Tensor) -> "Heard":
+    def of(self, keep: Sequence[bool] | Tensor) -> "ScoredClips":
         """The clips for which `keep` is true."""
         chosen = torch.as_tensor(keep, dtype=torch.bool)
         number = torch.cumsum(chosen, 0) - 1
         windows = chosen[self.owners]
         names = [name for name, kept in zip(self.names, chosen.tolist(), strict=True) if kept]
-        return Heard(
+        return ScoredClips(
             names,
             self.clip_logits[chosen],
             self.clip_frames[chosen],
@@ -69,17 +69,17 @@ class Heard:
         """
         logits = torch.cat([self.clip_logits, self.window_logits])
         frames = torch.cat([self.clip_frames, self.frames])
-        found = fit_temperatures(logits, torch.cat([self.clip_targets, self.window_targets]), frames * HOP)
+        found = fit_temperatures(logits, torch.cat([self.clip_targets, self.window_targets]), frames * FRAME_HOP_S)
         whole = metrics.fit_temperature(self.clip_logits, self.clip_targets)
         return [(seconds, max(value, whole)) for seconds, value in found]
 
 
-def hear(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, windows: bool = True) -> Heard:
+def score_clips(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, windows: bool = True) -> ScoredClips:
     """Run a network, in evaluation mode, over clips, and over their windows unless they are not asked for."""
     cut = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows] if windows else []
     owners = [index for index, clip in enumerate(clips) for _ in clip.windows] if windows else []
     whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
-    return Heard(
+    return ScoredClips(
         [clip.name for clip in clips],
         compute_outputs(network, whole, spec).logits,
         torch.tensor([len(speech) for speech in whole]),
@@ -89,10 +89,10 @@ def hear(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, windows:
     )
 
 
-def join(parts: Sequence[Heard]) -> Heard:
+def concatenate(parts: Sequence[ScoredClips]) -> ScoredClips:
     """Several as one."""
     offsets = [sum(len(part.names) for part in parts[:index]) for index in range(len(parts))]
-    return Heard(
+    return ScoredClips(
         [name for part in parts for name in part.names],
         torch.cat([part.clip_logits for part in parts]),
         torch.cat([part.clip_frames for part in parts]),
@@ -103,7 +103,7 @@ def join(parts: Sequence[Heard]) -> Heard:
 
 
 def answers(
-    heard: Heard, temperatures: Sequence[Sequence[Knot]], folds: Tensor | None = None
+    scored: ScoredClips, temperatures: Sequence[Sequence[Knot]], folds: Tensor | None = None
 ) -> tuple[Answers, Answers]:
     """What was said of whole clips, and of windows.
 
@@ -111,43 +111,43 @@ def answers(
         temperatures: of each fold, or of all as the only one.
         folds: [clips] in which fold each was tested.
     """
-    index = folds if folds is not None else torch.zeros(len(heard.names), dtype=torch.long)
+    index = folds if folds is not None else torch.zeros(len(scored.names), dtype=torch.long)
 
     def scaled(frames: Tensor, fold: Tensor) -> Tensor:
-        each = [torch.from_numpy(temperature_at(knots, (frames * HOP).numpy())) for knots in temperatures]
+        each = [torch.from_numpy(temperature_at(knots, (frames * FRAME_HOP_S).numpy())) for knots in temperatures]
         return torch.stack(each)[fold, torch.arange(len(fold))]
 
-    of = heard.owners
+    of = scored.owners
     clips = Answers(
-        heard.clip_logits, heard.clip_targets, SPEECH, scaled(heard.clip_frames, index), heard.actors, folds
+        scored.clip_logits, scored.clip_targets, SPEECH, scaled(scored.clip_frames, index), scored.actors, folds
     )
     windows = Answers(
-        heard.window_logits,
-        heard.window_targets,
+        scored.window_logits,
+        scored.window_targets,
         SPEECH,
-        scaled(heard.frames, index[of]),
-        heard.actors[of],
+        scaled(scored.frames, index[of]),
+        scored.actors[of],
         None if folds is None else folds[of],
     )
     return clips, windows
 
 
-def by_group(heard: Heard) -> dict[str, float]:
+def group_figures(scored: ScoredClips) -> dict[str, float]:
     """UAR of whole clips by sex and by intensity, and of windows by length.
 
     The windows last under a second, under two seconds, or longer. `unheard` is the number of clips in which the
     detector heard no speech: a stream says nothing of them.
     """
-    clips, windows = heard.clip_targets, heard.window_targets
-    female = torch.tensor([name.sex == "female" for name in heard.names])
-    strong = torch.tensor([name.intensity == 2 for name in heard.names])
-    result = {"unheard": float(len(heard.names) - len(set(heard.owners.tolist())))}
+    clips, windows = scored.clip_targets, scored.window_targets
+    female = torch.tensor([name.sex == "female" for name in scored.names])
+    strong = torch.tensor([name.intensity == 2 for name in scored.names])
+    result = {"unheard": float(len(scored.names) - len(set(scored.owners.tolist())))}
     for group, of in {"female": female, "male": ~female, "normal": ~strong, "strong": strong}.items():
-        result |= _uar(f"uar_{group}", heard.clip_logits[of], clips[of])
-    seconds = heard.frames * HOP
+        result |= _uar(f"uar_{group}", scored.clip_logits[of], clips[of])
+    seconds = scored.frames * FRAME_HOP_S
     short, long = seconds < 0.98, seconds >= 1.96  # a second holds 98 whole frames
     for group, of in {"under_1s": short, "1_to_2s": ~short & ~long, "over_2s": long}.items():
-        result |= _uar(f"windows_uar_{group}", heard.window_logits[of], windows[of])
+        result |= _uar(f"windows_uar_{group}", scored.window_logits[of], windows[of])
     return result
 
 

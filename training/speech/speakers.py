@@ -34,7 +34,7 @@ class Speakers:
         return result
 
 
-def calibrated(clips: Sequence[Clip], prior: SpeakerStatistics, count: int, seed: int = 0) -> list[Clip]:
+def calibrate_speakers(clips: Sequence[Clip], prior: SpeakerStatistics, count: int, seed: int = 0) -> list[Clip]:
     """The clips, each normalised by what `count` other clips of its actor say of the voice.
 
     No label is used, and neither is the clip itself.

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from emopipe.models.speech.temperature import Knot
 
-SECONDS = (0.5, 1.0, 2.0, 3.0)
+KNOTS_S = (0.5, 1.0, 2.0, 3.0)
 _STIFFNESS = 1e-3  # so that a knot near which nothing was heard follows its neighbours
 
 
-def fit_temperatures(logits: Tensor, targets: Tensor, seconds: Tensor, knots: Sequence[float] = SECONDS) -> list[Knot]:
+def fit_temperatures(logits: Tensor, targets: Tensor, seconds: Tensor, knots: Sequence[float] = KNOTS_S) -> list[Knot]:
     """The temperatures at `knots` (s) that minimise the NLL of softmax(logits / T), as in `models.speech.temperature`.
 
     Args:

@@ -25,27 +25,27 @@ from emopipe.training.evaluation import metrics
 from emopipe.training.evaluation.results import Evaluation, need_labels
 from emopipe.training.speech import ravdess
 from emopipe.training.speech.folds import (
-    KNOWN,
+    CALIBRATION_CLIPS,
     CrossValidation,
     Fold,
     actor_folds,
-    by_clips_heard,
+    calibration_figures,
     cross_validate,
-    listen,
     random_folds,
-    save,
+    save_logits,
+    score_with_calibration,
 )
 from emopipe.training.speech.module import Settings, SpeechTraining, check, options
 from emopipe.training.speech.ravdess import Clip
-from emopipe.training.speech.scoring import Heard, answers, by_group, hear
+from emopipe.training.speech.scoring import ScoredClips, answers, group_figures, score_clips
 from emopipe.training.trainer.fit import fit
 from emopipe.training.trainer.settings import settings, typed_command
 
 PROTOCOLS = ("model", "actor-folds", "random")
-LEAKS = "random folds leak: every voice that is tested was trained on; read the figures of actor-folds instead"
+LEAK_NOTE = "random folds leak: every voice that is tested was trained on; read the figures of actor-folds instead"
 
 
-class Training:
+class TrainingRun:
     """Trains networks on some clips each, in folders of `run`; with `resume` it goes on with what lies there."""
 
     def __init__(self, config: Settings, data: Path, run: Path, resume: bool) -> None:
@@ -122,7 +122,7 @@ class Training:
     def cross_validate(self, folds: Sequence[Fold]) -> CrossValidation:
         """Test each fold on what the others taught, and write the temperatures into the folds' networks."""
         result = cross_validate(self.corpus, self.spec, folds, self.fit)
-        for fold, temperatures in zip(folds, result.left_out(), strict=True):
+        for fold, temperatures in zip(folds, result.temperatures_by_fold(), strict=True):
             path = self.run / fold.name / "speech.safetensors"
             state, card = checkpoint.load(path, "speech")
             checkpoint.save(path, state, msgspec.structs.replace(card, temperatures=temperatures))
@@ -142,22 +142,22 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
     """
     chosen = settings(config, Settings)
     check(chosen)
-    training = Training(chosen, data, runs / "speech", resume)
+    training = TrainingRun(chosen, data, runs / "speech", resume)
     watched, actors = chosen.validation_actors, training.corpus.actors
     if missing := [actor for actor in watched if actor not in actors]:
         raise DataError(f"validation_actors: {_list(missing)} are not among the actors of {data} ({_list(actors)})")
     measured: dict[str, float] = {}
-    validated: Heard | None = None
+    validated: ScoredClips | None = None
     if chosen.cross_validate:
         result = training.cross_validate(actor_folds(training.corpus, training.seeds))
         evaluation = result.evaluation()
-        measured, validated = evaluation.report().flat(), result.heard
-        save(training.run / "out-of-fold.safetensors", result)
+        measured, validated = evaluation.report().flat(), result.scored
+        save_logits(training.run / "out-of-fold.safetensors", result)
         (training.run / "cross-validation.json").write_text(json.dumps(measured, indent=2))
     network, _ = training.fit(Fold("final", (), chosen.seed))
     if validated is None and watched:
         clips = [clip for clip in training.corpus.clips if clip.name.actor in watched]
-        validated = hear(network, clips, training.spec)
+        validated = score_clips(network, clips, training.spec)
         measured = {f"validation_{name}": value for name, value in _plain(validated).items()}
     card = training.card(chosen.seed, [actor for actor in actors if actor not in watched])
     checkpoint.save(out, network.state_dict(), _calibrated(card, validated, measured))
@@ -192,10 +192,10 @@ def evaluate(
         return _evaluate_model(data, weights)
     chosen = settings(config or {}, Settings)
     check(chosen)
-    training = Training(chosen, data, runs / "speech", resume)
+    training = TrainingRun(chosen, data, runs / "speech", resume)
     if protocol == "actor-folds":
         return training.cross_validate(actor_folds(training.corpus, training.seeds)).evaluation()
-    leaking = training.cross_validate(random_folds(training.corpus, training.seeds)).evaluation([LEAKS])
+    leaking = training.cross_validate(random_folds(training.corpus, training.seeds)).evaluation([LEAK_NOTE])
     try:
         folds = actor_folds(training.corpus, training.seeds)
     except DataError as error:
@@ -211,41 +211,43 @@ def _evaluate_model(data: Path, weights: Path | None) -> Evaluation:
     model = SpeechModel.load(weights)
     corpus = ravdess.read(data, model.spec)[1.0]
     temperatures: list[list[Knot]] = [list(model.temperatures) or [(1.0, model.temperature)]]
-    listened = listen(model.network, corpus.clips, model.spec, model.speaker())
-    clips, windows = answers(listened.strict, temperatures)
-    known, known_windows = answers(listened.known[KNOWN[-1]], temperatures)
-    found = {"clips": clips, "windows": windows, "calibrated": known, "calibrated_windows": known_windows}
+    scores = score_with_calibration(model.network, corpus.clips, model.spec, model.speaker())
+    clips, windows = answers(scores.strict, temperatures)
+    calibrated, calibrated_windows = answers(scores.calibrated[CALIBRATION_CLIPS[-1]], temperatures)
+    found = {"clips": clips, "windows": windows, "calibrated": calibrated, "calibrated_windows": calibrated_windows}
     seen = [actor for actor in corpus.actors if actor in card.config.get("trained_on", [])]
     notes = []
     if seen:
         notes.append(f"the model was trained on actors {_list(seen)}: their clips flatter it")
         unseen = [actor not in seen for actor in clips.groups.tolist()] if clips.groups is not None else []
         if any(unseen):
-            strangers = answers(listened.strict.of(unseen), temperatures)
+            strangers = answers(scores.strict.of(unseen), temperatures)
             found |= {"unseen": strangers[0], "unseen_windows": strangers[1]}
-    if not len(listened.strict.owners):
+    if not len(scores.strict.owners):
         notes.append("no speech was heard in any clip, so there are no windows")
         found = {name: answer for name, answer in found.items() if len(answer.targets)}
-    return Evaluation(found, by_group(listened.strict) | by_clips_heard(listened.strict, listened.known), notes)
+    return Evaluation(
+        found, group_figures(scores.strict) | calibration_figures(scores.strict, scores.calibrated), notes
+    )
 
 
-def _calibrated(card: checkpoint.Card, heard: Heard | None, measured: dict[str, float]) -> checkpoint.Card:
+def _calibrated(card: checkpoint.Card, scored: ScoredClips | None, measured: dict[str, float]) -> checkpoint.Card:
     """The card with what follows from clips of people who were not trained on."""
-    if heard is None:
+    if scored is None:
         return card
-    temperatures = heard.temperatures()
-    windows = answers(heard, [temperatures])[1]
+    temperatures = scored.temperatures()
+    windows = answers(scored, [temperatures])[1]
     return msgspec.structs.replace(
         card,
-        temperature=metrics.fit_temperature(heard.window_logits, heard.window_targets),
+        temperature=metrics.fit_temperature(scored.window_logits, scored.window_targets),
         temperatures=temperatures,
         selective=selective(windows.probabilities().numpy(), windows.targets.numpy()),
         metrics=measured,
     )
 
 
-def _plain(heard: Heard) -> dict[str, float]:
-    return answers(heard, [heard.temperatures()])[0].figures()
+def _plain(scored: ScoredClips) -> dict[str, float]:
+    return answers(scored, [scored.temperatures()])[0].figures()
 
 
 def _plain_settings(chosen: Settings) -> dict[str, Any]:

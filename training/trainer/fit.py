@@ -36,7 +36,7 @@ from emopipe.training.trainer.out_of_memory import LastBatch, largest_batch, out
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Devices = int | Literal["auto"]
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def fit(
     ]
     if patience is not None:
         callbacks += [
-            Patience(monitor, patience=patience, mode=mode, check_on_train_epoch_end=False),
+            ResumableEarlyStopping(monitor, patience=patience, mode=mode, check_on_train_epoch_end=False),
             ModelCheckpoint(
                 run,
                 filename="best",
@@ -113,7 +113,7 @@ def fit(
         warnings.filterwarnings("ignore", module="lightning.*")
         try:
             if not resume:
-                _make_room(run)
+                _archive_previous(run)
             trainer = pl.Trainer(
                 max_epochs=epochs,
                 accelerator="auto",
@@ -123,7 +123,7 @@ def fit(
                 check_val_every_n_epoch=min(validate_every, epochs),
                 logger=[TensorBoardLogger(run, name="", version="", default_hp_metric=False), EpochLog(run, epochs)],
                 callbacks=callbacks,
-                plugins=[WholeFiles()],
+                plugins=[AtomicCheckpoints()],
                 enable_progress_bar=terminal,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
@@ -143,7 +143,7 @@ def fit(
                 print(f"interrupted in epoch {epoch}/{epochs}: {state}", file=sys.stderr, flush=True)
             raise KeyboardInterrupt from None
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL_ERRNOS:
                 raise
             state = f"{last} is whole: make room, then go on with --resume" if last.is_file() else "make room"
             raise EmopipeError(f"{run}: the disk is full ({error.strerror}); {state}") from None
@@ -152,7 +152,7 @@ def fit(
                 raise
             shortage = str(error).strip().partition("\n")[0] or type(error).__name__
     if shortage:  # out here, where the error's traceback no longer holds on to the activations
-        raise EmopipeError(f"not enough memory: {_remedy(module, batch.batch, trainer)} ({shortage})")
+        raise EmopipeError(f"not enough memory: {_memory_advice(module, batch.batch, trainer)} ({shortage})")
     if patience is not None and best.is_file():
         state = torch.load(best, map_location=module.device, weights_only=True)
         module.load_state_dict(state["state_dict"])
@@ -163,7 +163,7 @@ def is_leader() -> bool:
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicCheckpoints(TorchCheckpointIO):
     """Saves beside the last state and then renames, so that a full disk or a crash leaves that one whole.
 
     Lightning's own way makes its temporary file in /tmp, and moving from there is a copy, which may end half-way.
@@ -184,14 +184,14 @@ class WholeFiles(TorchCheckpointIO):
             partial.unlink(missing_ok=True)
 
 
-class Patience(EarlyStopping):
+class ResumableEarlyStopping(EarlyStopping):
     """Early stopping that a resumed run does not forget: one that had stopped trains no further."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.stopped_epoch > 0
 
 
-def _make_room(run: Path) -> None:
+def _archive_previous(run: Path) -> None:
     """Clear the logs of an earlier run; its state is kept, for whoever forgot --resume."""
     run.mkdir(parents=True, exist_ok=True)
     if not is_leader():
@@ -204,7 +204,7 @@ def _make_room(run: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _remedy(module: pl.LightningModule, batch: Any, trainer: pl.Trainer) -> str:
+def _memory_advice(module: pl.LightningModule, batch: Any, trainer: pl.Trainer) -> str:
     if batch is None:
         return "it ran out before the first batch; close other programs or use a machine with more"
     size = largest_batch(module, batch, trainer)

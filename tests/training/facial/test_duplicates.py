@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emopipe.training.facial import fer2013
-from emopipe.training.facial.duplicates import BYTES, LIST, duplicates, keys, listed
+from emopipe.training.facial.duplicates import KEY_BYTES, LIST_PATH, duplicates, keys, listed
 from tests.support.fer2013 import image, write_csv, write_folder
 
 
@@ -25,13 +25,13 @@ def test_finds_what_is_in_the_training_split_at_hand() -> None:
 def test_without_training_images_the_list_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one, two = image(3, 1), image(3, 2)
     (tmp_path / "list").write_bytes(keys(np.stack([one])).astype(">u8").tobytes())
-    monkeypatch.setattr("emopipe.training.facial.duplicates.LIST", tmp_path / "list")
+    monkeypatch.setattr("emopipe.training.facial.duplicates.LIST_PATH", tmp_path / "list")
     assert duplicates(split(one, two), fer2013.Fer2013({}, [], "")).tolist() == [True, False]
 
 
 def test_the_list_is_of_the_whole_training_split() -> None:
     known = listed()
-    assert LIST.stat().st_size == BYTES * len(known)
+    assert LIST_PATH.stat().st_size == KEY_BYTES * len(known)
     # Of the 28,709 images, 1,236 are there more than once.
     assert len(known) == 27_473
     assert (np.diff(known.astype(object)) > 0).all()

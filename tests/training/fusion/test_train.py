@@ -155,7 +155,7 @@ def test_networks_for_voices_are_trained_where_there_are_none(
             for number, actor in enumerate(ACTORS, 1):
                 leaving_out(tmp_path / "made" / f"fold-{number}", actor)
 
-    monkeypatch.setattr("emopipe.training.speech.train.Training", Quick)
+    monkeypatch.setattr("emopipe.training.speech.train.TrainingRun", Quick)
     monkeypatch.setattr("emopipe.training.speech.folds.actor_folds", lambda corpus, seeds: [])
     config = place.config(epochs=1, cross_validate=False, voices=str(tmp_path / "made"))
     fusion.train(config, place.data, tmp_path / "out.safetensors", runs=tmp_path)

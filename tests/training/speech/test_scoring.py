@@ -6,7 +6,7 @@ from torch import Tensor
 from emopipe.models.speech.features import MfccSpec
 from emopipe.models.speech.networks import SpeechNetwork
 from emopipe.training.speech.ravdess import parse_name
-from emopipe.training.speech.scoring import Heard, answers, by_group, hear, join
+from emopipe.training.speech.scoring import ScoredClips, answers, concatenate, group_figures, score_clips
 from tests.support.clips import make_clips
 
 SPEC = MfccSpec()
@@ -25,26 +25,26 @@ class Oracle(SpeechNetwork):
         return 9.0 * torch.nn.functional.one_hot(embedding[:, 0].long() % 8, 8).float()
 
 
-def make_heard() -> Heard:
+def make_scored() -> ScoredClips:
     clips = make_clips(16)
     for clip in clips:
         clip.windows = [(100, 150), (100, 200), (100, 260)]
-    return hear(Oracle(), clips, SPEC)
+    return score_clips(Oracle(), clips, SPEC)
 
 
-def figures(heard: Heard) -> dict[str, float]:
-    clips, windows = answers(heard, [[(1.0, 1.0)]])
+def figures(scored: ScoredClips) -> dict[str, float]:
+    clips, windows = answers(scored, [[(1.0, 1.0)]])
     named = {f"windows_{name}": value for name, value in windows.figures().items()} if len(windows.targets) else {}
-    return clips.figures() | named | by_group(heard)
+    return clips.figures() | named | group_figures(scored)
 
 
 def test_whole_clips_and_windows_are_heard_and_scored() -> None:
-    heard = make_heard()
-    assert heard.clip_logits.shape == (16, 8)
-    assert heard.window_logits.shape == (48, 8)
-    assert heard.owners.tolist() == [index for index in range(16) for _ in range(3)]
-    assert heard.clip_frames.tolist() == [160] * 16
-    found = figures(heard)
+    scored = make_scored()
+    assert scored.clip_logits.shape == (16, 8)
+    assert scored.window_logits.shape == (48, 8)
+    assert scored.owners.tolist() == [index for index in range(16) for _ in range(3)]
+    assert scored.clip_frames.tolist() == [160] * 16
+    found = figures(scored)
     assert (found["n"], found["windows_n"], found["unheard"]) == (16, 48, 0)
     assert found["uar"] == found["windows_accuracy"] == found["uar_male"] == found["uar_normal"] == 1
     assert "uar_female" not in found  # the only actor is a man
@@ -53,20 +53,22 @@ def test_whole_clips_and_windows_are_heard_and_scored() -> None:
 
 
 def test_windows_are_scored_by_their_length() -> None:
-    heard = make_heard()
-    logits = heard.window_logits.clone()
-    logits[heard.frames < 60] = 0  # says neutral of all of them
-    found = figures(Heard(heard.names, heard.clip_logits, heard.clip_frames, logits, heard.owners, heard.frames))
+    scored = make_scored()
+    logits = scored.window_logits.clone()
+    logits[scored.frames < 60] = 0  # says neutral of all of them
+    found = figures(
+        ScoredClips(scored.names, scored.clip_logits, scored.clip_frames, logits, scored.owners, scored.frames)
+    )
     assert found["windows_uar_under_1s"] == pytest.approx(1 / 8)
     assert found["windows_uar_1_to_2s"] == found["uar"] == 1
 
 
 def test_a_mistake_counts_for_its_clip_its_group_and_not_for_others() -> None:
-    heard = make_heard()
-    logits = heard.clip_logits.clone()
+    scored = make_scored()
+    logits = scored.clip_logits.clone()
     logits[0] = logits[1]  # a neutral clip is taken for a calm one
     names = [parse_name(f"03-01-{n % 8 + 1:02d}-{1 + n % 2:02d}-01-01-{1 + n // 8:02d}") for n in range(16)]
-    found = figures(Heard(names, logits, heard.clip_frames, heard.window_logits, heard.owners, heard.frames))
+    found = figures(ScoredClips(names, logits, scored.clip_frames, scored.window_logits, scored.owners, scored.frames))
     assert found["recall_neutral"] == 0.5
     assert found["uar_male"] == pytest.approx(7 / 8)
     assert found["uar_female"] == 1
@@ -77,33 +79,33 @@ def test_a_mistake_counts_for_its_clip_its_group_and_not_for_others() -> None:
 def test_a_clip_without_windows_is_scored_whole_and_counted_as_unheard() -> None:
     clips = make_clips(8)
     clips[3].windows = [(100, 150)]
-    found = figures(hear(Oracle(), clips, SPEC))
+    found = figures(score_clips(Oracle(), clips, SPEC))
     assert (found["n"], found["windows_n"], found["unheard"]) == (8, 1, 7)
-    found = figures(hear(Oracle(), clips[:2], SPEC))
+    found = figures(score_clips(Oracle(), clips[:2], SPEC))
     assert found["unheard"] == 2
     assert "windows_uar" not in found
 
 
 def test_windows_are_left_out_where_nobody_asks_for_them() -> None:
     clips = [msgspec.structs.replace(clip, windows=[(100, 150)]) for clip in make_clips(4)]
-    assert hear(Oracle(), clips, SPEC, windows=False).window_logits.shape == (0, 8)
+    assert score_clips(Oracle(), clips, SPEC, windows=False).window_logits.shape == (0, 8)
 
 
 def test_parts_are_chosen_and_joined_with_their_windows() -> None:
-    heard = make_heard()
+    scored = make_scored()
     keep = [number % 2 == 0 for number in range(16)]
-    even, odd = heard.of(keep), heard.of([not kept for kept in keep])
+    even, odd = scored.of(keep), scored.of([not kept for kept in keep])
     assert even.owners.tolist() == [index for index in range(8) for _ in range(3)]
-    assert torch.equal(even.window_targets, heard.window_targets[torch.tensor(keep)[heard.owners]])
-    both = join([even, odd])
+    assert torch.equal(even.window_targets, scored.window_targets[torch.tensor(keep)[scored.owners]])
+    both = concatenate([even, odd])
     assert len(both.names) == 16
     assert torch.equal(both.window_logits.argmax(1), both.window_targets)
 
 
 def test_each_fold_s_answers_have_its_own_temperature_by_length() -> None:
-    heard = make_heard()
+    scored = make_scored()
     folds = torch.tensor([0, 1] * 8)
-    clips, windows = answers(heard, [[(0.5, 1.0), (1.0, 2.0)], [(0.5, 4.0), (1.0, 8.0)]], folds)
+    clips, windows = answers(scored, [[(0.5, 1.0), (1.0, 2.0)], [(0.5, 4.0), (1.0, 8.0)]], folds)
     assert clips.temperature.tolist() == pytest.approx([2.0, 8.0] * 8)
     assert windows.temperature[:6].tolist() == pytest.approx([1.0, 2.0, 2.0, 4.0, 8.0, 8.0])
     assert windows.folds is not None

@@ -4,7 +4,7 @@ import pytest
 from emopipe.models.speech.speaker import SpeakerStatistics
 from emopipe.training.speech.clips import Clip
 from emopipe.training.speech.ravdess import parse_name
-from emopipe.training.speech.speakers import Speakers, calibrated
+from emopipe.training.speech.speakers import Speakers, calibrate_speakers
 
 PRIOR = SpeakerStatistics(np.zeros(40), np.ones(40))
 
@@ -35,8 +35,8 @@ def test_others_are_of_the_same_actor_and_never_the_clip_itself() -> None:
 def test_calibrating_brings_voices_together_and_keeps_everything_else() -> None:
     clips = make_clips()
     apart = clips[0].mfcc.mean() - clips[3].mfcc.mean()
-    near = calibrated(clips, PRIOR, 60)
+    near = calibrate_speakers(clips, PRIOR, 60)
     assert near[0].mfcc.mean() - near[3].mfcc.mean() < 0.85 * apart
     assert [(clip.name, clip.speech) for clip in near] == [(clip.name, clip.speech) for clip in clips]
-    assert all(np.array_equal(a.mfcc, b.mfcc) for a, b in zip(near, calibrated(clips, PRIOR, 60), strict=True))
-    assert calibrated(clips, PRIOR, 0)[0].mfcc == pytest.approx(clips[0].mfcc)
+    assert all(np.array_equal(a.mfcc, b.mfcc) for a, b in zip(near, calibrate_speakers(clips, PRIOR, 60), strict=True))
+    assert calibrate_speakers(clips, PRIOR, 0)[0].mfcc == pytest.approx(clips[0].mfcc)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from emopipe.models.speech.temperature import temperature_at
-from emopipe.training.speech.temperature import SECONDS, fit_temperatures
+from emopipe.training.speech.temperature import KNOTS_S, fit_temperatures
 
 
 def overconfident(seconds: float, temperature: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -18,7 +18,7 @@ def test_each_length_gets_the_temperature_that_makes_it_right() -> None:
     parts = zip(*(overconfident(s, t) for s, t in wanted.items()), strict=True)
     logits, targets, seconds = (torch.cat(part) for part in parts)
     found = fit_temperatures(logits, targets, seconds)
-    assert [place for place, _ in found] == list(SECONDS)
+    assert [place for place, _ in found] == list(KNOTS_S)
     assert [value for _, value in found] == pytest.approx(list(wanted.values()), rel=0.06)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.training.trainer.fit import WholeFiles, fit
+from emopipe.training.trainer.fit import AtomicCheckpoints, fit
 from tests.support.paths import ROOT
 
 
@@ -300,13 +300,13 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(ended_badly: tuple[Path, str], 
 
 def test_a_failed_save_keeps_the_file_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "last.ckpt"
-    WholeFiles().save_checkpoint({"epoch": 1}, path)
+    AtomicCheckpoints().save_checkpoint({"epoch": 1}, path)
 
     def crash(*_: object) -> None:
         raise OSError("crash")
 
     monkeypatch.setattr(Path, "replace", crash)
     with pytest.raises(OSError, match="crash"):
-        WholeFiles().save_checkpoint({"epoch": 2}, path)
+        AtomicCheckpoints().save_checkpoint({"epoch": 2}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
     assert list(tmp_path.iterdir()) == [path]

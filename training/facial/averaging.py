@@ -10,7 +10,7 @@ from torch.optim.swa_utils import update_bn
 
 from emopipe.models.facial.networks import prepare
 from emopipe.training.facial import fer2013
-from emopipe.training.facial.batches import Batches
+from emopipe.training.facial.batches import FaceBatches
 
 
 def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
@@ -35,5 +35,5 @@ def calibrate_norms(network: nn.Module, split: fer2013.Split, count: int = 4096)
     device = next(network.parameters()).device
     chosen = np.random.default_rng(0).permutation(len(split))[:count]
     some = fer2013.Split(split.images[chosen], split.targets[chosen])
-    update_bn((prepare(images) for images, _ in Batches(some, 256, device)), network)
+    update_bn((prepare(images) for images, _ in FaceBatches(some, 256, device)), network)
     network.eval()

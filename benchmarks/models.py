@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emopipe.models import checkpoint
-from emopipe.models.facial import networks as facial
+from emopipe.models.facial import networks as facial_networks
+from emopipe.models.facial.base import SIZE, prepare
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.fusion import networks as fusion_networks
 from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObservation, make_moment
@@ -72,8 +73,8 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
     """Every network of `models`, or those named."""
     random = np.random.default_rng(0)
     torch.manual_seed(0)
-    faces = random.integers(0, 256, (BATCH, facial.SIZE, facial.SIZE), dtype=np.uint8)
-    for name, build in facial.NETWORKS.items():
+    faces = random.integers(0, 256, (BATCH, SIZE, SIZE), dtype=np.uint8)
+    for name, build in facial_networks.NETWORKS.items():
         if only and name not in only:
             continue
         face_network = build()
@@ -82,7 +83,7 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
             "face",
             name,
             parameters(face_network),
-            macs(face_network, facial.prepare(faces[:1])),
+            macs(face_network, prepare(faces[:1])),
             partial(_faces, face_model, faces),
         )
 

@@ -18,8 +18,8 @@ WEIGHTS_DIR = Path(__file__).parent / "weights"
 class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a checkpoint is, and where it comes from.
 
-    `network` names a class in the `NETWORKS` of its task (`models.facial.networks`, `models.speech.model`,
-    `models.fusion.model`); `options` are its constructor's arguments. `temperature` divides the logits so that a
+    `network` names a class in the `NETWORKS` of its task (`models.facial.networks`, `models.speech.networks`,
+    `models.fusion.networks`); `options` are its constructor's arguments. `temperature` divides the logits so that a
     probability is a frequency (Guo et al. 2017); where there are `temperatures`, they do so, by the length of what was
     heard (`models.speech.temperature`). `prior` is the share of each label in the training data, which another prior
     is measured against, and `selective` says below which confidence an answer is uncertain for a stated risk (both: see

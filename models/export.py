@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from emopipe.models import checkpoint
 from emopipe.models.checkpoint import Card
-from emopipe.models.facial import networks as facial
-from emopipe.models.facial.networks import MEAN, SIZE, STD
+from emopipe.models.facial import networks as facial_networks
+from emopipe.models.facial.base import MEAN, SIZE, STD
 from emopipe.models.fusion.model import FusionModel, make_moment
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.loading import load_network
@@ -86,7 +86,7 @@ class Facial(Exportable):
 
     def __init__(self, path: Path | None) -> None:
         super().__init__()
-        self.network, self.card = load_network(path, "facial", facial.NETWORKS)
+        self.network, self.card = load_network(path, "facial", facial_networks.NETWORKS)
         self.calibrated = _Calibrated(self.card)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:

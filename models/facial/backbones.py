@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large, resnet50
 from torchvision.models.vgg import cfgs, make_layers
 
-from emopipe.models.facial.networks import FaceNetwork
+from emopipe.models.facial.base import FaceNetwork
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import ModelError
 

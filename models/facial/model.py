@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emopipe.models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
-from emopipe.models.facial.networks import NETWORKS, SIZE, FaceNetwork, prepare
+from emopipe.models.facial.base import SIZE, FaceNetwork, prepare
+from emopipe.models.facial.networks import NETWORKS
 from emopipe.models.loading import load_network, pick_device
 
 TILE_SIZES = (8, 4, 2, 1)

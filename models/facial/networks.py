@@ -1,72 +1,14 @@
 """Networks for faces: 48×48 grey crops framed as FER2013's, in; one logit a label of `labels.FACE`, out."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
 import torch.nn.functional as F  # noqa: N812
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from emopipe.models.facial.base import FaceNetwork
 from emopipe.models.labels import FACE
-
-SIZE = 48
-"""Height and width of a crop, in pixels."""
-
-# Mean and standard deviation of FER2013's Training images, so that inputs are about N(0, 1).
-MEAN, STD = 0.5077, 0.2550
-
-
-def prepare(gray: NDArray[np.uint8] | Tensor) -> Tensor:
-    """Normalise grey crops for every network here: uint8 [N, 48, 48] → float32 [N, 1, 48, 48].
-
-    One function for training, evaluation and the stages, so that they cannot drift apart.
-    """
-    images = torch.as_tensor(gray)
-    return images.unsqueeze(1).to(torch.float32).div_(255.0).sub_(MEAN).div_(STD)
-
-
-class FaceNetwork(nn.Module):
-    """What training and inference need of a network for faces. A new one is one class, and its name in `NETWORKS`:
-
-        class Tiny(FaceNetwork):
-            def __init__(self, dropout: float = 0.2, classes: int = len(FACE)) -> None:
-                super().__init__()
-                self.features = nn.Sequential(nn.Conv2d(1, 32, 7, stride=4, bias=False), nn.BatchNorm2d(32), nn.ReLU())
-                self.dropout, self.head = nn.Dropout(dropout), nn.Linear(32, classes)
-
-            def embed(self, x: Tensor) -> Tensor:
-                return self.features(x).mean((2, 3))
-
-    `embed` should end in a mean over all pixels: then a network also takes smaller faces, as training begins with.
-    """
-
-    dropout: nn.Module
-    head: nn.Linear
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Faces [N, 1, 48, 48], as `prepare` makes them, → what the head judges by, [N, head.in_features]."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Faces [N, 1, 48, 48] → logits [N, classes]."""
-        logits: Tensor = self.head(self.dropout(self.embed(x)))
-        return logits
-
-    def fold(self) -> None:
-        """For inference only, in place: merge each batch norm into the convolution that stands right before it.
-
-        A module must hold both in the order in which it applies them, as those here and torchvision's do.
-        """
-        for parent in list(self.modules()):
-            children = list(parent.named_children())
-            for (name, convolution), (next_name, norm) in pairwise(children):
-                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    parent.add_module(name, fuse_conv_bn_eval(convolution, norm))
-                    parent.add_module(next_name, nn.Identity())
 
 
 class ResidualBlock(nn.Module):
@@ -126,28 +68,17 @@ class CustomCNN(FaceNetwork):
         return maps.mean((2, 3))
 
 
-def _vgg16(**options: Any) -> FaceNetwork:
-    from emopipe.models.facial.backbones import VGG16
+def _backbone(name: str, **options: Any) -> FaceNetwork:
+    """Make a network of `backbones`, imported here since torchvision takes seconds that only its users should pay."""
+    from emopipe.models.facial import backbones
 
-    return VGG16(**options)
-
-
-def _resnet50(**options: Any) -> FaceNetwork:
-    from emopipe.models.facial.backbones import ResNet50
-
-    return ResNet50(**options)
+    network: FaceNetwork = getattr(backbones, name)(**options)
+    return network
 
 
-def _mobilenet(**options: Any) -> FaceNetwork:
-    from emopipe.models.facial.backbones import MobileNet
-
-    return MobileNet(**options)
-
-
-# By functions, since importing torchvision takes seconds that only its users should pay.
 NETWORKS: dict[str, Callable[..., FaceNetwork]] = {
     "custom": CustomCNN,
-    "vgg16": _vgg16,
-    "resnet50": _resnet50,
-    "mobilenet": _mobilenet,
+    "vgg16": partial(_backbone, "VGG16"),
+    "resnet50": partial(_backbone, "ResNet50"),
+    "mobilenet": partial(_backbone, "MobileNet"),
 }

@@ -14,7 +14,7 @@ import torch
 
 from emopipe.models import checkpoint
 from emopipe.models.export import MAX_DIFFERENCE, export
-from emopipe.models.facial import networks as facial
+from emopipe.models.facial import networks as facial_networks
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.fusion import networks as fusion_networks
 from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObservation, make_moment
@@ -44,7 +44,7 @@ def _one_thread() -> None:
 def weights(path: Path, task: Any, network: str) -> Path:
     """A checkpoint of random weights, with a temperature that depends on the length where it may."""
     torch.manual_seed(0)
-    networks: dict[str, Any] = {"facial": facial.NETWORKS, "speech": speech_networks.NETWORKS}[task]
+    networks: dict[str, Any] = {"facial": facial_networks.NETWORKS, "speech": speech_networks.NETWORKS}[task]
     options = OPTIONS.get(network, {})
     card = checkpoint.Card(
         task=task,
@@ -70,7 +70,7 @@ def run(path: Path, inputs: dict[str, Any]) -> Any:
     return session.run(["probabilities"], {name: inputs[name] for name in used})[0]
 
 
-@pytest.mark.parametrize("network", facial.NETWORKS)
+@pytest.mark.parametrize("network", facial_networks.NETWORKS)
 def test_every_network_for_faces(network: str, tmp_path: Path) -> None:
     path = weights(tmp_path / "w.safetensors", "facial", network)
     difference = export("facial", path, tmp_path / "faces.onnx")

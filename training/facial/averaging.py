@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from emopipe.models.facial.networks import prepare
+from emopipe.models.facial.base import prepare
 from emopipe.training.facial import fer2013
 from emopipe.training.facial.batches import FaceBatches
 

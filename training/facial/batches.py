@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from emopipe.models.facial.networks import prepare
+from emopipe.models.facial.base import prepare
 from emopipe.training.facial import fer2013
 
 

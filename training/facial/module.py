@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from emopipe.models import checkpoint
 from emopipe.models.calibration import class_shares, selective, softmax
-from emopipe.models.facial.networks import MEAN, SIZE, STD, FaceNetwork, prepare
+from emopipe.models.facial.base import MEAN, SIZE, STD, FaceNetwork, prepare
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation import metrics

@@ -8,7 +8,8 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from emopipe.models.facial.networks import NETWORKS, FaceNetwork
+from emopipe.models.facial.base import FaceNetwork
+from emopipe.models.facial.networks import NETWORKS
 from emopipe.models.labels import FACE
 from emopipe.models.loading import load_network, pick_device
 from emopipe.pipeline.errors import EmopipeError, ModelError

@@ -7,8 +7,9 @@ import torchvision
 from safetensors.torch import save_file
 
 from emopipe.models.facial.backbones import Backbone, MobileNet, ResNet50
+from emopipe.models.facial.base import prepare
 from emopipe.models.facial.model import FacialModel
-from emopipe.models.facial.networks import NETWORKS, prepare
+from emopipe.models.facial.networks import NETWORKS
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import ModelError
 from tests.support.face_networks import faces, random_norms

@@ -62,7 +62,7 @@ def test_neighbours_do_not_matter(model: FacialModel, order: list[int], size: in
 
 
 def test_agrees_with_the_network_itself(model: FacialModel) -> None:
-    from emopipe.models.facial.networks import prepare
+    from emopipe.models.facial.base import prepare
 
     crops = faces(3)
     with torch.inference_mode():

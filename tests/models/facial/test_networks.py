@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from emopipe.models.facial.base import FaceNetwork, prepare
 from emopipe.models.facial.model import FacialModel
-from emopipe.models.facial.networks import NETWORKS, CustomCNN, FaceNetwork, prepare
+from emopipe.models.facial.networks import NETWORKS, CustomCNN
 from emopipe.models.labels import FACE
 from tests.support.face_networks import faces, random_norms
 

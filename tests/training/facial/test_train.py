@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from emopipe.models import checkpoint
+from emopipe.models.facial.base import prepare
 from emopipe.models.facial.model import FacialModel
-from emopipe.models.facial.networks import prepare
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import DataError, EmopipeError, ModelError
 from emopipe.training.facial import fer2013

@@ -14,61 +14,61 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
 from emopipe.stages.types import FaceEmotion, SpeechEmotion
 
-LONG_ENOUGH = 2 * SECOND  # of speech; for the pool a longer window is not heard any better
+SATURATION_NS = 2 * SECOND  # of speech; to the pool a longer window is worth no more
 
 
 class Combined(NamedTuple):
-    """A distribution over the shared labels, the face's part in it (0..1; the rest is the voice's), and how much it is
-    worth when it is smoothed."""
+    """A distribution over the shared labels, the face's weight in it (0..1; the rest is the voice's), and its weight
+    in the smoothing."""
 
     probabilities: list[float]
     face_weight: float
-    sureness: float
+    evidence: float
 
 
 class Combiner(Protocol):
-    """What a fuser asks; `heard` are windows in order, the newest one last. Of one stream, in the order of time."""
+    """What a fuser asks of one stream, in the order of time; `windows` of speech are in order too, the newest last."""
 
-    def person(self, pts: int, face: FaceEmotion, heard: Sequence[SpeechEmotion]) -> Combined:
-        """A face at `pts` (ns), with the voice unless `heard` is empty."""
+    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion]) -> Combined:
+        """A face at `pts` (ns), with the voice unless `windows` is empty."""
 
-    def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
+    def voice(self, pts: int, windows: Sequence[SpeechEmotion]) -> Combined:
         """The voice alone."""
 
 
-class Pool:
-    """The opinion pool (`pooling.pool`) of the newest of both.
+class PoolCombiner:
+    """The opinion pool (`opinion_pool.pool`) of the newest of both.
 
     The weight of an opinion is prior × quality × certainty: the setting of its modality; the crop's quality, or how
-    far the window can be trusted (`_trust`); and 1 less the distribution's normalised entropy.
+    far the window can be trusted (`_reliability`); and 1 less the distribution's normalised entropy.
     """
 
     def __init__(self, face_weight: float = 1.0, voice_weight: float = 1.0) -> None:
         self._face_weight, self._voice_weight = face_weight, voice_weight
 
-    def person(self, pts: int, face: FaceEmotion, heard: Sequence[SpeechEmotion]) -> Combined:
+    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion]) -> Combined:
         opinions = [face.probabilities]
         weights = [self._face_weight * face.quality * certainty(face.probabilities)]
-        if heard:
-            opinions.append(shared(heard[-1].probabilities))
-            weights.append(self._weight(heard[-1]))
+        if windows:
+            opinions.append(shared(windows[-1].probabilities))
+            weights.append(self._weight(windows[-1]))
         own = shares(weights)
         return Combined(pool(opinions, own), own[0], sum(weights))
 
-    def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
-        return Combined(pool([shared(heard[-1].probabilities)], [1.0]), 0.0, self._weight(heard[-1]))
+    def voice(self, pts: int, windows: Sequence[SpeechEmotion]) -> Combined:
+        return Combined(pool([shared(windows[-1].probabilities)], [1.0]), 0.0, self._weight(windows[-1]))
 
     def _weight(self, window: SpeechEmotion) -> float:
-        return self._voice_weight * _trust(window) * certainty(shared(window.probabilities))
+        return self._voice_weight * _reliability(window) * certainty(shared(window.probabilities))
 
 
-class Learned:
-    """A trained network (`models.fusion.model`), which hears the last windows and has seen each face for a while.
+class NetworkCombiner:
+    """A trained network (`models.fusion.model`) over the last windows of speech and each face's recent history.
 
     Args:
         model: may be shared by streams.
-        history: how long a face's past counts, in ns.
-        forget: a face away for longer than this (ns) has no past.
+        history: how far back a face counts, in ns.
+        forget: a face away for longer than this (ns) starts anew.
         face_weight, voice_weight: multiply the evidence, its log-ratios; at 0 a half is as good as not there.
     """
 
@@ -78,41 +78,43 @@ class Learned:
         self._model = model
         self._history, self._forget = history, forget
         self._face_weight, self._voice_weight = face_weight, voice_weight
-        self._pasts: dict[int, deque[tuple[int, Doubles]]] = {}
+        self._histories: dict[int, deque[tuple[int, Doubles]]] = {}
 
-    def person(self, pts: int, face: FaceEmotion, heard: Sequence[SpeechEmotion]) -> Combined:
-        past = self._past(pts, face)
-        ages = np.array([pts - at for at, _ in past], np.float64) / SECOND
-        faces = np.stack([evidence for _, evidence in past])
+    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion]) -> Combined:
+        history = self._extend_history(pts, face)
+        ages = np.array([pts - at for at, _ in history], np.float64) / SECOND
+        faces = np.stack([evidence for _, evidence in history])
         if not self._face_weight:
             ages, faces = ages[:0], faces[:0]
-        both = moment_from_arrays(ages, faces, self._observations(pts, heard))
-        fused = self._answer(both)
+        both = moment_from_arrays(ages, faces, self._observations(pts, windows))
+        fused = self._fuse(both)
         weight = 1.0
         if both.heard.any():
             without_face = _distance(
-                fused, self._answer(moment_from_arrays(ages[:0], faces[:0], self._observations(pts, heard)))
+                fused, self._fuse(moment_from_arrays(ages[:0], faces[:0], self._observations(pts, windows)))
             )
-            without_voice = _distance(fused, self._answer(moment_from_arrays(ages, faces, [])))
+            without_voice = _distance(fused, self._fuse(moment_from_arrays(ages, faces, [])))
             weight = shares([without_face, without_voice])[0]
         return Combined(fused, weight, certainty(fused))
 
-    def voice(self, pts: int, heard: Sequence[SpeechEmotion]) -> Combined:
+    def voice(self, pts: int, windows: Sequence[SpeechEmotion]) -> Combined:
         nobody = np.empty(0), np.empty((0, len(FACE)))
-        fused = self._answer(moment_from_arrays(*nobody, self._observations(pts, heard)))
+        fused = self._fuse(moment_from_arrays(*nobody, self._observations(pts, windows)))
         return Combined(fused, 0.0, certainty(fused))
 
-    def _past(self, pts: int, face: FaceEmotion) -> deque[tuple[int, Doubles]]:
+    def _extend_history(self, pts: int, face: FaceEmotion) -> deque[tuple[int, Doubles]]:
         # Faces leave for good: without this a long recording would keep them all.
-        self._pasts = {name: past for name, past in self._pasts.items() if pts - past[-1][0] <= self._forget}
-        past = self._pasts.setdefault(face.id, deque())
+        self._histories = {
+            name: history for name, history in self._histories.items() if pts - history[-1][0] <= self._forget
+        }
+        history = self._histories.setdefault(face.id, deque())
         # A crop of quality q counts as its distribution raised to q.
-        past.append((pts, centred_log_ratios(face.probabilities) * face.quality * self._face_weight))
-        while pts - past[0][0] > self._history:
-            past.popleft()
-        return past
+        history.append((pts, centred_log_ratios(face.probabilities) * face.quality * self._face_weight))
+        while pts - history[0][0] > self._history:
+            history.popleft()
+        return history
 
-    def _observations(self, pts: int, heard: Sequence[SpeechEmotion]) -> list[SpeechObservation]:
+    def _observations(self, pts: int, windows: Sequence[SpeechEmotion]) -> list[SpeechObservation]:
         if not self._voice_weight:
             return []
         weight = self._voice_weight
@@ -120,13 +122,13 @@ class Learned:
             SpeechObservation(
                 age=(pts - window.end) / SECOND,
                 seconds=(window.end - window.start) / SECOND,
-                probabilities=window.probabilities if weight == 1 else _raised(window.probabilities, weight),
+                probabilities=window.probabilities if weight == 1 else _sharpened(window.probabilities, weight),
                 timbre=window.timbre if len(window.timbre) else None,
             )
-            for window in heard
+            for window in windows
         ]
 
-    def _answer(self, moment: Moment) -> list[float]:
+    def _fuse(self, moment: Moment) -> list[float]:
         return shared(self._model.probabilities(moment)[0].tolist())
 
 
@@ -135,17 +137,17 @@ def _distance(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / 2
 
 
-def _raised(probabilities: Sequence[float], power: float) -> Doubles:
+def _sharpened(probabilities: Sequence[float], power: float) -> Doubles:
     """p^power, normalised."""
     powers = np.exp(centred_log_ratios(probabilities) * power)
     result: Doubles = powers / powers.sum()
     return result
 
 
-def _trust(window: SpeechEmotion) -> float:
+def _reliability(window: SpeechEmotion) -> float:
     """How far the pool trusts a window, 0..1: by how much of it was voiced, and by its length.
 
     On unseen actors the UAR above chance grows with the length and levels off at about two seconds
     (docs/models/speech.md: 20 points below one second, 42 up to two, 54 beyond).
     """
-    return window.voiced * min(1.0, (window.end - window.start) / LONG_ENOUGH)
+    return window.voiced * min(1.0, (window.end - window.start) / SATURATION_NS)

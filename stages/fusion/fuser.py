@@ -3,7 +3,7 @@
 Each frame gives one result at its time: every face fused with the newest window of speech that ended no longer
 than `hold` before. A window is heard with a face if the next frame, within `hold`, shows one; otherwise the voice
 gives a result of its own at the window's end. Whether a frame follows is the only thing asked, never how much an
-input had promised before it ended, which may depend on timing: so a window is held until the next frame has come
+input had promised before it ended, which may depend on timing: so a window is pending until the next frame has come
 out of the join, or can no longer come.
 """
 
@@ -63,83 +63,83 @@ class Fuser:
         self._smoother = smoother
         self._combine = combine
         self._threshold = threshold
-        self._faces_over = not faces
+        self._faces_ended = not faces
         self._counters: Counter[str] = Counter() if counters is None else counters
-        self._heard: deque[Message] = deque(maxlen=MAX_WINDOWS)  # windows in order; the newest may be a partner
-        self._held: deque[Message] = deque()  # windows that wait for the next frame, and the gaps behind them
+        self._recent: deque[Message] = deque(maxlen=MAX_WINDOWS)  # windows in order; the newest may be a partner
+        self._pending: deque[Message] = deque()  # windows that wait for the next frame, and the gaps behind them
 
     @property
     def watermark(self) -> int:
-        """The smallest pts that is held; FOREVER if none is."""
-        return self._held[0].pts if self._held else FOREVER
+        """The smallest pending pts; FOREVER if there is none."""
+        return self._pending[0].pts if self._pending else FOREVER
 
     @property
-    def held(self) -> int:
-        """How many windows and gaps are held."""
-        return len(self._held)
+    def pending(self) -> int:
+        """How many windows and gaps are pending."""
+        return len(self._pending)
 
     def push(self, event: Released[Message] | Ended) -> list[Output]:
-        """What the next event in order brings forth."""
+        """The results completed by the next event in order."""
         if isinstance(event, Ended):
-            self._faces_over |= event.input == "faces"
-            return self.release() if self._faces_over else []
+            self._faces_ended |= event.input == "faces"
+            return self.flush_voice_only() if self._faces_ended else []
         message = event.item
-        outputs = self.settle(event.pts)
+        outputs = self.flush_before(event.pts)
         if message.kind == "data" and event.input == "faces":
             seen: FaceEmotions = message.payload
-            outputs += self._heard_with_a_face() if seen.faces else self.release()
-            return [*outputs, Output(message, self._frame(message, seen.faces, event.forced))]
-        self._held.append(message)
+            outputs += self._drop_superseded() if seen.faces else self.flush_voice_only()
+            return [*outputs, Output(message, self._frame_result(message, seen.faces, event.forced))]
+        self._pending.append(message)
         if message.kind == "data":
-            self._heard.append(message)
-            if event.forced or self._faces_over:
-                return outputs + self.release(event.forced)
-        return outputs + self.settle(event.pts)
+            self._recent.append(message)
+            if event.forced or self._faces_ended:
+                return outputs + self.flush_voice_only(event.forced)
+        return outputs + self.flush_before(event.pts)
 
-    def reopen(self) -> None:
-        """Faces, which had ended, are back."""
-        self._faces_over = False
+    def faces_returned(self) -> None:
+        """Note that faces, which had ended, are back."""
+        self._faces_ended = False
 
-    def late(self, window: Message) -> None:
-        """A window that came too late for its place (live): what follows may still be fused with it."""
-        if not self._heard or self._heard[-1].pts < window.pts:
-            self._heard.append(window)
+    def add_late(self, window: Message) -> None:
+        """Take a window that came too late for its place (live): what follows may still be fused with it."""
+        if not self._recent or self._recent[-1].pts < window.pts:
+            self._recent.append(window)
 
-    def settle(self, watermark: int) -> list[Output]:
-        """What needs no frame any more, now that none below `watermark` can come."""
+    def flush_before(self, watermark: int) -> list[Output]:
+        """The results of windows that no frame can join any more, now that none below `watermark` can come."""
         outputs: list[Output] = []
-        while self._held and (self._held[0].kind == "gap" or self._held[0].pts + self._hold < watermark):
-            outputs.append(self._alone(self._held.popleft(), forced=False))
+        while self._pending and (self._pending[0].kind == "gap" or self._pending[0].pts + self._hold < watermark):
+            outputs.append(self._voice_result(self._pending.popleft(), forced=False))
         return outputs
 
-    def release(self, forced: bool = False) -> list[Output]:
-        """What is held, as heard without a face."""
-        outputs = [self._alone(message, forced) for message in self._held]
-        self._held.clear()
+    def flush_voice_only(self, forced: bool = False) -> list[Output]:
+        """The results of all pending windows, as heard without a face."""
+        outputs = [self._voice_result(message, forced) for message in self._pending]
+        self._pending.clear()
         return outputs
 
-    def _heard_with_a_face(self) -> list[Output]:
-        gaps = [Output(message, None) for message in self._held if message.kind == "gap"]
-        windows = len(self._held) - len(gaps)
+    def _drop_superseded(self) -> list[Output]:
+        gaps = [Output(message, None) for message in self._pending if message.kind == "gap"]
+        windows = len(self._pending) - len(gaps)
         self._counters["windows_superseded"] += max(0, windows - 1)
-        self._held.clear()
+        self._pending.clear()
         return gaps
 
-    def _frame(self, message: Message, faces: list[FaceEmotion], forced: bool) -> Emotions:
-        partner = self._heard[-1] if self._heard and faces else None
+    def _frame_result(self, message: Message, faces: list[FaceEmotion], forced: bool) -> Emotions:
+        partner = self._recent[-1] if self._recent and faces else None
         if partner is not None and message.pts - partner.pts > self._hold:
             partner = None
-        heard = [each.payload for each in self._heard] if partner is not None else []
-        people = [self._person(message.pts, face, heard) for face in faces]
+        windows = [each.payload for each in self._recent] if partner is not None else []
+        people = [self._person_result(message.pts, face, windows) for face in faces]
         voice = None
         if partner is not None:
             share = sum(1 - person.face.weight for person in people) / len(people)
             voice = _voice(partner.payload, message.pts, share)
         return Emotions(source="face", faces=people, voice=voice, alone=None, forced=forced)
 
-    def _person(self, pts: int, face: FaceEmotion, heard: list[SpeechEmotion]) -> PersonEmotion:
-        combined = self._combine.person(pts, face, heard)
-        result = self._smoother.push(face.id, pts, combined.probabilities, combined.sureness)
+    def _person_result(self, pts: int, face: FaceEmotion, windows: list[SpeechEmotion]) -> PersonEmotion:
+        combined = self._combine.person(pts, face, windows)
+        result = self._smoother.push(face.id, pts, combined.probabilities, combined.evidence)
         emotion, confidence = likeliest(result)
         return PersonEmotion(
             id=face.id,
@@ -151,13 +151,13 @@ class Fuser:
             uncertain=confidence < self._threshold,
         )
 
-    def _alone(self, message: Message, forced: bool) -> Output:
+    def _voice_result(self, message: Message, forced: bool) -> Output:
         if message.kind == "gap":
             return Output(message, None)
         window: SpeechEmotion = message.payload
-        earlier = [each.payload for each in self._heard if each.pts < message.pts]
+        earlier = [each.payload for each in self._recent if each.pts < message.pts]
         combined = self._combine.voice(message.pts, [*earlier, window])
-        result = self._smoother.push("voice", message.pts, combined.probabilities, combined.sureness)
+        result = self._smoother.push("voice", message.pts, combined.probabilities, combined.evidence)
         emotion, confidence = likeliest(result)
         alone = VoiceEmotion(
             emotion=emotion,
@@ -170,5 +170,5 @@ class Fuser:
 
 
 def _voice(window: SpeechEmotion, pts: int, share: float) -> Voice:
-    heard = named(shared(window.probabilities))
-    return Voice(probabilities=heard, weight=share, age=pts - window.end, start=window.start, end=window.end)
+    probabilities = named(shared(window.probabilities))
+    return Voice(probabilities=probabilities, weight=share, age=pts - window.end, start=window.start, end=window.end)

@@ -6,10 +6,12 @@ from collections.abc import Hashable, Sequence
 from emopipe.models.fusion.opinion_pool import normalised, softmax
 from emopipe.pipeline.clock import SECOND
 
-_LEAST = 1e-3  # the weight of an observation that is sure of nothing
+_MIN_WEIGHT = 1e-3  # the weight of an observation that is sure of nothing
 
 
-class _Line:
+class _KeyState:
+    """The smoothed log-probabilities of one key."""
+
     def __init__(self) -> None:
         self.pts = 0
         self.weight = 0.0
@@ -32,21 +34,21 @@ class Smoother:
     def __init__(self, time_constant: float, forget: float) -> None:
         self._time_constant = time_constant * SECOND
         self._forget = forget * SECOND
-        self._lines: dict[Hashable, _Line] = {}
+        self._states: dict[Hashable, _KeyState] = {}
 
     def push(self, key: Hashable, pts: int, distribution: Sequence[float], weight: float) -> list[float]:
         """The smoothed distribution of `key` at `pts` (ns), which must not go back; `weight` is at least 0."""
         if not self._time_constant:
             return list(distribution)
         # Faces leave for good: without this a long recording would keep them all.
-        self._lines = {name: line for name, line in self._lines.items() if pts - line.pts <= self._forget}
-        line = self._lines.setdefault(key, _Line())
-        weight = max(weight, _LEAST)
+        self._states = {name: state for name, state in self._states.items() if pts - state.pts <= self._forget}
+        state = self._states.setdefault(key, _KeyState())
+        weight = max(weight, _MIN_WEIGHT)
         logs = [math.log(p) for p in normalised(distribution)]
-        kept = line.weight * math.exp(-(pts - line.pts) / self._time_constant) if line.logs else 0.0
+        kept = state.weight * math.exp(-(pts - state.pts) / self._time_constant) if state.logs else 0.0
         total = kept + weight
-        old = line.logs or logs
-        line.logs = [(kept * a + weight * b) / total for a, b in zip(old, logs, strict=True)]
-        line.weight = total
-        line.pts = pts
-        return softmax(line.logs)
+        old = state.logs or logs
+        state.logs = [(kept * a + weight * b) / total for a, b in zip(old, logs, strict=True)]
+        state.weight = total
+        state.pts = pts
+        return softmax(state.logs)

@@ -13,7 +13,7 @@ from emopipe.pipeline.join import EventTimeJoin
 from emopipe.pipeline.message import FOREVER, Message
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.fusion.combiners import Learned, Pool
+from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser, Output
 from emopipe.stages.fusion.smoothing import Smoother
 from emopipe.stages.types import Emotions, FaceEmotions, SpeechEmotion
@@ -108,7 +108,7 @@ class Fusion(Stage):
         if not line.push(port, message, self.host.clock.now()) and message.kind == "data":  # a gap brings nothing
             self.count(f"late_{port}", message.stream)
             if port == "speech":
-                line.fuser.late(message)
+                line.fuser.add_late(message)
 
     async def gap(self, port: str, message: Message) -> None:
         await self.process(port, message)
@@ -130,7 +130,7 @@ class Fusion(Stage):
         self._due.pop(stream, None)
         if old is None:
             return
-        if stale := old.join.pending + old.fuser.held + len(old.unsent):
+        if stale := old.join.pending + old.fuser.pending + len(old.unsent):
             self.count("stale", stream, stale)
 
     async def close(self) -> None:
@@ -151,7 +151,9 @@ class Fusion(Stage):
         weights = settings.face_weight, settings.voice_weight
         history, forget = round(settings.history * SECOND), round(settings.forget * SECOND)
         return Fuser(
-            Learned(self._model, history, forget, *weights) if self._model is not None else Pool(*weights),
+            NetworkCombiner(self._model, history, forget, *weights)
+            if self._model is not None
+            else PoolCombiner(*weights),
             hold=round(settings.hold * SECOND),
             smoother=Smoother(settings.smoothing, settings.forget),
             threshold=self._threshold,
@@ -237,15 +239,15 @@ class _Line:
         if port in self.join.ended:
             self.join.reopen(port, now)
             if port == "faces":
-                self.fuser.reopen()
+                self.fuser.faces_returned()
 
     def collect(self, now: int) -> None:
         """Fuse what the join releases."""
         for event in self.join.pop(now):
             self.unsent += self.fuser.push(event)
-        self.unsent += self.fuser.settle(self.join.watermark)
+        self.unsent += self.fuser.flush_before(self.join.watermark)
         if "faces" in self.ports and self.join.silent("faces", now):
-            self.unsent += self.fuser.release()
+            self.unsent += self.fuser.flush_voice_only()
 
     @property
     def watermark(self) -> int:

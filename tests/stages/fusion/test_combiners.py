@@ -12,7 +12,7 @@ from emopipe.models.fusion.opinion_pool import shared
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.join import Released
-from emopipe.stages.fusion.combiners import Learned, Pool
+from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser
 from emopipe.stages.fusion.smoothing import Smoother
 from emopipe.stages.types import FaceEmotion, FaceEmotions, SpeechEmotion
@@ -42,8 +42,8 @@ def model(selective: tuple[Selection, ...] = ()) -> FusionModel:
     return FusionModel(network, weights, 1.0, selective)
 
 
-def learned(history: float = 2.0, forget: float = 2.0, **weights: float) -> Learned:
-    return Learned(model(), round(history * SECOND), round(forget * SECOND), **weights)
+def learned(history: float = 2.0, forget: float = 2.0, **weights: float) -> NetworkCombiner:
+    return NetworkCombiner(model(), round(history * SECOND), round(forget * SECOND), **weights)
 
 
 def said(probabilities: list[float]) -> str:
@@ -58,7 +58,7 @@ def test_both_halves_count() -> None:
     assert max(agreeing.probabilities) > max(alone.probabilities)
     assert alone.face_weight == 1
     assert 0 < agreeing.face_weight < 1
-    assert agreeing.sureness > alone.sureness > 0
+    assert agreeing.evidence > alone.evidence > 0
 
 
 def test_the_half_that_moves_the_answer_has_the_weight() -> None:
@@ -118,7 +118,7 @@ def test_a_face_of_poor_quality_counts_less() -> None:
 
 
 def test_the_pool_has_no_memory() -> None:
-    combine = Pool()
+    combine = PoolCombiner()
     combine.person(0, face("happy"), [])
     assert said(combine.person(FRAME, face("sad"), []).probabilities) == "sad"
     assert combine.person(FRAME, face("sad"), [spoken("happy"), spoken("sad", 2 * HOP)]) == combine.person(
@@ -134,8 +134,8 @@ def test_answers_below_the_threshold_are_uncertain() -> None:
         assert output.result is not None
         assert output.result.faces[0].uncertain == uncertain
         assert (output.result.faces[0].confidence < 0.6) == uncertain
-    heard = window(20 * SECOND, "sad", share=0.3)
-    fold.push(Released("speech", heard.pts, heard, False))
+    earlier = window(20 * SECOND, "sad", share=0.3)
+    fold.push(Released("speech", earlier.pts, earlier, False))
     (alone,) = fold.release()
     assert alone.result is not None
     assert alone.result.alone is not None
@@ -145,7 +145,7 @@ def test_answers_below_the_threshold_are_uncertain() -> None:
 def test_a_shipped_network_says_what_a_notebook_says(tmp_path: Path) -> None:
     """The stage's way to a moment, with its log-ratios kept from frame to frame, is the notebook's."""
     trained = FusionModel.load(fusion_weights(tmp_path / "fusion.safetensors"))
-    combine = Learned(trained, 2 * SECOND, 2 * SECOND)
+    combine = NetworkCombiner(trained, 2 * SECOND, 2 * SECOND)
     shown = ["happy", "happy", "fear"]
     for place, label in enumerate(shown):
         combined = combine.person(place * FRAME, face(label, quality=0.5), [spoken("sad", end=0)])

@@ -13,7 +13,7 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.join import Ended, EventTimeJoin, Released
 from emopipe.pipeline.message import FOREVER, Message
 from emopipe.pipeline.testing import gap
-from emopipe.stages.fusion.combiners import Pool
+from emopipe.stages.fusion.combiners import PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser, Output
 from emopipe.stages.fusion.smoothing import Smoother
 from emopipe.stages.types import Emotions
@@ -23,7 +23,7 @@ HOLD = SECOND
 
 
 def fuser(*, smoothing: float = 0.0, faces: bool = True, counters: Counter[str] | None = None) -> Fuser:
-    return Fuser(Pool(), hold=HOLD, smoother=Smoother(smoothing, 2.0), faces=faces, counters=counters)
+    return Fuser(PoolCombiner(), hold=HOLD, smoother=Smoother(smoothing, 2.0), faces=faces, counters=counters)
 
 
 def face_event(message: Message) -> Released[Message]:
@@ -133,8 +133,8 @@ def test_a_window_that_no_frame_follows_within_hold_is_alone() -> None:
     fold = fuser()
     fold.push(face_event(frame(0, {0: "happy"})))
     fold.push(speech_event(window(HOP)))
-    assert fold.settle(HOP + HOLD) == []
-    assert result(fold.settle(HOP + HOLD + 1)).source == "voice"
+    assert fold.flush_before(HOP + HOLD) == []
+    assert result(fold.flush_before(HOP + HOLD + 1)).source == "voice"
     assert [
         output.result.source for output in fold.push(face_event(frame(3 * HOP + 1, {0: "happy"}))) if output.result
     ] == ["face"]
@@ -164,8 +164,8 @@ def test_windows_between_two_frames_with_faces_are_superseded_by_the_newest() ->
 
 def test_a_late_window_serves_what_follows_unless_a_newer_one_is_known() -> None:
     fold = fuser()
-    fold.late(window(2 * HOP))
-    fold.late(window(HOP))
+    fold.add_late(window(2 * HOP))
+    fold.add_late(window(HOP))
     emotions = result(fold.push(face_event(frame(3 * HOP, {0: "happy"}))))
     assert emotions.voice is not None
     assert emotions.voice.end == 2 * HOP
@@ -227,13 +227,13 @@ def fold_by_chance(scripts: dict[str, Script], chance: Random, counters: Counter
             following = script[place + 1].pts if place + 1 < len(script) else pts + 9 * SECOND
             assert join.push(name, pts, script[place])
             join.advance(name, chance.choice([pts, pts + 1, following]))
-        new = [output for event in join.pop() for output in fold.push(event)] + fold.settle(join.watermark)
+        new = [output for event in join.pop() for output in fold.push(event)] + fold.flush_before(join.watermark)
         assert all(output.cause.pts >= promised for output in new)
         outputs += new
         bound = min(fold.watermark, join.watermark)
         assert bound >= promised
         promised = bound
-    assert fold.held == 0
+    assert fold.pending == 0
     return outputs
 
 
@@ -255,10 +255,10 @@ def test_timing_changes_nothing_and_everything_is_accounted_for(faces: Script, s
     gaps = [output.cause for output in outputs if output.result is None]
     assert len(gaps) == sum(message.kind == "gap" for message in faces + speech)
     # Every window is in a result, or was replaced by a newer one while a face was in view.
-    heard = {emotions.voice.end for _, emotions in results if emotions.voice is not None}
+    windows = {emotions.voice.end for _, emotions in results if emotions.voice is not None}
     said = {message.pts for message in speech if message.kind == "data"}
-    assert heard <= said
-    assert len(said - heard) == counters["windows_superseded"]
+    assert windows <= said
+    assert len(said - windows) == counters["windows_superseded"]
     for _, emotions in results:
         for person in emotions.faces:
             assert math.fsum(person.probabilities.values()) == pytest.approx(1)

@@ -96,8 +96,8 @@ def test_some_crops_are_calibrated_by_other_clips_of_their_speaker() -> None:
 
     def calibrated(share: float) -> float:
         how = msgspec.structs.replace(STILL, calibrate=share)
-        batches = torch.cat([mfcc[:, 0, 2:] for mfcc, _ in SpeechBatches([clips], 8, how, SPEC, seed=0)])
-        return float((batches != batches.round()).any(dim=1).float().mean())
+        crops = torch.cat([mfcc[:, 0, 2:] for mfcc, _ in SpeechBatches([clips], 8, how, SPEC, seed=0)])
+        return float((crops != crops.round()).any(dim=1).float().mean())
 
     assert calibrated(0.0) == 0
     assert 0.3 < calibrated(0.5) < 0.7

@@ -56,7 +56,7 @@ def test_every_member_is_trained_for_itself_and_the_average_takes_no_gradient() 
     assert not any(parameter.requires_grad for parameter in training.average.parameters())
     assert training.network.mean.shape == (120,)
     assert training.network.mean[0] == pytest.approx(179.5)  # frames 100 to 259
-    votes = training.network.votes(torch.randn(4, 60, 120))
+    votes = training.network.member_logits(torch.randn(4, 60, 120))
     votes[0].sum().backward()
     cnn, lstm = training.network.members
     assert all(parameter.grad is not None for parameter in cnn.parameters())

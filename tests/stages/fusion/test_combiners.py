@@ -136,7 +136,7 @@ def test_answers_below_the_threshold_are_uncertain() -> None:
         assert (output.result.faces[0].confidence < 0.6) == uncertain
     earlier = window(20 * SECOND, "sad", share=0.3)
     fold.push(Released("speech", earlier.pts, earlier, False))
-    (alone,) = fold.release()
+    (alone,) = fold.flush_voice_only()
     assert alone.result is not None
     assert alone.result.alone is not None
     assert alone.result.alone.uncertain

@@ -1,8 +1,8 @@
 """Others' models: not ours to keep in the repository, so each build fetches them, and an installed emopipe has them.
 
-Each is taken from the Python package that its makers publish, and known by its SHA-256. What is missing beside this file
-is fetched by `python -m emopipe.models.assets`, as in `make setup`, and by `hatch_build.py` for every wheel; nothing is
-fetched when emopipe runs. Only the standard library is imported here: where a wheel is built there is nothing else.
+Each is taken from the Python package that its makers publish, and known by its SHA-256. What is missing beside this
+file is fetched by `python -m emopipe.models.assets`, as in `make setup`, and by `hatch_build.py` for every wheel;
+nothing is fetched when emopipe runs. Only the standard library is imported here: where a wheel is built there is nothing else.
 """
 
 import hashlib

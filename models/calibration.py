@@ -5,7 +5,6 @@ Plain NumPy, shared by networks of faces, voices and both; nothing here knows ho
 
 import math
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emopipe.models.labels import FACE, SPEECH_TO_FACE
 from emopipe.pipeline.errors import EmopipeError, ModelError
+from emopipe.pipeline.text import instead, show
 
 Doubles = NDArray[np.float64]
 
@@ -138,9 +138,7 @@ def with_prior(probabilities: ArrayLike, training_prior: ArrayLike, prior: Array
 
 
 def _unknown(name: str, known: Sequence[str], kind: str) -> str:
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-    return f"{name!r} is no {kind}; {hint}" if kind == "label" else f"{name!r} is unknown; {hint}"
+    return f"{show(name)} is {'no label' if kind == 'label' else 'unknown'}; {instead(name, known)}"
 
 
 # -- uncertainty -------------------------------------------------------------------------------------------------

@@ -38,8 +38,7 @@ from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table, read_table
-from emopipe.pipeline.latency import Latency
-from emopipe.pipeline.report import HopLatency
+from emopipe.pipeline.report import HopLatency, Latency
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.stages.media.frames import FrameConverter

@@ -6,7 +6,7 @@ from emopipe.commands.graph_arguments import add_graph_arguments
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.load import load_graph
-from emopipe.pipeline.graph.text import count
+from emopipe.pipeline.text import count
 
 HELP = "say what is wrong with a graph"
 

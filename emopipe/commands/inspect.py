@@ -11,8 +11,8 @@ from rich.text import Text
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.registry import built_in, make_importable, resolve
-from emopipe.pipeline.graph.text import show
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.text import show
 from emopipe.tables import stages as reference
 
 HELP = "show the stages and their settings"

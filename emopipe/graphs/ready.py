@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from emopipe.pipeline.errors import GraphError
-from emopipe.pipeline.graph.text import instead
+from emopipe.pipeline.text import instead
 
 _PACKAGE = Path(__file__).parents[1]
 _DEFAULT = Path("pipeline.toml")

@@ -3,8 +3,7 @@
 from rich.table import Table
 
 from emopipe.pipeline.clock import MS
-from emopipe.pipeline.latency import Latency
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import Latency, Report
 from emopipe.pipeline.runtime.result import RunResult
 
 MAX_STREAMS = 40

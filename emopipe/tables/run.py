@@ -8,8 +8,7 @@ import msgspec
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import Graph
-from emopipe.pipeline.latency import Latency
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import Latency, Report
 from emopipe.pipeline.runtime.result import RunResult
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from emopipe.pipeline.graph.parse import PipelineSettings
 from emopipe.pipeline.graph.settings import convert, describe
-from emopipe.pipeline.graph.text import show
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port, Queue
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.text import show
 
 HEADER = """\
 # Stages

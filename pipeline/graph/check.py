@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.parse import Draft, PipelineSettings, Problems
 from emopipe.pipeline.graph.spec import OutputRef
-from emopipe.pipeline.graph.text import instead, show
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.text import instead, show
 
 T = TypeVar("T")
 

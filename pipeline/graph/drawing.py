@@ -5,8 +5,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from emopipe.pipeline.graph.layout import HEADER, Layout, Place, Wire, lay_out
 from emopipe.pipeline.graph.spec import Graph, OutputRef, StageSpec
-from emopipe.pipeline.graph.text import count, show
 from emopipe.pipeline.port import Queue
+from emopipe.pipeline.text import count, show
 
 # Cards carry their own background, and what stands beside them is of middle lightness: on a light page and on a
 # dark one both can be read.

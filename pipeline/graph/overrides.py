@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emopipe.pipeline.graph.parse import Problems
-from emopipe.pipeline.graph.text import instead, show
+from emopipe.pipeline.text import instead, show
 
 
 def override(table: Mapping[str, Any], overrides: Sequence[str], problems: Problems) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.registry import GRAPH_KEYS, resolve
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.spec import OutputRef
-from emopipe.pipeline.graph.text import instead, key_path, one_line, show
 from emopipe.pipeline.port import Mode, Queue, Settings, about
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.text import instead, key_path, one_line, show
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 

@@ -13,9 +13,9 @@ import msgspec
 import emopipe
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.settings import convert
-from emopipe.pipeline.graph.text import instead, key_path, nearest, one_line, show
 from emopipe.pipeline.port import Port, Settings
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.text import instead, key_path, nearest, one_line, show
 
 BUILT_IN = "emopipe.stages"  # the package that holds their table
 _PACKAGE = Path(emopipe.__file__).parent

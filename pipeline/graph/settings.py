@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast
 import msgspec
 from msgspec import inspect as kinds
 
-from emopipe.pipeline.graph.text import instead, key_path, listing, nearest, one_line, show
+from emopipe.pipeline.text import instead, key_path, listing, nearest, one_line, show
 
 S = TypeVar("S", bound=msgspec.Struct)
 

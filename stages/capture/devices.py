@@ -12,7 +12,7 @@ from typing import NamedTuple
 import av
 import av.device
 
-from emopipe.pipeline.graph.text import show
+from emopipe.pipeline.text import show
 from emopipe.stages.capture.reader import Kind, OpenError
 
 NOUN: Mapping[Kind, str] = {"video": "camera", "audio": "microphone"}

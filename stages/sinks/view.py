@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Message
+from emopipe.pipeline.report import Latency
 from emopipe.stages.sinks.records import capture_time, likeliest
 from emopipe.stages.types import Emotions
 

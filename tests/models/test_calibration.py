@@ -73,9 +73,9 @@ def test_a_table_names_some_shares_or_all_proportions() -> None:
 @pytest.mark.parametrize(
     ("prior", "message"),
     [
-        ("neutrl", "prior: 'neutrl' is unknown; did you mean 'neutral'?"),
-        ("x", "expected one of training, uniform, neutral"),
-        ({"hapy": 0.2}, "'hapy' is no label; did you mean 'happy'?"),
+        ("neutrl", 'prior: "neutrl" is unknown; did you mean "neutral"?'),
+        ("x", '"x" is unknown; known are "training", "uniform" and "neutral"'),
+        ({"hapy": 0.2}, '"hapy" is no label; did you mean "happy"?'),
         ({"happy": 0.0}, "the share of 'happy' is 0.0, but it must be above 0"),
         ({"happy": float("inf")}, "must be above 0"),
         ({"happy": 0.7, "sad": 0.3}, "leave nothing to the labels that are not named"),

@@ -275,7 +275,7 @@ def test_what_is_wrong_is_said(predictor: EmotionPredictor, weights: dict[str, P
         predictor.predict_audio(np.zeros(1000), 16)
     with pytest.raises(EmopipeError, match=r"risk: 1\.5 is not above 0"):
         EmotionPredictor(risk=1.5)
-    with pytest.raises(EmopipeError, match="prior: 'calm' is no label"):
+    with pytest.raises(EmopipeError, match='prior: "calm" is no label'):
         EmotionPredictor(prior={"calm": 0.5})
     with pytest.raises(ModelError, match="have no table of risks"):
         EmotionPredictor(**weights, risk=0.2).predict_image(np.zeros((48, 48), np.uint8), whole=True)

@@ -5,9 +5,8 @@ from rich.table import Table
 
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.counters import LinkCounts
-from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.report import HopLatency, Report
+from emopipe.pipeline.report import HopLatency, Latency, Report
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.tables.live import latencies, slowest_sink, streams
 

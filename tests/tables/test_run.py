@@ -7,9 +7,8 @@ import pytest
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table
-from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.report import HopLatency, Report
+from emopipe.pipeline.report import HopLatency, Latency, Report
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.tables.run import figures
 from tests.support.graphs import good

@@ -1,7 +1,5 @@
-"""Typed training settings: a TOML table in, a struct out, and one clear message for whatever is wrong."""
+"""Typed training settings: a TOML table in, a struct out."""
 
-import difflib
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -10,29 +8,21 @@ from typing import Any, TypeVar
 import msgspec
 
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.graph.settings import convert
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def settings(config: dict[str, Any], kind: type[T]) -> T:
-    """Convert `config` to `kind`; ranges come from the struct's `msgspec.Meta`.
+    """The settings in `config`, whose ranges are those of the struct's `msgspec.Meta`.
 
     Raises:
-        EmopipeError: unknown key (with the nearest valid one), wrong type, or out of range.
+        EmopipeError: all that is wrong: unknown keys (with the nearest valid one), types, ranges.
     """
-    known = [field.name for field in msgspec.structs.fields(kind)]
-    for key in config:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean `{nearest[0]}`?" if nearest else f"the settings are {', '.join(known)}"
-            raise EmopipeError(f"{key}: no such setting; {hint}")
-    try:
-        return msgspec.convert(config, kind)
-    except msgspec.ValidationError as error:
-        problem = re.fullmatch(r"(.*) - at `\$\.(.*)`", str(error))
-        if problem is None:
-            raise EmopipeError(str(error)) from None
-        raise EmopipeError(f"{problem[2]}: {config.get(problem[2])!r} is wrong: {problem[1]}") from None
+    converted, problems = convert(config, kind)
+    if converted is None:
+        raise EmopipeError("; ".join(": ".join(filter(None, problem)) for problem in problems))
+    return converted
 
 
 def typed_command() -> str:

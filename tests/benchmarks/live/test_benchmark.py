@@ -25,10 +25,9 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.graph.load import graph_from_table
-from emopipe.pipeline.latency import Latency
 from emopipe.pipeline.message import Hop
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.report import HopLatency, Report
+from emopipe.pipeline.report import HopLatency, Latency, Report
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.testing import eos, gap, run_stage
 from tests.support.factories import result

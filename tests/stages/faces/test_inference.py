@@ -100,5 +100,5 @@ def test_a_wrong_prior_is_found_before_anything_runs() -> None:
     (problem,) = FacialInference.check(FacialInference.Settings(prior={"calm": 0.5}))
     assert problem == (
         "prior",
-        "'calm' is no label; expected one of angry, disgust, fear, happy, sad, surprise, neutral",
+        '"calm" is no label; known are "angry", "disgust", "fear", "happy", "sad", "surprise" and "neutral"',
     )

@@ -134,7 +134,7 @@ def test_resuming_with_other_settings_or_nothing_is_refused(trained: Path, data:
 
 def test_wrong_settings_and_data_stop_before_any_training(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "facial.safetensors"
-    with pytest.raises(EmopipeError, match="did you mean `epochs`"):
+    with pytest.raises(EmopipeError, match='did you mean "epochs"'):
         facial.train({"epoch": 1}, data, out, runs=tmp_path)
     with pytest.raises(EmopipeError, match="network: 'custm' is unknown; the networks are custom, vgg16, resnet50"):
         facial.train({"network": "custm"}, data, out, runs=tmp_path)
@@ -205,7 +205,7 @@ def test_starts_from_weights_and_learns_from_teachers(trained: Path, data: Path,
         ({"imagenet": "a.pth", "init": "b"}, EmopipeError, "init and imagenet: both say where to start"),
         ({"network": "mobilenet", "imagenet": "a.pth"}, ModelError, r"a\.pth: no such file; save torchvision's"),
         ({"devices": 0}, EmopipeError, "devices"),
-        ({"precision": "8"}, EmopipeError, "precision: '8' is wrong"),
+        ({"precision": "8"}, EmopipeError, 'precision: expected "16-mixed"'),
     ],
 )
 def test_a_wrong_start_is_named(

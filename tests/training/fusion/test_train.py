@@ -173,8 +173,8 @@ def test_a_voice_that_every_network_knows_is_refused(place: Place, tmp_path: Pat
     ("wrong", "message"),
     [
         ({"network": "decisions"}, "network: 'decisions' is unknown; the networks are decision, feature, attention"),
-        ({"epoch": 3}, "epoch: no such setting; did you mean `epochs`?"),
-        ({"face_alone": 2}, "face_alone: 2 is wrong"),
+        ({"epoch": 3}, 'epoch: unknown setting; did you mean "epochs"?'),
+        ({"face_alone": 2}, "face_alone: 2 is not"),
         ({"face_alone": 0.6, "voice_alone": 0.6}, "face_alone, voice_alone, shared_out and contradicting add up to"),
     ],
 )

@@ -162,9 +162,9 @@ def test_patience_stops_a_training_that_no_longer_improves(tmp_path: Path, data:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hiden": 8}, "hiden: no such setting; did you mean `hidden`?"),
-        ({"epochs": 0}, "epochs: 0 is wrong"),
-        ({"dropout": "half"}, "dropout: 'half' is wrong"),
+        ({"hiden": 8}, 'hiden: unknown setting; did you mean "hidden"?'),
+        ({"epochs": 0}, "epochs: 0 is not"),
+        ({"dropout": "half"}, 'dropout: expected a number, got "half"'),
         ({"network": "gru"}, "network: 'gru' is unknown; the networks are lstm, cnn"),
         ({"members": ["cnn", "ensemble"]}, "members: 'ensemble' is unknown; the members may be lstm, cnn"),
         ({"shortest": 4.0}, "shortest: 4.0 is more than longest"),

@@ -1,4 +1,4 @@
-"""emopipe.pipeline.latency: percentiles from buckets stay within their stated error, and merging loses nothing."""
+"""emopipe.pipeline.report: percentiles from buckets stay within their stated error, and merging loses nothing."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emopipe.pipeline.latency import Latency
+from emopipe.pipeline.report import Latency
 
 durations = st.lists(st.integers(1, 10**11), min_size=1, max_size=200)
 

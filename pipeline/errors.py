@@ -9,6 +9,9 @@ EmopipeError                 exit 2: something the user gave is wrong, and the m
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from emopipe.pipeline.text import key_path, one_line
 
 
 class EmopipeError(Exception):
@@ -17,12 +20,38 @@ class EmopipeError(Exception):
     exit_code = 2
 
 
-class GraphError(EmopipeError):
-    """A graph that cannot run. `problems` holds one line for each thing that is wrong."""
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a graph.
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    Attributes:
+        stage: which stage it is about, by its name; empty where it is about the graph as a whole.
+        key: where in the stage's table, else in the file: `inputs.video`, `uri[1]`, `pipeline.mode`.
+        text: what is wrong, what was expected, the nearest valid name; `{other}` stands for another stage in it.
+        other: that stage's name.
+    """
+
+    text: str
+    stage: str = ""
+    key: str = ""
+    other: str = ""
+
+    def sentence(self, other: str = "") -> str:
+        """The text, with what to call the other stage by; `stages.NAME` where not given."""
+        named = self.text.replace("{other}", other or key_path("stages", self.other)) if self.other else self.text
+        return one_line(named)
+
+    def __str__(self) -> str:
+        path = ".".join(filter(None, [key_path("stages", self.stage) if self.stage else "", one_line(self.key)]))
+        return ": ".join(filter(None, [path, self.sentence()]))
+
+
+class GraphError(EmopipeError):
+    """A graph that cannot run: all its problems, one line each, after the file's name where there is one."""
+
+    def __init__(self, problems: Sequence[Problem], origin: str = "") -> None:
         self.problems = list(problems)
-        super().__init__("\n".join(self.problems))
+        super().__init__("\n".join(": ".join(filter(None, [one_line(origin), str(each)])) for each in self.problems))
 
 
 class MediaError(EmopipeError):

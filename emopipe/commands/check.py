@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> int:
         path = find_graph(arguments.graph)
         graph = load_graph(path, arguments.overrides)
     except GraphError as error:  # not an error of this command, but what it was asked for
-        print("\n".join(error.problems))
+        print(error)
         return error.exit_code
     parts = [(len(graph.stages), "stage"), (len(graph.links), "link"), (len(graph.processes), "process")]
     print(f"{path}: ok: {', '.join(count(number, noun) for number, noun in parts)}")

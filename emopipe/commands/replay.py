@@ -4,7 +4,6 @@ The graph's source becomes a file capture of the given recordings, and its conso
 """
 
 import argparse
-import re
 import tempfile
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from emopipe.commands.graph_arguments import add_playing_arguments, add_set_argu
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import replay_table
-from emopipe.pipeline.errors import GraphError
+from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.tables.results import print_summary
 
-FILM_SOUND = re.compile(r"stages\.out\d+\.sound")
 HELP = "replay recordings, without loss"
 
 
@@ -50,9 +48,10 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             graph = graph_from_table(table, path, arguments.overrides)
         except GraphError as error:
-            said = [by_argument(problem, path, outs) for problem in error.problems]
             # A film takes the sound of the recordings, and would repeat what the capture says of them.
-            raise GraphError([text for text in dict.fromkeys(said) if not FILM_SOUND.search(text)] or said) from None
+            problems = [each for each in error.problems if _key(each) != "sound"] or error.problems
+            lines = dict.fromkeys(by_argument(each, path, outs) for each in problems)
+            raise EmopipeError("\n".join(lines)) from None
         if arguments.one_process:
             graph = graph.in_one_process()
         code = conclude(play(graph, bar=True, verbose=arguments.verbose), graph)
@@ -60,15 +59,17 @@ def main(arguments: argparse.Namespace) -> int:
     return code
 
 
-def by_argument(problem: str, graph: Path, outs: list[Path]) -> str:
+def by_argument(problem: Problem, graph: Path, outs: list[Path]) -> str:
     """A problem of the graph that `replay_table` made, said of the argument that it stems from."""
-    text = problem.removeprefix(f"{graph}: ")
-    if found := re.match(r"stages\.out\d+\.path: ", text):  # what follows begins with the path
-        text = f"--out {text[found.end() :]}"
-    elif found := re.match(r"stages\.out(\d+): ", text):
-        text = f"--out {outs[int(found[1])]}: {text[found.end() :]}"
-    elif found := re.match(r"stages\.\w+\.uri(\[\d+\])?: ", text):
-        text = text[found.end() :]
-    else:
-        return problem
-    return re.sub(r"stages\.out(\d+)", lambda match: f"--out {outs[int(match[1])]}", text)
+    arguments = {f"out{number}": f"--out {out}" for number, out in enumerate(outs)}
+    text = problem.sentence(arguments.get(problem.other, ""))
+    if problem.stage in arguments and problem.key in ("", "path"):
+        return f"--out {text}" if problem.key else f"{arguments[problem.stage]}: {text}"  # a path's begins with it
+    if problem.stage and _key(problem) == "uri":
+        return text
+    return f"{graph}: {problem}"
+
+
+def _key(problem: Problem) -> str:
+    """The setting that a problem is about, without the place in a list."""
+    return problem.key.partition("[")[0]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emopipe.pipeline.errors import GraphError
+from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.text import instead
 
 _PACKAGE = Path(__file__).parents[1]
@@ -39,4 +39,6 @@ def find_graph(given: Path | None) -> Path:
         return places[given]
     if given.is_dir():
         return given  # whoever reads it says that it is a folder
-    raise GraphError([f"{given}: no such file, and no graph of emopipe's; {instead(given.stem, ready)}"])
+    raise GraphError(
+        [Problem(text=f"no such file, and no graph of emopipe's; {instead(given.stem, ready)}")], str(given)
+    )

@@ -108,13 +108,13 @@ def _check_endpoints(drafts: Mapping[str, Draft], problems: Problems) -> None:
         for endpoint in taken or []:
             owner = owners.setdefault(endpoint, draft.name)
             if owner != draft.name:
-                problems.add(("stages", draft.name), f"{show(endpoint)} is taken by stages.{owner} already")
+                problems.add(("stages", draft.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
     _check_shared_endpoints(drafts, owners, problems)
     for draft in drafts.values():
         for file in _ask(draft, "reads", lambda cls, settings: [str(f) for f in cls.reads(settings)], problems) or []:
             if file in owners:
-                text = f"would overwrite {show(file)}, which stages.{draft.name} reads; choose another path"
-                problems.add(("stages", owners[file]), text)
+                text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
+                problems.add(("stages", owners[file]), text, other=draft.name)
 
 
 def _check_shared_endpoints(drafts: Mapping[str, Draft], owners: Mapping[str, str], problems: Problems) -> None:
@@ -127,10 +127,12 @@ def _check_shared_endpoints(drafts: Mapping[str, Draft], owners: Mapping[str, st
         for endpoint in shared or []:
             other = first.setdefault(endpoint, draft)
             if endpoint in owners:
-                problems.add(("stages", draft.name), f"{show(endpoint)} is taken by stages.{owners[endpoint]} already")
+                taken = f"{show(endpoint)} is taken by {{other}} already"
+                problems.add(("stages", draft.name), taken, other=owners[endpoint])
             elif other.process != draft.process:
-                text = f"{show(endpoint)} is served by stages.{other.name} too, which is in another process"
-                problems.add(("stages", draft.name), f'{text}; give both the same, such as process = "web"')
+                text = f"{show(endpoint)} is served by {{other}} too, which is in another process"
+                same = 'give both the same, such as process = "web"'
+                problems.add(("stages", draft.name), f"{text}; {same}", other=other.name)
 
 
 def _sort(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:

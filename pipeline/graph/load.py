@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emopipe.pipeline.errors import GraphError
+from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.check import check
 from emopipe.pipeline.graph.overrides import override
 from emopipe.pipeline.graph.parse import Problems, read_pipeline, read_stages
@@ -72,9 +72,7 @@ def read_table(path: str | Path) -> dict[str, Any]:
         problem = "tables or lists are nested too deeply"
     except ValueError as error:  # the parser's own: a null byte in the path, a number of thousands of digits
         problem = str(error)
-    problems = Problems(str(path))
-    problems.add((), problem)
-    raise GraphError(problems.lines([]))
+    raise GraphError([Problem(text=problem)], str(path))
 
 
 def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str] = ()) -> Graph:
@@ -83,7 +81,7 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
     Raises:
         GraphError: everything that is wrong, one line each, beginning with `origin`.
     """
-    problems = Problems(str(origin))
+    problems = Problems()
     path = Path(origin)
     make_importable(import_path(path))
     try:
@@ -92,9 +90,9 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
         drafts = read_stages(table, pipeline.mode, problems)
         order = check(drafts, pipeline, problems)
     except RecursionError:
-        raise GraphError([f"{origin}: tables or lists are nested too deeply"]) from None
-    if found := problems.lines(list(drafts)):
-        raise GraphError(found)
+        raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None
+    if found := problems.sorted(drafts):
+        raise GraphError(found, str(origin))
     stages = {}
     for name in order:
         draft = drafts[name]

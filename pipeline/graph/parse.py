@@ -1,17 +1,17 @@
 """Reading a graph's tables: every table and key by itself, before the stages are seen as a whole."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from emopipe.pipeline.errors import GraphError
+from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.registry import GRAPH_KEYS, resolve
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.port import Mode, Queue, Settings, about
 from emopipe.pipeline.stage import Stage
-from emopipe.pipeline.text import instead, key_path, one_line, show
+from emopipe.pipeline.text import instead, key_path, show
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
@@ -27,27 +27,25 @@ class PipelineSettings(Settings):
 
 
 class Problems:
-    """What is wrong with a graph, one line each, in the order of its stages; nothing twice."""
+    """What is wrong with a graph; nothing twice."""
 
-    def __init__(self, origin: str) -> None:
-        self._origin = one_line(origin) or "graph"
-        self._found: dict[str, tuple[object, ...]] = {}
+    def __init__(self) -> None:
+        self._found: dict[Problem, None] = {}
 
-    def add(self, where: tuple[object, ...], text: str, key: str = "") -> None:
+    def add(self, where: tuple[object, ...], text: str, key: str = "", other: str = "") -> None:
         """`where` holds the names of the tables on the way, `key` the rest of the path as it is to be shown."""
-        path = ".".join(filter(None, [key_path(*where), one_line(key)]))
-        parts = filter(None, [self._origin, path, one_line(text)])
-        self._found.setdefault(": ".join(parts), where)
+        stage = str(where[1]) if where[:1] == ("stages",) and len(where) > 1 else ""
+        path = ".".join(filter(None, [key_path(*where[2 if stage else 0 :]), key]))
+        self._found.setdefault(Problem(stage=stage, key=path, text=text, other=other))
 
-    def lines(self, stages: list[str]) -> list[str]:
-        """All problems: those of the file and `[pipeline]`, then stage by stage, then those of the whole."""
-
-        def rank(where: tuple[object, ...]) -> int:
-            if where[:1] != ("stages",):
-                return -1
-            return stages.index(str(where[1])) if len(where) > 1 and where[1] in stages else len(stages)
-
-        return sorted(self._found, key=lambda line: rank(self._found[line]))
+    def sorted(self, stages: Iterable[str]) -> list[Problem]:
+        """All of them: those of the file and `[pipeline]`, then stage by stage, then those of the whole."""
+        rank = {name: number for number, name in enumerate(stages)}
+        whole = len(rank)
+        return sorted(
+            self._found,
+            key=lambda each: rank.get(each.stage, whole) if each.stage else whole if each.key == "stages" else -1,
+        )
 
 
 @dataclass
@@ -120,8 +118,8 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Dra
     try:
         draft.cls = cls = resolve(use)
     except GraphError as error:
-        for text in error.problems:
-            problems.add((*where, "use"), text)
+        for problem in error.problems:
+            problems.add((*where, "use"), problem.text)
         return draft
     if inputs is None:
         draft.inputs = {port: [] for port in cls.inputs}

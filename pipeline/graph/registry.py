@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 import emopipe
-from emopipe.pipeline.errors import GraphError
+from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.port import Port, Settings
 from emopipe.pipeline.stage import Stage
-from emopipe.pipeline.text import instead, key_path, nearest, one_line, show
+from emopipe.pipeline.text import instead, nearest, one_line, show
 
 BUILT_IN = "emopipe.stages"  # the package that holds their table
 _PACKAGE = Path(emopipe.__file__).parent
@@ -42,7 +42,7 @@ def instantiate(name: str, use: str, table: Mapping[str, Any]) -> Stage:
     cls = resolve(use)
     settings, problems = convert(table, cls.Settings)
     if settings is None:
-        raise GraphError([f"{key_path('stages', name)}.{key}: {text}" for key, text in problems])
+        raise GraphError([Problem(stage=name, key=key, text=text) for key, text in problems])
     return cls(settings, label=name)
 
 
@@ -73,35 +73,45 @@ def built_in() -> tuple[dict[str, type[Stage]], dict[str, str]]:
         try:
             stages[name] = _built_in(name)
         except GraphError as error:
-            broken[name] = error.problems[0]
+            broken[name] = str(error)
     return stages, broken
 
 
 def _built_in(name: str) -> type[Stage]:
     if name in _table():
         return _class_of(_table()[name])
-    if name.count(".") and name.rpartition(".")[2].isidentifier():
-        module, _, class_name = name.rpartition(".")
-        raise GraphError([f"no stage {show(name)}; for a class of your own write {show(f'{module}:{class_name}')}"])
-    raise GraphError([f"no stage {show(name)}; {instead(name, _table())}"])
+    module, dot, class_name = name.rpartition(".")
+    if dot and class_name.isidentifier():
+        own = f"; for a class of your own write {show(f'{module}:{class_name}')}"
+        raise _wrong(f"no stage {show(name)}{_advice(module, class_name) or own}")
+    raise _wrong(f"no stage {show(name)}; {instead(name, _table())}")
 
 
 def _class_of(use: str) -> type[Stage]:
     """The class of `package.module:Class`."""
     module_name, _, class_name = use.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
-        raise GraphError([f'{show(use)} is no stage: expected a name, or "my_package.my_module:MyStage"'])
-    built_in_name = next((name for name, each in _table().items() if each.endswith(f":{class_name}")), None)
-    advice = f"; did you mean {show(built_in_name)}?" if built_in_name and _table()[built_in_name] != use else ""
+        raise _wrong(f'{show(use)} is no stage: expected a name, or "my_package.my_module:MyStage"')
+    advice = "" if use in _table().values() else _advice(module_name, class_name)
     module = _import(module_name, advice)
     cls = getattr(module, class_name, None)
     if cls is None:
         near = nearest(class_name, (name for name, value in vars(module).items() if isinstance(value, type)))
         advice = f"; did you mean {show(near)}?" if near else advice
-        raise GraphError([f"module {show(module_name)} has no class {show(class_name)}{advice}"])
+        raise _wrong(f"module {show(module_name)} has no class {show(class_name)}{advice}")
     if not (isinstance(cls, type) and issubclass(cls, Stage)) or cls is Stage:
-        raise GraphError([f"{show(use)} is not a stage: its class must derive from emopipe.pipeline.Stage"])
+        raise _wrong(f"{show(use)} is not a stage: its class must derive from emopipe.pipeline.Stage")
     return _well_formed(cls, use)
+
+
+def _advice(module: str, class_name: str) -> str:
+    """Which stage of emopipe is meant by a class or by a module that it is no longer in; empty where none is."""
+    names = {each.partition(":")[2]: name for name, each in _table().items()}
+    found = names.get(class_name)
+    if found is None and module.partition(".")[0] in ("emopipe", "stages"):
+        near = nearest(class_name, names)
+        found = names[near] if near else nearest(module.rpartition(".")[2], _table())
+    return f"; did you mean {show(found)}?" if found else ""
 
 
 @cache
@@ -118,14 +128,18 @@ def _import(module: str, advice: str = "") -> ModuleType:
         # The module itself, or a package it is in; anything else is missing inside the module.
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             looked_in = "the graph's folder, the current folder and what is installed"
-            raise GraphError([f"no module {show(error.name)}; looked in {looked_in}{advice}"]) from None
+            raise _wrong(f"no module {show(error.name)}; looked in {looked_in}{advice}") from None
         raise _failed(module, error) from error
     except (Exception, SystemExit) as error:
         raise _failed(module, error) from error
 
 
 def _failed(module: str, error: BaseException) -> GraphError:
-    return GraphError([f"importing {show(module)} failed: {type(error).__name__}: {one_line(error)}"])
+    return _wrong(f"importing {show(module)} failed: {type(error).__name__}: {one_line(error)}")
+
+
+def _wrong(text: str) -> GraphError:
+    return GraphError([Problem(text=text)])
 
 
 def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
@@ -149,5 +163,5 @@ def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
         except Exception as error:
             problem = f"its settings cannot be read: {type(error).__name__}: {one_line(error)}"
     if problem:
-        raise GraphError([f"stage {show(use)} is badly declared: {problem}"])
+        raise _wrong(f"stage {show(use)} is badly declared: {problem}")
     return cls

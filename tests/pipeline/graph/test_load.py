@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 def refused(table: dict[str, Any], *overrides: str) -> list[str]:
     with pytest.raises(GraphError) as caught:
         graph_from_table(table, "pipeline.toml", overrides)
-    return caught.value.problems
+    return str(caught.value).splitlines()
 
 
 def test_a_file_becomes_a_graph(path: Path) -> None:
@@ -196,8 +196,25 @@ def test_built_in_stages_are_found_by_name() -> None:
 def test_a_stage_that_cannot_be_found_says_why(use: str, problem: str) -> None:
     with pytest.raises(GraphError) as caught:
         resolve(use)
-    (only,) = caught.value.problems
+    (only,) = str(caught.value).splitlines()
     assert only.startswith(problem) if use == "types" else only == problem
+
+
+@pytest.mark.parametrize(
+    ("use", "now"),
+    [
+        ("stages.face_detection:FaceDetection", "face-detection"),
+        ("emopipe.stages.face_detection:FaceDetector", "face-detection"),
+        ("stages.facial_inference", "facial-inference"),
+        ("stages.capture.FileCapture", "file-capture"),
+        ("face_detection", "face-detection"),
+        ("FaceDetection", "face-detection"),
+    ],
+)
+def test_a_stage_by_an_old_name_or_module_is_told_its_new_one(use: str, now: str) -> None:
+    with pytest.raises(GraphError) as caught:
+        resolve(use)
+    assert str(caught.value).endswith(f'; did you mean "{now}"?')
 
 
 @pytest.mark.parametrize(
@@ -217,7 +234,7 @@ def test_an_error_while_importing_is_told_in_one_line(
     (tmp_path / "failing_module.py").write_text(source)
     with pytest.raises(GraphError) as caught:
         resolve("failing_module:X")
-    assert caught.value.problems == [f'importing "failing_module" failed: {problem}']
+    assert str(caught.value) == f'importing "failing_module" failed: {problem}'
 
 
 @pytest.mark.parametrize(
@@ -245,7 +262,7 @@ def test_a_badly_declared_stage_is_refused(
     )
     with pytest.raises(GraphError) as caught:
         resolve("bad_stage:Bad")
-    (only,) = caught.value.problems
+    (only,) = str(caught.value).splitlines()
     assert only.startswith(f'stage "bad_stage:Bad" is badly declared: {problem}')
 
 

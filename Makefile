@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 
-.PHONY: setup demo test check format lock clean
+.PHONY: setup demo test test-fast check docs format lock clean
 
 setup: $(VENV)/ready
 
@@ -29,6 +29,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)
 
+test-fast: setup
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -37,6 +40,11 @@ check: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What is made from the code: the reference of the stages, and the picture of the default graph.
+docs: setup
+	$(BIN)/emopipe inspect --markdown > docs/stages.md
+	$(BIN)/emopipe graph pipeline.toml --format svg --out docs/pipeline.svg
 
 # Versions and hashes only: the lock names no address.
 lock: | $(UV)

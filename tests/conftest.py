@@ -17,3 +17,11 @@ def shared_media() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real recordings are not there: {folder}")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever leaves a test out of the quick ones says why."""
+    for item in items:
+        for marker in item.iter_markers("slow"):
+            if not (marker.args and isinstance(marker.args[0], str)):
+                raise pytest.UsageError(f'{item.nodeid}: say why it is slow: @pytest.mark.slow("…")')

@@ -11,8 +11,20 @@ _LONGEST = 60  # characters of a value that an error repeats
 
 def one_line(text: object) -> str:
     """`text` on one line, with everything that a terminal would not print escaped."""
-    line = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in line)
+    return "".join(map(_shown, " ".join(str(text).split())))
+
+
+def printable(name: str) -> str:
+    """A name from outside (a recording's, a caller's) for a terminal: it must not move the cursor or turn the text.
+
+    What a terminal would not simply show is an escape, such as `\\x1b`. Different names stay different: a backslash
+    is doubled.
+    """
+    return "".join(map(_shown, name.replace("\\", "\\\\")))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def show(value: object) -> str:

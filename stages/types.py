@@ -92,12 +92,14 @@ class Modality(Payload):
 
     `weight` is its part in the fused distribution, 0..1: in the pool its share; of a trained network, how far the
     distribution would move without it (total variation), as a share of how far it would without either. `age` is how
-    much older than the result it is, in ns.
+    much older than the result it is, in ns. `uncertain` says that by itself it would be: its highest probability lies
+    below the threshold of its own model for the risk that the fusion's settings allow.
     """
 
     probabilities: dict[str, float]
     weight: float
     age: int
+    uncertain: bool
 
 
 class Voice(Modality):

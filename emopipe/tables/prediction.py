@@ -7,9 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from emopipe.models.labels import SPEECH_TO_FACE
+from emopipe.pipeline.text import printable
 from emopipe.predictor.prediction import EmotionPrediction, Prediction
-from emopipe.tables.results import print_segments, segments
+from emopipe.stages.sinks.findings import percent
+from emopipe.tables.results import print_moments
 
 Row = tuple[str, str, EmotionPrediction | None]
 
@@ -20,35 +24,35 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
     rows = [row for prediction in found if not prediction.video for row in _rows(prediction)]
     films = [prediction for prediction in found if prediction.video]
     if rows:
-        table = Table("file", "who", "expresses", "confidence", "or else")
+        table = Table("file", "who", "expresses", "confidence", "", "or else")
         for name, who, prediction in rows:
-            table.add_row(name, who, *(_columns(prediction) if prediction else ("–", "", "")))
+            table.add_row(Text(printable(name)), who, *(_columns(prediction) if prediction else ("–", "", "", "")))
         Console().print(table)
     if films:
-        print_segments(list(segments(chain.from_iterable(film.moments for film in films))))
+        print_moments(chain.from_iterable(film.moments for film in films))
     if not found:
         print("nothing was predicted", file=sys.stderr)
 
 
 def _rows(prediction: Prediction) -> Iterator[Row]:
+    image, audio = Path(prediction.image).name, Path(prediction.audio).name
+    faces = prediction.faces or []
     if prediction.faces is not None:
-        name = Path(prediction.image).name
-        if not prediction.faces:
-            yield name, "no face found", None
-        for number, face in enumerate(prediction.faces):
-            yield name, _face(number, prediction), face
+        yield from ((image, f"face {number}", face) for number, face in enumerate(faces))
+        if not faces:
+            yield image, "no face found", None
     if prediction.audio:
-        yield Path(prediction.audio).name, "voice" if prediction.voice else "nobody speaks", prediction.voice
+        yield audio, "voice" if prediction.voice else "nobody speaks", prediction.voice
     for number, fused in enumerate(prediction.fused):
-        yield "both", _face(number, prediction) if prediction.faces else "voice", fused
+        who = [f"face {number}"] * bool(faces) + ["voice"] * (prediction.voice is not None)
+        yield "both", " + ".join(who), fused
 
 
-def _face(number: int, prediction: Prediction) -> str:
-    return f"face {number + 1}" if len(prediction.faces or ()) > 1 else "face"
-
-
-def _columns(prediction: EmotionPrediction) -> tuple[str, str, str]:
-    """The likeliest label, its probability, and the next label with its own."""
-    _, (second, chance) = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:2]
-    doubt = " (uncertain)" if prediction.uncertain else ""
-    return f"{prediction.emotion}{doubt}", f"{prediction.confidence:.2f}", f"{second} {chance:.2f}"
+def _columns(prediction: EmotionPrediction) -> tuple[str, str, str, str]:
+    """The likeliest label, its probability, whether that is uncertain, and the next label with its own."""
+    shares: dict[str, float] = {}
+    for label, share in prediction.probabilities.items():
+        common = SPEECH_TO_FACE.get(label, label)  # the voice in the labels that all results have
+        shares[common] = shares.get(common, 0.0) + share
+    (first, confidence), (second, chance) = sorted(shares.items(), key=lambda pair: -pair[1])[:2]
+    return first, percent(confidence), "uncertain" if prediction.uncertain else "", f"{second} {percent(chance)}"

@@ -1,86 +1,74 @@
 """A result file told in a table: who expressed what, from when to when."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.text import printable
+from emopipe.stages.sinks.findings import percent
+from emopipe.stages.sinks.records import ResultRecord
+from emopipe.stages.sinks.summary import StreamSummary
 
 MAX_ROWS = 40
-MAX_GAP_S = 1.0  # without a result, within a segment
+JUMP_NS = SECOND  # results that lie so far back say that the stream has begun anew
 
 
-class Segment(msgspec.Struct):
-    """One face or voice keeping one emotion: seconds of running time, and the mean confidence."""
-
-    stream: str
-    who: str
-    emotion: str
-    start: float
-    end: float
-    results: int
-    confidence: float
-
-
-def segments(records: Iterable[dict[str, Any]]) -> Iterator[Segment]:
-    """The results of a file as segments of one emotion each, in order of their ends."""
-    current: dict[tuple[str, str], Segment] = {}
+def summarise(records: Iterable[ResultRecord]) -> list[StreamSummary]:
+    """The results of a file by stream, in the order of their beginning."""
+    found: dict[str, tuple[StreamSummary, int]] = {}
     for record in records:
-        for who, emotion, confidence, start, end in _people(record):
-            stream = str(record["stream"])
-            segment = current.get((stream, who))
-            if segment and segment.emotion == emotion and start - segment.end <= MAX_GAP_S:
-                segment.end = end
-                segment.confidence += (confidence - segment.confidence) / (segment.results + 1)
-                segment.results += 1
-                continue
-            if segment:
-                yield segment
-            # Windows of speech overlap: what is new in this one begins where the one before ended.
-            begin = max(start, segment.end) if segment else start
-            current[stream, who] = Segment(stream, who, emotion, min(begin, end), end, 1, confidence)
-    yield from current.values()
+        summary, newest = found.get(record.stream) or (StreamSummary(record.stream), record.pts)
+        if record.pts < newest - JUMP_NS:
+            summary.jump()
+        found[record.stream] = summary, record.pts
+        summary.add(record, record.pts, record.duration)
+    return [summary for summary, _ in found.values()]
 
 
 def print_summary(results: Path) -> None:
     """Print the table of a JSONL result file to standard output."""
+    decoder = msgspec.json.Decoder(ResultRecord)
     with results.open("rb") as file:
-        print_segments(list(segments(map(msgspec.json.decode, file))))
+        print_segments(summarise(map(decoder.decode, file)))
 
 
-def print_segments(found: Sequence[Segment]) -> None:
-    """Print a table of segments to standard output, only the longest where there are many."""
+def print_moments(moments: Iterable[dict[str, Any]]) -> None:
+    """Print the table of results that are in memory, as such a file has them."""
+    print_segments(summarise(msgspec.convert(moment, ResultRecord) for moment in moments))
+
+
+def print_segments(summaries: Sequence[StreamSummary]) -> None:
+    """Print a table of segments to standard output, only the longest where there are many, and what each comes to."""
+    found = [(summary.stream, who, segment) for summary in summaries for who, segment in summary.segments()]
     if not found:
         print("no face and no voice found", file=sys.stderr)
         return
-    kept = sorted(found, key=lambda s: (s.start - s.end, -s.results))[:MAX_ROWS]
-    kept.sort(key=lambda s: (s.stream, s.start, s.who))
-    table = Table("recording", "who", "from s", "to s", "expresses", "confidence")
-    for segment in kept:
+    kept = sorted(found, key=lambda row: (-row[2].length, -row[2].results))[:MAX_ROWS]
+    kept.sort(key=lambda row: (row[0], row[2].start, row[1]))
+    table = Table(
+        "recording", Column("who", no_wrap=True), "from s", "to s", Column("expresses", no_wrap=True), "confidence", ""
+    )
+    for stream, who, segment in kept:
         table.add_row(
-            segment.stream,
-            segment.who,
-            f"{segment.start:.2f}",
-            f"{segment.end:.2f}",
+            Text(printable(stream)),
+            who,
+            f"{segment.start / SECOND:.2f}",
+            f"{segment.end / SECOND:.2f}",
             segment.emotion,
-            f"{segment.confidence:.2f}",
+            percent(segment.confidence),
+            "uncertain" if segment.uncertain else "",
         )
-    console = Console()
+    console = Console(highlight=False)
     console.print(table)
     if len(kept) < len(found):
         console.print(f"… and {len(found) - len(kept)} shorter segments")
-
-
-def _people(record: dict[str, Any]) -> Iterator[tuple[str, str, float, float, float]]:
-    """Who expresses what, how surely, and the seconds from when to when this was seen or heard."""
-    start = record["time"]
-    for face in record["faces"]:
-        yield f"face {face['id']}", face["emotion"], face["confidence"], start, start + record["duration"] / SECOND
-    if (alone := record["alone"]) is not None:
-        voice = record["voice"]
-        yield "voice", alone["emotion"], alone["confidence"], voice["start"] / SECOND, voice["end"] / SECOND
+    for summary in summaries:
+        for sentence in summary.sentences():
+            console.print(Text(f"{printable(summary.stream)}: {sentence}"))

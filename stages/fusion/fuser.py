@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from emopipe.models.fusion.networks import MAX_WINDOWS
 from emopipe.models.fusion.opinion_pool import likeliest, named, shared
+from emopipe.models.thresholds import Thresholds
 from emopipe.pipeline.join import Ended, Released
 from emopipe.pipeline.message import FOREVER, Message
 from emopipe.stages.fusion.combiners import Combiner
@@ -26,6 +27,8 @@ from emopipe.stages.types import (
     Voice,
     VoiceEmotion,
 )
+
+CERTAIN = Thresholds(0.0, 0.0)
 
 
 class Output(NamedTuple):
@@ -45,6 +48,7 @@ class Fuser:
         hold: how long a window stays the partner of frames, in ns.
         smoother: of faces by their id, and of the voice alone.
         threshold: the confidence below which a result is uncertain.
+        alone: the confidences below which a face, or the voice, would be by itself.
         faces: whether faces may come at all.
         counters: `windows_superseded` counts windows heard with a face that a newer one replaced before any frame.
     """
@@ -56,6 +60,7 @@ class Fuser:
         hold: int,
         smoother: Smoother,
         threshold: float = 0.0,
+        alone: Thresholds = CERTAIN,
         faces: bool = True,
         counters: Counter[str] | None = None,
     ) -> None:
@@ -63,6 +68,7 @@ class Fuser:
         self._smoother = smoother
         self._combine = combine
         self._threshold = threshold
+        self._thresholds = alone
         self._faces_ended = not faces
         self._counters: Counter[str] = Counter() if counters is None else counters
         self._recent: deque[Message] = deque(maxlen=MAX_WINDOWS)  # windows in order; the newest may be a partner
@@ -134,20 +140,22 @@ class Fuser:
         voice = None
         if partner is not None:
             share = sum(1 - person.face.weight for person in people) / len(people)
-            voice = _voice(partner.payload, message.pts, share)
+            voice = self._voice(partner.payload, message.pts, share)
         return Emotions(source="face", faces=people, voice=voice, alone=None, forced=forced)
 
     def _person_result(self, pts: int, face: FaceEmotion, windows: list[SpeechEmotion]) -> PersonEmotion:
         combined = self._combine.person(pts, face, windows)
         result = self._smoother.push(face.id, pts, combined.probabilities, combined.evidence)
         emotion, confidence = likeliest(result)
+        seen = named(face.probabilities)
+        doubtful = max(seen.values()) < self._thresholds.face
         return PersonEmotion(
             id=face.id,
             box=face.box,
             emotion=emotion,
             confidence=confidence,
             probabilities=named(result),
-            face=Modality(probabilities=named(face.probabilities), weight=combined.face_weight, age=0),
+            face=Modality(probabilities=seen, weight=combined.face_weight, age=0, uncertain=doubtful),
             uncertain=confidence < self._threshold,
         )
 
@@ -165,10 +173,16 @@ class Fuser:
             probabilities=named(result),
             uncertain=confidence < self._threshold,
         )
-        voice = _voice(window, message.pts, 1.0)
+        voice = self._voice(window, message.pts, 1.0)
         return Output(message, Emotions(source="voice", faces=[], voice=voice, alone=alone, forced=forced))
 
-
-def _voice(window: SpeechEmotion, pts: int, share: float) -> Voice:
-    probabilities = named(shared(window.probabilities))
-    return Voice(probabilities=probabilities, weight=share, age=pts - window.end, start=window.start, end=window.end)
+    def _voice(self, window: SpeechEmotion, pts: int, share: float) -> Voice:
+        heard = named(shared(window.probabilities))
+        return Voice(
+            probabilities=heard,
+            weight=share,
+            age=pts - window.end,
+            uncertain=max(heard.values()) < self._thresholds.voice,
+            start=window.start,
+            end=window.end,
+        )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from emopipe.models.calibration import threshold
 from emopipe.models.checkpoint import WEIGHTS_DIR
 from emopipe.models.fusion.model import HISTORY_S, FusionModel
+from emopipe.models.thresholds import DEFAULT_RISK, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import SECOND, Wakeup
 from emopipe.pipeline.join import EventTimeJoin
 from emopipe.pipeline.message import FOREVER, Message
@@ -53,7 +54,7 @@ class Fusion(Stage):
         ] = 2.0
         risk: Annotated[
             float, about("share of wrong answers tolerated among those that are not uncertain; 1: none is", gt=0, le=1)
-        ] = 0.3
+        ] = DEFAULT_RISK
         smoothing: Annotated[float, about("time constant of the smoothing; 0 turns it off", unit="s", ge=0)] = 0.3
         forget: Annotated[float, about("a face away for longer starts anew", unit="s", gt=0)] = 2.0
         face_weight: Annotated[float, about("how much faces count, against the voice", ge=0)] = 1.0
@@ -97,6 +98,7 @@ class Fusion(Stage):
         self._model = FusionModel.load(path) if path is not None else None
         # A calibrated answer of confidence c is wrong 1 - c of the time. The pool has no table that would say more.
         self._threshold = 1 - self.settings.risk
+        self._thresholds = read_thresholds(shipped_weights(), self.settings.risk)
         if self._model is not None:
             self._threshold = threshold(self._model.selective, self.settings.risk)
         self._wakeup = Wakeup(self.host.clock)
@@ -157,6 +159,7 @@ class Fusion(Stage):
             hold=round(settings.hold * SECOND),
             smoother=Smoother(settings.smoothing, settings.forget),
             threshold=self._threshold,
+            alone=self._thresholds,
             faces=faces,
             counters=self.counters,
         )

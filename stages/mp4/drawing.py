@@ -3,9 +3,10 @@
 from emopipe.stages.media.canvas import Canvas, Rect
 from emopipe.stages.mp4.lettering import text_mask
 from emopipe.stages.palette import EMOTION, RGB, ink, rgb
-from emopipe.stages.sinks.records import likeliest
-from emopipe.stages.sinks.view import Finding
-from emopipe.stages.types import Emotions, PersonEmotion
+from emopipe.stages.sinks.findings import Finding, findings, verdict
+from emopipe.stages.types import Emotions
+
+Box = tuple[float, float, float, float]
 
 DARK: RGB = (16, 20, 24)
 LIGHT: RGB = (240, 243, 246)
@@ -18,17 +19,19 @@ def draw(canvas: Canvas, emotions: Emotions | None, voice: Finding | None, hears
     view = canvas.view
     size = round(TEXT_SHARE * min(view.right - view.left, view.bottom - view.top))
     size = min(MAX_TEXT_PX, max(MIN_TEXT_PX, size))
-    for face in sorted(emotions.faces if emotions is not None else [], key=lambda face: face.box[2]):
-        _draw_face(canvas, face, size)
+    if emotions is not None:
+        faces = zip(emotions.faces, findings(emotions), strict=False)  # the voice's own comes last
+        for face, finding in sorted(faces, key=lambda each: each[0].box[2]):
+            _draw_face(canvas, finding, face.box, size)
     if hears:
         _draw_voice(canvas, voice, size)
 
 
-def _draw_face(canvas: Canvas, face: PersonEmotion, size: int) -> None:
+def _draw_face(canvas: Canvas, face: Finding, box: Box, size: int) -> None:
     view = canvas.view
-    left, top, width, height = face.box
+    left, top, width, height = box
     across, down = view.right - view.left, view.bottom - view.top
-    box = Rect(
+    outline = Rect(
         view.left + round(left * across),
         view.top + round(top * down),
         view.left + round((left + width) * across),
@@ -37,16 +40,15 @@ def _draw_face(canvas: Canvas, face: PersonEmotion, size: int) -> None:
     colour = EMOTION.get(face.emotion, EMOTION["neutral"])
     line = max(2, size // 8)
     # A dark line on either side, so that the box is seen on any background.
-    _outline(canvas, box, line + 2 * max(1, line // 2), DARK, dashed=face.uncertain, opacity=0.5)
-    _outline(canvas, box, line, rgb(colour), dashed=face.uncertain)
-    said = f"{face.id}  {face.emotion} {face.confidence:.0%}"
-    text = text_mask(f"{said}, uncertain" if face.uncertain else said, size)
+    _outline(canvas, outline, line + 2 * max(1, line // 2), DARK, dashed=face.uncertain, opacity=0.5)
+    _outline(canvas, outline, line, rgb(colour), dashed=face.uncertain)
+    text = text_mask(face.text, size)
     if text.shape[1] + size > 0.45 * across:
         text = text_mask(f"{face.emotion}{'?' if face.uncertain else ''}", size)
     tall = text.shape[0] + size // 3
-    above = box.top - tall - line >= view.top
-    y = box.top - tall - line if above else min(box.top + line, view.bottom - tall)
-    x = max(view.left, min(box.left - line // 2, view.right - text.shape[1] - size))
+    above = outline.top - tall - line >= view.top
+    y = outline.top - tall - line if above else min(outline.top + line, view.bottom - tall)
+    x = max(view.left, min(outline.left - line // 2, view.right - text.shape[1] - size))
     tag = Rect(x, y, x + text.shape[1] + size, y + tall)
     if face.uncertain:
         canvas.fill(tag, DARK, 0.72)
@@ -70,10 +72,9 @@ def _draw_voice(canvas: Canvas, voice: Finding | None, size: int) -> None:
     if voice is None:
         canvas.stamp(x, y, text_mask("silent", size), (170, 178, 186))
         return
-    label, share = likeliest(voice.probabilities)
-    canvas.stamp(x, y, text_mask(f"{label} {share:.0%}{', uncertain' if voice.uncertain else ''}", size), LIGHT)
+    canvas.stamp(x, y, text_mask(verdict(voice.emotion, voice.confidence, voice.uncertain), size), LIGHT)
     # The bar begins at the same place whatever the text, or it would jump about.
-    x += text_mask("surprise 100%, uncertain", size).shape[1] + size
+    x += text_mask("surprise 100 %, uncertain", size).shape[1] + size
     width = view.right - size - x
     if width < 4 * size:
         return

@@ -4,14 +4,12 @@ from collections import deque
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
-from emopipe.models.thresholds import DEFAULT_RISK, Thresholds, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import FOREVER, Message
 from emopipe.pipeline.port import Port, about
 from emopipe.stages.mp4.drawing import draw
 from emopipe.stages.mp4.sink import AUDIO, VIDEO, FilmStage
-from emopipe.stages.sinks.records import likeliest
-from emopipe.stages.sinks.view import Finding, findings
+from emopipe.stages.sinks.findings import Finding, voice_finding
 from emopipe.stages.types import Emotions, VideoFrame
 
 T = TypeVar("T")
@@ -41,19 +39,12 @@ class Overlay(FilmStage):
             float,
             about("in live mode, how long a picture waits for its result at most", unit="s", ge=0, le=10),
         ] = 1.0
-        risk: Annotated[
-            float, about("as in fusion: up to which share of wrong answers the voice alone is certain", gt=0, le=1)
-        ] = DEFAULT_RISK
 
     settings: Settings
 
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)
         self._lines: dict[str, _Line] = {}
-        self._thresholds = Thresholds()
-
-    async def setup(self) -> None:
-        self._thresholds = await self.compute(read_thresholds, shipped_weights(), self.settings.risk)
 
     async def process(self, port: str, message: Message) -> None:
         line = await self._line(message.stream)
@@ -89,7 +80,7 @@ class Overlay(FilmStage):
 
     async def _line(self, stream: str) -> "_Line":
         """What is held of a stream; after its time jumped, once what was before is drawn."""
-        line = self._lines.setdefault(stream, _Line(self._thresholds.voice))
+        line = self._lines.setdefault(stream, _Line())
         if line.jumped:
             line.jumped = False
             await self._draw_all(stream, line.before, line)
@@ -135,8 +126,7 @@ class _Held(NamedTuple):
 class _Line:
     """What is known of one stream: pictures without their results, and results without their pictures."""
 
-    def __init__(self, threshold: float) -> None:
-        self._threshold = threshold  # below which confidence the voice is uncertain
+    def __init__(self) -> None:
         self.held: deque[_Held] = deque()
         self.before: deque[_Held] = deque()  # of before the last jump of time
         self.bound = 0  # no result below this pts will come
@@ -148,9 +138,7 @@ class _Line:
     def add(self, message: Message) -> None:
         """Take in a result."""
         emotions: Emotions = message.payload
-        voice = next((each for each in findings(emotions) if each.who == "voice"), None)
-        if voice is not None:
-            voice = voice._replace(uncertain=likeliest(voice.probabilities)[1] < self._threshold)
+        voice = voice_finding(emotions)
         if voice is not None or emotions.faces:  # without a face, only the voice's own results speak of it
             if voice is not None and self._heard is None:
                 self._heard = message.pts

@@ -9,12 +9,13 @@ from typing import NamedTuple
 from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
 from emopipe.stages.palette import css
-from emopipe.stages.report.segments import FaceSummary, Segment, StreamSummary, Timeline
-from emopipe.stages.report.svg import moment, patterns, share_bar, shares, time_line
+from emopipe.stages.report.svg import patterns, share_bar, shares, time_line, time_text
 from emopipe.stages.report.thumbnails import Thumbnail, Thumbnails
+from emopipe.stages.sinks.findings import percent, verdict
+from emopipe.stages.sinks.segments import Segment, Timeline
+from emopipe.stages.sinks.summary import FaceSummary, StreamSummary
 
 MAX_ROWS = 60  # of a stream's table
-BRIEF_NS = SECOND // 2  # ns; who was in view for less gets no card, if others do
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = Path(__file__).with_name("report.css")
 
@@ -33,7 +34,7 @@ class RunInfo(NamedTuple):
         title: of the page.
         when: the time of recording, in words; empty for a replay, whose reports are always the same.
         measured: how right the models are, one sentence each.
-        accounts: what happened to the data on its way: (stage, what, how many); none where nobody has said.
+        losses: what happened to the data on its way: (stage, what, how many); none where nobody has said.
         notes: further lines, in the user's own words.
         more: streams that have no section, since there were too many.
     """
@@ -41,7 +42,7 @@ class RunInfo(NamedTuple):
     title: str
     when: str
     measured: Sequence[str]
-    accounts: Sequence[tuple[str, str, str]] | None
+    losses: Sequence[tuple[str, str, str]] | None
     notes: Sequence[str]
     more: int
 
@@ -52,11 +53,11 @@ def page(sections: Sequence[StreamSection], run: RunInfo) -> str:
     body = "".join(
         [
             patterns(),
-            "".join(_head(sections, run)),
+            "".join(_header(sections, run)),
             "<main>",
             *("".join(_section(section, f"s{number}")) for number, section in enumerate(sections)),
             "</main>",
-            "".join(_foot(run)),
+            "".join(_footer(run)),
         ]
     )
     return (
@@ -68,11 +69,11 @@ def page(sections: Sequence[StreamSection], run: RunInfo) -> str:
     )
 
 
-def _head(sections: Sequence[StreamSection], run: RunInfo) -> Iterator[str]:
+def _header(sections: Sequence[StreamSection], run: RunInfo) -> Iterator[str]:
     summaries = [section.summary for section in sections]
-    people = sum(len(summary.people) + summary.brief_faces for summary in summaries)
-    length = moment(sum(summary.end for summary in summaries))
-    said = [_many(len(summaries), "stream"), f"{length} in all", _many(people, "face")]
+    faces = sum(len(summary.faces) + summary.brief_faces for summary in summaries)
+    length = time_text(sum(summary.end for summary in summaries))
+    said = [_counted(len(summaries), "stream"), f"{length} in all", _counted(faces, "face")]
     yield f'<header><h1>{escape(run.title)}</h1><p class="soft">{" · ".join(said)}'
     yield f" · {escape(run.when)}</p>" if run.when else "</p>"
     yield (
@@ -88,84 +89,80 @@ def _head(sections: Sequence[StreamSection], run: RunInfo) -> Iterator[str]:
 def _section(section: StreamSection, ident: str) -> Iterator[str]:
     summary, thumbnails = section
     yield f'<section aria-labelledby="{ident}"><h2 id="{ident}">{escape(summary.stream)}</h2>'
-    yield f'<p class="soft">{_account(summary)}</p>'
-    if not summary.people and not summary.voice.segments:
+    yield f'<p class="soft">{_totals(summary)}</p>'
+    sentences = summary.sentences()
+    if not sentences:
         yield "<p>No face and no voice was found here.</p></section>"
         return
-    longer = {key: person for key, person in summary.people.items() if person.together.total >= BRIEF_NS}
-    shown = longer or summary.people
+    yield '<ul class="verdicts">'
+    yield from (f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    yield "</ul>"
+    shown = summary.longer_faces()
     if shown:
         yield '<ul class="cards">'
-        for key, person in shown.items():
-            yield from _card(person, thumbnails.get(key), summary)
+        for face in shown:
+            yield from _card(face, thumbnails.get((face.part, face.id)), summary)
         yield "</ul>"
-    if glimpses := len(summary.people) - len(shown):
-        yield f'<p class="soft">In view for less than half a second: {_many(glimpses, "more face")}.</p>'
+    if brief := len(summary.faces) - len(shown):
+        yield f'<p class="soft">In view for less than half a second: {_counted(brief, "more face")}.</p>'
     if summary.brief_faces:
-        brief = _many(summary.brief_faces, "more face")
-        yield f'<p class="soft">In view for a short time, and only counted: {brief}.</p>'
+        counted = _counted(summary.brief_faces, "more face")
+        yield f'<p class="soft">In view for a short time, and only counted: {counted}.</p>'
     yield f"<h3>Time line</h3>{time_line(summary, ident)}"
     yield from _table(summary)
     yield "</section>"
 
 
-def _account(summary: StreamSummary) -> str:
-    parts = [f"{moment(summary.end)} long"]
+def _totals(summary: StreamSummary) -> str:
+    parts = [f"{time_text(summary.end)} long"]
     if summary.frames:
-        parts.append(f"{summary.with_face:,} of {_many(summary.frames, 'picture')} show a face")
+        parts.append(f"{summary.with_face:,} of {_counted(summary.frames, 'picture')} show a face")
     if summary.voice.segments:
         parts.append(f"{summary.voice.total / SECOND:.1f} s of speech")
     if summary.forced:
-        parts.append(f"{_many(summary.forced, 'result')} sent before all was known")
+        parts.append(f"{_counted(summary.forced, 'result')} sent before all was known")
     if summary.jumps:
-        parts.append(f"time began anew {_many(summary.jumps, 'time')}")
+        parts.append(f"time began anew {_counted(summary.jumps, 'time')}")
     return " · ".join(parts)
 
 
-def _card(person: FaceSummary, thumbnails: Thumbnails | None, summary: StreamSummary) -> Iterator[str]:
-    lane = person.together
-    yield f"<li><h3>{escape(person.name)}</h3>"
+def _card(face: FaceSummary, thumbnails: Thumbnails | None, summary: StreamSummary) -> Iterator[str]:
+    yield f"<li><h3>{escape(face.name.capitalize())}</h3>"
     best = thumbnails.best() if thumbnails is not None else []
     if best:
         yield '<div class="faces">'
-        yield from (_figure(person, each) for each in sorted(best, key=lambda each: each.at))
+        yield from (_figure(face, each) for each in sorted(best, key=lambda each: each.at))
         yield "</div>"
-    yield share_bar(lane)
-    yield f"<p>{_summary(lane)}</p>"
-    here = f"In view from {moment(person.first)} to {moment(person.last)}"
-    yield f'<p class="soft">{here}, {lane.total / SECOND:.1f} s of {moment(summary.end)}.</p></li>'
+    yield from _shares(face.timeline)
+    here = f"In view from {time_text(face.first)} to {time_text(face.last)}"
+    yield f'<p class="soft">{here}, {face.timeline.total / SECOND:.1f} s of {time_text(summary.end)}.</p></li>'
 
 
-def _figure(person: FaceSummary, each: Thumbnail) -> str:
-    unsure = ", uncertain" if each.uncertain else ""
-    told = f"{each.emotion} {each.confidence:.0%}{unsure}"
+def _figure(face: FaceSummary, each: Thumbnail) -> str:
+    said = verdict(each.emotion, each.confidence, each.uncertain)
     data = base64.b64encode(each.jpeg).decode()
     return (
-        f'<figure><img alt="{escape(person.name)} at {moment(each.at)}, expressing {told}" width="144" height="144" '
+        f'<figure><img alt="{escape(face.name)} at {time_text(each.at)}: {said}" width="144" height="144" '
         f'style="border-color: var(--{each.emotion})" src="data:image/jpeg;base64,{data}">'
-        f"<figcaption>{told}<br>{moment(each.at)}</figcaption></figure>"
+        f"<figcaption>{said}<br>{time_text(each.at)}</figcaption></figure>"
     )
 
 
-def _summary(lane: Timeline) -> str:
-    """`surprise 62 %, neutral 20 % (half of it uncertain) …`"""
-    total = max(lane.total, 1)
-    known: dict[str, list[int]] = {}
-    for label, uncertain, ns in shares(lane):
-        known.setdefault(label, [0, 0])[uncertain] += ns
-    said = []
-    for label, (sure, unsure) in known.items():
-        if (sure + unsure) / total < 0.005:
-            continue
-        doubt = f" ({unsure / (sure + unsure):.0%} of it uncertain)" if 0 < unsure < sure + unsure else ""
-        said.append(f"{label} {(sure + unsure) / total:.0%}{', uncertain' if unsure and not sure else doubt}")
-    return "; ".join(said) or "in view for a moment only"
+def _shares(timeline: Timeline) -> Iterator[str]:
+    """What part of the time each emotion has, the uncertain part of it hatched."""
+    yield '<dl class="shares">'
+    for label, certain, uncertain in shares(timeline):
+        share = certain + uncertain
+        doubt = (
+            "" if not uncertain else ", uncertain" if not certain else f", {percent(uncertain / share)} of it uncertain"
+        )
+        yield f"<div><dt>{label}</dt><dd>{share_bar(label, certain, uncertain)}{percent(share)}{doubt}</dd></div>"
+    yield "</dl>"
 
 
 def _table(summary: StreamSummary) -> Iterator[str]:
     """The segments of all faces and the voice; the same that the time line shows."""
-    rows = [(person.name, each) for person in summary.people.values() for each in person.together.segments]
-    rows += [("Voice", each) for each in summary.voice.segments]
+    rows = list(summary.segments())
     kept = sorted(rows, key=lambda row: (-row[1].length, row[1].start))[:MAX_ROWS]
     kept.sort(key=lambda row: (row[1].start, row[0]))
     about = "Who expressed what, and when"
@@ -180,18 +177,18 @@ def _table(summary: StreamSummary) -> Iterator[str]:
 
 
 def _table_row(who: str, each: Segment) -> str:
-    unsure = " <em>uncertain</em>" if each.uncertain else ""
+    doubt = ", <em>uncertain</em>" if each.uncertain else ""
     return (
-        f'<tr><td class="n">{moment(each.start)}</td><td class="n">{moment(each.end)}</td><td>{escape(who)}</td>'
-        f"<td>{_swatch(each.emotion, each.uncertain)}{each.emotion}{unsure}</td>"
-        f'<td class="n">{each.confidence:.0%}</td></tr>'
+        f'<tr><td class="n">{time_text(each.start)}</td><td class="n">{time_text(each.end)}</td><td>{escape(who)}</td>'
+        f"<td>{_swatch(each.emotion, each.uncertain)}{each.emotion}{doubt}</td>"
+        f'<td class="n">{percent(each.confidence)}</td></tr>'
     )
 
 
-def _foot(run: RunInfo) -> Iterator[str]:
+def _footer(run: RunInfo) -> Iterator[str]:
     yield "<footer><h2>How far to trust this</h2>"
     yield (
-        "<p>A confidence is meant to be a frequency: of answers given with 70%, about 70% should be right, on people "
+        "<p>A confidence is meant to be a frequency: of answers given with 70 %, about 70 % should be right, on people "
         "like those the models were measured on. <em>Uncertain</em> (hatched) says that it lies below the limit for "
         "the share of wrong answers that this graph tolerates: take it as “don’t know”.</p>"
     )
@@ -206,19 +203,19 @@ def _foot(run: RunInfo) -> Iterator[str]:
         "<p>Inferring emotions at work or in education is prohibited in the European Union (AI Act, Article 5(1)(f)), "
         "and people who are analysed must be told (Article 50(3)).</p>"
     )
-    if run.accounts is not None or run.notes or run.more:
+    if run.losses is not None or run.notes or run.more:
         yield "<h3>How this was made</h3>"
-    if run.accounts:
+    if run.losses:
         yield "<table><caption>What was left out, repaired or late on the way.</caption><thead><tr>"
         yield '<th scope="col">where</th><th scope="col">what</th><th scope="col" class="n">how many</th></tr></thead>'
         yield "<tbody>"
-        for where, what, count in run.accounts:
+        for where, what, count in run.losses:
             yield f'<tr><td>{escape(where)}</td><td>{escape(what)}</td><td class="n">{escape(count)}</td></tr>'
         yield "</tbody></table>"
-    elif run.accounts is not None:
+    elif run.losses is not None:
         yield "<p>Nothing was dropped, damaged or late on the way.</p>"
     if run.more:
-        yield f"<p>{_many(run.more, 'more stream')} had no room in this report.</p>"
+        yield f"<p>{_counted(run.more, 'more stream')} had no room in this report.</p>"
     yield from (f"<p>{escape(note)}</p>" for note in run.notes)
     yield "</footer>"
 
@@ -228,5 +225,5 @@ def _swatch(label: str, uncertain: bool = False) -> str:
     return f'<svg class="dot" viewBox="0 0 12 12" aria-hidden="true"><rect width="12" height="12" rx="3" {fill}/></svg>'
 
 
-def _many(count: int, noun: str) -> str:
+def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from emopipe.models.checkpoint import read_card
-from emopipe.models.thresholds import DEFAULT_RISK, Thresholds, read_thresholds, shipped_weights
+from emopipe.models.thresholds import shipped_weights
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
 from emopipe.pipeline.files import replacing
@@ -18,10 +18,11 @@ from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import Report as StageReport
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.report.html import RunInfo, StreamSection, page
-from emopipe.stages.report.segments import StreamSummary
 from emopipe.stages.report.thumbnails import Thumbnails
+from emopipe.stages.sinks.findings import percent
 from emopipe.stages.sinks.line_file import path_problem
 from emopipe.stages.sinks.records import count_result
+from emopipe.stages.sinks.summary import StreamSummary
 from emopipe.stages.types import Emotions, VideoFrame
 
 MAX_STREAMS = 100
@@ -58,10 +59,6 @@ class Report(Stage):
         path: Annotated[str, about("the .html file to write; an old one is overwritten at the end", min_length=1)]
         title: Annotated[str, about("what stands on top")] = "What was expressed"
         notes: Annotated[list[str], about("lines of your own for its end: who, where, with what settings")] = []  # noqa: RUF012
-        risk: Annotated[
-            float,
-            about("as in fusion: below which share of wrong answers a face or a voice alone is certain", gt=0, le=1),
-        ] = DEFAULT_RISK
         models: Annotated[
             list[str], about("weights whose measured accuracy is stated; none: those shipped with emopipe")
         ] = []  # noqa: RUF012
@@ -93,13 +90,11 @@ class Report(Stage):
         self._more: set[str] = set()
         self._reports: Mapping[str, StageReport] = {}
         self._told = asyncio.Event()
-        self._thresholds = Thresholds()
         self._began = datetime.now(UTC)
 
     async def setup(self) -> None:
         if problem := path_problem(self.settings.path):
             raise EmopipeError(problem)
-        self._thresholds = await self.compute(read_thresholds, _weights(self.settings), self.settings.risk)
 
     def status(self, reports: Mapping[str, StageReport]) -> None:
         self._reports = reports
@@ -111,7 +106,9 @@ class Report(Stage):
         if not line.join.push(port, message.pts, message, now):
             self.count(f"late_{port}", message.stream)
             if port == "emotions":
-                line.section.summary.add(message)  # better without a picture than not at all
+                line.section.summary.add(
+                    message.payload, message.pts, message.duration
+                )  # better without a picture than not at all
         if port == "emotions":
             count_result(self, message)
 
@@ -139,7 +136,7 @@ class Report(Stage):
         if (line := self._lines.get(stream)) is not None:  # time jumped
             for event in line.join.pop(self.host.clock.now() + PICTURE_WAIT_NS):  # what still waits for its picture
                 if isinstance(event, Released) and event.input == "emotions":
-                    line.section.summary.add(event.item)
+                    line.section.summary.add(event.item.payload, event.item.pts, event.item.duration)
             self._lines[stream] = self._open(line.section, line.join.ended)
             line.section.summary.jump()
 
@@ -154,7 +151,7 @@ class Report(Stage):
 
     def _line(self, stream: str) -> "_Line":
         if stream not in self._lines:
-            section = StreamSection(StreamSummary(stream, self._thresholds), {})
+            section = StreamSection(StreamSummary(stream), {})
             if len(self._sections) < MAX_STREAMS:
                 self._sections.append(section)
             else:
@@ -182,11 +179,11 @@ class Report(Stage):
     async def _tell(self, line: "_Line", message: Message) -> None:
         """Take a result into its stream's summary, and the faces' pictures into their thumbnails."""
         summary, thumbnails = line.section
-        at = summary.add(message)
+        at = summary.add(message.payload, message.pts, message.duration)
         picture = line.picture
         if picture is None or picture.pts != message.pts:
             return
-        for key in thumbnails.keys() - summary.people.keys():  # of faces that came by for a short time only
+        for key in thumbnails.keys() - summary.faces.keys():  # of faces that came by for a short time only
             del thumbnails[key]
         for face in message.payload.faces:
             own = thumbnails.setdefault((summary.jumps, face.id), Thumbnails())
@@ -208,12 +205,12 @@ class Report(Stage):
     def _run_info(self) -> RunInfo:
         # A replay of the same recording gives the same page, whenever it is made and however fast it was.
         live = self.host.mode == "live"
-        accounts = list(_accounts(self._reports))
+        losses = list(_losses(self._reports))
         return RunInfo(
             title=self.settings.title,
             when=f"{self._began:%-d %B %Y, %H:%M} to {datetime.now(UTC):%H:%M} UTC" if live else "",
             measured=[sentence for path in _weights(self.settings) for sentence in _measured(path)],
-            accounts=accounts if accounts or (live and self._reports) else None,
+            losses=losses if losses or (live and self._reports) else None,
             notes=self.settings.notes,
             more=len(self._more),
         )
@@ -242,16 +239,16 @@ def _measured(path: Path) -> Iterator[str]:
     if "accuracy" not in figures:
         return
     low, high = figures.get("accuracy_low"), figures.get("accuracy_high")
-    between = f" (95% interval {low:.0%} to {high:.0%})" if low is not None and high is not None else ""
+    between = f" (95 % interval {percent(low)} to {percent(high)})" if low is not None and high is not None else ""
     several = f", one of {len(card.labels)} emotions"
     chance = figures.get("majority_accuracy")
-    guessing = f"; always saying the commonest would be right in {chance:.0%}" if chance is not None else ""
+    guessing = f"; always saying the commonest would be right in {percent(chance)}" if chance is not None else ""
     count = f"{figures['n']:,.0f} samples" if "n" in figures else "the samples"
-    right = f"right in {figures['accuracy']:.0%} of {count}{between}"
+    right = f"right in {percent(figures['accuracy'])} of {count}{between}"
     yield f"{TASK_NAMES.get(card.task, card.task)}: {right}{several}{guessing}."
 
 
-def _accounts(reports: Mapping[str, StageReport]) -> Iterator[tuple[str, str, str]]:
+def _losses(reports: Mapping[str, StageReport]) -> Iterator[tuple[str, str, str]]:
     """What other stages counted that a reader should know of."""
     for report in reports.values():
         for counter, words in COUNTER_TEXTS.items():

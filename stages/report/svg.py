@@ -1,19 +1,21 @@
 """A report's time lines and share bars, as SVG that stands in the page itself."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from html import escape
 
 from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
-from emopipe.stages.report.segments import Segment, StreamSummary, Timeline
+from emopipe.stages.sinks.findings import verdict
+from emopipe.stages.sinks.segments import Segment, Timeline
+from emopipe.stages.sinks.summary import StreamSummary
 
-WIDTH, LEFT, RIGHT = 960, 132, 16  # px, of the whole, and of its margins
-TALL, THIN, MAX_GAP_NS, HEAD = 24, 9, 18, 26  # px
-TICKS = 8  # about so many on the axis
-NAMED = 7.5  # px that a letter takes
-STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400)  # s
+WIDTH_PX, LEFT_PX, RIGHT_PX = 960, 132, 16  # px, of the whole, and of its margins
+BAND_PX, THIN_PX, GAP_PX, TOP_PX = 24, 9, 18, 26  # px
+MAX_TICKS = 8  # about so many on the axis
+LETTER_PX = 7.5  # that a letter takes
+TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400)  # s
+MIN_SHARE = 0.005  # of the time, that is told
 
 
 def patterns() -> str:
@@ -29,53 +31,49 @@ def patterns() -> str:
 
 def time_line(summary: StreamSummary, ident: str) -> str:
     """All lanes of one stream under each other, on one axis."""
-    scale = (WIDTH - LEFT - RIGHT) / max(summary.end, 1)
+    scale = (WIDTH_PX - LEFT_PX - RIGHT_PX) / max(summary.end, 1)
     rows: list[str] = []
-    y = HEAD
-    for person in summary.people.values():
-        rows += _row(person.name, "with the voice", person.together, y, TALL, scale)
-        rows += _lane(person.face, y + TALL + 3, THIN, scale)
-        rows.append(f'<text class="minor" x="{LEFT - 10}" y="{y + TALL + 12}" text-anchor="end">face alone</text>')
-        y += TALL + 3 + THIN + MAX_GAP_NS
+    y = TOP_PX
+    for face in summary.faces.values():
+        rows += _row(face.name, "with the voice" if face.voice else "", face.timeline, y, BAND_PX, scale)
+        y += BAND_PX
+        if face.voice:
+            rows += _band(face.alone, y + 3, THIN_PX, scale)
+            rows.append(f'<text class="minor" x="{LEFT_PX - 10}" y="{y + 12}" text-anchor="end">face alone</text>')
+            y += 3 + THIN_PX
+        y += GAP_PX
     if summary.voice.segments:
-        rows += _row("Voice", "alone", summary.voice, y, TALL, scale)
-        y += TALL + MAX_GAP_NS
+        rows += _row("voice", "by itself" if summary.faces else "", summary.voice, y, BAND_PX, scale)
+        y += BAND_PX + GAP_PX
     title = escape(f"Time line of {summary.stream}")
     return (
         f'<div class="scroll" tabindex="0" role="group" aria-label="{title}"><svg class="line" role="img" '
-        f'viewBox="0 0 {WIDTH} {y}" aria-labelledby="{ident}-t {ident}-d"><title id="{ident}-t">{title}</title>'
-        f'<desc id="{ident}-d">Coloured segments, one row for each face and one for the voice. '
-        f"The table below says the same.</desc>"
-        f"{''.join(_axis(summary.end, y - MAX_GAP_NS + 6, scale))}{''.join(rows)}</svg></div>"
+        f'viewBox="0 0 {WIDTH_PX} {y}" aria-labelledby="{ident}-t {ident}-d"><title id="{ident}-t">{title}</title>'
+        f'<desc id="{ident}-d">Coloured segments, a row for each who. The table below says the same.</desc>'
+        f"{''.join(_axis(summary.end, y - GAP_PX + 6, scale))}{''.join(rows)}</svg></div>"
     )
 
 
-def share_bar(lane: Timeline) -> str:
-    """What part of its time went to which emotion, as one bar; the uncertain part of each is hatched."""
-    total, x = max(lane.total, 1), 0.0
-    parts = []
-    for label, uncertain, ns in shares(lane):
-        width = 100 * ns / total
-        fill = f'fill="url(#unsure-{label})"' if uncertain else f'class="{label}"'
-        name = f"{label}{', uncertain' if uncertain else ''} {ns / total:.0%}"
-        parts.append(f'<rect x="{x:.2f}%" width="{width:.2f}%" height="12" {fill}><title>{name}</title></rect>')
-        x += width
-    return f'<svg class="share" width="100%" height="12" aria-hidden="true">{"".join(parts)}</svg>'
+def share_bar(label: str, certain: float, uncertain: float) -> str:
+    """One emotion's part of the time (0..1), its uncertain part hatched."""
+    return (
+        '<svg class="share" height="12" aria-hidden="true"><rect class="track" width="100%" height="12" rx="2"/>'
+        f'<rect width="{100 * certain:.2f}%" height="12" class="{label}"/>'
+        f'<rect x="{100 * certain:.2f}%" width="{100 * uncertain:.2f}%" height="12" fill="url(#unsure-{label})"/></svg>'
+    )
 
 
-def shares(lane: Timeline) -> list[tuple[str, bool, int]]:
-    """(emotion, uncertain, ns), an emotion's certain and uncertain part together, the most frequent emotion first."""
-    both: Counter[str] = lane.certain + lane.unsure
-    ranked = sorted(both, key=lambda label: (-both[label], label))
-    parts = [
-        (label, unsure, lane.unsure[label] if unsure else lane.certain[label])
-        for label in ranked
-        for unsure in (False, True)
-    ]
-    return [part for part in parts if part[2]]
+def shares(timeline: Timeline) -> list[tuple[str, float, float]]:
+    """(emotion, certain, uncertain part of the time), the most frequent first; what rounds to nothing is left out."""
+    total = max(timeline.total, 1)
+    labels = timeline.certain.keys() | timeline.uncertain.keys()
+    parts = [(label, timeline.certain[label] / total, timeline.uncertain[label] / total) for label in labels]
+    return sorted(
+        (part for part in parts if part[1] + part[2] >= MIN_SHARE), key=lambda part: (-part[1] - part[2], part[0])
+    )
 
 
-def moment(ns: int) -> str:
+def time_text(ns: int) -> str:
     """`0:07.4`, or `1:02:07` from an hour on."""
     tenths = round(ns * 10 / SECOND)
     minutes, rest = divmod(tenths, 600)
@@ -84,39 +82,40 @@ def moment(ns: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest // 10:02}"
 
 
-def _row(name: str, detail: str, lane: Timeline, y: int, height: int, scale: float) -> Iterator[str]:
-    yield f'<text class="who" x="{LEFT - 10}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
-    yield f'<text class="minor" x="{LEFT - 10}" y="{y + 23}" text-anchor="end">{detail}</text>'
-    yield f'<rect class="track" x="{LEFT}" y="{y}" width="{WIDTH - LEFT - RIGHT}" height="{height}" rx="3"/>'
-    yield from _lane(lane, y, height, scale)
+def _row(name: str, detail: str, timeline: Timeline, y: int, height: int, scale: float) -> Iterator[str]:
+    yield f'<text class="who" x="{LEFT_PX - 10}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
+    yield f'<text class="minor" x="{LEFT_PX - 10}" y="{y + 23}" text-anchor="end">{detail}</text>'
+    width = WIDTH_PX - LEFT_PX - RIGHT_PX
+    yield f'<rect class="track" x="{LEFT_PX}" y="{y}" width="{width}" height="{height}" rx="3"/>'
+    yield from _band(timeline, y, height, scale)
 
 
-def _lane(lane: Timeline, y: int, height: int, scale: float) -> Iterator[str]:
+def _band(timeline: Timeline, y: int, height: int, scale: float) -> Iterator[str]:
     drawn = 0.0  # px; what would not be seen is left out
-    for segment in lane.segments:
-        x, end = LEFT + segment.start * scale, LEFT + segment.end * scale
+    for segment in timeline.segments:
+        x, end = LEFT_PX + segment.start * scale, LEFT_PX + segment.end * scale
         if end < drawn + 0.3:
             continue
         drawn = max(end, x + 0.6)
         fill = f'fill="url(#unsure-{segment.emotion})"' if segment.uncertain else f'class="{segment.emotion}"'
         yield (
             f'<rect x="{x:.1f}" y="{y}" width="{drawn - x:.1f}" height="{height}" {fill}>'
-            f"<title>{_said(segment)}</title></rect>"
+            f"<title>{_segment_text(segment)}</title></rect>"
         )
-        if height >= TALL and drawn - x > NAMED * len(segment.emotion) + 8:
+        if height >= BAND_PX and drawn - x > LETTER_PX * len(segment.emotion) + 8:
             kind = "label unsure" if segment.uncertain else f"label on-{segment.emotion}"
             yield f'<text class="{kind}" x="{x + 6:.1f}" y="{y + height / 2 + 4:.1f}">{segment.emotion}</text>'
 
 
-def _said(segment: Segment) -> str:
-    unsure = ", uncertain" if segment.uncertain else ""
-    return f"{moment(segment.start)} to {moment(segment.end)}: {segment.emotion} {segment.confidence:.0%}{unsure}"
+def _segment_text(segment: Segment) -> str:
+    said = verdict(segment.emotion, segment.confidence, segment.uncertain)
+    return f"{time_text(segment.start)} to {time_text(segment.end)}: {segment.who}: {said}"
 
 
 def _axis(end: int, bottom: int, scale: float) -> Iterator[str]:
-    step = next((each for each in STEPS if end / SECOND / each <= TICKS), STEPS[-1])
+    step = next((each for each in TICK_STEPS_S if end / SECOND / each <= MAX_TICKS), TICK_STEPS_S[-1])
     for number in range(math.floor(end / SECOND / step) + 1):
         at = round(number * step * SECOND)
-        x = LEFT + at * scale
+        x = LEFT_PX + at * scale
         yield f'<line class="tick" x1="{x:.1f}" y1="18" x2="{x:.1f}" y2="{bottom}"/>'
-        yield f'<text class="minor" x="{x:.1f}" y="12" text-anchor="middle">{moment(at)}</text>'
+        yield f'<text class="minor" x="{x:.1f}" y="12" text-anchor="middle">{time_text(at)}</text>'

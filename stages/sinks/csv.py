@@ -10,22 +10,27 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
+from emopipe.stages.sinks.findings import Finding, face_finding, findings, voice_finding
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.sinks.records import count_result, rounded, seconds
-from emopipe.stages.types import Emotions, PersonEmotion, VoiceEmotion
+from emopipe.stages.types import Emotions
 
 COLUMNS = (
-    *("stream", "time_s", "pts_ns", "source", "face", "left", "top", "width", "height", "emotion", "confidence"),
-    "uncertain",
-    *FACE,
-    *("voice_start_s", "voice_end_s", "voice_age_s", "forced"),
+    *("stream", "time_s", "pts_ns", "source", "face", "left", "top", "width", "height"),
+    *("who", "emotion", "confidence", "uncertain", *FACE),
+    *("face_emotion", "face_confidence", "face_uncertain"),
+    *("voice_emotion", "voice_confidence", "voice_uncertain", "voice_start_s", "voice_end_s", "voice_age_s"),
+    "forced",
 )
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet would compute, and the mark against it
 
 
 class CsvTable(Stage):
     """Writes one row for each face of each result, and one for a result without a face.
 
-    What a row has nothing to say of stays empty. A row is written at once and whole.
+    `who` is a face, the voice, or both (`face 3 + voice`), and `emotion` what they express together; the columns
+    `face_…` and `voice_…` say it of each by itself. What a row has nothing to say of stays empty. A stream's name that
+    a spreadsheet would take for a formula begins with an apostrophe. A row is written at once and whole.
     """
 
     name = "csv"
@@ -78,30 +83,42 @@ def rows(message: Message) -> Iterator[dict[str, Any]]:
     """The rows of one result by column name, without the columns that stay empty."""
     emotions: Emotions = message.payload
     common: dict[str, Any] = {
-        "stream": message.stream,
+        "stream": spreadsheet_text(message.stream),
         "time_s": seconds(message.pts),
         "pts_ns": message.pts,
         "source": emotions.source,
         "forced": str(emotions.forced).lower(),
     }
-    if (voice := emotions.voice) is not None:
-        spans = {"voice_start_s": voice.start, "voice_end_s": voice.end, "voice_age_s": voice.age}
+    voice = voice_finding(emotions)
+    if voice is not None:
+        common |= _verdict(voice, "voice_")
+    if (window := emotions.voice) is not None:
+        spans = {"voice_start_s": window.start, "voice_end_s": window.end, "voice_age_s": window.age}
         common |= {column: seconds(ns) for column, ns in spans.items()}
-    for face in emotions.faces:
+    for face, finding in zip(emotions.faces, findings(emotions), strict=False):
         box = zip(("left", "top", "width", "height"), face.box, strict=True)
-        yield common | {"face": face.id, **dict(box), **_distribution(face)}
+        alone = _verdict(face_finding(face), "face_")
+        yield common | {"face": face.id, **dict(box)} | _row(finding) | alone
     if not emotions.faces:
-        yield common | (_distribution(emotions.alone) if emotions.alone is not None else {})
+        yield common | (_row(voice) if voice is not None else {})
 
 
-def _distribution(result: PersonEmotion | VoiceEmotion) -> dict[str, Any]:
-    uncertain = str(result.uncertain).lower()
-    return {
-        "emotion": result.emotion,
-        "confidence": result.confidence,
-        "uncertain": uncertain,
-        **result.probabilities,
+def spreadsheet_text(text: str) -> str:
+    """`text` as a cell that no spreadsheet computes; different texts stay different."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    return {"who": finding.who, **_verdict(finding), **finding.probabilities}
+
+
+def _verdict(finding: Finding, prefix: str = "") -> dict[str, Any]:
+    said = {
+        "emotion": finding.emotion,
+        "confidence": finding.confidence,
+        "uncertain": str(finding.uncertain).lower(),
     }
+    return {f"{prefix}{key}": value for key, value in said.items()}
 
 
 def _line(values: Any) -> bytes:

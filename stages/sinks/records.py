@@ -16,6 +16,14 @@ from emopipe.stages.types import Emotions
 DECIMALS = 6
 
 
+class ResultRecord(Emotions):
+    """A result as files hold it (docs/wire-format.md): `record` writes it, and this reads it."""
+
+    stream: str
+    pts: int
+    duration: int
+
+
 def record(message: Message) -> dict[str, Any]:
     """A result (a data message that holds `Emotions`) as JSON-like values; times are in ns but `time`, in s."""
     return {

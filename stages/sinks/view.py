@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,7 +10,9 @@ from rich.text import Text
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.report import Latency
-from emopipe.stages.sinks.records import capture_time, likeliest
+from emopipe.pipeline.text import printable
+from emopipe.stages.sinks.findings import findings, percent
+from emopipe.stages.sinks.records import capture_time
 from emopipe.stages.types import Emotions
 
 RECENT_NS = 5 * SECOND  # what rates and latencies are taken over
@@ -27,43 +28,22 @@ TERMINAL_COLOURS = {
 }
 
 
-class Finding(NamedTuple):
-    """Who (`face 3`, `voice`), their distribution, and whether its first label is uncertain."""
-
-    who: str
-    probabilities: dict[str, float]
-    uncertain: bool
-
-
-def findings(emotions: Emotions) -> list[Finding]:
-    """Each face, then the voice, with the distribution that a person wants to see."""
-    found = [Finding(f"face {face.id}", face.probabilities, face.uncertain) for face in emotions.faces]
-    if emotions.alone is not None:
-        found.append(Finding("voice", emotions.alone.probabilities, emotions.alone.uncertain))
-    elif emotions.voice is not None:
-        found.append(Finding("voice", emotions.voice.probabilities, False))
-    return found
-
-
 def labels(emotions: Emotions) -> list[tuple[str, str, bool]]:
     """Who shows what, and whether that is uncertain; a plain line is due when this changes."""
-    return [(each.who, likeliest(each.probabilities)[0], each.uncertain) for each in findings(emotions)]
+    return [(each.who, each.emotion, each.uncertain) for each in findings(emotions)]
 
 
 def line(message: Message) -> str:
     """One result as one line of plain text (ASCII but for the stream's name)."""
     emotions: Emotions = message.payload
-    said = [] if emotions.faces else ["no face"]
-    for who, probabilities, uncertain in findings(emotions):
-        label, probability = likeliest(probabilities)
-        said.append(f"{who} {label} {probability:.2f}{' (uncertain)' if uncertain else ''}")
+    said = [*([] if emotions.faces else ["no face"]), *(each.text for each in findings(emotions))]
     forced = " (forced)" if emotions.forced else ""
-    return f"{moment(message)}  {', '.join(said)}{forced}"
+    return f"{moment(message)}  {'; '.join(said)}{forced}"
 
 
 def moment(message: Message) -> str:
     """When and where: how every line begins."""
-    return f"{message.pts / SECOND:9.2f} s  {message.stream}"
+    return f"{message.pts / SECOND:9.2f} s  {printable(message.stream)}"
 
 
 class StreamView:
@@ -82,7 +62,7 @@ class StreamView:
     def heading(self, now: int) -> str:
         """The stream's name and time, its rate, and the latency from capture to here."""
         self._forget(now)
-        parts = [f"{self.message.stream}  {self.message.pts / SECOND:.2f} s"]
+        parts = [f"{printable(self.message.stream)}  {self.message.pts / SECOND:.2f} s"]
         if self.ended:
             parts.append("ended")
         elif self._recent:
@@ -112,25 +92,26 @@ def _rows(view: StreamView, width: int, ascii_only: bool) -> Table:
     bars, tops = width >= 40, width >= 76
     result = Table(box=None, pad_edge=False, header_style="dim", show_header=bars)
     result.add_column("who", no_wrap=True)
-    result.add_column("emotion", no_wrap=True)
-    result.add_column("confidence", no_wrap=True)
+    result.add_column("expresses", no_wrap=True, min_width=9)
+    result.add_column("confidence", no_wrap=True, min_width=5)
     if tops:
-        result.add_column("most probable", no_wrap=True)
+        result.add_column("", no_wrap=True)
+        result.add_column("or else", no_wrap=True)
     emotions: Emotions = view.message.payload
-    for who, probabilities, uncertain in findings(emotions):
-        label, probability = likeliest(probabilities)
-        colour = "dim" if uncertain else TERMINAL_COLOURS.get(label, "white")
-        filled = round(probability * BAR_WIDTH)
+    for finding in findings(emotions):
+        colour = "dim" if finding.uncertain else TERMINAL_COLOURS.get(finding.emotion, "white")
+        filled = round(finding.confidence * BAR_WIDTH)
         bar = ("#" if ascii_only else "█") * filled + ("." if ascii_only else "░") * (BAR_WIDTH - filled)
-        number = f"{probability:.2f}"
+        number = f"{percent(finding.confidence):>5}"
         cells = [
-            Text(who),
-            Text(f"{label}?" if uncertain else label, colour),
+            Text(finding.who),
+            Text(f"{finding.emotion}?" if finding.uncertain else finding.emotion, colour),
             Text(f"{bar} {number}" if bars else number, colour),
         ]
         if tops:
-            ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
-            cells.append(Text("  ".join(f"{each} {share:.2f}" for each, share in ranked)))
+            cells.append(Text("uncertain" if finding.uncertain else "", colour))
+            ranked = sorted(finding.probabilities.items(), key=lambda item: -item[1])[1:3]
+            cells.append(Text(", ".join(f"{each} {percent(share)}" for each, share in ranked)))
         result.add_row(*cells)
     if not emotions.faces:
         result.add_row(Text("no face", "dim"))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import msgspec
 
 from emopipe.models.labels import FACE
-from emopipe.models.thresholds import DEFAULT_RISK, Thresholds, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
@@ -68,10 +67,6 @@ class Page(Stage):
         notice: Annotated[
             str, about("what senders are told becomes of their pictures and sound; say so if the graph stores them")
         ] = DEFAULT_NOTICE
-        risk: Annotated[
-            float,
-            about("as in fusion: below which share of wrong answers a face or a voice alone is certain", gt=0, le=1),
-        ] = DEFAULT_RISK
         viewers: Annotated[int, about("how many pages to wait for before the first message", ge=0)] = 0
         wait: Annotated[float, about("the longest wait for them", unit="s", gt=0, le=3600)] = 300.0
 
@@ -91,13 +86,11 @@ class Page(Stage):
         self._history = ResultHistory(round(self.settings.history * SECOND))
         self._previews = Previews(self.settings.preview_fps, self.settings.preview_size)
         self._pages: set[PageConnection] = set()
-        self._thresholds = Thresholds()
         self._viewers = ClientCount(self.settings.viewers)
         self._preview_task: asyncio.Task[None] | None = None
         self._server: WebServer | None = None
 
     async def setup(self) -> None:
-        self._thresholds = await self.compute(read_thresholds, shipped_weights(), self.settings.risk)
         self._server = server = await WebServer.join(self.settings, self.warn)
         for file in await self.compute(lambda: sorted(ASSETS.iterdir())):
             server.route("GET", "/" if file.name == "index.html" else f"/{file.name}", _File(file).answer, public=True)
@@ -201,7 +194,6 @@ class Page(Stage):
         return web.json_response(
             {
                 "labels": labels,
-                "thresholds": self._thresholds._asdict(),
                 "history": self.settings.history,
                 "notice": self.settings.notice,
                 "senders": self._server.serves("POST", "/whip"),

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from emopipe.commands.predict import decimate, expand, pairs, prior
-from emopipe.models.labels import FACE
+from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction
+from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction, VoicePrediction
 from emopipe.tables.prediction import print_predictions
 from tests.support.random_weights import facial_weights, fusion_weights, speech_weights
 from tests.support.verbs import verb
@@ -108,8 +108,16 @@ def test_a_table_says_who_expresses_what(capsys: pytest.CaptureFixture[str]) -> 
         ]
     )
     shown = capsys.readouterr().out
-    for text in ("face 2", "happy (uncertain)", "0.60", "neutral 0.15", "nobody speaks", "no face found", "both"):
+    for text in ("face 1", "uncertain", "60 %", "neutral 15 %", "nobody speaks", "no face found", "both"):
         assert text in shown
+
+
+def test_a_voice_is_told_in_the_labels_of_all_results(capsys: pytest.CaptureFixture[str]) -> None:
+    row = dict(zip(SPEECH, (0.2, 0.3, 0.05, 0.05, 0.0, 0.25, 0.1, 0.05), strict=True))
+    voice = VoicePrediction(emotion="calm", confidence=0.3, uncertain=False, probabilities=row, seconds=2.0, windows=[])
+    print_predictions([Prediction(audio="[a].wav", voice=voice)])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "[a].wav │ voice │ neutral │ 50 % │ │ fear 25 %" in shown
 
 
 def test_one_moment_in_so_many_seconds() -> None:

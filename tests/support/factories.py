@@ -36,12 +36,17 @@ def make_emotions(
                 confidence=share,
                 probabilities=distribution(label, share),
                 face=Modality(
-                    probabilities=distribution(label, share), weight=0.6 if voice is not None else 1.0, age=0
+                    probabilities=distribution(label, share),
+                    weight=0.6 if voice is not None else 1.0,
+                    age=0,
+                    uncertain=False,
                 ),
             )
             for number, label in (faces or {}).items()
         ],
-        voice=Voice(probabilities=spoken, weight=0.4, age=40 * MS, start=0, end=3000 * MS) if spoken else None,
+        voice=Voice(probabilities=spoken, weight=0.4, age=40 * MS, uncertain=False, start=0, end=3000 * MS)
+        if spoken
+        else None,
         alone=VoiceEmotion(emotion=voice, confidence=share, probabilities=spoken)
         if voice is not None and not faces
         else None,

@@ -1,29 +1,76 @@
-"""The table at the end of a replay: segments of one emotion."""
+"""The table at the end of a replay: segments of one emotion, and what each comes to."""
 
-from typing import Any
+from pathlib import Path
 
-from emopipe.tables.results import segments
+import msgspec
+import pytest
 
-
-def record(time: float, faces: list[tuple[int, str]], voice: tuple[str, int, int] | None = None) -> dict[str, Any]:
-    second = 1_000_000_000
-    return {
-        "stream": "s",
-        "time": time,
-        "duration": second // 10,
-        "faces": [{"id": id, "emotion": emotion, "confidence": 0.5} for id, emotion in faces],
-        "alone": {"emotion": voice[0], "confidence": 0.4} if voice else None,
-        "voice": {"start": voice[1] * second, "end": voice[2] * second} if voice else None,
-    }
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.message import Message
+from emopipe.stages.sinks.records import record
+from emopipe.tables.results import print_moments, print_summary
+from tests.support.factories import result
 
 
-def test_the_table_holds_segments_of_one_emotion() -> None:
-    records = [record(t / 10, [(0, "happy" if t < 5 else "sad")]) for t in range(10)]
-    records += [record(5.0, [], ("angry", 2, 4)), record(6.0, [], ("angry", 3, 5)), record(7.0, [], ("sad", 4, 7))]
-    found = [(s.who, s.emotion, round(s.start, 1), round(s.end, 1)) for s in segments(records)]
-    assert sorted(found) == [
-        ("face 0", "happy", 0.0, 0.5),
-        ("face 0", "sad", 0.5, 1.0),
-        ("voice", "angry", 2.0, 5.0),
-        ("voice", "sad", 5.0, 7.0),
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line.startswith("│")]
+
+
+def moments(stream: str = "a") -> list[Message]:
+    found = [
+        result(n * SECOND // 10, {0: "happy" if n < 5 else "sad"}, stream=stream, duration=SECOND // 10)
+        for n in range(10)
+    ]
+    found[3].payload.faces[0].uncertain = True
+    spoken = result(SECOND, {0: "sad"}, "fear", stream=stream, duration=SECOND // 10)
+    spoken.payload.source = "face"
+    spoken.payload.voice.start, spoken.payload.voice.end = 0, SECOND
+    return [*found, spoken, result(9 * SECOND, None, "angry", stream=stream, duration=SECOND // 2)]
+
+
+def test_who_what_how_sure_and_whether_it_is_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
+    found = moments()
+    found[-1].payload.voice.start, found[-1].payload.voice.end = 6 * SECOND, 9 * SECOND
+    print_moments(map(record, found))
+    said = capsys.readouterr().out
+    assert rows(said) == [
+        ["a", "face 0", "0.00", "0.30", "happy", "70 %", ""],
+        ["a", "voice", "0.00", "1.00", "fear", "70 %", ""],
+        ["a", "face 0", "0.30", "0.40", "happy", "70 %", "uncertain"],
+        ["a", "face 0", "0.40", "0.50", "happy", "70 %", ""],
+        ["a", "face 0", "0.50", "1.00", "sad", "70 %", ""],
+        ["a", "face 0 + voice", "1.00", "1.10", "sad", "70 %", ""],
+        ["a", "voice", "8.50", "9.00", "angry", "70 %", ""],
+    ]
+    assert "a: Face 0 mostly expresses sad, 55 % of 1.1 s." in said
+    assert "a: The voice mostly expresses fear, 67 % of 1.5 s." in said
+
+
+def test_names_of_recordings_are_only_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["clip [anna]", "clip [bea]", "clip\x1b[2J"]
+    lines = [msgspec.json.encode(record(message)) for name in names for message in moments(name)]
+    (tmp_path / "results.jsonl").write_bytes(b"\n".join(lines))
+    print_summary(tmp_path / "results.jsonl")
+    said = capsys.readouterr().out
+    assert {row[0] for row in rows(said)} == {"clip [anna]", "clip [bea]", r"clip\x1b[2J"}
+    assert "\x1b" not in said
+
+
+def test_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    print_moments([record(result(0))])
+    assert capsys.readouterr() == ("", "no face and no voice found\n")
+
+
+def test_a_stream_that_begins_anew_has_other_faces(capsys: pytest.CaptureFixture[str]) -> None:
+    print_moments(
+        map(record, [result(5 * SECOND, {0: "sad"}, duration=SECOND), result(0, {0: "sad"}, duration=SECOND)])
+    )
+    assert [row[1:4] for row in rows(capsys.readouterr().out)] == [
+        ["face 0", "5.00", "6.00"],
+        ["face 0 (part 2)", "6.00", "7.00"],
     ]

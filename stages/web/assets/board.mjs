@@ -19,8 +19,7 @@ const NOTHING = new Stream("");
 const $ = (id) => document.getElementById(id);
 
 export class Board {
-  constructor({ labels, history, thresholds }) {
-    this._thresholds = thresholds;
+  constructor({ labels, history }) {
     this.palette = new Map(labels.map((label) => [label.name, label]));
     this.live = false;
     this.mirrored = false;
@@ -121,7 +120,7 @@ export class Board {
 
   _stream(name) {
     if (!this._streams.has(name)) {
-      this._streams.set(name, new Stream(name, this._keep, this._thresholds));
+      this._streams.set(name, new Stream(name, this._keep));
       this._choose();
     }
     const stream = this._streams.get(name);

@@ -22,7 +22,7 @@ export function showNow(body, sample, palette) {
 }
 
 function row(finding, palette) {
-  const { who, emotion, confidence, uncertain, probabilities, weight } = finding;
+  const { who, emotion, confidence, uncertain, probabilities } = finding;
   const { colour } = palette.get(emotion);
   const swatch = element("span", { className: uncertain ? "swatch uncertain" : "swatch" });
   swatch.style.setProperty("--colour", colour);
@@ -39,9 +39,6 @@ function row(finding, palette) {
   bar.firstChild.style.width = percent(confidence).replace(" ", "");
   bar.style.setProperty("--colour", colour);
   const head = element("th", { scope: "row", text: who });
-  if (weight !== undefined && weight < 0.9995) {
-    head.append(element("span", { className: "weight", text: `weighs ${percent(weight)}` }));
-  }
   const sure = element("td", { className: "sure", children: [element("span", { text: percent(confidence) }), bar] });
   const then = element("div", { className: "others", text: others });
   return element("tr", { children: [head, element("td", { children: [said, then] }), sure] });

@@ -27,7 +27,7 @@ export function drawOverlay(canvas, sample, { palette, mirrored = false }) {
   if (sample.voice) {
     const { emotion, confidence, uncertain } = sample.voice;
     const colour = uncertain ? "#c3cad3" : palette.get(emotion).colour;
-    const lines = [{ text: "Voice", weight: 500 }, { text: emotion + (uncertain ? "?" : ""), weight: 700 },
+    const lines = [{ text: "voice", weight: 500 }, { text: emotion + (uncertain ? "?" : ""), weight: 700 },
       { text: percent(confidence), weight: 500 }];
     if (uncertain) lines.push({ text: "uncertain", weight: 400 });
     label(context, lines, { x: 10, y: size.height - 36 }, colour, uncertain);

@@ -13,46 +13,38 @@ export function likeliest(probabilities) {
   return { emotion, confidence };
 }
 
-const CERTAIN = { face: 0, voice: 0 };
+/** What one half says by itself: {emotion, confidence, uncertain, probabilities}. */
+function alone({ probabilities, uncertain }) {
+  return { ...likeliest(probabilities), uncertain, probabilities };
+}
 
-/**
- * A result of the server as the page shows it: who (`Face 3`, `Voice`), where, and what they express. `thresholds` has the
- * confidences below which a face or a voice by itself is uncertain: results say it only of what both say together.
- */
-export function sample(result, thresholds = CERTAIN) {
-  const judged = (probabilities, least) => {
-    const found = likeliest(probabilities);
-    return { ...found, uncertain: found.confidence < least };
-  };
-  const { alone, voice } = result;
+/** A result of the server as the page shows it: who (`face 3`, `voice`, `face 3 + voice`), where, and what they express. */
+export function sample(result) {
+  const { voice } = result;
+  const spoken = result.alone ?? voice;
   return {
     time: result.time,
     forced: result.forced,
-    faces: result.faces.map((face) => ({
-      who: `Face ${face.id}`,
-      id: face.id,
-      box: face.box,
-      emotion: face.emotion,
-      confidence: face.confidence,
-      uncertain: face.uncertain,
-      probabilities: face.probabilities,
-      alone: judged(face.face.probabilities, thresholds.face),
-      weight: face.face.weight,
-    })),
-    voice: alone
-      ? { who: "Voice", emotion: alone.emotion, confidence: alone.confidence, uncertain: alone.uncertain,
-          probabilities: alone.probabilities }
-      : voice
-        ? { who: "Voice", ...judged(voice.probabilities, thresholds.voice), probabilities: voice.probabilities,
-            weight: voice.weight }
-        : null,
+    faces: result.faces.map((face) => {
+      const together = voice !== null && face.face.weight < 1;
+      return {
+        who: together ? `face ${face.id} + voice` : `face ${face.id}`,
+        lane: `face ${face.id}`,
+        box: face.box,
+        emotion: face.emotion,
+        confidence: face.confidence,
+        uncertain: face.uncertain,
+        probabilities: face.probabilities,
+        alone: together ? alone(face.face) : null,
+      };
+    }),
+    voice: spoken && { who: "voice", lane: "voice", ...alone(spoken) },
   };
 }
 
 export class Stream {
-  /** `span`: how many seconds of samples are kept; `thresholds`: see `sample`. */
-  constructor(name, span = 150, thresholds = CERTAIN) {
-    this._thresholds = thresholds;
+  /** `span`: how many seconds of samples are kept. */
+  constructor(name, span = 150) {
     this.name = name;
     this.ended = false;
     this.samples = [];
@@ -65,7 +57,7 @@ export class Stream {
 
   /** Take a result in; `now` in ms of a clock that never goes back. Those of the past come without it. */
   add(result, now) {
-    const added = sample(result, this._thresholds);
+    const added = sample(result);
     // Frames without a face know nothing of the voice; its own results hold until the next is due.
     if (result.source === "voice") this._spoken = { voice: added.voice, until: result.time + result.duration / 1e9 };
     else if (!added.faces.length && added.time <= this._spoken.until) added.voice ??= this._spoken.voice;
@@ -121,12 +113,12 @@ export class Stream {
       const until = Math.min(this.samples[index + 1]?.time ?? Infinity, each.time + HOLD);
       for (const finding of [...each.faces, each.voice]) {
         if (!finding) continue;
-        if (!lanes.has(finding.who)) lanes.set(finding.who, []);
-        lanes.get(finding.who).push({ from: each.time, to: until, ...finding });
+        if (!lanes.has(finding.lane)) lanes.set(finding.lane, []);
+        lanes.get(finding.lane).push({ from: each.time, to: until, ...finding });
       }
     }
-    const faces = [...lanes.keys()].filter((who) => who !== "Voice");
-    return new Map([...faces, ...(lanes.has("Voice") ? ["Voice"] : [])].map((who) => [who, lanes.get(who)]));
+    const faces = [...lanes.keys()].filter((who) => who !== "voice");
+    return new Map([...faces, ...(lanes.has("voice") ? ["voice"] : [])].map((who) => [who, lanes.get(who)]));
   }
 
   /** Results a second, the latency from capture to the server's page stage, and that of each hop (ms), lately. */

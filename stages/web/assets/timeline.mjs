@@ -17,8 +17,8 @@ const MOST = 6; // faces with a band; of more the last ones
 /** Draw a stream between two times. `at` marks a moment. Returns the mapping of pixels to times. */
 export function drawTimeline(canvas, stream, { from, to, at, palette }) {
   const all = stream.lanes(from, to);
-  const faces = [...all.keys()].filter((who) => who !== "Voice").slice(-MOST);
-  const lanes = [...(faces.length ? faces : ["Face"]), "Voice"].map((who) => ({ who, spans: all.get(who) ?? [] }));
+  const faces = [...all.keys()].filter((who) => who !== "voice").slice(-MOST);
+  const lanes = [...(faces.length ? faces : ["face"]), "voice"].map((who) => ({ who, spans: all.get(who) ?? [] }));
   const height = lanes.reduce((sum, { who }) => sum + laneHeight(who), 0) + AXIS;
   const width = canvas.clientWidth;
   if (canvas.clientHeight !== height) canvas.style.height = `${height}px`;
@@ -35,12 +35,12 @@ export function drawTimeline(canvas, stream, { from, to, at, palette }) {
 }
 
 function laneHeight(who) {
-  return TITLE + (who === "Voice" ? VOICE : BAND + 3 + ALONE) + GAP;
+  return TITLE + (who === "voice" ? VOICE : BAND + 3 + ALONE) + GAP;
 }
 
 function drawLane(paint, { who, spans }, top, first) {
   const { context } = paint;
-  const voice = who === "Voice";
+  const voice = who === "voice";
   const height = voice ? VOICE : BAND;
   const base = top + TITLE + height;
   context.fillStyle = paint.colours.sunken;
@@ -49,7 +49,7 @@ function drawLane(paint, { who, spans }, top, first) {
   const written = [];
   for (const run of runs(spans)) written.push(...drawRun(paint, run, base, height));
   if (!voice) {
-    const alone = spans.map((span) => ({ ...span, ...span.alone }));
+    const alone = spans.map((span) => ({ ...span, ...(span.alone ?? span) }));
     for (const run of runs(alone)) drawStrip(paint, run, base + 3);
   }
   for (const text of written) write(paint, text);
@@ -65,7 +65,7 @@ function drawTitle({ context, colours: { text, muted }, scale: { width }, moment
   const now = spans.findLast((span) => span.from <= moment && moment - span.to < 0.3);
   context.font = font(13);
   context.fillStyle = muted;
-  const nothing = who === "Voice" ? "silent" : "nobody in view";
+  const nothing = who === "voice" ? "silent" : "nobody in view";
   const said = now ? `${now.emotion} ${percent(now.confidence)}${now.uncertain ? ", uncertain" : ""}` : nothing;
   context.fillText(said, after, top + 14);
   if (!first || !spans.length) return;

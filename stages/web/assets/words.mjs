@@ -4,10 +4,9 @@ export function percent(share) {
   return `${Math.round(share * 100)} %`;
 }
 
-/** One finding: "Face 1: happy, 71 per cent", "voice: sad, uncertain, 40 per cent". */
+/** One finding: "face 1: happy 71 %", "voice: sad 40 %, uncertain". */
 export function phrase({ who, emotion, confidence, uncertain }) {
-  const doubtful = uncertain ? " uncertain," : "";
-  return `${who}: ${emotion},${doubtful} ${Math.round(confidence * 100)} per cent`;
+  return `${who}: ${emotion} ${percent(confidence)}${uncertain ? ", uncertain" : ""}`;
 }
 
 /** Everything a moment shows, as one sentence. */

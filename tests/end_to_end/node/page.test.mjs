@@ -15,7 +15,7 @@ const over = (label, share) =>
 function face(id, emotion, confidence = 0.7, uncertain = false) {
   const probabilities = over(emotion, confidence);
   return { id, box: [0.25, 0.1, 0.5, 0.5], emotion, confidence, probabilities, uncertain,
-    face: { probabilities: over("sad", 0.6), weight: 1, age: 0 } };
+    face: { probabilities: over("sad", 0.6), weight: 1, age: 0, uncertain: false } };
 }
 
 function result(time, faces, { voice = null, alone = null, source = "face", duration = 33_333_333 } = {}) {
@@ -72,14 +72,15 @@ test("percentiles", () => {
 });
 
 test("a result becomes who, what, how sure and whether uncertain", () => {
-  const made = sample(result(1, [face(3, "happy", 0.41, true)], { voice: { probabilities: over("angry", 0.8), weight: 0.2 } }));
-  assert.deepEqual([made.faces[0].who, made.faces[0].uncertain, made.faces[0].alone.emotion], ["Face 3", true, "sad"]);
-  assert.deepEqual([made.voice.emotion, made.voice.confidence, made.voice.weight], ["angry", 0.8, 0.2]);
-  const uncertain = sample(result(1, [face(3, "happy")], { voice: { probabilities: over("angry", 0.8), weight: 0.2 } }),
-    { face: 0.5, voice: 0.9 });
-  assert.deepEqual([uncertain.faces[0].alone.uncertain, uncertain.voice.uncertain], [false, true]);
-  const alone = { emotion: "fear", confidence: 0.3, uncertain: true, probabilities: over("fear", 0.3) };
-  assert.equal(sample(result(1, [], { voice: null, alone })).voice.uncertain, true);
+  const heard = { probabilities: over("angry", 0.8), uncertain: true, weight: 0.2 };
+  const both = face(3, "happy", 0.41, true);
+  both.face.weight = 0.8;
+  const made = sample(result(1, [both], { voice: heard }));
+  assert.deepEqual([made.faces[0].who, made.faces[0].uncertain], ["face 3 + voice", true]);
+  assert.deepEqual([made.faces[0].alone.emotion, made.faces[0].alone.uncertain], ["sad", false]);
+  assert.deepEqual([made.voice.who, made.voice.emotion, made.voice.confidence, made.voice.uncertain], ["voice", "angry", 0.8, true]);
+  const alone = sample(result(1, [face(3, "happy")]));
+  assert.deepEqual([alone.faces[0].who, alone.faces[0].alone, alone.voice], ["face 3", null, null]);
 });
 
 test("a stream knows what held at a time, and for how long", () => {
@@ -103,9 +104,9 @@ test("lanes end where nothing follows, and voices come last", () => {
   stream.add(result(0.1, [face(1, "happy"), face(2, "fear")]));
   stream.add(result(5, [face(2, "fear")]));
   const lanes = stream.lanes(0, 6);
-  assert.deepEqual([...lanes.keys()], ["Face 1", "Face 2", "Voice"]);
-  assert.equal(lanes.get("Face 1")[1].to, 0.1 + 0.6);
-  assert.equal(lanes.get("Voice")[0].to, 0.1);
+  assert.deepEqual([...lanes.keys()], ["face 1", "face 2", "voice"]);
+  assert.equal(lanes.get("face 1")[1].to, 0.1 + 0.6);
+  assert.equal(lanes.get("voice")[0].to, 0.1);
 });
 
 test("a voice without a face holds until its next result is due, whatever frames come between", () => {
@@ -156,9 +157,9 @@ test("spans that say the same are one run", () => {
 test("findings are said as one would", () => {
   const made = sample(result(1, [face(1, "happy", 0.714)], { voice: { probabilities: over("neutral", 0.4), weight: 0.2 } }));
   made.voice.uncertain = true;
-  assert.equal(sentence(made), "Face 1: happy, 71 per cent; Voice: neutral, uncertain, 40 per cent");
+  assert.equal(sentence(made), "face 1: happy 71 %; voice: neutral 40 %, uncertain");
   assert.equal(sentence(sample(result(1, []))), "Nobody in view, nobody speaks");
-  assert.equal(phrase({ who: "Voice", emotion: "sad", confidence: 0.5 }), "Voice: sad, 50 per cent");
+  assert.equal(phrase({ who: "voice", emotion: "sad", confidence: 0.5 }), "voice: sad 50 %");
 });
 
 test("the announcer says changes of what is shown, not of figures, and not too often", () => {
@@ -170,7 +171,7 @@ test("the announcer says changes of what is shown, not of figures, and not too o
   hear("sad", 0.6, 5000);
   hear("fear", 0.6, 6000);
   hear("fear", 0.8, 8100);
-  assert.deepEqual(said, ["Face 1: happy, 70 per cent", "Face 1: sad, 60 per cent", "Face 1: fear, 80 per cent"]);
+  assert.deepEqual(said, ["face 1: happy 70 %", "face 1: sad 60 %", "face 1: fear 80 %"]);
 });
 
 test("everything that goes wrong comes with a remedy", () => {

@@ -83,16 +83,18 @@ def clip(count: int = 30, stream: str = "test") -> list[tuple[str, Message]]:
 def test_who_expressed_what_and_when(tmp_path: Path) -> None:
     page = written(tmp_path / "a.html", *clip(), connect=("video", "emotions"), title="An interview")
     assert [attributes["alt"] for attributes in page.tags("img")] == [
-        "Face 0 at 0:00.0, expressing happy 70%",
-        "Face 0 at 0:00.8, expressing sad 70%",
+        "face 0 at 0:00.0: happy 70 %",
+        "face 0 at 0:00.8: sad 70 %",
     ]
     assert "An interview 1 stream · 0:03.0 in all · 1 face" in page.words
-    assert "0:00.0 0:00.8 Face 0 happy 70%" in page.words
-    assert "0:00.8 0:01.2 Face 0 sad 70%" in page.words
-    assert "Voice angry 70%" in page.words
-    assert "happy 67%; sad 33%" in page.words
+    assert "0:00.0 0:00.8 face 0 + voice happy 70 %" in page.words
+    assert "0:00.8 0:01.2 face 0 + voice sad 70 %" in page.words
+    assert "voice angry 70 %" in page.words
+    assert "happy 67 % sad 33 %" in page.words
+    assert "Face 0 mostly expresses happy, 67 % of 1.2 s. The voice expresses angry, all the time." in page.words
+    assert "with the voice" in page.words
     assert "Expressed is not felt" in page.words
-    assert re.search(r"Faces: right in \d\d% of 3,589 samples", page.words)
+    assert re.search(r"Faces: right in \d\d % of 3,589 samples", page.words)
 
 
 def test_a_page_needs_nothing_else(tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_what_is_uncertain_is_hatched_and_said(tmp_path: Path) -> None:
     message = told(0, {0: "happy"})
     message.payload.faces[0].uncertain = True
     page = written(tmp_path / "a.html", ("emotions", message))
-    assert "Face 0 happy uncertain 70%" in page.words
+    assert "face 0 happy, uncertain 70 %" in page.words
     assert any(each.get("fill") == "url(#unsure-happy)" for each in page.tags("rect"))
 
 
@@ -145,8 +147,15 @@ def test_a_stream_without_any_result(tmp_path: Path) -> None:
 
 def test_a_voice_alone(tmp_path: Path) -> None:
     page = written(tmp_path / "a.html", ("emotions", result(3 * SECOND, None, "fear", stream="call")))
-    assert "0:00.0 0:03.0 Voice fear 70%" in page.words
+    assert "0:02.0 0:03.0 voice fear 70 %" in page.words
     assert not page.tags("img")
+
+
+def test_a_silent_film_says_nothing_of_a_voice(tmp_path: Path) -> None:
+    page = written(tmp_path / "a.html", *[("emotions", told(number, {0: "happy"})) for number in range(9)])
+    told_of_it = page.words.partition("hatched: uncertain")[2].partition("How far to trust this")[0]
+    assert "voice" not in told_of_it
+    assert "face alone" not in page.words
 
 
 def test_a_run_without_any_stream(tmp_path: Path) -> None:
@@ -251,7 +260,7 @@ def test_live_pictures_that_do_not_come_hold_nothing_up(tmp_path: Path) -> None:
             assert waiting <= 51  # 2 s of them
 
     asyncio.run(drive())
-    assert "0:00.0 0:04.0 Face 0 happy" in Page((tmp_path / "a.html").read_text()).words
+    assert "0:00.0 0:04.0 face 0 happy" in Page((tmp_path / "a.html").read_text()).words
 
 
 def test_results_that_wait_for_a_picture_when_time_jumps_are_told(tmp_path: Path) -> None:
@@ -263,8 +272,8 @@ def test_results_that_wait_for_a_picture_when_time_jumps_are_told(tmp_path: Path
 
     asyncio.run(drive())
     words = Page((tmp_path / "a.html").read_text()).words
-    assert "Face 0 happy" in words
-    assert "Face 0 (part 2) sad" in words
+    assert "face 0 happy" in words
+    assert "face 0 (part 2) sad" in words
 
 
 def test_the_clearest_moment_is_shown(tmp_path: Path) -> None:
@@ -279,4 +288,4 @@ def test_the_clearest_moment_is_shown(tmp_path: Path) -> None:
         video.payload = frame
         send += [("video", video), ("emotions", message)]
     page = written(tmp_path / "a.html", *send, connect=("video", "emotions"))
-    assert [each["alt"] for each in page.tags("img")] == ["Face 0 at 0:00.0, expressing happy 90%"]
+    assert [each["alt"] for each in page.tags("img")] == ["face 0 at 0:00.0: happy 90 %"]

@@ -69,10 +69,10 @@ def test_a_line_where_a_label_changes(capsys: pytest.CaptureFixture[str]) -> Non
         result(3 * SECOND, stream="cam"),
         result(4 * SECOND, None, "fear", stream="cam"),
     ) == [
-        "     0.00 s  cam  face 1 happy 0.70",
-        "     2.00 s  cam  face 1 happy 0.70, face 2 sad 0.70, voice angry 0.70 (forced)",
+        "     0.00 s  cam  face 1: happy 70 %",
+        "     2.00 s  cam  face 1 + voice: happy 70 %; face 2 + voice: sad 70 %; voice: angry 70 % (forced)",
         "     3.00 s  cam  no face",
-        "     4.00 s  cam  no face, voice fear 0.70",
+        "     4.00 s  cam  no face; voice: fear 70 %",
         "     4.00 s  cam  ended",
     ]
 
@@ -85,7 +85,7 @@ def test_lines_are_limited_by_running_time_and_the_last_state_is_always_told(
     times = [float(line.split()[0]) for line in printed[:-2]]
     assert all(later - earlier >= 0.5 for earlier, later in pairwise(times))
     assert 7 <= len(times) <= 8  # 4 s of results
-    assert printed[-2:] == ["     3.96 s  test  face 1 fear 0.70", "     3.96 s  test  ended"]
+    assert printed[-2:] == ["     3.96 s  test  face 1: fear 70 %", "     3.96 s  test  ended"]
 
 
 def test_a_change_within_the_limit_is_told_as_soon_as_it_allows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,8 +96,8 @@ def test_a_change_within_the_limit_is_told_as_soon_as_it_allows(capsys: pytest.C
 def test_each_stream_has_lines_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     printed = lines(capsys, result(0, {1: "happy"}, stream="a"), result(1, {1: "sad"}, stream="b"))
     assert [line.split()[2:] for line in printed[:2]] == [
-        ["a", "face", "1", "happy", "0.70"],
-        ["b", "face", "1", "sad", "0.70"],
+        ["a", "face", "1:", "happy", "70", "%"],
+        ["b", "face", "1:", "sad", "70", "%"],
     ]
 
 
@@ -145,10 +145,10 @@ def view(now: int = 0) -> StreamView:
 def test_the_table_shows_faces_voice_rate_and_latency() -> None:
     text = plain(picture(view(), 100, now=3 * SECOND)).splitlines()
     assert text[0].startswith("cam  12.48 s, 10.3 results/s, latency p50 ")
-    assert [line.split() for line in text[2:]] == [
-        ["face", "3", "happy", "███████░░░", "0.70", "happy", "0.70", "angry", "0.05", "disgust", "0.05"],
-        ["face", "10", "sad", "███████░░░", "0.70", "sad", "0.70", "angry", "0.05", "disgust", "0.05"],
-        ["voice", "angry", "███████░░░", "0.70", "angry", "0.70", "disgust", "0.05", "fear", "0.05"],
+    assert [" ".join(line.split()) for line in text[2:]] == [
+        "face 3 + voice happy ███████░░░ 70 % angry 5 %, disgust 5 %",
+        "face 10 + voice sad ███████░░░ 70 % angry 5 %, disgust 5 %",
+        "voice angry ███████░░░ 70 % disgust 5 %, fear 5 %",
     ]
 
 
@@ -244,8 +244,21 @@ def test_an_uncertain_label_is_marked_and_a_change_of_that_gives_a_line(capsys: 
     sure, unsure = result(0, {1: "happy"}), result(SECOND, {1: "happy"})
     unsure.payload.faces[0].uncertain = True
     shown = lines(capsys, sure, unsure)
-    assert shown[0].endswith("face 1 happy 0.70")
-    assert shown[1].endswith("face 1 happy 0.70 (uncertain)")
+    assert shown[0].endswith("face 1: happy 70 %")
+    assert shown[1].endswith("face 1: happy 70 %, uncertain")
     view = StreamView(unsure)
-    assert "happy?" in plain(picture(view, 80))
-    assert "happy?" not in plain(picture(StreamView(sure), 80))
+    for width, mark in ((80, "uncertain"), (24, "happy?")):
+        assert mark in plain(picture(view, width))
+        assert mark not in plain(picture(StreamView(sure), width))
+
+
+def test_a_voice_beside_a_face_may_be_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
+    message = result(0, {1: "happy"}, "sad")
+    message.payload.voice.uncertain = True
+    assert lines(capsys, message)[0].endswith("face 1 + voice: happy 70 %; voice: sad 70 %, uncertain")
+
+
+def test_a_stream_named_by_a_stranger_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    message = result(0, {1: "happy"}, stream="a\x1b[2J [anna]")
+    assert lines(capsys, message)[0] == r"     0.00 s  a\x1b[2J [anna]  face 1: happy 70 %"
+    assert r"a\x1b[2J [anna]" in plain(picture(StreamView(message), 80))

@@ -29,6 +29,9 @@ def test_a_row_for_each_face(tmp_path: Path) -> None:
     assert first["uncertain"] == "false"
     assert [first[side] for side in ("left", "top", "width", "height")] == ["0.25", "0.125", "0.5", "0.5"]
     assert {label: first[label] for label in FACE} == {label: "0.7" if label == "happy" else "0.05" for label in FACE}
+    assert first["who"] == "face 1 + voice"
+    assert (first["face_emotion"], first["face_confidence"], first["face_uncertain"]) == ("happy", "0.7", "false")
+    assert (first["voice_emotion"], first["voice_confidence"], first["voice_uncertain"]) == ("angry", "0.7", "false")
     assert (first["voice_start_s"], first["voice_end_s"], first["voice_age_s"]) == ("0.0", "3.0", "0.04")
     assert (second["face"], second["emotion"]) == ("4", "sad")
     assert second["pts_ns"] == first["pts_ns"]
@@ -37,6 +40,7 @@ def test_a_row_for_each_face(tmp_path: Path) -> None:
 def test_a_row_for_a_voice_and_for_a_frame_without_a_face(tmp_path: Path) -> None:
     voice, empty = table(tmp_path / "out.csv", result(0, None, "fear", forced=True), gap(10, 20), result(40 * MS))
     assert (voice["source"], voice["face"], voice["left"], voice["forced"]) == ("voice", "", "", "true")
+    assert (voice["who"], voice["voice_emotion"], voice["face_emotion"]) == ("voice", "fear", "")
     assert (voice["emotion"], voice["fear"], voice["voice_end_s"]) == ("fear", "0.7", "3.0")
     filled = {column for column, value in empty.items() if value != ""}
     assert filled == {"stream", "time_s", "pts_ns", "source", "forced"}
@@ -56,6 +60,12 @@ def test_the_header_is_there_even_without_results(tmp_path: Path) -> None:
 def test_names_that_need_quotes(tmp_path: Path) -> None:
     name = 'a "b", c'
     assert table(tmp_path / "out.csv", result(0, {1: "happy"}, stream=name))[0]["stream"] == name
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@a", "\t=1", "'=1"])
+def test_no_spreadsheet_computes_a_name(tmp_path: Path, name: str) -> None:
+    (row,) = table(tmp_path / "out.csv", result(0, {1: "happy"}, stream=name))
+    assert row["stream"] == f"'{name}"
 
 
 def test_counts_and_wrong_paths(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""All that is to be told of one stream when it is over: who expressed what, and when."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from emopipe.pipeline.clock import SECOND
+from emopipe.stages.sinks.findings import Finding, face_finding, findings, percent
+from emopipe.stages.sinks.segments import MAX_GAP_NS, Segment, Timeline
+from emopipe.stages.types import Emotions
+
+MAX_FACES = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
+BRIEF_NS = SECOND // 2  # a face in view for less was there for a moment only
+MAX_VOICE_NS = SECOND  # of speech that a result beside a face stands for, if it is the first of its utterance
+
+
+class FaceSummary:
+    """One face that was followed: what it expressed with the voice where it was heard, and what by itself (`alone`).
+
+    `part` counts the jumps of time before: ids begin anew after each.
+    """
+
+    def __init__(self, id: int, part: int, first: int) -> None:
+        self.id = id
+        self.part = part
+        self.first = self.last = first  # ns
+        self.timeline = Timeline()
+        self.alone = Timeline()
+
+    @property
+    def name(self) -> str:
+        """`face 3`, by the id that films and files give it."""
+        return f"face {self.id}" + (f" (part {self.part + 1})" if self.part else "")
+
+    @property
+    def voice(self) -> bool:
+        """Whether the voice was heard with it at any time."""
+        return any(segment.who.endswith("voice") for segment in self.timeline.segments)
+
+
+class StreamSummary:
+    """All that is told of one stream.
+
+    Attributes:
+        faces: by part and the face's id, in order of their coming.
+        brief_faces: how many more there were, each for a short time.
+        voice: what the voice expressed by itself.
+        end: ns of running time.
+        frames, with_face, forced: results of frames; of them with a face; those sent before all was known.
+        jumps: how often time began anew.
+    """
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.faces: dict[tuple[int, int], FaceSummary] = {}
+        self.brief_faces = 0
+        self.voice = Timeline()
+        self.end = 0
+        self.frames = self.with_face = self.forced = self.jumps = 0
+        self._shift = 0  # ns to add, since time jumped
+        self._jumped = False
+        self._voice_end = -1  # ns, where the newest window of speech ended
+
+    def add(self, emotions: Emotions, pts: int, duration: int) -> int:
+        """Take in a result; its place on the summary's time line (ns)."""
+        if self._jumped:
+            self._shift, self._jumped = self.end - pts, False
+        pts += self._shift
+        # A window of speech has its place on a grid, which may lie behind the end of the sound.
+        end = pts + duration if emotions.source == "face" else 0
+        self.forced += emotions.forced
+        if emotions.source == "face":
+            self.frames += 1
+            self.with_face += bool(emotions.faces)
+        alone = {face.id: face_finding(face) for face in emotions.faces}
+        for finding in findings(emotions):
+            if finding.face is None:
+                self._add_voice(finding, emotions, duration)
+                continue
+            face = self.faces.get((self.jumps, finding.face)) or self._meet(finding.face, pts)
+            face.last = end
+            face.timeline.add(finding, pts, end)
+            face.alone.add(alone[finding.face], pts, end)
+        self.end = max(self.end, end, self._voice_end)
+        return pts
+
+    def jump(self) -> None:
+        """Time begins anew: what comes next follows what was. The faces' ids begin anew, too."""
+        self.jumps += 1
+        self._jumped = True
+
+    def segments(self) -> Iterator[tuple[str, Segment]]:
+        """Who and what, of all faces and the voice."""
+        for face in self.faces.values():
+            part = f" (part {face.part + 1})" if face.part else ""
+            yield from ((f"{segment.who}{part}", segment) for segment in face.timeline.segments)
+        yield from ((segment.who, segment) for segment in self.voice.segments)
+
+    def sentences(self) -> list[str]:
+        """What it comes to, a sentence for each face and one for the voice."""
+        said = [verdict_sentence(face.name, face.timeline) for face in self.longer_faces()]
+        return said + ([verdict_sentence("the voice", self.voice)] if self.voice.segments else [])
+
+    def longer_faces(self) -> list[FaceSummary]:
+        """The faces that were in view for longer than a moment; all, if none was."""
+        longer = [face for face in self.faces.values() if face.timeline.total >= BRIEF_NS]
+        return longer or list(self.faces.values())
+
+    def _add_voice(self, finding: Finding, emotions: Emotions, duration: int) -> None:
+        """A window stands for what it was the first to hear: windows overlap, and reach back for seconds."""
+        window = emotions.voice
+        if window is None or window.end + self._shift <= self._voice_end:
+            return
+        hop = (duration if emotions.source == "voice" else 0) or MAX_VOICE_NS
+        end = window.end + self._shift
+        start = max(window.start + self._shift, end - hop, self._voice_end, 0)
+        self._voice_end = end
+        self.voice.add(finding, start, end)
+
+    def _meet(self, id: int, pts: int) -> FaceSummary:
+        # Never one who is in view: two who have just come would take each other's place, frame after frame.
+        away = [key for key, face in self.faces.items() if face.last < pts - MAX_GAP_NS]
+        if len(self.faces) >= MAX_FACES and away:
+            del self.faces[min(away, key=lambda key: self.faces[key].timeline.total)]
+            self.brief_faces += 1
+        face = self.faces[self.jumps, id] = FaceSummary(id, self.jumps, pts)
+        return face
+
+
+def verdict_sentence(who: str, timeline: Timeline) -> str:
+    """What a timeline comes to, as one sentence: `Face 0 mostly expresses surprise, 62 % of 8.6 s.`"""
+    both: Counter[str] = timeline.certain + timeline.uncertain
+    total = timeline.total
+    who = who[:1].upper() + who[1:]
+    if not total:
+        return f"{who} is there for a moment only."
+    emotion = min(both, key=lambda label: (-both[label], label))
+    share = both[emotion] / total
+    sure = timeline.certain[emotion] / both[emotion]
+    seconds = f"{total / SECOND:.1f} s"
+    how = "all the time" if share > 0.995 else f"{percent(share)} of {seconds}"
+    often = "" if share > 0.995 else "mostly " if share > 0.5 else "most often "
+    if timeline.certain.total() < 0.05 * total:
+        return f"{who}: uncertain throughout; {often or 'only '}{emotion}, {how}."
+    doubt = "" if sure > 0.995 else f", {percent(1 - sure)} of that uncertain"
+    return f"{who} {often}expresses {emotion}, {how}{doubt}."

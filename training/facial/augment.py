@@ -1,26 +1,12 @@
 """Augmentation of a whole batch at once, on whatever device it lies."""
 
 import math
-from typing import Annotated
 
-import msgspec
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-
-
-class Augmentation(msgspec.Struct, kw_only=True):
-    """How much of what, at most. All zero (with `flip` off) leaves a batch as it is."""
-
-    flip: bool = True
-    rotation: Annotated[float, msgspec.Meta(ge=0, le=180)] = 10.0
-    scale: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.1
-    shift: Fraction = 0.06
-    contrast: Fraction = 0.15
-    erasing: Fraction = 0.15
-    erasing_size: Fraction = 0.33
+from emopipe.training.facial.settings import Augmentation
 
 
 def augment(images: Tensor, how: Augmentation, size: int | None = None) -> Tensor:

@@ -1,9 +1,9 @@
-"""The face classifier in training: its settings, its moving average, its losses and its schedule."""
+"""The face classifier in training: its moving average, its losses and its schedule."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 import msgspec
@@ -22,49 +22,11 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation import metrics
 from emopipe.training.facial import fer2013
-from emopipe.training.facial.augment import Augmentation, augment
+from emopipe.training.facial.augment import augment
 from emopipe.training.facial.averaging import calibrate_norms, moving_average
 from emopipe.training.facial.batches import FaceBatches
-from emopipe.training.trainer.fit import Precision, is_leader
-
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-Pixels = Annotated[int, msgspec.Meta(ge=24, le=SIZE)]
-
-# A run is resumed with the settings it was started with, but for these, which do not change what a step does.
-CHANGEABLE_ON_RESUME = ("epochs", "threads", "devices", "validate_every", "patience")
-
-
-class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
-    """Defaults and ranges; configs/training/facial.toml says what each means."""
-
-    network: str = "custom"
-    dropout: Share = 0.2
-    init: str = ""
-    imagenet: str = ""
-    teachers: tuple[str, ...] = ()
-    teacher_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.7
-    teacher_temperature: Positive = 3.0
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
-    epochs: Count = 36
-    batch_size: Annotated[int, msgspec.Meta(ge=2)] = 128
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.1
-    warmup: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
-    momentum: Share = 0.9
-    weight_decay: NotNegative = 5e-4
-    gradient_clip: NotNegative = 0.0
-    label_smoothing: Share = 0.1
-    mixup: NotNegative = 0.0
-    ema_decay: Share = 0.995
-    sizes: Annotated[tuple[Pixels, ...], msgspec.Meta(min_length=1)] = (32, 40, 48)
-    validate_every: Count = 3
-    patience: Annotated[int, msgspec.Meta(ge=0)] = 0
-    threads: Count = 2
-    devices: Count | Literal["auto"] = "auto"
-    precision: Precision = "32-true"
+from emopipe.training.facial.settings import CHANGEABLE_ON_RESUME, Settings
+from emopipe.training.trainer.fit import is_leader
 
 
 class FacialTraining(pl.LightningModule):

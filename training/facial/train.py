@@ -19,9 +19,10 @@ from emopipe.training.facial import fer2013
 from emopipe.training.facial.averaging import calibrate_norms
 from emopipe.training.facial.batches import predict
 from emopipe.training.facial.duplicates import duplicates
-from emopipe.training.facial.module import FacialTraining, Settings
+from emopipe.training.facial.module import FacialTraining
+from emopipe.training.facial.settings import Settings, read_settings
 from emopipe.training.trainer.fit import fit, is_leader
-from emopipe.training.trainer.settings import settings, typed_command
+from emopipe.training.trainer.settings import typed_command
 
 
 def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, runs: Path = Path("runs")) -> None:
@@ -35,11 +36,7 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         DataError: the data set is missing or not laid out as FER2013.
         ModelError: weights to start or to learn from are missing or do not fit.
     """
-    chosen = settings(config, Settings)
-    if chosen.network not in NETWORKS:
-        raise EmopipeError(f"network: {chosen.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
-    if chosen.init and chosen.imagenet:
-        raise EmopipeError("init and imagenet: both say where to start; leave one of them empty")
+    chosen = read_settings(config)
     run = runs / "facial"
     pl.seed_everything(chosen.seed, verbose=False)
     network, origin = _start(chosen)

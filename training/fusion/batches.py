@@ -1,9 +1,8 @@
 """Moments of recordings to train fusion on and to test it with, and what is varied in them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,27 +13,9 @@ from emopipe.models.fusion.networks import Moment
 from emopipe.models.labels import SPEECH
 from emopipe.training.fusion.out_of_fold import SpeechAnswers
 from emopipe.training.fusion.pairs import FaceTrack, Pair
+from emopipe.training.fusion.settings import Augmentation
 
 HOLD_S = 1.0  # s: how long a window stays the partner of frames, as the stage's default has it
-
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Spread = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class Augmentation(msgspec.Struct, kw_only=True):
-    """How often and how much; configs/training/fusion.toml says what each means."""
-
-    face_alone: Share = 0.15
-    voice_alone: Share = 0.15
-    shared_out: Share = 0.2
-    contradicting: Share = 0.1
-    face_sharpness: Spread = 0.3
-    face_bias: Spread = 0.3
-    face_noise: Spread = 0.3
-    dropped: Share = 0.3
-    voice_sharpness: Spread = 0.2
-    voice_noise: Spread = 0.3
-    timbre_noise: Spread = 0.3
 
 
 class Batch(NamedTuple):

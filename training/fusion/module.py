@@ -1,9 +1,8 @@
-"""Fusion in training: its settings, its network in torch's clothes, its loss and its schedule."""
+"""Fusion in training: its network with torch's parameters, its loss and its schedule."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import lightning.pytorch as pl
-import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -11,31 +10,8 @@ from torch import Tensor, nn
 
 from emopipe.models.calibration import Doubles
 from emopipe.models.fusion.networks import FIXED_WEIGHTS, NETWORKS, FusionNetwork, Moment
-from emopipe.training.fusion.batches import Augmentation, Batch, FusionBatches
-
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-
-
-class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
-    """Defaults and ranges; configs/training/fusion.toml says what each means."""
-
-    faces: str = "data/ravdess-face-posteriors.parquet"
-    voices: str = "runs/speech"
-    network: str = "decision"
-    hidden: Annotated[int, msgspec.Meta(ge=0)] = 0
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
-    epochs: Count = 12
-    batch_size: Annotated[int, msgspec.Meta(ge=2)] = 256
-    moments: Count = 4
-    learning_rate: Positive = 1e-2
-    warmup: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
-    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 3e-2
-    label_smoothing: Share = 0.05
-    dropout: Share = 0.2
-    cross_validate: bool = True
-    threads: Count = 1
+from emopipe.training.fusion.batches import Batch, FusionBatches
+from emopipe.training.fusion.settings import Settings, network_options
 
 
 class FusionModule(nn.Module):
@@ -69,7 +45,7 @@ class FusionTraining(pl.LightningModule):
     def __init__(self, config: Settings, train: tuple[Moment, Tensor], validation: tuple[Moment, Tensor]) -> None:
         super().__init__()
         self.config, self.validation = config, validation
-        network = NETWORKS[config.network](**options(config))
+        network = NETWORKS[config.network](**network_options(config))
         weights = network.initial(np.random.default_rng(config.seed))
         if "timbre_mean" in weights:
             sounds = train[0].timbre[train[0].timbre.abs().amax(1) > 0].double().numpy()
@@ -112,9 +88,3 @@ class FusionTraining(pl.LightningModule):
             pct_start=config.warmup,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def options(config: Settings) -> dict[str, int]:
-    """The network's constructor arguments: its own default width unless `hidden` says another."""
-    (width,) = NETWORKS[config.network].OPTIONS
-    return {width: config.hidden} if config.hidden else {}

@@ -21,20 +21,21 @@ from torch import Tensor
 from emopipe.models import checkpoint
 from emopipe.models.calibration import class_shares, selective, softmax
 from emopipe.models.fusion.model import FusionModel
-from emopipe.models.fusion.networks import NETWORKS, Moment
+from emopipe.models.fusion.networks import Moment
 from emopipe.models.labels import SPEECH
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation import metrics
 from emopipe.training.evaluation.results import Evaluation
 from emopipe.training.fusion import pairs
 from emopipe.training.fusion.batches import as_tensors, concatenate, random_moments, select, whole_recordings
-from emopipe.training.fusion.module import FusionTraining, Settings, options
+from emopipe.training.fusion.module import FusionTraining
 from emopipe.training.fusion.out_of_fold import SpeechAnswerCache, SpeechAnswers, add_noise, fold_checkpoints
 from emopipe.training.fusion.pairs import Pairs
+from emopipe.training.fusion.settings import Settings, network_options, read_settings
 from emopipe.training.fusion.study import shared_labels, study
 from emopipe.training.speech import ravdess
 from emopipe.training.trainer.fit import fit
-from emopipe.training.trainer.settings import settings, typed_command, without_folders
+from emopipe.training.trainer.settings import record_run, typed_command, without_folders
 
 PROTOCOLS = ("model", "actor-folds")
 CACHE = Path(".cache")
@@ -52,7 +53,7 @@ class TrainingRun:
         random = np.random.default_rng(config.seed)
         self.whole = whole_recordings(found.pairs, voices)
         self.some = [random_moments(found.pairs, voices, random) for _ in range(config.moments)]
-        _keep_settings(run / "settings.json", config, found.sha256, resume)
+        record_run(run / "settings.json", config, found.sha256, resume)
 
     def fit(self, name: str, rows: Tensor, watched: Tensor) -> FusionModel:
         """Train on the recordings `rows` (indices), watching others; the temperature is left at 1."""
@@ -135,15 +136,15 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         EmopipeError: a setting is unknown or out of range, or there is no run with these settings to resume.
         DataError: the data are missing, or lack what is needed.
     """
-    chosen_settings = _settings(config)
-    found = pairs.read(data, Path(chosen_settings.faces))
+    chosen = read_settings(config)
+    found = pairs.read(data, Path(chosen.faces))
     clips = [pair.clip for pair in found.pairs]
-    folder = _speech_runs(chosen_settings, data)
+    folder = _speech_runs(chosen, data)
     voices = SpeechAnswerCache(CACHE).out_of_fold(clips, folder)
-    run = runs / "fusion" / chosen_settings.network
-    training = TrainingRun(chosen_settings, found, voices, run, resume)
+    run = runs / "fusion" / chosen.network
+    training = TrainingRun(chosen, found, voices, run, resume)
     temperature, measured, table = 1.0, dict[str, float](), []
-    if chosen_settings.cross_validate:
+    if chosen.cross_validate:
         unseen = training.cross_validate()
         logits = unseen.logits(training.whole)
         temperature = metrics.fit_temperature(torch.from_numpy(logits), training.targets)
@@ -158,18 +159,18 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
     model = training.fit("final", everybody, everybody)
     card = checkpoint.Card(
         task="fusion",
-        network=chosen_settings.network,
-        options=dict(options(chosen_settings)),
+        network=chosen.network,
+        options=dict(network_options(chosen)),
         labels=list(SPEECH),
         features={},
         temperature=temperature,
         config={
-            **msgspec.to_builtins(chosen_settings),
-            "faces": without_folders(chosen_settings.faces),
-            "voices": without_folders(chosen_settings.voices),
+            **msgspec.to_builtins(chosen),
+            "faces": without_folders(chosen.faces),
+            "voices": without_folders(chosen.voices),
             "trained_on": found.actors,
         },
-        seed=chosen_settings.seed,
+        seed=chosen.seed,
         data_sha256=found.sha256,
         command=typed_command(),
         metrics=measured,
@@ -215,26 +216,14 @@ def evaluate(
         voices, noisy = answers.of(clips, speech), answers.of(add_noise(clips), speech)
         evaluation = study(found, voices, noisy, model.logits, model.temperature, None)
         return _with_notes(evaluation, [*found.notes, *_overlap_notes(found, weights, speech)])
-    chosen_settings = _settings((config or {}) | {"faces": str(faces)})
+    chosen = read_settings((config or {}) | {"faces": str(faces)})
     ravdess.folds(found.actors)  # before hours of work
-    folder = _speech_runs(chosen_settings, data)
+    folder = _speech_runs(chosen, data)
     voices, noisy = answers.out_of_fold(clips, folder), answers.out_of_fold(add_noise(clips), folder)
-    training = TrainingRun(chosen_settings, found, voices, runs / "fusion" / chosen_settings.network, resume)
+    training = TrainingRun(chosen, found, voices, runs / "fusion" / chosen.network, resume)
     unseen = training.cross_validate()
     evaluation = study(found, voices, noisy, unseen.logits, unseen.temperatures, unseen.number)
-    return _with_notes(evaluation, [*found.notes, f"The network is {chosen_settings.network!r}."])
-
-
-def _settings(config: dict[str, Any]) -> Settings:
-    found = settings(config, Settings)
-    if found.network not in NETWORKS:
-        raise EmopipeError(f"network: {found.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
-    if (shares := found.face_alone + found.voice_alone + found.shared_out + found.contradicting) > 1:
-        raise EmopipeError(
-            f"face_alone, voice_alone, shared_out and contradicting add up to {shares:g}, but they share out the "
-            "moments; lower them to 1 at most"
-        )
-    return found
+    return _with_notes(evaluation, [*found.notes, f"The network is {chosen.network!r}."])
 
 
 def _speech_runs(config: Settings, data: Path) -> Path:
@@ -242,12 +231,12 @@ def _speech_runs(config: Settings, data: Path) -> Path:
     folder = Path(config.voices)
     if not fold_checkpoints(folder):
         from emopipe.training.speech import folds
-        from emopipe.training.speech import module as voices
         from emopipe.training.speech import train as speech
+        from emopipe.training.speech.settings import Settings as SpeechSettings
 
         print(f"{folder}: no networks for voices that leave actors out; training them first", flush=True)
         resume = (folder / "settings.json").is_file()
-        training = speech.TrainingRun(voices.Settings(), data, folder, resume)
+        training = speech.TrainingRun(SpeechSettings(), data, folder, resume)
         training.cross_validate(folds.actor_folds(training.corpus, training.seeds))
     return folder
 
@@ -266,14 +255,3 @@ def _overlap_notes(found: Pairs, weights: Path | None, speech: Path | None) -> l
 
 def _with_notes(evaluation: Evaluation, notes: Sequence[str]) -> Evaluation:
     return Evaluation(evaluation.answers, evaluation.figures, [*notes, *evaluation.notes])
-
-
-def _keep_settings(path: Path, config: Settings, data_sha256: str, resume: bool) -> None:
-    """Note a run's settings and data; it is resumed with those it was started with."""
-    noted = {"settings": msgspec.to_builtins(config), "data_sha256": data_sha256}
-    if resume and not path.is_file():
-        raise EmopipeError(f"{path}: no run to resume; start one without --resume")
-    if resume and msgspec.json.decode(path.read_bytes()) != noted:
-        raise EmopipeError(f"{path}: the run was started with other settings or data; use them, or start a new one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(noted)))

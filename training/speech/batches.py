@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Annotated
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,24 +10,8 @@ from torch import Tensor
 from emopipe.models.speech.features import Floats, MfccSpec, window_features
 from emopipe.models.speech.speaker import SpeakerStatistics
 from emopipe.training.speech.ravdess import Clip
+from emopipe.training.speech.settings import Augmentation
 from emopipe.training.speech.speakers import Speakers
-
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-Speed = Annotated[float, msgspec.Meta(gt=0.5, lt=2)]
-
-
-class Augmentation(msgspec.Struct, kw_only=True):
-    """How much of what, at most (`gain`: standard deviation, dB)."""
-
-    shortest: Seconds = 0.6
-    longest: Seconds = 3.0
-    speeds: Annotated[tuple[Speed, ...], msgspec.Meta(min_length=1)] = (0.9, 1.0, 1.1)
-    gain: Annotated[float, msgspec.Meta(ge=0)] = 3.0
-    time_mask: Fraction = 0.1
-    band_mask: Fraction = 0.06
-    calibrate: Fraction = 0.5
-
 
 _CALIBRATION_CLIPS = (1, 2, 4, 8, 16, 30, 60)
 """How many clips of a speaker a crop is calibrated by, one of these by chance."""

@@ -1,11 +1,9 @@
-"""The voice classifier in training: its settings, its moving average, its loss and its schedule."""
+"""The voice classifier in training: its moving average, its loss and its schedule."""
 
-import inspect
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
-import msgspec
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -14,47 +12,11 @@ from torchmetrics.classification import MulticlassRecall
 
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec, window_features
-from emopipe.models.speech.networks import NETWORKS, SINGLE_NETWORKS, SpeechNetwork
-from emopipe.pipeline.errors import EmopipeError
-from emopipe.training.speech.batches import Augmentation, SpeechBatches, mask_features
+from emopipe.models.speech.networks import NETWORKS, SpeechNetwork
+from emopipe.training.speech.batches import SpeechBatches, mask_features
 from emopipe.training.speech.ravdess import Clip
 from emopipe.training.speech.scoring import score_clips
-from emopipe.training.trainer.fit import Precision
-
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-
-NETWORK_OPTIONS = ("channels", "blocks", "hidden", "embedding", "dropout")
-"""Settings that are constructor arguments of networks, of those that have them."""
-
-
-class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
-    """Defaults and ranges; configs/training/speech.toml says what each means."""
-
-    network: str = "ensemble"
-    members: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("cnn", "lstm")
-    channels: Count = 128
-    blocks: Count = 3
-    hidden: Count = 64
-    embedding: Count = 64
-    dropout: Share = 0.05
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
-    seeds: Count = 1
-    epochs: Count = 80
-    cycles: Count = 2
-    patience: Annotated[int, msgspec.Meta(ge=0)] = 0
-    batch_size: Annotated[int, msgspec.Meta(ge=2)] = 32
-    learning_rate: Positive = 6e-3
-    warmup: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.15
-    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-2
-    label_smoothing: Share = 0.1
-    ema_decay: Share = 0.99
-    cross_validate: bool = True
-    validation_actors: tuple[int, ...] = ()
-    precision: Precision = "32-true"
-    devices: Literal[1] | Literal["auto"] = 1
-    threads: Count = 1
+from emopipe.training.speech.settings import Settings, network_options
 
 
 class Cycles(torch.optim.lr_scheduler.OneCycleLR):
@@ -88,7 +50,7 @@ class SpeechTraining(pl.LightningModule):
         self.config, self.spec, self.seed = config, spec, seed
         self.batches = SpeechBatches(train, config.batch_size, config, spec, seed)
         self.validation = validation
-        self.network = NETWORKS[config.network](**options(config))
+        self.network = NETWORKS[config.network](**network_options(config))
         self.network.standardise(self.batches.speech_features())
         ema = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=ema, use_buffers=True).eval().requires_grad_(False)
@@ -144,35 +106,3 @@ class SpeechTraining(pl.LightningModule):
         if not isinstance(network, SpeechNetwork):
             raise TypeError(f"a {type(network).__name__} was averaged")
         return network.eval()
-
-
-def options(config: Settings) -> dict[str, Any]:
-    """The network's constructor arguments."""
-    if config.network == "ensemble":
-        return {"members": list(config.members), "options": {name: _single(name, config) for name in config.members}}
-    return _single(config.network, config)
-
-
-def _single(name: str, config: Settings) -> dict[str, Any]:
-    chosen = msgspec.structs.asdict(config)
-    taken = inspect.signature(SINGLE_NETWORKS[name].__init__).parameters
-    return {option: chosen[option] for option in NETWORK_OPTIONS if option in taken}
-
-
-def check(config: Settings) -> None:
-    """Find what is wrong with settings that are each in range.
-
-    Raises:
-        EmopipeError: the network or a member is unknown, or two settings do not go together.
-    """
-    if config.network not in NETWORKS:
-        raise EmopipeError(f"network: {config.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
-    for member in config.members:
-        if member not in SINGLE_NETWORKS:
-            raise EmopipeError(f"members: {member!r} is unknown; the members may be {', '.join(SINGLE_NETWORKS)}")
-    if config.shortest > config.longest:
-        raise EmopipeError(f"shortest: {config.shortest} is more than longest ({config.longest})")
-    if config.epochs % config.cycles:
-        raise EmopipeError(f"cycles: {config.epochs} epochs cannot be divided into {config.cycles} of the same length")
-    if config.patience and not config.validation_actors:
-        raise EmopipeError("patience: somebody has to be listened to who is not trained on; set validation_actors")

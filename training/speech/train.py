@@ -35,11 +35,12 @@ from emopipe.training.speech.folds import (
     save_logits,
     score_with_calibration,
 )
-from emopipe.training.speech.module import Settings, SpeechTraining, check, options
+from emopipe.training.speech.module import SpeechTraining
 from emopipe.training.speech.ravdess import Clip
 from emopipe.training.speech.scoring import ScoredClips, answers, group_figures, score_clips
+from emopipe.training.speech.settings import Settings, network_options, read_settings
 from emopipe.training.trainer.fit import fit
-from emopipe.training.trainer.settings import settings, typed_command
+from emopipe.training.trainer.settings import plain_settings, record_run, typed_command
 
 PROTOCOLS = ("model", "actor-folds", "random")
 LEAK_NOTE = "random folds leak: every voice that is tested was trained on; read the figures of actor-folds instead"
@@ -55,7 +56,7 @@ class TrainingRun:
         corpora = ravdess.read(data, self.spec, speeds)
         self.corpus = corpora[1.0]
         self.versions = [corpora[speed].clips for speed in config.speeds]
-        _keep_settings(run / "settings.json", config, self.corpus.sha256, resume)
+        record_run(run / "settings.json", config, self.corpus.sha256, resume)
 
     @property
     def seeds(self) -> range:
@@ -107,12 +108,12 @@ class TrainingRun:
         return checkpoint.Card(
             task="speech",
             network=self.config.network,
-            options=options(self.config),
+            options=network_options(self.config),
             labels=list(SPEECH),
             features=msgspec.structs.asdict(self.spec),
             temperature=1.0,
             prior=class_shares(labels, SPEECH),
-            config=_plain_settings(self.config) | {"trained_on": list(actors)},
+            config=plain_settings(self.config) | {"trained_on": list(actors)},
             seed=seed,
             data_sha256=self.corpus.sha256,
             command=typed_command(),
@@ -140,8 +141,7 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         EmopipeError: a setting is unknown or out of range, or there is no run with these settings to resume.
         DataError: the data set is missing, or lacks the actors that are needed.
     """
-    chosen = settings(config, Settings)
-    check(chosen)
+    chosen = read_settings(config)
     training = TrainingRun(chosen, data, runs / "speech", resume)
     watched, actors = chosen.validation_actors, training.corpus.actors
     if missing := [actor for actor in watched if actor not in actors]:
@@ -190,8 +190,7 @@ def evaluate(
         raise EmopipeError(f"protocol: {protocol!r} is unknown; the protocols are {', '.join(PROTOCOLS)}")
     if protocol == "model":
         return _evaluate_model(data, weights)
-    chosen = settings(config or {}, Settings)
-    check(chosen)
+    chosen = read_settings(config or {})
     training = TrainingRun(chosen, data, runs / "speech", resume)
     if protocol == "actor-folds":
         return training.cross_validate(actor_folds(training.corpus, training.seeds)).evaluation()
@@ -250,30 +249,9 @@ def _plain(scored: ScoredClips) -> dict[str, float]:
     return answers(scored, [scored.temperatures()])[0].figures()
 
 
-def _plain_settings(chosen: Settings) -> dict[str, Any]:
-    """As JSON has them, so that they can be compared with what was read."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(chosen))
-    return plain
-
-
 def _same(one: checkpoint.Card, other: checkpoint.Card) -> bool:
     """Whether two networks come from the same recipe and data."""
     return (one.config, one.seed, one.data_sha256) == (other.config, other.seed, other.data_sha256)
-
-
-def _keep_settings(path: Path, chosen: Settings, data_sha256: str, resume: bool) -> None:
-    """Note a run's settings and data; it is resumed with those it was started with."""
-    noted = {"settings": _plain_settings(chosen), "data_sha256": data_sha256}
-    if resume:
-        if not path.is_file():
-            raise EmopipeError(f"{path}: no run to resume; start one without --resume")
-        if msgspec.json.decode(path.read_bytes()) != noted:
-            raise EmopipeError(
-                f"{path}: the run was started with these other settings, or other data; use them, or start a new one"
-            )
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(noted)))
 
 
 def _list(actors: Sequence[int]) -> str:

@@ -33,8 +33,8 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.trainer.epoch_log import EpochLog
 from emopipe.training.trainer.memory import keep_freed_memory
 from emopipe.training.trainer.out_of_memory import LastBatch, largest_batch, out_of_memory
+from emopipe.training.trainer.settings import Precision
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Devices = int | Literal["auto"]
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -1,9 +1,9 @@
-"""Typed training settings: a TOML table in, a struct out."""
+"""Training settings: a TOML table in, a typed struct out; and the record of what a run was started with."""
 
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -12,8 +12,15 @@ from emopipe.pipeline.graph.settings import convert
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
-def settings(config: dict[str, Any], kind: type[T]) -> T:
+
+def parse_settings(config: dict[str, Any], kind: type[T]) -> T:
     """The settings in `config`, whose ranges are those of the struct's `msgspec.Meta`.
 
     Raises:
@@ -23,6 +30,28 @@ def settings(config: dict[str, Any], kind: type[T]) -> T:
     if converted is None:
         raise EmopipeError("; ".join(": ".join(filter(None, problem)) for problem in problems))
     return converted
+
+
+def record_run(path: Path, config: msgspec.Struct, data_sha256: str, resume: bool) -> None:
+    """Write a run's settings and data to `path`; of a run to resume, check that both are those it was started with.
+
+    Raises:
+        EmopipeError: there is no run to resume, or it was started with others.
+    """
+    record = {"settings": plain_settings(config), "data_sha256": data_sha256}
+    if not resume:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+    elif not path.is_file():
+        raise EmopipeError(f"{path}: no run to resume; start one without --resume")
+    elif msgspec.json.decode(path.read_bytes()) != record:
+        raise EmopipeError(f"{path}: the run was started with other settings or data; use them, or start a new one")
+
+
+def plain_settings(config: msgspec.Struct) -> dict[str, Any]:
+    """Settings as JSON has them, to compare with what was read."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
+    return plain
 
 
 def typed_command() -> str:

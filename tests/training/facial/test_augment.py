@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from emopipe.training.facial.augment import Augmentation, augment
+from emopipe.training.facial.augment import augment
+from emopipe.training.facial.settings import Augmentation
 
 NOTHING = Augmentation(flip=False, rotation=0, scale=0, shift=0, contrast=0, erasing=0, erasing_size=0)
 

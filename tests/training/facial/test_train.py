@@ -16,8 +16,9 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import DataError, EmopipeError, ModelError
 from emopipe.training.facial import fer2013
 from emopipe.training.facial import train as facial
-from emopipe.training.facial.module import FacialTraining, Settings
-from emopipe.training.trainer.settings import settings
+from emopipe.training.facial.module import FacialTraining
+from emopipe.training.facial.settings import Settings
+from emopipe.training.trainer.settings import parse_settings
 from tests.support.fer2013 import encoded, image, write_folder
 from tests.support.paths import ROOT
 
@@ -228,4 +229,4 @@ def test_other_labels_cannot_be_started_from(trained: Path, data: Path, tmp_path
 def test_the_other_recipes_are_valid(network: str) -> None:
     config = tomllib.loads((ROOT / "configs" / "training" / f"facial-{network}.toml").read_text())
     config.pop("data")
-    assert settings(config, Settings).network == network
+    assert parse_settings(config, Settings).network == network

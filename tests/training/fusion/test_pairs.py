@@ -20,9 +20,9 @@ from emopipe.training.fusion.batches import (
     without_face,
     without_voice,
 )
-from emopipe.training.fusion.module import Settings
 from emopipe.training.fusion.out_of_fold import SpeechAnswerCache, SpeechAnswers, add_noise
 from emopipe.training.fusion.pairs import Pairs
+from emopipe.training.fusion.settings import Settings
 from emopipe.training.fusion.study import draw_contradicting, mean_face, shared_labels
 from tests.support.pairs import faces, table, voices
 from tests.support.random_weights import speech_weights

@@ -15,7 +15,7 @@ from emopipe.models.fusion.networks import NETWORKS
 from emopipe.models.labels import SPEECH
 from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.fusion import train as fusion
-from emopipe.training.fusion.module import Settings
+from emopipe.training.fusion.settings import Settings
 from tests.support.pairs import faces, voices
 from tests.support.paths import ROOT
 from tests.support.random_weights import speech_weights

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from emopipe.models.speech.features import MfccSpec
-from emopipe.training.speech.batches import Augmentation, SpeechBatches, mask_features
+from emopipe.training.speech.batches import SpeechBatches, mask_features
+from emopipe.training.speech.settings import Augmentation
 from tests.support.clips import make_clips
 
 SPEC = MfccSpec()

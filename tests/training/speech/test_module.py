@@ -4,7 +4,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from emopipe.models.speech.features import MfccSpec
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.training.speech.module import Cycles, Settings, SpeechTraining, check, options
+from emopipe.training.speech.module import Cycles, SpeechTraining
+from emopipe.training.speech.settings import Settings, network_options, read_settings
 from tests.support.clips import make_clips
 
 Trace = list[tuple[float, tuple[float, float]]]
@@ -38,16 +39,16 @@ def test_a_finished_cycle_is_carried_on_as_if_both_had_been_meant_from_the_start
 
 
 def test_an_ensemble_takes_the_settings_that_its_members_have() -> None:
-    found = options(Settings(members=("cnn", "lstm"), channels=32, hidden=16, blocks=2))
+    found = network_options(Settings(members=("cnn", "lstm"), channels=32, hidden=16, blocks=2))
     assert found["members"] == ["cnn", "lstm"]
     assert found["options"]["cnn"] == {"channels": 32, "blocks": 2, "embedding": 64, "dropout": 0.05}
     assert found["options"]["lstm"] == {"channels": 32, "hidden": 16, "embedding": 64, "dropout": 0.05}
-    assert "hidden" not in options(Settings(network="cnn"))
+    assert "hidden" not in network_options(Settings(network="cnn"))
 
 
 def test_cycles_have_to_divide_the_epochs() -> None:
     with pytest.raises(EmopipeError, match="cycles: 10 epochs cannot be divided into 3"):
-        check(Settings(epochs=10, cycles=3))
+        read_settings({"epochs": 10, "cycles": 3})
 
 
 def test_every_member_is_trained_for_itself_and_the_average_takes_no_gradient() -> None:

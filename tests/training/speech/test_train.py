@@ -12,7 +12,7 @@ from emopipe.models.labels import SPEECH
 from emopipe.models.speech.model import SpeechModel
 from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.speech import train as speech
-from emopipe.training.trainer.settings import settings
+from emopipe.training.trainer.settings import parse_settings
 from tests.support.paths import ROOT
 from tests.support.voices import ravdess
 
@@ -187,9 +187,9 @@ def test_resuming_needs_a_run_with_the_same_settings_and_data(tmp_path: Path, da
     with pytest.raises(EmopipeError, match="no run to resume; start one without --resume"):
         speech.train(QUICK, data, tmp_path / "out", resume=True)
     speech.train(QUICK | {"epochs": 1}, data, tmp_path / "out")
-    with pytest.raises(EmopipeError, match="started with these other settings, or other data"):
+    with pytest.raises(EmopipeError, match="started with other settings or data"):
         speech.train(QUICK, data, tmp_path / "out", resume=True)
-    with pytest.raises(EmopipeError, match="started with these other settings, or other data"):
+    with pytest.raises(EmopipeError, match="started with other settings or data"):
         speech.train(QUICK | {"epochs": 1}, data / "Actor_03", tmp_path / "out", resume=True)
 
 
@@ -201,5 +201,5 @@ def test_an_unknown_protocol(data: Path) -> None:
 def test_the_config_file_is_the_defaults_and_says_all_of_them() -> None:
     config = tomllib.loads((ROOT / "configs/training/speech.toml").read_text())
     assert config.pop("data") == "data/ravdess-speech.zip"
-    assert settings(config, speech.Settings) == speech.Settings()
+    assert parse_settings(config, speech.Settings) == speech.Settings()
     assert set(config) == set(speech.Settings.__struct_fields__)

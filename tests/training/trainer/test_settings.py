@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.training.trainer.settings import settings, typed_command, without_folders
+from emopipe.training.trainer.settings import parse_settings, typed_command, without_folders
 
 
 class Example(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -14,8 +14,8 @@ class Example(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def test_defaults_and_values() -> None:
-    assert settings({}, Example) == Example()
-    assert settings({"epochs": 5, "rate": 1}, Example) == Example(epochs=5, rate=1.0)
+    assert parse_settings({}, Example) == Example()
+    assert parse_settings({"epochs": 5, "rate": 1}, Example) == Example(epochs=5, rate=1.0)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_defaults_and_values() -> None:
 )
 def test_says_which_what_and_what_was_expected(config: dict[str, object], message: str) -> None:
     with pytest.raises(EmopipeError) as error:
-        settings(config, Example)
+        parse_settings(config, Example)
     assert str(error.value) == message
 
 

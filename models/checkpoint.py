@@ -7,6 +7,7 @@ import msgspec
 
 from emopipe.models.calibration import Selection
 from emopipe.pipeline.errors import EmopipeError, ModelError
+from emopipe.pipeline.files import replacing
 
 if TYPE_CHECKING:
     import torch
@@ -51,16 +52,12 @@ def save(path: Path, state: "dict[str, torch.Tensor]", card: Card) -> None:
     """
     from safetensors.torch import save as serialise
 
-    partial = path.with_name(path.name + ".partial")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     content = serialise(tensors, metadata={"emopipe": msgspec.json.encode(card).decode()})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as file:
+            file.write_bytes(content)
     except OSError as error:
         kept = "; the weights that were there are untouched" if path.is_file() else ""
         raise EmopipeError(

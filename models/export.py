@@ -38,6 +38,7 @@ from emopipe.models.loading import load_network
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
 from emopipe.pipeline.errors import EmopipeError, ModelError
+from emopipe.pipeline.files import replacing
 
 MAX_DIFFERENCE = 1e-4  # of a probability
 OPSET = 17
@@ -194,17 +195,14 @@ def export(task: str, weights: Path | None, out: Path, check: bool = True) -> fl
         raise ModelError(f'{" and ".join(lacking)} not installed; install with: pip install "emopipe[onnx]"')
     model = TASKS[task](weights).eval()
     random = np.random.default_rng(0)
-    partial = out.with_name(out.name + ".partial")
     try:
-        partial.write_bytes(_file(model, next(model.inputs(random))))
-        difference = _difference(model, partial, random) if check else None
-        if difference is not None and not difference <= MAX_DIFFERENCE:
-            raise ModelError(f"{out}: not written: its probabilities differ from the model's by {difference:.1e}")
-        partial.replace(out)
+        with replacing(out) as file:
+            file.write_bytes(_file(model, next(model.inputs(random))))
+            difference = _difference(model, file, random) if check else None
+            if difference is not None and not difference <= MAX_DIFFERENCE:
+                raise ModelError(f"{out}: not written: its probabilities differ from the model's by {difference:.1e}")
     except OSError as error:
         raise EmopipeError(f"{out}: cannot be written ({error.strerror}); choose another place") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return difference
 
 

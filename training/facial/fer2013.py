@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.pipeline.errors import DataError
+from emopipe.pipeline.files import replacing
 from emopipe.training.facial import fer2013_files
 from emopipe.training.facial.fer2013_files import SPLITS, UNKNOWN, Example
 
@@ -143,14 +144,9 @@ def _write_cache(path: Path, data: Fer2013) -> None:
     arrays: dict[str, NDArray[np.generic]] = {"damaged": np.array(data.damaged, dtype=np.str_)}
     for name, split in data.splits.items():
         arrays |= {f"{name}_images": split.images, f"{name}_targets": split.targets}
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _read_cache(path: Path, source: Path, sha256: str) -> Fer2013:

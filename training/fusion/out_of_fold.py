@@ -17,6 +17,7 @@ from emopipe.models.calibration import Doubles
 from emopipe.models.fusion.model import SpeechObservation, timbre
 from emopipe.models.speech.features import Floats
 from emopipe.pipeline.errors import DataError
+from emopipe.pipeline.files import replacing
 from emopipe.training.speech.ravdess import FOLDS, Clip
 
 _FRAME_HOP_S = 0.01  # s
@@ -84,9 +85,8 @@ class SpeechAnswerCache:
         model = SpeechModel.load(weights, "cpu")
         if not path.is_file():
             self._cache.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial.npy")
-            np.save(partial, model.logits(windows).numpy())
-            partial.replace(path)
+            with replacing(path) as partial, partial.open("wb") as file:
+                np.save(file, model.logits(windows).numpy())
         return model.calibrated(torch.from_numpy(np.load(path)), windows).astype(np.float64)
 
 

@@ -1,6 +1,5 @@
 """Keeping what was computed of a data set of sounds, so that only the first training waits for it."""
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -12,6 +11,7 @@ import msgspec
 import numpy as np
 
 from emopipe.models.speech.features import MfccSpec
+from emopipe.pipeline.files import replacing
 from emopipe.training.speech.clips import Clip, Corpus, Name
 
 log = logging.getLogger(__name__)
@@ -44,15 +44,12 @@ def keep(cache: Path, key: str, corpora: Mapping[float, Corpus]) -> None:
     """Write the corpora; where that fails, say so and go on without."""
     for speed, corpus in corpora.items():
         path = _path(cache, key, speed)
-        partial = path.with_name(path.name + ".partial")
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            _write(partial, corpus)
-            partial.replace(path)
+            with replacing(path) as file:
+                _write(file, corpus)
         except OSError as error:
             log.warning("%s: not kept (%s)", path, error.strerror)
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
 
 
 def _path(cache: Path, key: str, speed: float) -> Path:

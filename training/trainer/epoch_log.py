@@ -8,6 +8,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from emopipe.pipeline.files import replacing
+
 
 class EpochLog(Logger):
     """Keeps `run`/metrics.csv: one row an epoch, empty where an epoch was not validated.
@@ -53,12 +55,7 @@ class EpochLog(Logger):
 
     def _write(self) -> None:
         names = dict.fromkeys(name for row in self.rows.values() for name in row if name != "minutes")
-        partial = self.path.with_name(self.path.name + ".partial")
-        try:
-            with partial.open("w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, [*names, "minutes"], restval="")
-                table.writeheader()
-                table.writerows(self.rows[epoch] for epoch in sorted(self.rows))
-            partial.replace(self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(self.path) as path, path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, [*names, "minutes"], restval="")
+            table.writeheader()
+            table.writerows(self.rows[epoch] for epoch in sorted(self.rows))

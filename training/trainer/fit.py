@@ -30,6 +30,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.files import replacing
 from emopipe.training.trainer.epoch_log import EpochLog
 from emopipe.training.trainer.memory import keep_freed_memory
 from emopipe.training.trainer.out_of_memory import LastBatch, largest_batch, out_of_memory
@@ -176,12 +177,8 @@ class AtomicCheckpoints(TorchCheckpointIO):
         torch.save(checkpoint, buffer)  # into memory first: of a full disk, torch says only that writing failed
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        try:
-            partial.write_bytes(buffer.getbuffer())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as file:
+            file.write_bytes(buffer.getbuffer())
 
 
 class ResumableEarlyStopping(EarlyStopping):

@@ -2,7 +2,7 @@
 
 Each is taken from the Python package that its makers publish, and known by its SHA-256. What is missing beside this
 file is fetched by `python -m emopipe.models.assets`, as in `make setup`, and by `hatch_build.py` for every wheel;
-nothing is fetched when emopipe runs. Only the standard library is imported here: where a wheel is built there is nothing else.
+nothing is fetched when emopipe runs. Only the standard library is imported here: a build has no more.
 """
 
 import hashlib

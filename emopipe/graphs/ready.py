@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emopipe.pipeline.errors import GraphError, Problem
+from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
 from emopipe.pipeline.text import instead
 
 _PACKAGE = Path(__file__).parents[1]
@@ -27,6 +27,7 @@ def find_graph(given: Path | None) -> Path:
 
     Raises:
         GraphError: there is no such file and no such name.
+        EmopipeError: emopipe was installed without its graphs.
     """
     given = given or _DEFAULT
     if given.exists() and not given.is_dir():
@@ -35,8 +36,10 @@ def find_graph(given: Path | None) -> Path:
     places = {_DEFAULT: _PACKAGE / _DEFAULT}
     for name, path in ready.items():
         places |= {Path(name): path, Path("configs", path.name): path}
-    if given in places:
+    if given in places and places[given].exists():
         return places[given]
+    if not ready or given == _DEFAULT:
+        raise EmopipeError(f"{_PACKAGE}: the graphs that come with emopipe are missing there; install emopipe again")
     if given.is_dir():
         return given  # whoever reads it says that it is a folder
     raise GraphError(

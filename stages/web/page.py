@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph nee
     from aiohttp import web
 
 ASSETS = Path(__file__).parent / "assets"
+_REMEDY = "install emopipe again"
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
 MAX_PAGES = 128
 DRAIN_TIMEOUT_S = 1.0  # s that pages have to take in the end of a run
@@ -78,7 +79,8 @@ class Page(Stage):
 
     @classmethod
     def check(cls, settings: Any) -> list[tuple[str, str]]:
-        return web_problems(settings)
+        missing = [] if (ASSETS / "index.html").is_file() else [("use", f"{ASSETS}: its files are missing; {_REMEDY}")]
+        return web_problems(settings) + missing
 
     def __init__(self, settings: Any = None, label: str = "") -> None:
         super().__init__(settings, label)

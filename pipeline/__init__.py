@@ -1,0 +1,49 @@
+"""The runtime, as an author of stages sees it; `examples/my_stage.py` shows how little of it a stage needs.
+
+Whatever is not here (graphs, hosts, links, workers) is the runtime's own. `emopipe.pipeline.testing` drives a stage
+in a test.
+"""
+
+from emopipe.pipeline.batcher import Batcher
+from emopipe.pipeline.clock import MS, SECOND, Clock, Wakeup
+from emopipe.pipeline.errors import DataError, EmopipeError, GraphError, MediaError, ModelError, StageFailed
+from emopipe.pipeline.join import Ended, EventTimeJoin, Released
+from emopipe.pipeline.mailbox import Mailbox
+from emopipe.pipeline.message import FOREVER, Message, Payload, Placement
+from emopipe.pipeline.port import Invalid, Mode, Policy, Port, Settings, about
+from emopipe.pipeline.report import Report
+from emopipe.pipeline.resources import PerStream
+from emopipe.pipeline.source import Source
+from emopipe.pipeline.stage import Stage
+
+__all__ = [
+    "FOREVER",
+    "MS",
+    "SECOND",
+    "Batcher",
+    "Clock",
+    "DataError",
+    "EmopipeError",
+    "Ended",
+    "EventTimeJoin",
+    "GraphError",
+    "Invalid",
+    "Mailbox",
+    "MediaError",
+    "Message",
+    "Mode",
+    "ModelError",
+    "Payload",
+    "PerStream",
+    "Placement",
+    "Policy",
+    "Port",
+    "Released",
+    "Report",
+    "Settings",
+    "Source",
+    "Stage",
+    "StageFailed",
+    "Wakeup",
+    "about",
+]

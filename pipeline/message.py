@@ -7,7 +7,7 @@ with the field names of `Message`; an array inside the payload is replaced there
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 import msgspec
 import numpy as np
@@ -59,6 +59,21 @@ class Message(msgspec.Struct, kw_only=True):
     type: str = ""
     payload: Any = None
     version: int = WIRE_VERSION
+
+
+class Placement(TypedDict, total=False):
+    """Where a result belongs: the header fields that a stage may set when it emits.
+
+    `stream`, `pts`, `duration`, epoch and trace are those of `cause` where not given. `watermark` is the stage's own
+    (`Stage.watermark`) where not given; a stage that emits several results for one message gives each its own pts as
+    watermark, so that the next may follow.
+    """
+
+    cause: Message
+    stream: str
+    pts: int
+    duration: int
+    watermark: int
 
 
 class WireError(ValueError):

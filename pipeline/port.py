@@ -1,10 +1,11 @@
-"""What a stage declares: its ports, its typed settings with what they say of themselves; and the links between."""
+"""The edges of a stage: its ports with the links that lead there, its typed settings, and what it asks of its host."""
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Unpack
 
 import msgspec
 
-from emopipe.pipeline.message import Payload
+from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.message import Payload, Placement
 
 Mode = Literal["replay", "live"]
 Policy = Literal["block", "drop-oldest", "drop-newest"]
@@ -26,7 +27,7 @@ class Port(msgspec.Struct, frozen=True):
     size: int = 16
 
 
-class SettingProblem(NamedTuple):
+class Invalid(NamedTuple):
     """What is wrong with one setting, as a sentence for the user; an empty `key` speaks of all of them."""
 
     key: str
@@ -39,7 +40,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     Before anything runs the graph asks them what the methods say.
     """
 
-    def check(self) -> list[SettingProblem]:
+    def check(self) -> list[Invalid]:
         """What is wrong with these settings beyond their types and ranges."""
         return []
 
@@ -111,3 +112,26 @@ class LinkId(msgspec.Struct, frozen=True, array_like=True):
 
     def __str__(self) -> str:
         return f"{self.sender}.{self.output}>{self.receiver}.{self.input}"
+
+
+class Host(Protocol):
+    """What a stage needs of whatever runs it."""
+
+    clock: Clock
+    mode: Mode
+    base_time: int  # monotonic ns that are running time 0, the same in all processes of a run; known from play on
+
+    async def emit(self, output: str, payload: Payload | None, **placement: Unpack[Placement]) -> None:
+        """Send data, or a gap where there is no payload."""
+
+    async def advance(self, stream: str) -> None:
+        """Send the stage's watermark on, if it moved."""
+
+    def input_watermark(self, stream: str) -> int:
+        """The smallest pts that any connected input may still bring."""
+
+    def connected(self, port: str) -> bool:
+        """Whether the graph feeds this input."""
+
+    def warn(self, text: str, damage: bool) -> None:
+        """Tell the user."""

@@ -20,7 +20,7 @@ from typing import Any
 from emopipe.pipeline.clock import FakeClock, settle
 from emopipe.pipeline.message import FOREVER, Codec, Message, Payload
 from emopipe.pipeline.port import LinkId, Mode, Queue
-from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet, Outlet
 from emopipe.pipeline.stage import Stage
 
@@ -146,7 +146,7 @@ class StageHarness:
         self._playing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "StageHarness":
-        self._host = StageHost(self.stage, mode=self._mode, clock=self.clock, warn=self._warn)
+        self._host = host_of(self.stage, mode=self._mode, clock=self.clock, warn=self._warn)
         for port in self._connect:
             inlet = LocalInlet(port, self.stage.label, self._host.inbox, self.clock, window=1)
             self._host.inlets[port] = [inlet]
@@ -170,7 +170,7 @@ class StageHarness:
         await settle()
 
     async def hold(self, output: str, held: bool = True) -> None:
-        """Let `Stage.room` of an output wait, as if a receiver were busy, until it is called with `held=False`."""
+        """Let `Source.writable` of an output wait, as if a receiver were busy, until it is called with `held=False`."""
         self._collectors[output].hold(held)
         await settle()
 

@@ -10,7 +10,7 @@ from emopipe.pipeline.batcher import Batcher
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.message import Message, Payload
-from emopipe.pipeline.port import about
+from emopipe.pipeline.port import Invalid, about
 from emopipe.pipeline.stage import Stage
 
 Row = TypeVar("Row")
@@ -24,10 +24,10 @@ class Inference(Stage, Generic[Row]):
     `max_delay` for company, and have the same bits whatever the batch (on CPU; see the models).
     """
 
-    task: ClassVar[str]  # names the shipped weights
-    labels: ClassVar[tuple[str, ...]]
-
     class Settings(Stage.Settings):
+        task: ClassVar[str]  # names the shipped weights
+        labels: ClassVar[tuple[str, ...]]
+
         weights: Annotated[str, about("a file made by `emopipe train`; empty: the shipped one")] = ""
         device: Annotated[Literal["auto", "cpu", "cuda"], about("where to infer; auto: on a GPU if there is one")] = (
             "auto"
@@ -55,27 +55,31 @@ class Inference(Stage, Generic[Row]):
             ),
         ] = "training"
 
+        def check(self) -> list[Invalid]:
+            problems = []
+            path = self.weights_path
+            if path.is_dir():
+                problems.append(
+                    Invalid("weights", f"{path} is a directory, but a file of weights is expected; name the file in it")
+                )
+            elif not path.is_file():
+                problems.append(
+                    Invalid(
+                        "weights", f"{path}: no such file; train it with `emopipe train {self.task}`, or restore it"
+                    )
+                )
+            if problem := prior_problem(self.prior, self.labels):
+                problems.append(Invalid("prior", problem))
+            return problems
+
+        @property
+        def weights_path(self) -> Path:
+            return Path(self.weights) if self.weights else WEIGHTS_DIR / f"{self.task}.safetensors"
+
+        def reads(self) -> list[str]:
+            return [str(self.weights_path.resolve())]
+
     settings: Settings
-
-    @classmethod
-    def reads(cls, settings: Any) -> list[str]:
-        return [str(cls._weights(settings).resolve())]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        problems = []
-        path = cls._weights(settings)
-        if path.is_dir():
-            problems.append(
-                ("weights", f"{path} is a directory, but a file of weights is expected; name the file in it")
-            )
-        elif not path.is_file():
-            problems.append(
-                ("weights", f"{path}: no such file; train it with `emopipe train {cls.task}`, or restore it")
-            )
-        if problem := prior_problem(settings.prior, cls.labels):
-            problems.append(("prior", problem))
-        return problems
 
     # -- what a subclass provides; the first two run in the stage's thread -------------------------------------
 
@@ -108,6 +112,7 @@ class Inference(Stage, Generic[Row]):
             clock=self.host.clock,
             backlog=round(self.settings.backlog * SECOND) if self.host.mode == "live" else None,
         )
+        self.exit.push_async_callback(self._batcher.close)
 
     async def process(self, port: str, message: Message) -> None:
         await self._batcher.put(message.stream, message.pts, message, self.rows(message.payload))
@@ -124,10 +129,6 @@ class Inference(Stage, Generic[Row]):
 
     def watermark(self, stream: str) -> int:
         return self._batcher.watermark(stream, self.host.input_watermark(stream))
-
-    async def close(self) -> None:
-        if hasattr(self, "_batcher"):  # setup may have failed
-            await self._batcher.close()
 
     async def _infer(self, rows: list[Row]) -> list[list[float]]:
         self.counters["batches"] += 1
@@ -147,15 +148,12 @@ class Inference(Stage, Generic[Row]):
 
         # OpenMP's setting is the calling thread's own, and this is the thread that infers.
         torch.set_num_threads(self.settings.threads)
-        path = self._weights(self.settings)
+        path = self.settings.weights_path
         model = self.load(path, self.settings.device)
-        if tuple(model.labels) != self.labels:
+        labels = self.settings.labels
+        if tuple(model.labels) != labels:
             raise ModelError(
-                f"{path}: gives the labels {', '.join(model.labels)}, but {self.name} needs {', '.join(self.labels)}; "
-                f"train it with `emopipe train {self.task}`"
+                f"{path}: gives the labels {', '.join(model.labels)}, but {self.name} needs {', '.join(labels)}; "
+                f"train it with `emopipe train {self.settings.task}`"
             )
         return model
-
-    @classmethod
-    def _weights(cls, settings: Any) -> Path:
-        return Path(settings.weights) if settings.weights else WEIGHTS_DIR / f"{cls.task}.safetensors"

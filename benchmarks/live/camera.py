@@ -9,12 +9,12 @@ from fractions import Fraction
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.source import Source
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FPS = 30
 SPAN = 4.0  # s of the recording that are kept, decoded: 170 MB of 720p at 30 frames/s, once in a process
 
 
-class PlayedCamera(Stage):
+class PlayedCamera(Source):
     """Plays the first seconds of a recording over and over as a live source: frames come when they are due, taken or
     not.
 
@@ -41,16 +41,15 @@ class PlayedCamera(Stage):
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
     }
 
-    class Settings(Stage.Settings, kw_only=True):
+    class Settings(Source.Settings, kw_only=True):
         uri: Annotated[str, about("the recording")]
         stream: Annotated[str, about("the stream's name", min_length=1)]
         seconds: Annotated[float, about("how long it is played", unit="s", gt=0)]
 
-    settings: Settings
+        def reads(self) -> list[str]:
+            return [str(Path(self.uri).resolve())]
 
-    @classmethod
-    def reads(cls, settings: Any) -> list[str]:
-        return [str(Path(settings.uri).resolve())]
+    settings: Settings
 
     async def setup(self) -> None:
         self._played = await self.compute(load, self.settings.uri)

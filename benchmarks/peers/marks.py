@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.types import AudioBlock, VideoFrame
@@ -140,23 +140,22 @@ class Marks(Stage):
         stream: Annotated[str, about("the stream that carries marks", min_length=1)]
         path: Annotated[str, about("the file to write", min_length=1)]
 
+        def check(self) -> list[Invalid]:
+            problem = path_problem(self.path)
+            return [Invalid("path", problem)] if problem else []
+
+        def writes(self) -> list[str]:
+            return [str(Path(self.path).resolve())]
+
     settings: Settings
-
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        return [str(Path(settings.path).resolve())]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        problem = path_problem(settings.path)
-        return [("path", problem)] if problem else []
 
     async def setup(self) -> None:
         self._file = LineFile(self.settings.path)
+        self.exit.callback(self._file.close)
         self._flashes, self._beeps = Flashes(), Beeps()
         self._seen: deque[int] = deque(maxlen=4)
         self._heard: deque[int] = deque(maxlen=4)
-        self._watching = asyncio.create_task(self._watch())
+        self.exit.task(self._watch())
 
     async def process(self, port: str, message: Message) -> None:
         if message.stream != self.settings.stream:
@@ -171,12 +170,6 @@ class Marks(Stage):
 
     async def gap(self, port: str, message: Message) -> None:
         """Where there is nothing, there is no mark."""
-
-    async def close(self) -> None:
-        if hasattr(self, "_watching"):
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._file.close()
 
     async def _watch(self) -> None:
         longest, told = 0.0, time.monotonic()

@@ -39,7 +39,7 @@ def purpose(cls: type[Stage]) -> str:
 def latency(cls: type[Stage]) -> float:
     """The least latency of the stage in s, with its settings' defaults; 0 where some have none."""
     settings, _ = convert({}, cls.Settings)
-    return 0.0 if settings is None else cls.latency(settings)
+    return 0.0 if settings is None else settings.latency()
 
 
 def port_row(name: str, port: Port, *, is_input: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """What is wrong with a graph as a whole: ports, types, inputs that nothing feeds, cycles, endpoints, latency."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -11,7 +11,6 @@ from emopipe.pipeline.graph.parse import Draft, PipelineSettings, Problems
 from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port
-from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.text import instead, show
 
 T = TypeVar("T")
@@ -26,7 +25,7 @@ def check(drafts: Mapping[str, Draft], pipeline: PipelineSettings, problems: Pro
         _check_inputs(draft, drafts, problems)
         _check_own(draft, problems)
     _check_ends(drafts, problems)
-    _check_endpoints(drafts, problems)
+    _check_written(drafts, problems)
     order = _sort(drafts, problems)
     if order and pipeline.mode == "live" and pipeline.latency_budget is not None:
         _check_latency(order, drafts, pipeline.latency_budget, problems)
@@ -86,7 +85,7 @@ def _offers(payload: type[Payload], drafts: Mapping[str, Draft], receiver: str) 
 
 def _check_own(draft: Draft, problems: Problems) -> None:
     """What the stage itself finds wrong with its settings."""
-    found = _ask(draft, "check", lambda cls, settings: [(str(k), str(t)) for k, t in cls.check(settings)], problems)
+    found = _ask(draft, "check", lambda found: [(str(key), str(text)) for key, text in found], problems)
     for key, text in found or []:
         problems.add(("stages", draft.name), text, key)
 
@@ -101,30 +100,26 @@ def _check_ends(drafts: Mapping[str, Draft], problems: Problems) -> None:
         problems.add(("stages",), "no sink: nothing takes the results; add one without outputs, such as console")
 
 
-def _check_endpoints(drafts: Mapping[str, Draft], problems: Problems) -> None:
+def _check_written(drafts: Mapping[str, Draft], problems: Problems) -> None:
     owners: dict[str, str] = {}
     for draft in drafts.values():
-        taken = _ask(draft, "endpoints", lambda cls, settings: [str(e) for e in cls.endpoints(settings)], problems)
-        for endpoint in taken or []:
+        for endpoint in _ask(draft, "writes", _texts, problems) or []:
             owner = owners.setdefault(endpoint, draft.name)
             if owner != draft.name:
                 problems.add(("stages", draft.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
-    _check_shared_endpoints(drafts, owners, problems)
+    _check_served(drafts, owners, problems)
     for draft in drafts.values():
-        for file in _ask(draft, "reads", lambda cls, settings: [str(f) for f in cls.reads(settings)], problems) or []:
+        for file in _ask(draft, "reads", _texts, problems) or []:
             if file in owners:
                 text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
                 problems.add(("stages", owners[file]), text, other=draft.name)
 
 
-def _check_shared_endpoints(drafts: Mapping[str, Draft], owners: Mapping[str, str], problems: Problems) -> None:
+def _check_served(drafts: Mapping[str, Draft], owners: Mapping[str, str], problems: Problems) -> None:
     """Those who serve an address together must be in one process, and nobody may have it for itself."""
     first: dict[str, Draft] = {}
     for draft in drafts.values():
-        shared = _ask(
-            draft, "shared_endpoints", lambda cls, settings: [str(e) for e in cls.shared_endpoints(settings)], problems
-        )
-        for endpoint in shared or []:
+        for endpoint in _ask(draft, "serves", _texts, problems) or []:
             other = first.setdefault(endpoint, draft)
             if endpoint in owners:
                 taken = f"{show(endpoint)} is taken by {{other}} already"
@@ -182,7 +177,7 @@ def _check_latency(order: list[str], drafts: Mapping[str, Draft], budget: float,
     """Least latencies add up along a path; the budget must cover the longest (as in GStreamer's latency query)."""
     longest: dict[str, tuple[float, list[str]]] = {}
     for name in order:
-        own = _ask(drafts[name], "latency", lambda cls, settings: _seconds(cls.latency(settings)), problems) or 0.0
+        own = _ask(drafts[name], "latency", _seconds, problems) or 0.0
         fed_by = [longest[feeder] for feeder in _feeders(drafts[name], drafts)]
         total, way = max(fed_by, key=lambda path: path[0], default=(0.0, []))
         longest[name] = total + own, [*way, f"{name} ({show(round(own, 6))} s)" if own else name]
@@ -198,12 +193,16 @@ def _seconds(latency: float) -> float:
     return float(latency)
 
 
-def _ask(draft: Draft, hook: str, call: Callable[[type[Stage], Any], T], problems: Problems) -> T | None:
-    """What a stage's hook says; one that fails is a problem like any other, since anybody may have written it."""
-    if draft.cls is None or draft.settings is None:
+def _texts(values: Iterable[object]) -> list[str]:
+    return [str(value) for value in values]
+
+
+def _ask(draft: Draft, hook: str, read: Callable[[Any], T], problems: Problems) -> T | None:
+    """What a stage's settings say; a hook that fails is a problem like any other, since anybody may have written it."""
+    if draft.settings is None:
         return None
     try:
-        return call(draft.cls, draft.settings)
+        return read(getattr(draft.settings, hook)())
     except EmopipeError as error:
         problems.add(("stages", draft.name), str(error))
     except Exception as error:

@@ -14,6 +14,7 @@ import emopipe
 from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.port import Port, Settings
+from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.text import instead, nearest, one_line, show
 
@@ -154,14 +155,20 @@ def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
         ):
             problem = f"`{kind}` must map identifiers to Port(…)"
     if not (isinstance(cls.Settings, type) and issubclass(cls.Settings, Settings)):
-        problem = "`Settings` must derive from emopipe.pipeline.stage.Settings"
+        problem = "`Settings` must derive from emopipe.pipeline.Settings"
     else:
         try:
             msgspec.inspect.type_info(cls.Settings)
-            taken = [f.encode_name for f in msgspec.structs.fields(cls.Settings) if f.encode_name in GRAPH_KEYS]
-            problem = f"setting {show(taken[0])} is a word of the graph; give it another name" if taken else problem
+            fields = [field.encode_name for field in msgspec.structs.fields(cls.Settings)]
+            if taken := [name for name in fields if name in GRAPH_KEYS]:
+                problem = f"setting {show(taken[0])} is a word of the graph; give it another name"
+            if taken := [name for name in fields if hasattr(Settings, name)]:
+                problem = f"setting {show(taken[0])} is what the graph asks of settings; give it another name"
         except Exception as error:
             problem = f"its settings cannot be read: {type(error).__name__}: {one_line(error)}"
+    if not problem and bool(cls.inputs) == issubclass(cls, Source):
+        has, base = ("has inputs", "Stage") if cls.inputs else ("has no inputs", "Source")
+        problem = f"it {has}; derive from emopipe.pipeline.{base}"
     if problem:
         raise _wrong(f"stage {show(use)} is badly declared: {problem}")
     return cls

@@ -5,22 +5,40 @@ The rules it keeps for every stage:
     - an output's watermark never goes back, and nothing is emitted below it;
     - a stream ends on the outputs when it has ended on every connected input and `flush` has returned;
     - a new epoch resets the stream, and what is left of the old one, its EOS included, is stale and ignored;
-    - a stream may come back on an input where it has ended while another input still has it.
+    - a stream may come back on an input where it has ended while another input still has it;
+    - one link brings a stream to an input, in the whole run: from two, what came of it would depend on their timing.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from typing import Unpack
+
+import msgspec
 
 from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.counters import REMEMBERED
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.message import FOREVER, Message, Payload, Placement
 from emopipe.pipeline.port import Mode
 from emopipe.pipeline.report import Delays, Report
-from emopipe.pipeline.runtime.epochs import SourceEpochs
 from emopipe.pipeline.runtime.output import Output
 from emopipe.pipeline.runtime.transport import Inbox, Inlet
 from emopipe.pipeline.stage import Stage
+
+
+class _InputStream(msgspec.Struct):
+    """What is known of a stream on the inputs.
+
+    Attributes:
+        origins: which link brings it, by port.
+        watermarks: how far it has come, by connected port; empty before its time line begins.
+        epoch: it is in.
+    """
+
+    origins: dict[str, Inlet]
+    watermarks: dict[str, int] = {}
+    epoch: int = 0
 
 
 class StageHost:
@@ -50,16 +68,11 @@ class StageHost:
         self.outlets = {name: output.outlets for name, output in self._outputs.items()}
         self._warn = warn
         self._stall = stall
-        self._source_epochs = SourceEpochs(stage.outputs)
-        self._epochs: dict[str, int] = {}  # of a stage with inputs: of the streams that are open and not in epoch 0
-        self._watermarks: dict[str, dict[str, int]] = {}  # received, by stream, by port
-        self._origins: dict[tuple[str, str], Inlet] = {}  # which link brings a stream to a port
+        self._streams: dict[str, _InputStream] = {}  # those that are open
+        self._ended_origins: dict[str, dict[str, Inlet]] = {}  # of the last streams that have ended
         self._delays = Delays()
-        self._progress = (0, 0)
         self._over = False  # nothing more goes out but the ends
         self._ended = False
-        self._source: asyncio.Task[None] | None = None  # a source's `run`
-        self._drained = False
         stage.host = self
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -73,11 +86,7 @@ class StageHost:
         `base_time` is the clock's time at running time 0.
         """
         self.base_time = base_time
-        if self.stage.inputs:
-            await self._take_messages()
-            await self.stage.finish()
-        else:
-            await self._run_source()
+        await self._run()
         self._over = True
         for name, output in self._outputs.items():
             for stream in output.open:
@@ -89,21 +98,20 @@ class StageHost:
 
     def drain(self) -> None:
         """End a source as if it had nothing more: its streams end, and what is under way goes through to the sinks."""
-        self._drained = True
-        if self._source is not None:
-            self._source.cancel()
 
     async def close(self) -> None:
-        """Close the stage, its thread and its links; also after an error."""
+        """Close the stage, all it holds, and its links; also after an error."""
         try:
             await self.stage.close()
         finally:
-            self.stage.stop_thread()
-            for inlets in self.inlets.values():
-                for inlet in inlets:
-                    inlet.close()
-            for output in self._outputs.values():
-                output.close()
+            try:
+                await self.stage.exit.aclose()
+            finally:
+                for inlets in self.inlets.values():
+                    for inlet in inlets:
+                        inlet.close()
+                for output in self._outputs.values():
+                    output.close()
 
     def report(self) -> Report:
         now = self.clock.now()
@@ -115,41 +123,31 @@ class StageHost:
             age=self._delays.age,
             hops=self._delays.hops,
             gaps={port: max(inlet.longest_gap(now) for inlet in inlets) for port, inlets in self.inlets.items()},
-            done=self._progress[0],
-            total=self._progress[1],
             ended=self._ended,
         )
 
     # -- what the stage asks for -----------------------------------------------------------------------------
 
-    async def emit(self, output: str, message: Message) -> None:
-        stream = message.stream
-        if self._over:  # a source has been drained, and a task of its own is still at work
+    async def emit(self, output: str, payload: Payload | None, **placement: Unpack[Placement]) -> None:
+        cause = placement.get("cause")
+        stream = placement.get("stream", cause.stream if cause else "")
+        if not stream:
+            raise TypeError("emit needs a stream or a cause")
+        pts = placement.get("pts", cause.pts if cause else 0)
+        epoch = await self._epoch_of(output, stream, pts, cause)
+        if epoch is None:
             self.stage.count("stale", stream)
             return
-        if not self.stage.inputs:
-            await self._begin_source_epoch(output, message)
-        elif message.epoch < self.epoch(stream):  # of before the jump: whoever comes after us would ignore it
-            self.stage.count("stale", stream)
-            return
-        await self._outputs[output].emit(message, self.clock.now())
-
-    def input_watermark(self, stream: str) -> int:
-        """The smallest pts that any connected input may still bring on `stream`."""
-        return min(self._watermarks.get(stream, {}).values(), default=0)
-
-    def epoch(self, stream: str) -> int:
-        return self._epochs.get(stream, 0) if self.stage.inputs else self._source_epochs.epoch(stream)
-
-    def new_epoch(self, stream: str) -> None:
-        self._source_epochs.jump(stream)
-        self._forget(stream)
-
-    async def room(self, output: str, stream: str) -> None:
-        await self._outputs[output].room(stream)
-
-    def connected(self, port: str) -> bool:
-        return bool(self.inlets.get(port))
+        await self._outputs[output].emit(
+            payload,
+            stream=stream,
+            pts=pts,
+            duration=placement.get("duration", cause.duration if cause else 0),
+            watermark=placement["watermark"] if "watermark" in placement else self.stage.watermark(stream),
+            epoch=epoch,
+            trace=cause.trace if cause else [],
+            now=self.clock.now(),
+        )
 
     async def advance(self, stream: str) -> None:
         watermark = self.stage.watermark(stream)
@@ -158,47 +156,30 @@ class StageHost:
         for output in self._outputs.values():
             await output.advance(stream, watermark, self.epoch(stream))
 
-    async def end(self, stream: str, output: str | None = None) -> None:
-        if self._over:  # and that has been said
-            return
-        for name in self._outputs if output is None else [output]:
-            await self._end(stream, name)
+    def input_watermark(self, stream: str) -> int:
+        """The smallest pts that any connected input may still bring on `stream`."""
+        state = self._streams.get(stream)
+        return min(state.watermarks.values(), default=0) if state is not None else 0
+
+    def connected(self, port: str) -> bool:
+        return bool(self.inlets.get(port))
 
     def warn(self, text: str, damage: bool) -> None:
         self._warn(text, damage)
 
-    def progress(self, done: int, total: int) -> None:
-        self._progress = (done, total)
+    def epoch(self, stream: str) -> int:
+        """The epoch that a stream is in."""
+        return self._streams[stream].epoch if stream in self._streams else 0
 
-    # -- a source --------------------------------------------------------------------------------------------
-
-    async def _run_source(self) -> None:
-        """Await the stage's `run` to its end, or until `drain`."""
-        if self._drained:
-            return
-        self._source = asyncio.create_task(self.stage.run())
-        try:
-            await asyncio.wait([self._source])
-        except asyncio.CancelledError:
-            self._source.cancel()
-            await asyncio.gather(self._source, return_exceptions=True)
-            raise
-        if not (self._drained and self._source.cancelled()):
-            self._source.result()
-
-    async def _begin_source_epoch(self, output: str, message: Message) -> None:
-        """Put a source's message into its epoch: a new one if the stream comes back and has jumped back in time."""
-        stream, before = message.stream, self.epoch(message.stream)
-        ended = self._source_epochs.emit(stream, output, message.pts)
-        message.epoch = self.epoch(stream)
-        if message.epoch > before:
-            self._forget(stream)
-        for name in ended:
-            await self._outputs[name].end(stream, message.epoch)
+    async def _epoch_of(self, output: str, stream: str, pts: int, cause: Message | None) -> int | None:
+        """The epoch of what is to be emitted; None if it is stale: whoever comes after us would ignore it."""
+        epoch = self.epoch(stream)
+        made_in = cause.epoch if cause else epoch
+        return None if self._over or made_in < epoch else made_in
 
     # -- messages --------------------------------------------------------------------------------------------
 
-    async def _take_messages(self) -> None:
+    async def _run(self) -> None:
         while not all(inlet.ended for inlets in self.inlets.values() for inlet in inlets):
             inlet, message = await self.inbox.get()
             if self._stall:
@@ -209,77 +190,80 @@ class StageHost:
                 for inlets in self.inlets.values():
                     for each in inlets:
                         each.acknowledge()
+        await self.stage.finish()
 
     async def _handle(self, inlet: Inlet, message: Message) -> None:
         stream, port = message.stream, inlet.port
         if message.kind == "eos" and not stream:
             inlet.ended = True
             if self._port_ended(port):
-                for each in [each for each, bounds in self._watermarks.items() if bounds[port] < FOREVER]:
+                for each in [each for each, state in self._streams.items() if state.watermarks[port] < FOREVER]:
                     await self._moved(each, port, FOREVER)
             return
-        if message.epoch < self.epoch(stream):
+        state = self._streams.get(stream)
+        if state is None:
+            state = self._streams[stream] = _InputStream(self._ended_origins.pop(stream, {}))
+        if state.origins.setdefault(port, inlet) is not inlet:
+            remedy = "give the streams different names"
+            raise EmopipeError(f"input {port!r} gets the stream {stream!r} from two stages; {remedy}")
+        if message.epoch < state.epoch:
             if message.kind in ("data", "gap"):
                 self.stage.count("stale", stream)
             return
-        if self._origins.setdefault((stream, port), inlet) is not inlet:
-            remedy = "give the streams different names"
-            raise EmopipeError(f"input {port!r} gets the stream {stream!r} from two stages; {remedy}")
-        if message.epoch > self.epoch(stream):
-            self._epochs[stream] = message.epoch
+        if message.epoch > state.epoch:
+            state.epoch = message.epoch
+            state.watermarks = {}
             self._forget(stream)
-        if stream not in self._watermarks:
-            self._watermarks[stream] = dict.fromkeys((each for each in self.inlets if self.connected(each)), 0)
-            for each in filter(self._port_ended, list(self._watermarks[stream])):
+        if not state.watermarks:
+            state.watermarks = dict.fromkeys(filter(self.connected, self.inlets), 0)
+            for each in filter(self._port_ended, list(state.watermarks)):
                 await self._moved(stream, each, FOREVER)
-        bounds = self._watermarks[stream]
-        if message.kind == "eos":
-            bounds[port] = FOREVER
-            del self._origins[stream, port]  # it may come back from elsewhere
-        else:  # where it had ended it is back
-            bounds[port] = max(bounds[port] if bounds[port] < FOREVER else 0, message.watermark)
+        before = state.watermarks[port]
+        before = before if before < FOREVER else 0  # where it had ended it is back
+        bound = state.watermarks[port] = FOREVER if message.kind == "eos" else max(before, message.watermark)
         if message.kind == "data":
             await self.stage.process(port, message)
             if not self.stage.outputs and message.trace:
                 self._delays.add(message, self.clock.now())
         elif message.kind == "gap":
             await self.stage.gap(port, message)
-        await self._moved(stream, port, bounds[port])
+        await self._moved(stream, port, bound)
 
     async def _moved(self, stream: str, port: str, watermark: int) -> None:
         """The input's watermark is (now) `watermark`: pass it on, or end the stream where every input has."""
-        bounds = self._watermarks[stream]
-        bounds[port] = watermark
+        state = self._streams[stream]
+        state.watermarks[port] = watermark
         await self.stage.moved(port, stream, watermark)
-        if min(bounds.values()) < FOREVER:
+        if min(state.watermarks.values()) < FOREVER:
             await self.advance(stream)
             return
         await self.stage.flush(stream)
-        self.stage.reset(stream)
-        del self._watermarks[stream]
-        for output in self._outputs:
-            await self._end(stream, output)
-        self._epochs.pop(stream, None)
-        for each in self.inlets:
-            self._origins.pop((stream, each), None)
+        self._reset(stream)
+        del self._streams[stream]
+        self._ended_origins[stream] = state.origins
+        while len(self._ended_origins) > REMEMBERED:
+            del self._ended_origins[next(iter(self._ended_origins))]
+        for output in self._outputs.values():
+            await output.end(stream, state.epoch)
         self.stage.stream_counters.end(stream)
 
     def _forget(self, stream: str) -> None:
         """The stream's time line begins anew."""
-        self.stage.reset(stream)
-        self._watermarks.pop(stream, None)
+        self._reset(stream)
         for output in self._outputs.values():
             output.forget(stream)
+
+    def _reset(self, stream: str) -> None:
+        self.stage.reset(stream)
+        for state in self.stage.states:
+            state.pop(stream, None)
 
     def _port_ended(self, port: str) -> bool:
         return all(inlet.ended for inlet in self.inlets[port])
 
     async def _end(self, stream: str, output: str) -> None:
         """EOS of one stream on one output."""
-        bound = self._outputs[output].watermark(stream)
         await self._outputs[output].end(stream, self.epoch(stream))
-        if not self.stage.inputs and self._source_epochs.end(stream, output, bound):
-            self.stage.stream_counters.end(stream)
 
 
 def _plain(counters: Mapping[str, int]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.transport import Outlet
 
 
-class _Line(msgspec.Struct):
+class _StreamState(msgspec.Struct):
     """An open stream: its watermark (ns), and the seq of what follows."""
 
     watermark: int = 0
@@ -32,51 +32,76 @@ class Output:
         self._name = name
         self._payload = payload
         self._source = source
-        self._lines: dict[str, _Line] = {}
+        self._streams: dict[str, _StreamState] = {}
 
     @property
     def open(self) -> list[str]:
         """The streams that have begun and not ended, in order."""
-        return list(self._lines)
+        return list(self._streams)
 
     def watermark(self, stream: str) -> int:
-        return self._lines[stream].watermark if stream in self._lines else 0
+        return self._streams[stream].watermark if stream in self._streams else 0
 
-    async def emit(self, message: Message, now: int) -> None:
-        """Send data or a gap; completes its seq, watermark and trace.
+    async def emit(
+        self,
+        payload: Payload | None,
+        *,
+        stream: str,
+        pts: int,
+        duration: int,
+        watermark: int,
+        epoch: int,
+        trace: list[Hop],
+        now: int,
+    ) -> None:
+        """Send data, or a gap where there is no payload; `trace` is that of the message it was made from.
 
         Raises:
             TypeError: the payload is not of the declared type.
             RuntimeError: it comes below the watermark.
         """
-        if message.kind == "data" and type(message.payload) is not self._payload:
+        if payload is not None and type(payload) is not self._payload:
             declared = f"which is declared to carry {self._payload.__name__}"
-            raise TypeError(f"emitted a {message.type} on {self._name!r}, {declared}")
-        line = self._lines.setdefault(message.stream, _Line())
-        if message.pts < line.watermark:
+            raise TypeError(f"emitted a {type(payload).__name__} on {self._name!r}, {declared}")
+        state = self._streams.setdefault(stream, _StreamState())
+        if pts < state.watermark:
             raise RuntimeError(
-                f"{self._stage}: emitted pts {message.pts} on {self._name!r} below its own watermark {line.watermark}; "
+                f"{self._stage}: emitted pts {pts} on {self._name!r} below its own watermark {state.watermark}; "
                 "a stage that emits several results for one message gives each its own pts as watermark"
             )
-        if message.watermark >= FOREVER:  # the inputs have ended; the end of the output is said by EOS
-            message.watermark = message.pts
-        message.watermark = line.watermark = max(message.watermark, line.watermark, message.pts if self._source else 0)
-        message.seq = line.seq
-        line.seq += 1
-        hop = message.trace[-1] if message.trace and message.trace[-1].stage == self._stage else None
-        received = hop.received if hop else now
-        message.trace = [*(message.trace[:-1] if hop else message.trace), Hop(self._stage, received, now)]
-        await self._send(message)
+        if watermark >= FOREVER:  # the inputs have ended; the end of the output is said by EOS
+            watermark = pts
+        state.watermark = max(watermark, state.watermark, pts if self._source else 0)
+        seq = state.seq
+        state.seq += 1
+        received = now
+        if trace and trace[-1].stage == self._stage:
+            *trace, hop = trace
+            received = hop.received
+        await self._send(
+            Message(
+                kind="gap" if payload is None else "data",
+                stream=stream,
+                seq=seq,
+                pts=pts,
+                duration=duration,
+                watermark=state.watermark,
+                epoch=epoch,
+                trace=[*trace, Hop(self._stage, received, now)],
+                type="" if payload is None else type(payload).__name__,
+                payload=payload,
+            )
+        )
 
     async def advance(self, stream: str, watermark: int, epoch: int) -> None:
         """Send a watermark, if it says anything new."""
         if watermark > self.watermark(stream):
-            self._lines.setdefault(stream, _Line()).watermark = watermark
+            self._streams.setdefault(stream, _StreamState()).watermark = watermark
             await self._send(Message(kind="watermark", stream=stream, watermark=watermark, epoch=epoch))
 
     async def end(self, stream: str, epoch: int) -> None:
         """Send EOS of one stream; also where nothing came before, since the receiver must not wait for it."""
-        self._lines.pop(stream, None)
+        self._streams.pop(stream, None)
         await self._send(Message(kind="eos", stream=stream, watermark=FOREVER, epoch=epoch))
 
     async def finish(self) -> None:
@@ -90,10 +115,10 @@ class Output:
 
     def forget(self, stream: str) -> None:
         """The stream's time line begins anew."""
-        if stream in self._lines:
-            self._lines[stream].watermark = 0
+        if stream in self._streams:
+            self._streams[stream].watermark = 0
 
-    async def room(self, stream: str) -> None:
+    async def writable(self, stream: str) -> None:
         """Return once a message of `stream` would make nobody wait, nor push another out on every link that drops.
 
         Every, not any: a receiver that is stuck, such as a film on a slow disk, must not hold up the others.

@@ -24,6 +24,7 @@ from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.transport import Channel, local_endpoint
+from emopipe.pipeline.stage import Stage
 
 STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
 STATUS_INTERVAL_S = 1.0
@@ -155,7 +156,7 @@ class Supervisor:
     async def _send_status(self) -> None:
         """Send the reports of all stages round to those who watch."""
         stages = self._graph.stages.values()
-        watching = {stage.process for stage in stages if stage.cls.watches}
+        watching = {stage.process for stage in stages if stage.cls.status is not Stage.status}
         while watching:
             await asyncio.sleep(STATUS_INTERVAL_S)
             for name in watching:

@@ -22,6 +22,7 @@ from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.runtime.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet, local_endpoint
 
 REPORT_INTERVAL_S = 0.2
@@ -91,9 +92,7 @@ class Worker:
 
             async def make(stage: control.StagePlan = stage, warn: Callable[[str, bool], None] = warn) -> None:
                 made = instantiate(stage.name, stage.use, stage.table)
-                self._hosts[stage.name] = StageHost(
-                    made, mode=plan.mode, clock=self._clock, warn=warn, stall=self._stall
-                )
+                self._hosts[stage.name] = host_of(made, mode=plan.mode, clock=self._clock, warn=warn, stall=self._stall)
 
             if not await self._guard(stage.name, make):
                 return
@@ -187,7 +186,7 @@ class Worker:
 async def _apply(order: control.Status | control.Drain, host: StageHost) -> None:
     if isinstance(order, control.Drain):
         host.drain()
-    elif host.stage.watches:
+    else:
         host.stage.status({report.stage: report for report in order.reports})
 
 

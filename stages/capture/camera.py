@@ -3,11 +3,11 @@
 import sys
 from typing import Annotated, ClassVar
 
-from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.live import LiveCapture, size_of, wall
-from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, OpenError
+from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
+from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, Kind, OpenError
 from emopipe.stages.capture.timestamps import captured
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.types import VideoFrame
@@ -29,7 +29,7 @@ class Camera(LiveCapture):
         "video": Port(VideoFrame, "each picture, as luma and as a small RGB image"),
     }
 
-    class Settings(Stage.Settings):
+    class Settings(LiveCapture.Settings, kw_only=True):
         device: Annotated[str, about("its name as `emopipe devices` lists it; empty: the first one")] = ""
         format: Annotated[
             str, about("FFmpeg's name of the system that devices come by; empty: this machine's; lavfi makes pictures")
@@ -50,24 +50,26 @@ class Camera(LiveCapture):
         small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE_PX
         luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
 
+        def check(self) -> list[Invalid]:
+            problems = []
+            if self.size and size_of(self.size) is None:
+                problems.append(Invalid("size", f'"{self.size}" is no size; expected WIDTHxHEIGHT, such as 1280x720'))
+            if not self.format and not live_devices.default_format("video"):
+                problems.append(
+                    Invalid("format", f"cameras of {sys.platform} are not known; name FFmpeg's format of them")
+                )
+            if self.format and not live_devices.known(self.format):
+                problems.append(Invalid("format", live_devices.without(self.format)))
+            if self.format == "lavfi" and not self.device:
+                problems.append(
+                    Invalid("device", 'lavfi needs a graph of filters, such as "testsrc2=rate=30,realtime"')
+                )
+            return problems
+
+        def writes(self) -> list[str]:
+            return [] if self.format == "lavfi" else [self.device or "the first camera"]  # nobody else may read it
+
     settings: Settings
-
-    @classmethod
-    def check(cls, settings: Settings) -> list[tuple[str, str]]:
-        problems = []
-        if settings.size and size_of(settings.size) is None:
-            problems.append(("size", f'"{settings.size}" is no size; expected WIDTHxHEIGHT, such as 1280x720'))
-        if not settings.format and not live_devices.default_format("video"):
-            problems.append(("format", f"cameras of {sys.platform} are not known; name FFmpeg's format of them"))
-        if settings.format and not live_devices.known(settings.format):
-            problems.append(("format", live_devices.without(settings.format)))
-        if settings.format == "lavfi" and not settings.device:
-            problems.append(("device", 'lavfi needs a graph of filters, such as "testsrc2=rate=30,realtime"'))
-        return problems
-
-    @classmethod
-    def endpoints(cls, settings: Settings) -> list[str]:
-        return [] if settings.format == "lavfi" else [settings.device or "the first camera"]  # nobody else may read it
 
     @property
     def what(self) -> str:
@@ -96,6 +98,10 @@ class Camera(LiveCapture):
             on_damage=self.damage,
             timeout=self.settings.timeout,
         )
+
+    def track(self, kind: Kind) -> LiveVideo | LiveAudio:
+        settings = self.settings
+        return LiveVideo(self, self.stream, small_size=settings.small_size, luma_size=settings.luma_size)
 
     def explain(self, error: OpenError) -> str:
         return live_devices.explain("video", self._format, self._device, self._options(), error)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
 from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
-from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.port import Invalid, Port, about
+from emopipe.pipeline.source import Source
 from emopipe.stages.capture.pacing import ahead, content, due, in_time, send
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.damage import Damage
@@ -21,7 +21,7 @@ from emopipe.stages.types import AudioBlock, VideoFrame
 LATE = SECOND // 10  # ns that a picture may be behind its time in live mode
 
 
-class FileCapture(Stage):
+class FileCapture(Source):
     """Reads recordings of any container and codec that FFmpeg knows, one after the other.
 
     Each is a stream of its own, named after its file. Pictures and sound share one time line, which begins at 0 with
@@ -35,7 +35,7 @@ class FileCapture(Stage):
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
     }
 
-    class Settings(Stage.Settings):
+    class Settings(Source.Settings):
         uri: Annotated[str | list[str], about("file to play, or several, played one after the other")]
         realtime: Annotated[bool, about("play as fast as it was recorded; otherwise as fast as possible")] = False
         loop: Annotated[int, about("how many times each recording is played, on one time line", ge=1)] = 1
@@ -43,38 +43,37 @@ class FileCapture(Stage):
         luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
         block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
+        @property
+        def files(self) -> list[str]:
+            return [self.uri] if isinstance(self.uri, str) else self.uri
+
+        def check(self) -> list[Invalid]:
+            if not self.files or not all(self.files):
+                return [Invalid("uri", "names no file; expected the path of a recording")]
+            problems = [problem for file in self.files if (problem := unreadable(file))]
+            if not problems and len(self.files) == 1:  # one of several that cannot be read does not stop the others
+                try:
+                    Recording(self.files[0]).close()
+                except MediaError as error:
+                    problems = [str(error)]
+            return [Invalid("uri", problem) for problem in problems]
+
+        def reads(self) -> list[str]:
+            return [str(Path(file).resolve()) for file in self.files]
+
+        def latency(self) -> float:
+            return self.block if self.realtime else 0.0  # sound is sent by the block
+
     settings: Settings
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
+    async def setup(self) -> None:
         self._began: int | None = None  # the clock's time at the running time 0 of what is played
         self._start = 0  # where this repetition of it begins (ns of running time)
-        self._skipped = 0  # pictures that came too late, counted in the thread that decodes
-        self._tallied = 0  # of them, how many are counted by stream
-
-    @classmethod
-    def latency(cls, settings: Settings) -> float:
-        return settings.block if settings.realtime else 0.0  # sound is sent by the block
-
-    @classmethod
-    def reads(cls, settings: Settings) -> list[str]:
-        return [str(Path(file).resolve()) for file in _files(settings)]
-
-    @classmethod
-    def check(cls, settings: Settings) -> list[tuple[str, str]]:
-        files = _files(settings)
-        if not files or not all(files):
-            return [("uri", "names no file; expected the path of a recording")]
-        problems = [problem for file in files if (problem := unreadable(file))]
-        if not problems and len(files) == 1:  # one of several that cannot be read does not stop the others
-            try:
-                Recording(files[0]).close()
-            except MediaError as error:
-                problems = [str(error)]
-        return [("uri", problem) for problem in problems]
+        self._skipped = 0  # frames that came too late, counted in the thread that decodes
+        self._counted = 0  # of them, how many are counted by stream
 
     async def run(self) -> None:
-        files = _files(self.settings)
+        files = self.settings.files
         lengths = Lengths(files, self.settings.loop)
         failed: list[MediaError] = []
         for file, stream in zip(files, stream_names(files), strict=True):
@@ -163,8 +162,8 @@ class FileCapture(Stage):
         return False
 
     def _count_skipped(self, stream: str) -> None:
-        if skipped := self._skipped - self._tallied:
-            self._tallied += skipped
+        if skipped := self._skipped - self._counted:
+            self._counted += skipped
             for name in ("frames", "skipped"):
                 self.stream_counters.add(stream, name, skipped)
 
@@ -212,7 +211,3 @@ class Lengths:
         known = self._before + max(self._stated, self.current)
         seen = sum(self._sizes[: self._index + 1])
         return done, round(known * sum(self._sizes) / seen) if seen else known
-
-
-def _files(settings: FileCapture.Settings) -> list[str]:
-    return [settings.uri] if isinstance(settings.uri, str) else settings.uri

@@ -5,30 +5,32 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 from emopipe.pipeline.errors import MediaError
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.port import about
+from emopipe.pipeline.source import Source
 from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
 from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, Kind, OpenError
 from emopipe.stages.capture.reconnect import Reconnection
-from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.damage import clock_time
-from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 
 
-class LiveCapture(Stage):
+class LiveCapture(Source):
     """Opens its input at setup, throws away what comes before play, and emits what comes from then on.
 
     An input that is lost is opened again (`live_reconnect`), with one warning when it goes and one when it returns;
     its sound and pictures have a gap meanwhile.
     """
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self.input: FFmpegReader | None = None
-        self._lines: dict[Kind, LiveVideo | LiveAudio] = {}
-        self.playing = threading.Event()  # set from play on: frames count
+    class Settings(Source.Settings, kw_only=True):
+        stream: Annotated[str, about("the stream's name", min_length=1)]
+        reconnect: Annotated[
+            float,
+            about("longest pause between attempts to open it again when lost; 0: its stream ends", unit="s", ge=0),
+        ]
+
+    settings: Settings
 
     # -- what one of them says of itself ---------------------------------------------------------------------
 
@@ -40,11 +42,15 @@ class LiveCapture(Stage):
     @property
     def stream(self) -> str:
         """The stream's name."""
-        return str(self.settings.stream)
+        return self.settings.stream
 
     @abstractmethod
     def make(self) -> FFmpegReader:
         """The input, not opened yet."""
+
+    @abstractmethod
+    def track(self, kind: Kind) -> LiveVideo | LiveAudio:
+        """What emits the frames of one kind."""
 
     @abstractmethod
     def explain(self, error: OpenError) -> str:
@@ -67,20 +73,18 @@ class LiveCapture(Stage):
     # -- a stage ---------------------------------------------------------------------------------------------
 
     async def setup(self) -> None:
+        self.input: FFmpegReader | None = None
+        self.playing = threading.Event()  # set from play on: frames count
+        self._tracks: dict[Kind, LiveVideo | LiveAudio] = {}
+        self.exit.push_async_callback(self._shut)
         opened = await self._open()
-        settings = self.settings
-        sizes = getattr(settings, "small_size", SMALL_SIZE_PX), getattr(settings, "luma_size", LUMA_SIZE_PX)
-        for kind in opened.kinds:
-            if kind == "video":
-                self._lines[kind] = LiveVideo(self, self.stream, small_size=sizes[0], luma_size=sizes[1])
-            else:
-                self._lines[kind] = LiveAudio(self, self.stream, block=getattr(settings, "block", BLOCK_S))
+        self._tracks.update({kind: self.track(kind) for kind in opened.kinds})
 
     async def run(self) -> None:
-        for output in set(self.outputs).difference(self._lines):
+        for output in set(self.outputs).difference(self._tracks):
             await self.end(self.stream, output)  # at once: a join would wait for it
         self.playing.set()
-        work: list[Coroutine[Any, Any, None]] = [self._follow(), *(line.run() for line in self._lines.values())]
+        work: list[Coroutine[Any, Any, None]] = [self._follow(), *(track.run() for track in self._tracks.values())]
         tasks = [asyncio.create_task(each) for each in work]
         try:
             await asyncio.gather(*tasks)
@@ -89,13 +93,13 @@ class LiveCapture(Stage):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        for kind in self._lines:
+        for kind in self._tracks:
             await self.end(self.stream, kind)
 
-    async def close(self) -> None:
+    async def _shut(self) -> None:
         self.playing.clear()
-        for line in self._lines.values():
-            line.close()
+        for track in self._tracks.values():
+            track.close()
         if self.input is not None:
             await self.input.close()
 
@@ -131,13 +135,13 @@ class LiveCapture(Stage):
             await self._find(state)
             away = clock_time(now() - state.lost_at)
             self.warn(f"{self.what} is back after {away}")
-        for line in self._lines.values():
-            line.close()
+        for track in self._tracks.values():
+            track.close()
 
     def _lose(self) -> None:
         """What comes next is of another connection. Not at the end of a stream: what is under way would be stale."""
         self.lost()
-        sound = self._lines.get("audio")
+        sound = self._tracks.get("audio")
         if isinstance(sound, LiveAudio):
             sound.restart()
 
@@ -166,8 +170,8 @@ class LiveCapture(Stage):
             if self.playing.is_set():
                 taken = taken._replace(arrived=time.monotonic_ns())  # it was kept waiting until now
         at = self.seen(taken)
-        if self.playing.is_set() and (line := self._lines.get(taken.kind)) is not None:
-            line.offer(taken.frame, at - self.origin(at))
+        if self.playing.is_set() and (track := self._tracks.get(taken.kind)) is not None:
+            track.offer(taken.frame, at - self.origin(at))
 
 
 def wall() -> int:

@@ -3,11 +3,11 @@
 A camera, a microphone, a network stream and a WebRTC peer hand over decoded frames, each with the running time at
 which it was seen or heard; `run` makes messages of them:
 
-    video = LiveVideo(stage, "webcam")
+    video = LiveVideo(source, "webcam")
     running = asyncio.create_task(video.run())
     video.offer(frame, at)        # from any thread, never waits
     video.close()
-    await running                    # what was handed over has been emitted; `stage.end(stream)` is the owner's
+    await running                    # what was handed over has been emitted; `source.end(stream)` is the owner's
 """
 
 from typing import NamedTuple
@@ -16,14 +16,14 @@ import av
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.mailbox import Mailbox
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.source import Source
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.clocked_audio import AudioSpan, DriftCompensatedAudio
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX, FrameConverter
 from emopipe.stages.types import AudioBlock
 
 MAX_PENDING_NS = 2 * SECOND
-"""Audio that may wait for its stage; older audio is dropped."""
+"""Audio that may wait for its source; older audio is dropped."""
 
 
 class LiveVideo:
@@ -34,15 +34,15 @@ class LiveVideo:
     converted).
 
     Args:
-        stage: whose output, thread (`compute`) and counters are used; in its event loop.
+        source: whose output, thread (`compute`) and counters are used; in its event loop.
         stream: the stream's name.
         small_size, luma_size: the longer sides of the images, in pixels; see `stages.media.frames.FrameConverter`.
     """
 
     def __init__(
-        self, stage: Stage, stream: str, *, small_size: int = SMALL_SIZE_PX, luma_size: int = LUMA_SIZE_PX
+        self, source: Source, stream: str, *, small_size: int = SMALL_SIZE_PX, luma_size: int = LUMA_SIZE_PX
     ) -> None:
-        self._stage = stage
+        self._source = source
         self._stream = stream
         self._converter = FrameConverter(small_size, luma_size)
         self._frames: Mailbox[tuple[av.VideoFrame, int]] = Mailbox(most=1)
@@ -55,14 +55,14 @@ class LiveVideo:
 
     async def run(self) -> None:
         """Emit until `close`. A frame's pts is its `at`, or 1 ms after the last one's where it is not later."""
-        stage, stream = self._stage, self._stream
+        source, stream = self._source, self._stream
         while await self._frames.arrived():
-            await stage.room("video", stream)
+            await source.writable("video", stream)
             [(frame, at)], skipped = self._frames.take()
-            stage.count("frames", stream, 1 + skipped)
-            stage.count("skipped", stream, skipped)
+            source.count("frames", stream, 1 + skipped)
+            source.count("skipped", stream, skipped)
             try:
-                payload = await stage.compute(self._converter.read, frame)
+                payload = await source.compute(self._converter.read, frame)
             except (ValueError, av.error.FFmpegError) as error:
                 self._damaged(frame, error)
                 continue
@@ -70,17 +70,17 @@ class LiveVideo:
             pts = max(at, 0) if self._last is None else max(at, self._last + MS)
             duration = 0 if self._last is None else min(pts - self._last, SECOND)  # as long as the one before it
             self._last = pts
-            await stage.emit("video", payload, stream=stream, pts=pts, duration=duration, watermark=pts + 1)
+            await source.emit("video", payload, stream=stream, pts=pts, duration=duration, watermark=pts + 1)
 
     def close(self) -> None:
         """Nothing more will be offered: `run` returns once it has emitted what is there."""
         self._frames.close()
 
     def _damaged(self, frame: av.VideoFrame, error: Exception) -> None:
-        self._stage.count("damaged", self._stream)
+        self._source.count("damaged", self._stream)
         if not self._warned:
             self._warned = True
-            self._stage.warn(f"{self._stream}: frames of format {frame.format.name} cannot be converted: {error}")
+            self._source.warn(f"{self._stream}: frames of format {frame.format.name} cannot be converted: {error}")
 
 
 class _AudioFrame(NamedTuple):
@@ -97,13 +97,13 @@ class LiveAudio:
     `emopipe.stages.media.clocked_audio.DriftCompensatedAudio`; `drift_ppm` is counted, too.
 
     Args:
-        stage: whose output, thread (`compute`) and counters are used; in its event loop.
+        source: whose output, thread (`compute`) and counters are used; in its event loop.
         stream: the stream's name.
         block: length of a block, in s.
     """
 
-    def __init__(self, stage: Stage, stream: str, *, block: float = BLOCK_S) -> None:
-        self._stage = stage
+    def __init__(self, source: Source, stream: str, *, block: float = BLOCK_S) -> None:
+        self._source = source
         self._stream = stream
         self._compensated = DriftCompensatedAudio(block)
         self._frames: Mailbox[_AudioFrame] = Mailbox(most=MAX_PENDING_NS, weigh=_duration)
@@ -111,7 +111,7 @@ class LiveAudio:
 
     @property
     def drift_ppm(self) -> float:
-        """How much too slow the source's clock is, in parts per million."""
+        """How much too slow the device's clock is, in parts per million."""
         return self._compensated.drift_ppm
 
     def offer(self, frame: av.AudioFrame, at: int) -> None:
@@ -120,7 +120,7 @@ class LiveAudio:
             self._frames.put(_AudioFrame(frame, at))
 
     def restart(self) -> None:
-        """The source was lost: emit what is left of it. What is offered next has a clock of its own."""
+        """The device was lost: emit what is left of it. What is offered next has a clock of its own."""
         self._frames.put(_AudioFrame(None, 0))
 
     async def run(self) -> None:
@@ -128,9 +128,9 @@ class LiveAudio:
         while await self._frames.arrived():
             # Everything at once: a hop to the thread for each 10 ms frame is how latency grows.
             frames, dropped = self._frames.take()
-            self._stage.count("overflowed", self._stream, dropped)
-            await self._emit(await self._stage.compute(self._read, frames))
-        await self._emit(await self._stage.compute(self._read, [_AudioFrame(None, 0)]))
+            self._source.count("overflowed", self._stream, dropped)
+            await self._emit(await self._source.compute(self._read, frames))
+        await self._emit(await self._source.compute(self._read, [_AudioFrame(None, 0)]))
 
     def close(self) -> None:
         """Nothing more will be offered: `run` returns once it has emitted what is there."""
@@ -147,15 +147,15 @@ class LiveAudio:
         for pts, duration, samples in spans:
             end = pts + duration
             if samples is None:
-                await self._stage.emit_gap("audio", stream=self._stream, pts=pts, duration=duration, watermark=end)
+                await self._source.emit_gap("audio", stream=self._stream, pts=pts, duration=duration, watermark=end)
             else:
                 block = AudioBlock(samples=samples)
-                await self._stage.emit("audio", block, stream=self._stream, pts=pts, duration=duration, watermark=end)
+                await self._source.emit("audio", block, stream=self._stream, pts=pts, duration=duration, watermark=end)
 
     def _count(self) -> None:
         for name, total in {**self._compensated.counters, "drift_ppm": round(self.drift_ppm)}.items():
             if change := total - self._counted.get(name, 0):
-                self._stage.count(name, self._stream, change)
+                self._source.count(name, self._stream, change)
                 self._counted[name] = total
 
 

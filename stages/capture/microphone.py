@@ -3,11 +3,11 @@
 import sys
 from typing import Annotated, ClassVar
 
-from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.live import LiveCapture, wall
-from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, OpenError
+from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
+from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, Kind, OpenError
 from emopipe.stages.capture.timestamps import captured
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.types import AudioBlock
@@ -25,7 +25,7 @@ class Microphone(LiveCapture):
     name: ClassVar[str] = "microphone"
     outputs: ClassVar[dict[str, Port]] = {"audio": Port(AudioBlock, "the sound as 16 kHz mono")}
 
-    class Settings(Stage.Settings):
+    class Settings(LiveCapture.Settings, kw_only=True):
         device: Annotated[str, about("its name as `emopipe devices` lists it; empty: the default one")] = ""
         format: Annotated[
             str, about("FFmpeg's name of the system that devices come by; empty: this machine's; lavfi makes sound")
@@ -40,22 +40,24 @@ class Microphone(LiveCapture):
         timeout: Annotated[float, about("a microphone that gives nothing for so long is lost", unit="s", gt=0)] = 5.0
         block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
+        def check(self) -> list[Invalid]:
+            problems = []
+            if not self.format and not live_devices.default_format("audio"):
+                problems.append(
+                    Invalid("format", f"microphones of {sys.platform} are not known; name FFmpeg's format of them")
+                )
+            if self.format and not live_devices.known(self.format):
+                problems.append(Invalid("format", live_devices.without(self.format)))
+            if self.format == "lavfi" and not self.device:
+                problems.append(
+                    Invalid("device", 'lavfi needs a graph of filters, such as "sine=frequency=300,arealtime"')
+                )
+            return problems
+
+        def latency(self) -> float:
+            return self.block
+
     settings: Settings
-
-    @classmethod
-    def latency(cls, settings: Settings) -> float:
-        return settings.block
-
-    @classmethod
-    def check(cls, settings: Settings) -> list[tuple[str, str]]:
-        problems = []
-        if not settings.format and not live_devices.default_format("audio"):
-            problems.append(("format", f"microphones of {sys.platform} are not known; name FFmpeg's format of them"))
-        if settings.format and not live_devices.known(settings.format):
-            problems.append(("format", live_devices.without(settings.format)))
-        if settings.format == "lavfi" and not settings.device:
-            problems.append(("device", 'lavfi needs a graph of filters, such as "sine=frequency=300,arealtime"'))
-        return problems
 
     @property
     def what(self) -> str:
@@ -81,6 +83,9 @@ class Microphone(LiveCapture):
             on_damage=self.damage,
             timeout=self.settings.timeout,
         )
+
+    def track(self, kind: Kind) -> LiveVideo | LiveAudio:
+        return LiveAudio(self, self.stream, block=self.settings.block)
 
     def explain(self, error: OpenError) -> str:
         return live_devices.explain("audio", self._format, self._device, self._options(), error)

@@ -3,17 +3,16 @@
 import asyncio
 import math
 import time
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from emopipe.pipeline.clock import SECOND
-from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.stages.capture import address as live_address
 from emopipe.stages.capture.live import LiveCapture
-from emopipe.stages.capture.live_tracks import LiveAudio
-from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, OpenError
+from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
+from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, Kind, OpenError
 from emopipe.stages.capture.timestamps import ArrivalTimes
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
@@ -34,7 +33,7 @@ class NetworkCapture(LiveCapture):
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
     }
 
-    class Settings(Stage.Settings):
+    class Settings(LiveCapture.Settings, kw_only=True):
         uri: Annotated[str, about("address of the stream, such as rtsp://USER:PASSWORD@camera.local/stream")]
         stream: Annotated[str, about("the stream's name", min_length=1)] = "network"
         transport: Annotated[
@@ -58,34 +57,32 @@ class NetworkCapture(LiveCapture):
         luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
         block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
+        def check(self) -> list[Invalid]:
+            problems = []
+            if problem := live_address.problem(self.uri):
+                problems.append(Invalid("uri", problem))
+            for option in self.options:
+                if not option.partition("=")[0].strip() or "=" not in option:
+                    problems.append(Invalid("options", f'"{option}" is not NAME=VALUE'))
+            return problems
+
+        def latency(self) -> float:
+            return self.block
+
     settings: Settings
-
-    @classmethod
-    def latency(cls, settings: Settings) -> float:
-        return settings.block
-
-    @classmethod
-    def check(cls, settings: Settings) -> list[tuple[str, str]]:
-        problems = []
-        if problem := live_address.problem(settings.uri):
-            problems.append(("uri", problem))
-        for option in settings.options:
-            if not option.partition("=")[0].strip() or "=" not in option:
-                problems.append(("options", f'"{option}" is not NAME=VALUE'))
-        return problems
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._pushed = live_address.scheme(self.settings.uri) in live_address.PUSHED
-        self._times = ArrivalTimes(self._pushed)
-        self._first: int | None = None  # when the first frame was (monotonic ns): running time 0
 
     @property
     def what(self) -> str:
         return live_address.shown(self.settings.uri)
 
+    @property
+    def _pushed(self) -> bool:
+        return live_address.scheme(self.settings.uri) in live_address.PUSHED
+
     async def setup(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._times = ArrivalTimes(self._pushed)
+        self._first: int | None = None  # when the first frame was (monotonic ns): running time 0
         await super().setup()
 
     def make(self) -> FFmpegReader:
@@ -99,6 +96,12 @@ class NetworkCapture(LiveCapture):
             on_damage=self.damage,
             timeout=settings.timeout,
         )
+
+    def track(self, kind: Kind) -> LiveVideo | LiveAudio:
+        settings = self.settings
+        if kind == "video":
+            return LiveVideo(self, self.stream, small_size=settings.small_size, luma_size=settings.luma_size)
+        return LiveAudio(self, self.stream, block=settings.block)
 
     def explain(self, error: OpenError) -> str:
         return live_address.explain(self.settings.uri, error, self.settings.timeout)
@@ -131,7 +134,7 @@ class NetworkCapture(LiveCapture):
     def _jump(self) -> None:
         self.count("jumps", self.stream)
         self.new_epoch(self.stream)
-        sound = self._lines.get("audio")
+        sound = self._tracks.get("audio")
         if isinstance(sound, LiveAudio):
             sound.restart()
 

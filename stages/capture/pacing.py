@@ -5,7 +5,7 @@ import heapq
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from itertools import islice
 
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.source import Source
 from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock, VideoFrame
 
@@ -35,8 +35,8 @@ def in_time(items: Iterable[Item], kinds: Sequence[str]) -> Iterator[Item]:
         yield heapq.heappop(waiting)[2]
 
 
-async def ahead(stage: Stage, items: Iterator[Item]) -> AsyncGenerator[Item, None]:
-    """`items`, made in the stage's own thread: the next few while these are used, and no more.
+async def ahead(source: Source, items: Iterator[Item]) -> AsyncGenerator[Item, None]:
+    """`items`, made in the source's own thread: the next few while these are used, and no more.
 
     To be closed (`contextlib.aclosing`) before what `items` reads from is.
     """
@@ -44,10 +44,10 @@ async def ahead(stage: Stage, items: Iterator[Item]) -> AsyncGenerator[Item, Non
     def take() -> list[Item]:
         return list(islice(items, BATCH_ITEMS))
 
-    coming = asyncio.create_task(stage.compute(take))
+    coming = asyncio.create_task(source.compute(take))
     try:
         while batch := await coming:
-            coming = asyncio.create_task(stage.compute(take))
+            coming = asyncio.create_task(source.compute(take))
             for item in batch:
                 yield item
     finally:
@@ -55,15 +55,15 @@ async def ahead(stage: Stage, items: Iterator[Item]) -> AsyncGenerator[Item, Non
         await asyncio.gather(coming, return_exceptions=True)
 
 
-async def send(stage: Stage, item: Item, stream: str) -> None:
+async def send(source: Source, item: Item, stream: str) -> None:
     """Emit `item` on the output named after its kind."""
     kind, pts, duration, payload = item
     # Audio fills its time; after a frame the next one may come at any later moment.
     watermark = pts + 1 if isinstance(payload, VideoFrame) else pts + duration
     if payload is None:
-        await stage.emit_gap(kind, stream=stream, pts=pts, duration=duration, watermark=watermark)
+        await source.emit_gap(kind, stream=stream, pts=pts, duration=duration, watermark=watermark)
     else:
-        await stage.emit(kind, payload, stream=stream, pts=pts, duration=duration, watermark=watermark)
+        await source.emit(kind, payload, stream=stream, pts=pts, duration=duration, watermark=watermark)
 
 
 def content(item: Item) -> tuple[str, int]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
-from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.port import Invalid, Port, about
+from emopipe.pipeline.source import Source
 from emopipe.stages.capture import speech_synthesis as speaking
 from emopipe.stages.capture.pacing import ahead, content, due, send
 from emopipe.stages.media.audio import BLOCK_S, SAMPLE_NS, SAMPLE_RATE_HZ
@@ -36,7 +36,7 @@ _HEAD = (slice(0, 224), slice(112, 336))  # rows and columns of scikit-image's a
 _MISSING = "the test source needs scikit-image and espeakng-loader: pip install 'emopipe[demo]'"
 
 
-class TestPattern(Stage):
+class TestPattern(Source):
     """Makes pictures of a real face that moves, and of nobody, and a voice that speaks, and silence.
 
     Face: Eileen Collins (NASA, public domain), as scikit-image ships it. Voice: eSpeak NG. When which of them is
@@ -52,7 +52,7 @@ class TestPattern(Stage):
         "audio": Port(AudioBlock, "the voice, or silence, as 16 kHz mono"),
     }
 
-    class Settings(Stage.Settings):
+    class Settings(Source.Settings):
         duration: Annotated[float, about("how long", unit="s", gt=0)] = 10.0
         width: Annotated[int, about("of the pictures", unit="px", ge=64, le=7680)] = 640
         height: Annotated[int, about("of the pictures", unit="px", ge=64, le=4320)] = 360
@@ -63,16 +63,14 @@ class TestPattern(Stage):
         luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
         block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
+        def check(self) -> list[Invalid]:
+            there = speaking.installed() and importlib.util.find_spec("skimage") is not None
+            return [] if there else [Invalid("use", _MISSING)]
+
+        def latency(self) -> float:
+            return self.block if self.realtime else 0.0  # sound is sent by the block
+
     settings: Settings
-
-    @classmethod
-    def latency(cls, settings: Settings) -> float:
-        return settings.block if settings.realtime else 0.0  # sound is sent by the block
-
-    @classmethod
-    def check(cls, settings: Settings) -> list[tuple[str, str]]:
-        there = speaking.installed() and importlib.util.find_spec("skimage") is not None
-        return [] if there else [("use", _MISSING)]
 
     async def setup(self) -> None:
         self._face, self._voice = await self.compute(self._load)

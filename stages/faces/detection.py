@@ -1,7 +1,6 @@
 """Finds the faces of each frame, follows them, and cuts each out as FER2013 frames faces."""
 
-from collections import defaultdict
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +34,11 @@ class FaceDetection(Stage):
 
     settings: Settings
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._trackers: defaultdict[str, Tracker] = defaultdict(lambda: Tracker(max_gap=self.settings.max_gap))
-
     async def setup(self) -> None:
-        self._detector = await self.compute(self._load)
+        settings = self.settings
+        self._detector = await self.exit.enter(FaceDetector, settings.min_confidence, settings.max_faces)
+        await self.compute(self._detector.detect, np.zeros((180, 320, 3), np.uint8), 0)  # warm-up
+        self._trackers = self.per_stream(lambda: Tracker(max_gap=self.settings.max_gap))
 
     async def process(self, port: str, message: Message) -> None:
         frame: VideoFrame = message.payload
@@ -49,18 +47,6 @@ class FaceDetection(Stage):
         faces = [self._cut(frame.luma, face, id) for face, id in zip(found, ids, strict=True)]
         self.count("faces", message.stream, len(faces))
         await self.emit("faces", Faces(faces=faces), cause=message)
-
-    def reset(self, stream: str) -> None:
-        self._trackers.pop(stream, None)
-
-    async def close(self) -> None:
-        if hasattr(self, "_detector"):
-            await self.compute(self._detector.close)
-
-    def _load(self) -> FaceDetector:
-        detector = FaceDetector(self.settings.min_confidence, self.settings.max_faces)
-        detector.detect(np.zeros((180, 320, 3), np.uint8), 0)  # warm-up
-        return detector
 
     def _cut(self, luma: NDArray[np.uint8], found: Detection, id: int) -> Face:
         height, width = luma.shape

@@ -26,8 +26,10 @@ class FacialInference(Inference[Crop]):
     # face detection, which knows what to drop.
     inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops", size=1)}
     outputs: ClassVar[dict[str, Port]] = {"emotions": Port(FaceEmotions, "a calibrated distribution for each face")}
-    task = "facial"
-    labels = FACE
+
+    class Settings(Inference.Settings):
+        task: ClassVar[str] = "facial"
+        labels: ClassVar[tuple[str, ...]] = FACE
 
     def load(self, path: Path, device: str) -> "FacialModel":
         from emopipe.models.facial.model import FacialModel

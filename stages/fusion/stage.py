@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from emopipe.models.calibration import threshold
 from emopipe.models.checkpoint import WEIGHTS_DIR
@@ -12,7 +12,7 @@ from emopipe.models.thresholds import DEFAULT_RISK, read_thresholds, shipped_wei
 from emopipe.pipeline.clock import SECOND, Wakeup
 from emopipe.pipeline.join import EventTimeJoin
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser, Output
@@ -65,45 +65,54 @@ class Fusion(Stage):
             about("in live mode, an input silent for so long is not waited for until it speaks again", unit="s", gt=0),
         ] = 2.0
 
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        problems = []
-        if settings.face_weight == settings.voice_weight == 0:
-            problems.append(
-                ("face_weight", "0 together with voice_weight = 0 leaves nothing to fuse; raise one of them")
-            )
-        if settings.method == "pool" and settings.weights:
-            problems.append(("weights", 'the pool has none; leave them out, or set method = "decision"'))
-        if (path := cls._weights(settings)) is not None and not path.is_file():
-            problems.append(("weights", f"{path}: no such file; train it with `emopipe train fusion`, or restore it"))
-        if settings.forget < settings.smoothing:
-            problems.append(
-                (
-                    "forget",
-                    f"{settings.forget} s is less than smoothing, {settings.smoothing} s, which it would cut off",
+        def check(self) -> list[Invalid]:
+            problems = []
+            if self.face_weight == self.voice_weight == 0:
+                problems.append(
+                    Invalid("face_weight", "0 together with voice_weight = 0 leaves nothing to fuse; raise one of them")
                 )
-            )
-        return problems
+            if self.method == "pool" and self.weights:
+                problems.append(Invalid("weights", 'the pool has none; leave them out, or set method = "decision"'))
+            if (path := self.weights_path) is not None and not path.is_file():
+                problems.append(
+                    Invalid("weights", f"{path}: no such file; train it with `emopipe train fusion`, or restore it")
+                )
+            if self.forget < self.smoothing:
+                problems.append(
+                    Invalid(
+                        "forget",
+                        f"{self.forget} s is less than smoothing, {self.smoothing} s, which it would cut off",
+                    )
+                )
+            return problems
+
+        @property
+        def weights_path(self) -> Path | None:
+            """The trained network's file; None for the pool."""
+            if self.weights:
+                return Path(self.weights)
+            return None if self.method == "pool" else WEIGHTS_DIR / SHIPPED[self.method]
+
+        def reads(self) -> list[str]:
+            path = self.weights_path
+            return [] if path is None else [str(path.resolve())]
 
     settings: Settings
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._lines: dict[str, _Line] = {}
-        self._due: dict[str, int] = {}  # live: when more may go out although nothing arrives, by stream
-        self._watch: asyncio.Task[None] | None = None
-
     async def setup(self) -> None:
-        path = self._weights(self.settings)
+        path = self.settings.weights_path
         self._model = FusionModel.load(path) if path is not None else None
         # A calibrated answer of confidence c is wrong 1 - c of the time. The pool has no table that would say more.
         self._threshold = 1 - self.settings.risk
         self._thresholds = read_thresholds(shipped_weights(), self.settings.risk)
         if self._model is not None:
             self._threshold = threshold(self._model.selective, self.settings.risk)
+        self._lines: dict[str, _Line] = {}
+        self._due: dict[str, int] = {}  # live: when more may go out although nothing arrives, by stream
         self._wakeup = Wakeup(self.host.clock)
+        self._watch: asyncio.Task[None] | None = None
         if self.host.mode == "live":  # in replay there are no deadlines: nothing but the messages decides
-            self._watch = asyncio.create_task(self._watch_deadlines())
+            self._watch = self.exit.task(self._watch_deadlines())
 
     async def process(self, port: str, message: Message) -> None:
         line = self._line(message.stream)
@@ -135,11 +144,6 @@ class Fusion(Stage):
         if stale := old.join.pending + old.fuser.pending + len(old.unsent):
             self.count("stale", stream, stale)
 
-    async def close(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-
     def _line(self, stream: str) -> "_Line":
         if stream not in self._lines:
             ports = [port for port in self.inputs if self.connected(port)]
@@ -163,18 +167,6 @@ class Fusion(Stage):
             faces=faces,
             counters=self.counters,
         )
-
-    @classmethod
-    def reads(cls, settings: Any) -> list[str]:
-        path = cls._weights(settings)
-        return [] if path is None else [str(path.resolve())]
-
-    @classmethod
-    def _weights(cls, settings: Any) -> Path | None:
-        """The trained network's file, if there is one."""
-        if settings.weights:
-            return Path(settings.weights)
-        return None if settings.method == "pool" else WEIGHTS_DIR / SHIPPED[settings.method]
 
     async def _release(self, stream: str) -> None:
         line = self._lines[stream]
@@ -212,7 +204,7 @@ class Fusion(Stage):
 class _Line:
     """One stream: its join, its fuser, and the results on their way out."""
 
-    def __init__(self, ports: list[str], fuser: Fuser, settings: Any, live: bool, now: int) -> None:
+    def __init__(self, ports: list[str], fuser: Fuser, settings: Fusion.Settings, live: bool, now: int) -> None:
         idle = round(settings.idle * SECOND)
         # A frame is what is due soon; a window that faces lag behind waits until they are as good as silent, since
         # forcing it would make all frames before it late.

@@ -2,7 +2,7 @@
 
 from collections import deque
 from functools import partial
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, ClassVar, NamedTuple, TypeVar
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import FOREVER, Message
@@ -42,8 +42,8 @@ class Overlay(FilmStage):
 
     settings: Settings
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
+    async def setup(self) -> None:
+        await super().setup()
         self._lines: dict[str, _Line] = {}
 
     async def process(self, port: str, message: Message) -> None:

@@ -1,11 +1,10 @@
 """What the sinks that write films share: one mp4 for each stream, begun with its first picture or sound."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.capture.file import stream_names
 from emopipe.stages.media.recording import unreadable
@@ -31,33 +30,37 @@ class FilmStage(Stage):
             about("recordings that are played here (file-capture's `uri`): their own sound is copied into the films"),
         ] = []  # noqa: RUF012
 
+        @property
+        def recordings(self) -> list[str]:
+            """The recordings whose own sound is copied."""
+            return [self.sound] if isinstance(self.sound, str) else self.sound
+
+        def check(self) -> list[Invalid]:
+            problems = [Invalid("path", problem)] if (problem := path_problems(self.path)) else []
+            files = self.recordings
+            problems += [Invalid("sound", problem) for file in files if (problem := unreadable(file))]
+            names = OutputPaths(
+                self.path if STREAM_SLOT in self.path else ""
+            )  # one without a slot is checked by the graph
+            for stream, file in zip(stream_names(files), files, strict=True):
+                if (film := names.take(stream)) is not None and film.resolve() == Path(file).resolve():
+                    problems.append(
+                        Invalid("path", f"{film} would overwrite the recording itself; choose another path")
+                    )
+            return problems
+
+        def reads(self) -> list[str]:
+            return [str(Path(file).resolve()) for file in self.recordings]
+
+        def writes(self) -> list[str]:
+            return [str(Path(self.path).resolve())]
+
     settings: Settings
 
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        return [str(Path(settings.path).resolve())]
-
-    @classmethod
-    def reads(cls, settings: Any) -> list[str]:
-        return [str(Path(file).resolve()) for file in _recordings(settings)]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        problems = [("path", problem)] if (problem := path_problems(settings.path)) else []
-        files = _recordings(settings)
-        problems += [("sound", problem) for file in files if (problem := unreadable(file))]
-        names = OutputPaths(
-            settings.path if STREAM_SLOT in settings.path else ""
-        )  # one without a slot is checked by the graph
-        for stream, file in zip(stream_names(files), files, strict=True):
-            if (film := names.take(stream)) is not None and film.resolve() == Path(file).resolve():
-                problems.append(("path", f"{film} would overwrite the recording itself; choose another path"))
-        return problems
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
+    async def setup(self) -> None:
         self._paths = OutputPaths(self.settings.path)
         self._open: dict[str, Mp4Writer | None] = {}  # by stream; none where it has no file to go to
+        self.exit.push_async_callback(self._finish_all)
 
     async def film(self, stream: str) -> Mp4Writer | None:
         """The film of a stream that is there, begun where it is new; none, and said so, where it can have none."""
@@ -89,14 +92,14 @@ class FilmStage(Stage):
             if film.written and not film.has_frames:
                 self.warn(f"{stream} has no pictures: {film.path} holds its sound alone")
 
-    async def close(self) -> None:
+    async def _finish_all(self) -> None:
         films = [film for film in self._open.values() if film is not None]
         self._open.clear()
         for film in films:  # cut short: what there is becomes a whole film, too
             await self.compute(film.finish, False)
 
     def _begin(self, path: Path, stream: str) -> Mp4Writer:
-        files = _recordings(self.settings)
+        files = self.settings.recordings
         file = dict(zip(stream_names(files), files, strict=True)).get(stream)
         original = SourceAudio(file) if file is not None else None
         return Mp4Writer(
@@ -113,7 +116,3 @@ class FilmStage(Stage):
 VIDEO = Port(VideoFrame, "the pictures", optional=True, policy="drop-oldest", size=8)
 # A slow disk must not hold up a live pipeline; what is left out is silence.
 AUDIO = Port(AudioBlock, "the sound, where it is to be kept", optional=True, policy="drop-oldest", size=64)
-
-
-def _recordings(settings: Any) -> Sequence[str]:
-    return [settings.sound] if isinstance(settings.sound, str) else list(settings.sound)

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from emopipe.models.checkpoint import read_card
 from emopipe.models.thresholds import shipped_weights
@@ -14,7 +14,7 @@ from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
 from emopipe.pipeline.files import replacing
 from emopipe.pipeline.join import EventTimeJoin, Released
 from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.report import Report as StageReport
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.report.html import RunInfo, StreamSection, page
@@ -48,7 +48,6 @@ class Report(Stage):
     """
 
     name = "report"
-    watches = True
     # A picture comes before its result, so that at equal pts it is there when the result asks for it.
     inputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "pictures to cut the faces from", optional=True, policy="drop-oldest", size=8),
@@ -63,38 +62,36 @@ class Report(Stage):
             list[str], about("weights whose measured accuracy is stated; none: those shipped with emopipe")
         ] = []  # noqa: RUF012
 
+        def check(self) -> list[Invalid]:
+            problems = []
+            if problem := path_problem(self.path):
+                problems.append(Invalid("path", problem))
+            elif not self.path.endswith((".html", ".htm")):
+                problems.append(Invalid("path", f"{self.path}: expected a name that ends in .html"))
+            problems += [Invalid("models", f"{path}: no such file") for path in self.weights if not path.is_file()]
+            return problems
+
+        @property
+        def weights(self) -> list[Path]:
+            return [Path(path) for path in self.models] or shipped_weights()
+
+        def reads(self) -> list[str]:
+            return [str(path.resolve()) for path in self.weights]
+
+        def writes(self) -> list[str]:
+            return [str(Path(self.path).resolve())]
+
     settings: Settings
 
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        return [str(Path(settings.path).resolve())]
-
-    @classmethod
-    def reads(cls, settings: Any) -> list[str]:
-        return [str(path.resolve()) for path in _weights(settings)]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        problems = []
-        if problem := path_problem(settings.path):
-            problems.append(("path", problem))
-        elif not settings.path.endswith((".html", ".htm")):
-            problems.append(("path", f"{settings.path}: expected a name that ends in .html"))
-        problems += [("models", f"{path}: no such file") for path in _weights(settings) if not path.is_file()]
-        return problems
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
+    async def setup(self) -> None:
+        if problem := path_problem(self.settings.path):
+            raise EmopipeError(problem)
         self._lines: dict[str, _Line] = {}  # by stream, those that have not ended
         self._sections: list[StreamSection] = []
         self._more: set[str] = set()
         self._reports: Mapping[str, StageReport] = {}
         self._told = asyncio.Event()
         self._began = datetime.now(UTC)
-
-    async def setup(self) -> None:
-        if problem := path_problem(self.settings.path):
-            raise EmopipeError(problem)
 
     def status(self, reports: Mapping[str, StageReport]) -> None:
         self._reports = reports
@@ -209,7 +206,7 @@ class Report(Stage):
         return RunInfo(
             title=self.settings.title,
             when=f"{self._began:%-d %B %Y, %H:%M} to {datetime.now(UTC):%H:%M} UTC" if live else "",
-            measured=[sentence for path in _weights(self.settings) for sentence in _measured(path)],
+            measured=[sentence for path in self.settings.weights for sentence in _measured(path)],
             losses=losses if losses or (live and self._reports) else None,
             notes=self.settings.notes,
             more=len(self._more),
@@ -223,10 +220,6 @@ class _Line:
         self.section = section
         self.join = join
         self.picture: Message | None = None
-
-
-def _weights(settings: Any) -> list[Path]:
-    return [Path(path) for path in settings.models] or shipped_weights()
 
 
 def _measured(path: Path) -> Iterator[str]:

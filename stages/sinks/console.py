@@ -1,11 +1,10 @@
 """Results on the terminal, for a person to watch."""
 
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -13,6 +12,7 @@ from rich.live import Live
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.resources import PerStream
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.sinks.view import StreamView, labels, line, moment, table
@@ -44,18 +44,16 @@ class Terminal(Stage):
 
     settings: Settings
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
+    async def setup(self) -> None:
         self._views: dict[str, StreamView] = {}
-        self._printed: dict[str, Message] = {}  # by stream, the result of its newest line
+        self._printed: PerStream[Message | None] = self.per_stream(lambda: None)  # the result of its newest line
         self._drawing: asyncio.Task[None] | None = None  # only where there is a table
         self._live: Live | None = None
         self._muted = False
-
-    async def setup(self) -> None:
         screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         if self.settings.style == "table" or (self.settings.style == "auto" and screen):
-            self._drawing = asyncio.create_task(self._redraw())
+            self.exit.callback(self._stop_table)
+            self._drawing = self.exit.task(self._redraw())
 
     async def process(self, port: str, message: Message) -> None:
         count_result(self, message)
@@ -84,23 +82,11 @@ class Terminal(Stage):
             self._print_change(view.message, 0)
             self._print(f"{moment(view.message)}  ended")
 
-    def reset(self, stream: str) -> None:
-        self._printed.pop(stream, None)
-
-    async def close(self) -> None:
-        if self._drawing is not None:
-            self._drawing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._drawing
-            self._draw()
-        if self._live is not None:
-            self._show(self._live.stop)
-
     # -- lines -----------------------------------------------------------------------------------------------
 
     def _print_change(self, message: Message, interval: int) -> None:
         """Print a line for `message` if a label is not what the newest line said, and that is `interval` ns old."""
-        printed = self._printed.get(message.stream)
+        printed = self._printed[message.stream]
         if printed is not None and (
             message.pts - printed.pts < interval or labels(message.payload) == labels(printed.payload)
         ):
@@ -131,6 +117,11 @@ class Terminal(Stage):
             ascii_only=live.console.options.ascii_only,
         )
         self._show(lambda: live.update(picture, refresh=True))
+
+    def _stop_table(self) -> None:
+        self._draw()
+        if self._live is not None:
+            self._show(self._live.stop)
 
     def _start(self) -> Live:
         screen = Console(force_terminal=True)  # that there is to be a table is settled

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from emopipe.models.labels import FACE
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.findings import Finding, face_finding, findings, voice_finding
 from emopipe.stages.sinks.line_file import LineFile, path_problem
@@ -39,26 +39,20 @@ class CsvTable(Stage):
     class Settings(Stage.Settings, kw_only=True):
         path: Annotated[str, about("the file to write; an old one is overwritten", min_length=1)]
 
+        def check(self) -> list[Invalid]:
+            problem = path_problem(self.path)
+            return [Invalid("path", problem)] if problem else []
+
+        def writes(self) -> list[str]:
+            return [str(Path(self.path).resolve())]
+
     settings: Settings
-
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        return [str(Path(settings.path).resolve())]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        problem = path_problem(settings.path)
-        return [("path", problem)] if problem else []
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._file: LineFile | None = None
 
     async def setup(self) -> None:
         self._file = LineFile(self.settings.path, _line(COLUMNS))
+        self.exit.callback(self._file.close)
 
     async def process(self, port: str, message: Message) -> None:
-        assert self._file is not None  # setup has returned
         for row in rows(message):
             self._file.write(_line([rounded(row.get(column, "")) for column in COLUMNS]))
         count_result(self, message)
@@ -67,16 +61,10 @@ class CsvTable(Stage):
         count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
-        assert self._file is not None
         self._file.begin()
 
     async def finish(self) -> None:
-        assert self._file is not None
         self._file.begin()  # a table without results still has its header
-
-    async def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
 
 def rows(message: Message) -> Iterator[dict[str, Any]]:

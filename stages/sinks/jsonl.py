@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.sinks.records import count_result, record, timing
@@ -29,50 +29,47 @@ class JsonLines(Stage):
             str | None, about("a second file: the latency of each result, hop by hop, in ms, as JSON lines")
         ] = None
 
+        def check(self) -> list[Invalid]:
+            given = {"path": self.path, "timing": self.timing}
+            problems = {key: path_problem(path) for key, path in given.items() if path is not None}
+            if len(set(self.writes())) < len(problems):
+                problems["timing"] = f"{self.timing} is the file of the results already; choose another path"
+            return [Invalid(key, problem) for key, problem in problems.items() if problem]
+
+        def writes(self) -> list[str]:
+            return [str(Path(path).resolve()) for path in (self.path, self.timing) if path is not None]
+
     settings: Settings
 
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        return [str(Path(path).resolve()) for path in (settings.path, settings.timing) if path is not None]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        given = {"path": settings.path, "timing": settings.timing}
-        problems = {key: path_problem(path) for key, path in given.items() if path is not None}
-        if len(set(cls.endpoints(settings))) < len(problems):
-            problems["timing"] = f"{settings.timing} is the file of the results already; choose another path"
-        return [(key, problem) for key, problem in problems.items() if problem]
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._encoder = msgspec.json.Encoder()
-        self._files: dict[str, LineFile] = {}
-
     async def setup(self) -> None:
-        self._files["path"] = LineFile(self.settings.path)
-        if self.settings.timing is not None:
-            self._files["timing"] = LineFile(self.settings.timing)
+        self._encoder = msgspec.json.Encoder()
+        self._results = self._open(self.settings.path)
+        self._timing = self._open(self.settings.timing) if self.settings.timing is not None else None
 
     async def process(self, port: str, message: Message) -> None:
-        self._write("path", record(message))
-        if "timing" in self._files:
-            self._write("timing", timing(message, self.host.clock.now()))
+        self._write(self._results, record(message))
+        if self._timing is not None:
+            self._write(self._timing, timing(message, self.host.clock.now()))
         count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
         count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
-        for file in self._files.values():
-            file.begin()
+        self._begin()
 
     async def finish(self) -> None:
-        for file in self._files.values():
-            file.begin()
+        self._begin()
 
-    async def close(self) -> None:
-        for file in self._files.values():
-            file.close()
+    def _open(self, path: str) -> LineFile:
+        file = LineFile(path)
+        self.exit.callback(file.close)
+        return file
 
-    def _write(self, file: str, value: dict[str, Any]) -> None:
-        self._files[file].write(self._encoder.encode(value) + b"\n")
+    def _begin(self) -> None:
+        for file in (self._results, self._timing):
+            if file is not None:
+                file.begin()
+
+    def _write(self, file: LineFile, value: dict[str, Any]) -> None:
+        file.write(self._encoder.encode(value) + b"\n")

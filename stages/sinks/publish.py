@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 import zmq
@@ -12,7 +12,7 @@ import zmq
 from emopipe.pipeline.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result
@@ -55,32 +55,24 @@ class Publish(Stage):
         subscribers: Annotated[int, about("how many subscriptions to wait for before the first message", ge=0)] = 0
         wait: Annotated[float, about("the longest wait for them", unit="s", gt=0, le=3600)] = 30.0
 
+        def check(self) -> list[Invalid]:
+            problem = endpoint_problem(self.endpoint)
+            return [Invalid("endpoint", problem)] if problem else []
+
+        def writes(self) -> list[str]:
+            if path := _ipc_path(self.endpoint):
+                return [str(path.resolve())]
+            return [self.endpoint.replace("//localhost:", "//127.0.0.1:")]
+
     settings: Settings
-
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        if path := _ipc_path(settings.endpoint):
-            return [str(path.resolve())]
-        return [settings.endpoint.replace("//localhost:", "//127.0.0.1:")]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        problem = endpoint_problem(settings.endpoint)
-        return [("endpoint", problem)] if problem else []
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._codec = Codec(Emotions)
-        self._streams: dict[str, _StreamState] = {}  # those that have begun and not ended
-        self._any_ended = False
-        self._subscribers = ClientCount(self.settings.subscribers)
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._socket: zmq.Socket[bytes]
 
     async def setup(self) -> None:
         if problem := endpoint_problem(self.settings.endpoint) or in_use_problem(self.settings.endpoint):
             raise EmopipeError(f"endpoint: {problem}")
-        # Made here and not in __init__: a context does not survive a fork.
+        self._codec = Codec(Emotions)
+        self._streams: dict[str, _StreamState] = {}  # those that have begun and not ended
+        self._any_ended = False
+        self._subscribers = ClientCount(self.settings.subscribers)
         self._context = zmq.Context()
         # XPUB is a PUB that hears of its subscriptions; VERBOSER: of each, not of a topic's first and last only.
         self._socket = self._context.socket(zmq.XPUB)
@@ -88,14 +80,11 @@ class Publish(Stage):
         self._socket.setsockopt(zmq.SNDHWM, self.settings.hwm)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.IPV6, int("[" in self.settings.endpoint))
-        try:
-            self._bind()
-            endpoint, wait = self.settings.endpoint, self.settings.wait
-            came = f"subscriptions came to {endpoint}"
-            await self._subscribers.wait(wait, "subscribers", came, "start the subscribers first")
-        except BaseException:
-            await self.close()
-            raise
+        self.exit.push_async_callback(self._shut)
+        self._bind()
+        endpoint, wait = self.settings.endpoint, self.settings.wait
+        came = f"subscriptions came to {endpoint}"
+        await self._subscribers.wait(wait, "subscribers", came, "start the subscribers first")
 
     async def process(self, port: str, message: Message) -> None:
         count_result(self, message)
@@ -118,16 +107,13 @@ class Publish(Stage):
         self._any_ended = True
         self._publish(Message(kind="eos", stream=stream, seq=known.seq, watermark=FOREVER, epoch=known.epoch))
 
-    async def close(self) -> None:
-        if self._context is None:
-            return
+    async def _shut(self) -> None:
         # A run that was cut short leaves streams open, and its subscribers must not take it for complete.
         if self._any_ended and not self._streams:
             self._publish(Message(kind="eos", stream="", watermark=FOREVER))
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
-        context, self._context = self._context, None
-        await self.compute(context.term)  # waits until the last messages have left, `LINGER_MS` at most
+        await self.compute(self._context.term)  # waits until the last messages have left, `LINGER_MS` at most
 
     def _publish(self, message: Message) -> None:
         if message.trace:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.resources import PerStream
 from emopipe.stages.inference import Inference
 from emopipe.stages.types import SpeechEmotion, SpeechWindow
 
@@ -35,10 +36,11 @@ class SpeechInference(Inference[Mfcc]):
     name = "speech-inference"
     inputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "windows of speech, as MFCC", size=2)}
     outputs: ClassVar[dict[str, Port]] = {"emotions": Port(SpeechEmotion, "a calibrated distribution for each window")}
-    task = "speech"
-    labels = SPEECH
 
     class Settings(Inference.Settings, kw_only=True):
+        task: ClassVar[str] = "speech"
+        labels: ClassVar[tuple[str, ...]] = SPEECH
+
         speaker_calibration: Annotated[
             bool,
             about("normalise a stream's voice by what was heard of it, from 50 s of speech on; for one speaker"),
@@ -46,9 +48,10 @@ class SpeechInference(Inference[Mfcc]):
 
     settings: Settings
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._speakers: dict[str, tuple[SpeakerStatistics, int]] = {}  # and until when (ns) each was heard
+    async def setup(self) -> None:
+        # What is known of each stream's speaker, and until when (ns) they were heard.
+        self._speakers: PerStream[tuple[SpeakerStatistics, int] | None] = self.per_stream(lambda: None)
+        await super().setup()
 
     def load(self, path: Path, device: str) -> "SpeechModel":
         from emopipe.models.speech.model import SpeechModel
@@ -75,13 +78,9 @@ class SpeechInference(Inference[Mfcc]):
         else:
             await super().process(port, message)
 
-    def reset(self, stream: str) -> None:
-        self._speakers.pop(stream, None)
-        super().reset(stream)
-
     def _normalised(self, stream: str, window: SpeechWindow) -> Mfcc:
         """Learn the frames of a window that the one before it did not hold; give all of them, normalised."""
-        speaker, until = self._speakers.get(stream) or (self._model.speaker(), window.start)
+        speaker, until = self._speakers[stream] or (self._model.speaker(), window.start)
         fresh = round((window.end - max(until, window.start)) / _FRAME)
         speaker.update(window.mfcc[max(0, len(window.mfcc) - fresh) :])
         self._speakers[stream] = speaker, window.end

@@ -1,14 +1,15 @@
 """Sound in; out, on a fixed grid, the windows in which somebody speaks, as MFCC."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from emopipe.models.speech.vad import AGGRESSIVENESS
 from emopipe.models.speech.windower import Silence, SpeechWindower, Window
-from emopipe.pipeline.message import FOREVER, Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.message import FOREVER, Message, Placement
+from emopipe.pipeline.port import Invalid, Port, about
+from emopipe.pipeline.resources import PerStream
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.types import AudioBlock, SpeechWindow
 
@@ -41,47 +42,43 @@ class SpeechWindows(Stage):
             float, about("how much voice makes an utterance, so that a click is none", unit="s", ge=0.03, le=10)
         ] = 0.1
 
+        def check(self) -> list[Invalid]:
+            if self.window < self.hop:
+                return [
+                    Invalid("window", f"{self.window} s is shorter than hop ({self.hop} s): sound would go unheard")
+                ]
+            return []
+
     settings: Settings
 
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._windowers: dict[str, SpeechWindower] = {}
-        self._latest: dict[str, Message] = {}
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        if settings.window < settings.hop:
-            return [("window", f"{settings.window} s is shorter than hop ({settings.hop} s): sound would go unheard")]
-        return []
-
     async def setup(self) -> None:
+        self._windowers = self.per_stream(self._new_windower)
+        self._causes: PerStream[Message | None] = self.per_stream(lambda: None)  # what the next window is made from
         await self.compute(self._warm_up)
 
     async def process(self, port: str, message: Message) -> None:
-        self._latest[message.stream] = message
-        windower = self._windower(message.stream)
+        self._causes[message.stream] = message
+        windower = self._windowers[message.stream]
         await self._emit_all(await self.compute(windower.push, message.payload.samples, message.pts), message.stream)
 
     async def gap(self, port: str, message: Message) -> None:
-        self._latest[message.stream] = message
-        await self._emit_all(self._windower(message.stream).skip(message.pts + message.duration), message.stream)
+        self._causes[message.stream] = message
+        await self._emit_all(self._windowers[message.stream].skip(message.pts + message.duration), message.stream)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         if watermark < FOREVER:
-            await self._emit_all(self._windower(stream).skip(watermark), stream)
+            await self._emit_all(self._windowers[stream].skip(watermark), stream)
 
     async def flush(self, stream: str) -> None:
-        await self._emit_all(self._windower(stream).flush(), stream)
+        await self._emit_all(self._windowers[stream].flush(), stream)
 
     def watermark(self, stream: str) -> int:
-        return self._windower(stream).watermark
+        return self._windowers[stream].watermark
 
     def reset(self, stream: str) -> None:
-        windower = self._windowers.pop(stream, None)
-        if windower is not None:
+        if (windower := self._windowers.get(stream)) is not None:
             self.count("lost_samples", stream, windower.lost)
             self.count("repeated_samples", stream, windower.repeated)
-        self._latest.pop(stream, None)
 
     def _warm_up(self) -> None:
         """Load torchaudio now, not when the first sound is there."""
@@ -91,30 +88,30 @@ class SpeechWindows(Stage):
         torch.set_num_threads(1)
         SpeechWindower().push(np.zeros(1600, np.float32), 0)
 
-    def _windower(self, stream: str) -> SpeechWindower:
-        windower = self._windowers.get(stream)
-        if windower is None:
-            chosen = self.settings
-            windower = self._windowers[stream] = SpeechWindower(
-                window=chosen.window,
-                hop=chosen.hop,
-                aggressiveness=chosen.aggressiveness,
-                hangover=chosen.hangover,
-                min_speech=chosen.min_speech,
-            )
-        return windower
+    def _new_windower(self) -> SpeechWindower:
+        chosen = self.settings
+        return SpeechWindower(
+            window=chosen.window,
+            hop=chosen.hop,
+            aggressiveness=chosen.aggressiveness,
+            hangover=chosen.hangover,
+            min_speech=chosen.min_speech,
+        )
 
     async def _emit_all(self, events: Sequence[Event], stream: str) -> None:
         for event in events:
             self.count("samples", stream, event.samples)
-            about_it: dict[str, Any] = {"cause": self._latest.get(stream), "stream": stream, "pts": event.pts}
-            about_it |= {"duration": event.duration, "watermark": event.pts + event.duration}
+            placement = Placement(
+                stream=stream, pts=event.pts, duration=event.duration, watermark=event.pts + event.duration
+            )
+            if (cause := self._causes[stream]) is not None:
+                placement["cause"] = cause
             if isinstance(event, Silence):
-                self.count("silent_hops", stream, event.duration // self._windower(stream).hop)
-                await self.emit_gap("windows", **about_it)
+                self.count("silent_hops", stream, event.duration // self._windowers[stream].hop)
+                await self.emit_gap("windows", **placement)
             else:
                 self.count("windows", stream)
                 payload = SpeechWindow(
                     start=event.start, end=event.end, mfcc=event.mfcc, voiced=event.voiced, level=event.level
                 )
-                await self.emit("windows", payload, **about_it)
+                await self.emit("windows", payload, **placement)

@@ -5,14 +5,14 @@ import contextlib
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
 
 from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.palette import EMOTION, ink
@@ -22,7 +22,7 @@ from emopipe.stages.types import Emotions, VideoFrame
 from emopipe.stages.web.connection import PageConnection
 from emopipe.stages.web.history import ResultHistory
 from emopipe.stages.web.previews import Previews
-from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint, web_problems
+from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint
 from emopipe.stages.web.settings import token
 from emopipe.stages.web.status import status
 
@@ -50,7 +50,6 @@ class Page(Stage):
     """
 
     name = "page"
-    watches: ClassVar[bool] = True
     inputs: ClassVar[dict[str, Port]] = {
         "emotions": Port(Emotions, "the results to show", policy="drop-oldest", size=16),
         "video": Port(VideoFrame, "pictures for observers to see", optional=True, policy="drop-oldest", size=1),
@@ -71,36 +70,27 @@ class Page(Stage):
         viewers: Annotated[int, about("how many pages to wait for before the first message", ge=0)] = 0
         wait: Annotated[float, about("the longest wait for them", unit="s", gt=0, le=3600)] = 300.0
 
+        def check(self) -> list[Invalid]:
+            there = (ASSETS / "index.html").is_file()
+            return super().check() + ([] if there else [Invalid("use", f"{ASSETS}: its files are missing; {_REMEDY}")])
+
     settings: Settings
 
-    @classmethod
-    def shared_endpoints(cls, settings: Any) -> list[str]:
-        return [] if web_problems(settings) else [parse_endpoint(settings.endpoint).endpoint]
-
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        missing = [] if (ASSETS / "index.html").is_file() else [("use", f"{ASSETS}: its files are missing; {_REMEDY}")]
-        return web_problems(settings) + missing
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
+    async def setup(self) -> None:
         self._encoder = msgspec.json.Encoder()
         self._history = ResultHistory(round(self.settings.history * SECOND))
         self._previews = Previews(self.settings.preview_fps, self.settings.preview_size)
         self._pages: set[PageConnection] = set()
         self._viewers = ClientCount(self.settings.viewers)
-        self._preview_task: asyncio.Task[None] | None = None
-        self._server: WebServer | None = None
-
-    async def setup(self) -> None:
         self._server = server = await WebServer.join(self.settings, self.warn)
+        self.exit.push_async_callback(server.leave)
+        self.exit.push_async_callback(self._close_pages)
         for file in await self.compute(lambda: sorted(ASSETS.iterdir())):
             server.route("GET", "/" if file.name == "index.html" else f"/{file.name}", _File(file).answer, public=True)
         server.route("GET", "/about.json", self._about, public=True)
         server.route("GET", "/streams", self._list)
         server.route("GET", "/results", self._watch)
-        if self.connected("video"):
-            self._preview_task = asyncio.create_task(self._send_previews())
+        self._preview_task = self.exit.task(self._send_previews())
         self.warn(f"open {_link(self.settings)}{' to begin' if self.settings.viewers else ''}")
         remedy = f"open {_link(self.settings)} in a browser"
         await self._viewers.wait(self.settings.wait, "viewers", "pages were opened", remedy)
@@ -108,7 +98,7 @@ class Page(Stage):
     async def process(self, port: str, message: Message) -> None:
         self._begin(message.stream)
         if port == "video":
-            if self._preview_task is not None and self._preview_task.done():
+            if self._preview_task.done():
                 self._preview_task.result()  # it has failed
             if any(page.sees(message.stream) for page in self._pages):
                 self._previews.offer(message)
@@ -145,16 +135,11 @@ class Page(Stage):
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
                 await asyncio.gather(*(page.drained() for page in self._pages))
 
-    async def close(self) -> None:
-        if self._preview_task is not None:
-            self._preview_task.cancel()
-            await asyncio.gather(self._preview_task, return_exceptions=True)
+    async def _close_pages(self) -> None:
         pages = list(self._pages)
         for page in pages:
             self._forget(page)
         await asyncio.gather(*(page.close() for page in pages))
-        if self._server is not None:
-            await self._server.leave()
 
     # -- what pages are sent ---------------------------------------------------------------------------------
 
@@ -191,7 +176,6 @@ class Page(Stage):
     async def _about(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        assert self._server is not None
         labels = [{"name": name, "colour": EMOTION[name], "ink": ink(EMOTION[name])} for name in FACE]
         return web.json_response(
             {
@@ -214,7 +198,6 @@ class Page(Stage):
     async def _watch(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        assert self._server is not None
         secret = request.query.get("session")
         session = self._server.sessions.find(secret) if secret is not None else None
         if secret is None:

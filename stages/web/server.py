@@ -28,13 +28,12 @@ from emopipe.stages.web.settings import (
     parse_endpoint,
     ssl_context,
     token,
-    web_problems,
 )
 
 if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph need not spend
     from aiohttp import web
 
-__all__ = ["RateLimit", "Session", "Sessions", "WebServer", "WebSettings", "parse_endpoint", "web_problems"]
+__all__ = ["RateLimit", "Session", "Sessions", "WebServer", "WebSettings", "parse_endpoint"]
 
 Handler = Callable[..., Awaitable["web.StreamResponse"]]
 
@@ -92,7 +91,7 @@ class WebServer:
             EmopipeError: the settings are wrong, the address cannot be bound, or another stage of this process serves
                 it with another token or certificate.
         """
-        if problems := web_problems(settings):
+        if problems := settings.check():
             raise EmopipeError("; ".join(f"{key}: {text}" for key, text in problems))
         where = parse_endpoint(settings.endpoint)
         server = cls._servers.get((where.host, where.port))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from emopipe.pipeline.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.port import about
+from emopipe.pipeline.port import Invalid, about
 from emopipe.pipeline.stage import Stage
 
 TOKEN_VARIABLE = "EMOPIPE_TOKEN"
@@ -31,6 +31,16 @@ class WebSettings(Stage.Settings, kw_only=True):
     ] = ""
     certificate: Annotated[str, about("PEM file of the certificate chain, for https")] = ""
     key: Annotated[str, about("PEM file of the certificate's private key, for https")] = ""
+
+    def check(self) -> list[Invalid]:
+        try:
+            where = parse_endpoint(self.endpoint)
+        except ValueError as error:
+            return [Invalid("endpoint", str(error))]
+        return [*_token_problems(self, where), *_tls_problems(self, where)]
+
+    def serves(self) -> list[str]:
+        return [] if WebSettings.check(self) else [parse_endpoint(self.endpoint).endpoint]
 
 
 class Address(NamedTuple):
@@ -74,15 +84,6 @@ def token(settings: WebSettings) -> str:
     return settings.token or os.environ.get(TOKEN_VARIABLE, "")
 
 
-def web_problems(settings: WebSettings) -> list[tuple[str, str]]:
-    """What is wrong with these settings, as (key, sentence) pairs: for `Stage.check`."""
-    try:
-        where = parse_endpoint(settings.endpoint)
-    except ValueError as error:
-        return [("endpoint", str(error))]
-    return [*_token_problems(settings, where), *_tls_problems(settings, where)]
-
-
 def ssl_context(settings: WebSettings) -> ssl.SSLContext | None:
     """The context to serve https with; none for http.
 
@@ -105,31 +106,37 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted; give one without a password")
 
 
-def _token_problems(settings: WebSettings, where: Address) -> list[tuple[str, str]]:
+def _token_problems(settings: WebSettings, where: Address) -> list[Invalid]:
     given = token(settings)
     if not given and not where.loopback:
         what = f"{settings.endpoint} can be reached from other machines, so callers need a token"
-        return [("token", f"{what}; set it here or in the environment's {TOKEN_VARIABLE}, or serve {EXAMPLE_ENDPOINT}")]
+        return [
+            Invalid(
+                "token", f"{what}; set it here or in the environment's {TOKEN_VARIABLE}, or serve {EXAMPLE_ENDPOINT}"
+            )
+        ]
     if given and len(given) < MIN_TOKEN_LENGTH:
         what = f"{len(given)} characters are too easily guessed; expected at least {MIN_TOKEN_LENGTH}"
-        return [("token", f"{what}, such as those of `openssl rand -hex 16`")]
+        return [Invalid("token", f"{what}, such as those of `openssl rand -hex 16`")]
     if not (given.isascii() and given.isprintable()) or " " in given:
-        return [("token", "holds characters that no HTTP header can; expected letters and digits")]
+        return [Invalid("token", "holds characters that no HTTP header can; expected letters and digits")]
     return []
 
 
-def _tls_problems(settings: WebSettings, where: Address) -> list[tuple[str, str]]:
+def _tls_problems(settings: WebSettings, where: Address) -> list[Invalid]:
     if where.scheme == "http" and (settings.certificate or settings.key):
-        return [("endpoint", f"{settings.endpoint} is not encrypted, but there is a certificate; expected https://")]
+        return [
+            Invalid("endpoint", f"{settings.endpoint} is not encrypted, but there is a certificate; expected https://")
+        ]
     if where.scheme == "http":
         return []
     files = {"certificate": settings.certificate, "key": settings.key}
-    missing = [(key, f"https needs a {key}: the path of a PEM file") for key, file in files.items() if not file]
-    absent = [(key, f"no such file: {file}") for key, file in files.items() if file and not Path(file).is_file()]
+    missing = [Invalid(key, f"https needs a {key}: the path of a PEM file") for key, file in files.items() if not file]
+    absent = [Invalid(key, f"no such file: {file}") for key, file in files.items() if file and not Path(file).is_file()]
     if missing or absent:
         return [*missing, *absent]
     try:
         ssl_context(settings)
     except EmopipeError as error:
-        return [("certificate", str(error).partition(": ")[2])]
+        return [Invalid("certificate", str(error).partition(": ")[2])]
     return []

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.source import Source
 from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
 from emopipe.stages.media.clocked_audio import MAX_RATE_CHANGE
 from emopipe.stages.web.server import RateLimit, Session
@@ -44,11 +44,11 @@ class Peer:
     """
 
     def __init__(
-        self, stage: Stage, session: Session, limits: Limits, ice_servers: "list[RTCIceServer] | None" = None
+        self, source: Source, session: Session, limits: Limits, ice_servers: "list[RTCIceServer] | None" = None
     ) -> None:
         self.session = session
         self.stream = session.stream
-        self._stage = stage
+        self._source = source
         self._limits = limits
         self._ice_servers = ice_servers or []
         self._clock = PeerClock()
@@ -100,9 +100,9 @@ class Peer:
 
     async def run(self) -> None:
         """Take what comes until the peer has gone; then emit what is left, and end the stream."""
-        limits, stage = self._limits, self._stage
-        video = LiveVideo(stage, self.stream, small_size=limits.small_size, luma_size=limits.luma_size)
-        audio = LiveAudio(stage, self.stream, block=limits.block)
+        limits, source = self._limits, self._source
+        video = LiveVideo(source, self.stream, small_size=limits.small_size, luma_size=limits.luma_size)
+        audio = LiveAudio(source, self.stream, block=limits.block)
         emitting = [asyncio.create_task(video.run()), asyncio.create_task(audio.run())]
         receiving = [
             asyncio.create_task(self._receive_video(receiver.track, video, limits))
@@ -124,13 +124,13 @@ class Peer:
                 task.cancel()
             closed, *_ = await asyncio.gather(self._connection.close(), *receiving, return_exceptions=True)
             if isinstance(closed, Exception):  # the stream must end all the same
-                stage.warn(f"{self.stream}: closing the connection failed: {type(closed).__name__}: {closed}")
+                source.warn(f"{self.stream}: closing the connection failed: {type(closed).__name__}: {closed}")
             video.close()
             audio.close()
             await asyncio.gather(*emitting, return_exceptions=True)
         if self._started:
             for kind in self._taps:
-                await stage.end(self.stream, kind)
+                await source.end(self.stream, kind)
         for task in (*receiving, *emitting):
             if not task.cancelled():
                 task.result()
@@ -205,8 +205,8 @@ class Peer:
             elif rate.take():
                 live.offer(frame, at)
             else:
-                self._stage.count("frames", self.stream)
-                self._stage.count("skipped", self.stream)
+                self._source.count("frames", self.stream)
+                self._source.count("skipped", self.stream)
 
     async def _receive_audio(self, track: "MediaStreamTrack", live: LiveAudio) -> None:
         from aiortc.mediastreams import MediaStreamError
@@ -219,7 +219,7 @@ class Peer:
                 return
             at = await self._time("audio", frame)
             if self._clock.settled("audio") and lag.left_behind(self._taps["audio"].media(frame), at):
-                self._stage.count("corrected", self.stream)
+                self._source.count("corrected", self.stream)
                 live.restart()
             live.offer(frame, at)
 
@@ -228,8 +228,8 @@ class Peer:
         self._last_frame_at[kind] = asyncio.get_running_loop().time()
         if not self._started:
             self._started = True
-            for missing in set(self._stage.outputs).difference(self._taps):
-                await self._stage.end(self.stream, missing)  # at once: a join would wait for it
+            for missing in set(self._source.outputs).difference(self._taps):
+                await self._source.end(self.stream, missing)  # at once: a join would wait for it
         assert self._first_packet_at is not None
         return self._clock.at(kind, self._taps[kind].media(frame)) - self._first_packet_at
 
@@ -239,16 +239,16 @@ class Peer:
 
     def _callbacks(self, kind: str) -> TapCallbacks:
         def arrived(media: int) -> None:
-            now = self._stage.running_time()
+            now = self._source.running_time()
             if self._first_packet_at is None:
                 self._first_packet_at = now
             self._clock.arrived(kind, media, now)
 
         def reported(media: int, sender: int) -> None:
-            self._clock.reported(kind, media, sender, self._stage.running_time())
+            self._clock.reported(kind, media, sender, self._source.running_time())
 
         def dropped(frames: int) -> None:
-            self._stage.count("dropped", self.stream, frames)
+            self._source.count("dropped", self.stream, frames)
 
         return TapCallbacks(arrived, reported, self._refuse_size, dropped)
 

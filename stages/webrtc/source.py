@@ -3,17 +3,18 @@
 import asyncio
 import re
 import secrets
+from collections.abc import Container, Iterator
 from importlib import import_module
 from itertools import count
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.port import Invalid, Port, about
+from emopipe.pipeline.source import Source
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.types import AudioBlock, VideoFrame
-from emopipe.stages.web.server import RateLimit, WebServer, WebSettings, parse_endpoint, web_problems
+from emopipe.stages.web.server import RateLimit, WebServer, WebSettings
 from emopipe.stages.webrtc.offer import OfferError, parse_offer
 from emopipe.stages.webrtc.peer import Peer
 from emopipe.stages.webrtc.task_errors import contain_task_errors
@@ -32,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _ICE = re.compile(r"(stun|stuns|turn|turns):[^\s<>\"]+")
 
 
-class WebRtc(Stage):
+class WebRtc(Source):
     """Takes offers by WHIP (RFC 9725) at `/whip`: VP8 or H264 pictures, Opus sound, either or both.
 
     A sender's stream is named by `/whip?name=NAME` where that is free, else `peer-1`, `peer-2` …; its pts 0 is its
@@ -63,38 +64,32 @@ class WebRtc(Stage):
         luma_size: Annotated[int, about("longer side of the luma plane, at most", unit="px", ge=64)] = LUMA_SIZE_PX
         block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
+        def check(self) -> list[Invalid]:
+            problems = super().check()
+            for server in self.ice_servers:
+                if not _ICE.fullmatch(server):
+                    problems.append(
+                        Invalid("ice_servers", f"{server!r} is no ICE server; expected stun:HOST:PORT or turn:…")
+                    )
+            return problems
+
+        def latency(self) -> float:
+            return self.block
+
     settings: Settings
-
-    @classmethod
-    def latency(cls, settings: Settings) -> float:
-        return settings.block
-
-    @classmethod
-    def shared_endpoints(cls, settings: Settings) -> list[str]:
-        return [] if web_problems(settings) else [parse_endpoint(settings.endpoint).endpoint]
-
-    @classmethod
-    def check(cls, settings: Settings) -> list[tuple[str, str]]:
-        problems = web_problems(settings)
-        for server in settings.ice_servers:
-            if not _ICE.fullmatch(server):
-                problems.append(("ice_servers", f"{server!r} is no ICE server; expected stun:HOST:PORT or turn:…"))
-        return problems
-
-    def __init__(self, settings: Any = None, label: str = "") -> None:
-        super().__init__(settings, label)
-        self._peers: dict[str, Peer | None] = {}  # by stream; none while the offer is being answered
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._numbers = count(1)
-        self._playing = False
-        self._server: WebServer | None = None
 
     async def setup(self) -> None:
         if self.host.mode != "live":
             raise EmopipeError(f'{self.label} takes what is sent to it as it comes: set mode = "live" in [pipeline]')
+        self._peers: dict[str, Peer | None] = {}  # by stream; none while the offer is being answered
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = count(1)
+        self._playing = False
         await self.compute(import_module, "aiortc")  # before anybody waits for an answer
+        self.exit.callback(contain_task_errors(("aiortc", "aioice"), self.warn))
         self._server = server = await WebServer.join(self.settings, self.warn)
-        self._restore = contain_task_errors(("aiortc", "aioice"), self.warn)
+        self.exit.push_async_callback(server.leave)
+        self.exit.push_async_callback(self._cancel_tasks)
         limit = RateLimit(self.settings.offers_per_second, max(2 * self.settings.offers_per_second, 5))
         server.route("POST", "/whip", self._offered, limit=limit)
         server.route("OPTIONS", "/whip", self._options, public=True)
@@ -111,14 +106,10 @@ class WebRtc(Stage):
                     peer.finish("The server has stopped.")
             await asyncio.gather(*self._tasks)
 
-    async def close(self) -> None:
+    async def _cancel_tasks(self) -> None:
         for task in self._tasks:  # of a run that was cut short
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._server is not None:
-            await self._server.leave()
-            self._server = None
-            self._restore()
 
     # -- WHIP ------------------------------------------------------------------------------------------------
 
@@ -149,8 +140,7 @@ class WebRtc(Stage):
         offer, kinds = parse_offer(await self._body(request))
         if len(self._peers) >= self.settings.max_peers:
             raise OfferError(503, f"All {self.settings.max_peers} places are taken; try again later.")
-        assert self._server is not None
-        stream = self._name(request.query.get("name", ""))
+        stream = free_name(request.query.get("name", ""), self._peers, self._numbers)
         self._peers[stream] = None
         session = self._server.sessions.open(stream)
         try:
@@ -171,7 +161,6 @@ class WebRtc(Stage):
     async def _deleted(self, request: "web.Request", secret: str) -> "web.StreamResponse":
         from aiohttp import web
 
-        assert self._server is not None
         session = self._server.sessions.find(secret)
         if session is None:
             raise web.HTTPNotFound(text="There is no such session.")
@@ -197,11 +186,6 @@ class WebRtc(Stage):
 
     # -- peers -----------------------------------------------------------------------------------------------
 
-    def _name(self, wanted: str) -> str:
-        if _NAME.fullmatch(wanted) and wanted not in self._peers:
-            return wanted
-        return next(name for number in self._numbers if (name := f"peer-{number}") not in self._peers)
-
     def _start(self, peer: Peer) -> None:
         async def live() -> None:
             try:
@@ -212,8 +196,7 @@ class WebRtc(Stage):
             finally:
                 self.stream_counters.end(peer.stream)  # also where it failed, or sent nothing that could be decoded
                 del self._peers[peer.stream]
-                if self._server is not None:
-                    self._server.sessions.close(peer.session)
+                self._server.sessions.close(peer.session)
 
         self.counters["peers"] += 1
         task = asyncio.create_task(live())
@@ -234,3 +217,10 @@ class WebRtc(Stage):
             f'; username="{settings.ice_username}"; credential="{settings.ice_credential}"; credential-type="password"'
         )
         return [f'<{url}>; rel="ice-server"{key if url.startswith("turn") else ""}' for url in settings.ice_servers]
+
+
+def free_name(wanted: str, taken: Container[str], numbers: Iterator[int]) -> str:
+    """The name `wanted` where it is one and is free, else `peer-NUMBER` with the next number that makes it free."""
+    if _NAME.fullmatch(wanted) and wanted not in taken:
+        return wanted
+    return next(name for number in numbers if (name := f"peer-{number}") not in taken)

@@ -13,10 +13,11 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.counters import REMEMBERED
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.runtime.host import StageHost
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.source import Source
 from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.faces.inference import FacialInference
 from emopipe.stages.fusion.stage import Fusion
+from emopipe.stages.inference import Inference
 from emopipe.stages.sinks.console import Terminal
 from emopipe.stages.sinks.jsonl import JsonLines
 from emopipe.stages.sinks.publish import Publish
@@ -44,7 +45,7 @@ PICTURE = VideoFrame(luma=np.full((90, 160), 99, np.uint8), small=np.full((90, 1
 SILENCE = AudioBlock(samples=np.zeros(1024, np.float32))
 
 
-class Visits(Stage):
+class Visits(Source):
     """Visitors who are seen and heard for a moment: some are silent, some unseen, some leave and come back."""
 
     name = "visits"
@@ -88,12 +89,11 @@ class OneFace:
         pass
 
 
-def stub(cls: type[Any], labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stub(cls: type[Inference[Any]], labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Inference[Any]:
     """An inference stage that loads nothing, and finds everything equally likely."""
     monkeypatch.setattr(cls, "_open", lambda self: None)
     monkeypatch.setattr(cls, "infer", lambda self, model, rows: [[1 / len(labels)] * len(labels) for _ in rows])
-    stage: Stage = cls(label=cls.task)
-    return stage
+    return cls(label=cls.Settings.task)
 
 
 @pytest.fixture(scope="module")

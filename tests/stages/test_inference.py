@@ -37,9 +37,11 @@ class Doubler(Inference[int]):
     name = "doubler"
     inputs: ClassVar[dict[str, Port]] = {"numbers": Port(Numbers, "numbers")}
     outputs: ClassVar[dict[str, Port]] = {"doubled": Port(Numbers, "their doubles")}
-    task = "doubling"
-    labels = ("double",)
     model = Doubling()
+
+    class Settings(Inference.Settings):
+        task: ClassVar[str] = "doubling"
+        labels: ClassVar[tuple[str, ...]] = ("double",)
 
     def load(self, path: Path, device: str) -> Doubling:
         self.model = Doubling(self.model.labels)
@@ -149,8 +151,8 @@ def test_a_model_for_other_labels_is_refused() -> None:
 
 def test_missing_weights_are_found_before_anything_starts(tmp_path: Path) -> None:
     missing = tmp_path / "none.safetensors"
-    ((key, problem),) = Doubler.check(Doubler.Settings(weights=str(missing)))
+    ((key, problem),) = Doubler.Settings(weights=str(missing)).check()
     assert key == "weights"
     assert problem == f"{missing}: no such file; train it with `emopipe train doubling`, or restore it"
     missing.touch()
-    assert Doubler.check(Doubler.Settings(weights=str(missing))) == []
+    assert Doubler.Settings(weights=str(missing)).check() == []

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from emopipe.pipeline.clock import SystemClock
 from emopipe.pipeline.port import LinkId, Queue
 from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet
 from emopipe.pipeline.stage import Stage
 
@@ -21,7 +22,7 @@ async def play_together(
     The links to the ports in `block` make their senders wait, whatever the port's own policy.
     """
     clock = SystemClock()
-    hosts = {stage.label: StageHost(stage, mode="live", clock=clock) for stage in stages}
+    hosts = {stage.label: host_of(stage, mode="live", clock=clock) for stage in stages}
     for target, source in links.items():
         (to, port), (of, output) = target.split("."), source.split(".")
         queue = Queue.of(hosts[to].stage.inputs[port], "replay" if target in block else "live")

@@ -1,11 +1,12 @@
 """Small stages for the tests of graphs: a camera with a microphone, a filter, a mixer, a slow one, a sink."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from emopipe.pipeline.message import Payload
-from emopipe.pipeline.port import Port, Settings, about
+from emopipe.pipeline.port import Invalid, Port, Settings, about
+from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 
 
@@ -27,7 +28,7 @@ class Score(Payload):
     value: float
 
 
-class Camera(Stage):
+class Camera(Source):
     """Sees and hears."""
 
     name = "camera"
@@ -63,13 +64,11 @@ class Listen(Stage):
         window: Annotated[float, about("of sound", unit="s", gt=0)] = 3.0
         hop: Annotated[float, about("from window to window", unit="s", gt=0)] = 0.5
 
-    @classmethod
-    def latency(cls, settings: Any) -> float:
-        return float(settings.window)
+        def check(self) -> list[Invalid]:
+            return [Invalid("hop", "is longer than the window")] if self.hop > self.window else []
 
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        return [("hop", "is longer than the window")] if settings.hop > settings.window else []
+        def latency(self) -> float:
+            return float(self.window)
 
 
 class Mix(Stage):
@@ -93,9 +92,8 @@ class Show(Stage):
         endpoint: Annotated[str, about("where to")] = ""
         labels: Annotated[list[str], about("what to show")] = msgspec.field(default_factory=list)
 
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        return [settings.endpoint] if settings.endpoint else []
+        def writes(self) -> list[str]:
+            return [self.endpoint] if self.endpoint else []
 
 
 class Serve(Stage):
@@ -107,31 +105,30 @@ class Serve(Stage):
     class Settings(Settings):
         endpoint: Annotated[str, about("where to")] = "http://127.0.0.1:8080"
 
-    @classmethod
-    def shared_endpoints(cls, settings: Any) -> list[str]:
-        return [settings.endpoint]
+        def serves(self) -> list[str]:
+            return [self.endpoint]
 
 
-class Broken(Stage):
+class Broken(Source):
     """Whose hooks all fail."""
 
     name = "broken"
     outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "none")}
 
-    @classmethod
-    def latency(cls, settings: Any) -> float:
-        return float("nan")
+    class Settings(Settings):
+        """None."""
 
-    @classmethod
-    def check(cls, settings: Any) -> list[tuple[str, str]]:
-        raise KeyError("lost")
+        def check(self) -> list[Invalid]:
+            raise KeyError("lost")
 
-    @classmethod
-    def endpoints(cls, settings: Any) -> list[str]:
-        raise OSError("two\nlines")
+        def writes(self) -> list[str]:
+            raise OSError("two\nlines")
+
+        def latency(self) -> float:
+            return float("nan")
 
 
-class Nameless(Stage):
+class Nameless(Source):
     """A class that forgets its name."""
 
 
@@ -148,9 +145,8 @@ class Late(Stage):
     class Settings(Settings):
         delay: Annotated[float, about("before it shows", unit="s", ge=0)] = 0.0
 
-    @classmethod
-    def latency(cls, settings: Any) -> float:
-        return float(settings.delay)
+        def latency(self) -> float:
+            return float(self.delay)
 
 
 class Picky(Camera):
@@ -166,7 +162,7 @@ class Picky(Camera):
                 raise RuntimeError("no uri")
 
 
-class Dice(Stage):
+class Dice(Source):
     """A source of judgements."""
 
     name = "dice"

@@ -17,6 +17,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import Report
+from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 
 
@@ -25,7 +26,7 @@ class Number(Payload):
     ballast: NDArray[np.uint8]
 
 
-class Numbers(Stage):
+class Numbers(Source):
     """Counts from 0, one number a millisecond of running time."""
 
     name = "numbers"
@@ -142,7 +143,6 @@ class Watch(Stage):
 
     name = "watch"
     inputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "numbers")}
-    watches: ClassVar[bool] = True
 
     class Settings(Stage.Settings):
         path: Annotated[str, about("where to")]

@@ -242,9 +242,12 @@ def test_an_error_while_importing_is_told_in_one_line(
     [
         ("inputs = {'a b': Port(Payload, '')}", "`inputs` must map identifiers to Port(…)"),
         ("outputs = ['x']", "`outputs` must map identifiers to Port(…)"),
-        ("Settings = dict", "`Settings` must derive from emopipe.pipeline.stage.Settings"),
+        ("Settings = dict", "`Settings` must derive from emopipe.pipeline.Settings"),
         ("class Settings(Settings):\n        use: str = ''", 'setting "use" is a word of the graph; '
          "give it another name"),
+        ("class Settings(Settings):\n        latency: float = 0.1", 'setting "latency" is what the graph asks of '
+         "settings; give it another name"),
+        ("outputs = {'a': Port(Payload, '')}", "it has no inputs; derive from emopipe.pipeline.Source"),
         ("class Settings(Settings):\n        x: Annotated[str, about('', ge=1)] = ''", "its settings cannot be read: "
          "TypeError: Can only set `ge` on a numeric type"),
     ],

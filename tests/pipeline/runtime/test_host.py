@@ -1,14 +1,20 @@
 """runtime.host: watermarks, EOS, epochs and traces, as every stage may rely on them. Also shows pipeline.testing."""
 
 import asyncio
+import contextlib
+import threading
 from typing import ClassVar
 
 import pytest
 
-from emopipe.pipeline.clock import MS
+from emopipe.pipeline.clock import MS, FakeClock
+from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Hop, Message
-from emopipe.pipeline.port import Port
+from emopipe.pipeline.port import Port, Queue
 from emopipe.pipeline.report import Report
+from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet
+from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness, data, eos, gap, run_stage, watermark
 from tests.support.payloads import Other
@@ -21,8 +27,7 @@ class Pass(Stage):
     inputs: ClassVar[dict[str, Port]] = {"left": Port(Other, "one"), "right": Port(Other, "other", optional=True)}
     outputs: ClassVar[dict[str, Port]] = {"out": Port(Other, "both")}
 
-    def __init__(self) -> None:
-        super().__init__()
+    async def setup(self) -> None:
         self.log: list[object] = []
 
     async def process(self, port: str, message: Message) -> None:
@@ -123,10 +128,10 @@ def test_emitting_below_the_own_watermark_is_an_error_that_says_how_to_mend_it()
         run_stage(Late(), [("left", x(5))], connect=["left"])
 
 
-class Source(Stage):
+class Halved(Source):
     """Emits on one output, and says that the other will stay empty."""
 
-    name = "source"
+    name = "halved"
     outputs: ClassVar[dict[str, Port]] = {"out": Port(Other, "things"), "none": Port(Other, "nothing")}
 
     async def run(self) -> None:
@@ -136,7 +141,7 @@ class Source(Stage):
 
 
 def test_a_source_ends_its_streams_by_itself() -> None:
-    outputs = run_stage(Source())
+    outputs = run_stage(Halved())
     assert [(m.kind, m.stream, m.watermark) for m in outputs.messages["out"]] == [
         ("data", "s", 0),
         ("data", "s", 10),
@@ -216,7 +221,7 @@ class Joined(Pass):
         return 0
 
 
-class Jumping(Source):
+class Jumping(Halved):
     """Has pictures only, and begins anew."""
 
     name = "jumping"
@@ -243,20 +248,18 @@ def test_a_source_that_jumps_says_again_what_has_ended() -> None:
     assert [(m.stream, m.epoch) for m in outputs.messages["none"]] == [("s", 0), ("s", 1), ("", 0)]
 
 
-class Live(Stage):
+class Live(Source):
     """Waits for room before each number, counts it, and never ends by itself."""
 
     name = "live"
     outputs: ClassVar[dict[str, Port]] = {"out": Port(Other, "numbers")}
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended_by = ""
+    ended_by = ""
 
     async def run(self) -> None:
         try:
             while True:
-                await self.room("out", "s")
+                await self.writable("out", "s")
                 await self.emit("out", Other(x=0), stream="s", pts=self.running_time())
                 self.count("numbers", "s")
                 await self.host.clock.sleep_until(self.host.clock.now() + 10 * MS)
@@ -360,6 +363,81 @@ def test_a_sink_reports_where_the_time_went_and_how_long_nothing_came() -> None:
     assert report.streams == {"test": {"numbers": 1}}
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_stream_from_two_links_is_refused_whether_or_not_the_first_has_brought_its_end(ended: bool) -> None:
+    async def drive() -> None:
+        clock = FakeClock()
+        host = StageHost(Pass(), mode="replay", clock=clock)
+        host.inlets["left"] = inlets = [LocalInlet("left", "pass", host.inbox, clock, window=4) for _ in range(2)]
+        first, second = (LocalOutlet(Queue(size=4), clock, inlet) for inlet in inlets)
+        await host.setup()
+        for message in [x(1), eos()] if ended else [x(1)]:
+            await first.send(message)
+        await second.send(x(1))
+        await host.play()
+
+    with pytest.raises(EmopipeError, match="input 'left' gets the stream 'test' from two stages; give the streams"):
+        asyncio.run(drive())
+
+
+def test_state_per_stream_is_forgotten_on_eos_and_on_a_jump_of_time() -> None:
+    class Counting(Pass):
+        async def setup(self) -> None:
+            await super().setup()
+            self.seen = self.per_stream(list[int])
+
+        async def process(self, port: str, message: Message) -> None:
+            self.seen[message.stream].append(message.pts)
+
+        def reset(self, stream: str) -> None:
+            self.log.append((stream, list(self.seen[stream])))  # still there
+
+    stage = Counting()
+    sends = [x(1), x(2), x(1, epoch=1), eos(epoch=1)]
+    run_stage(stage, [("left", message) for message in sends], connect=["left"])
+    assert stage.log == [("test", [1, 2]), ("ended", "left", "test"), ("flush", "test"), ("test", [1])]
+    assert stage.seen == {}
+
+
+class Device:
+    """Notes in which thread it was made and closed."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        log.append(f"made in {threading.current_thread().name}")
+
+    def close(self) -> None:
+        self.log.append(f"closed in {threading.current_thread().name}")
+
+
+@pytest.mark.parametrize("fails", ["setup", "process", "never"])
+def test_what_a_stage_enters_is_made_and_closed_in_its_thread_also_after_an_error(fails: str) -> None:
+    log: list[str] = []
+
+    class Holder(Pass):
+        async def setup(self) -> None:
+            await self.exit.enter(Device, log)
+            if fails == "setup":
+                raise LookupError("lost")
+
+        async def process(self, port: str, message: Message) -> None:
+            if fails == "process":
+                raise LookupError("lost")
+
+        async def moved(self, port: str, stream: str, watermark: int) -> None:
+            """Nothing to note."""
+
+        async def flush(self, stream: str) -> None:
+            """Nothing to note."""
+
+        def reset(self, stream: str) -> None:
+            """Nothing to note."""
+
+    with pytest.raises(LookupError, match="lost") if fails != "never" else contextlib.nullcontext():
+        run_stage(Holder(), [("left", x(1))], connect=["left"])
+    assert log == ["made in pass_0", "closed in pass_0"]
+
+
 def test_nothing_is_left_of_streams_that_have_come_and_gone() -> None:
     stage = Joined()
 
@@ -382,7 +460,7 @@ def remains(host: object) -> dict[str, object]:
     found = {}
     things = [host, *host._outputs.values(), *(inlet for each in host.inlets.values() for inlet in each)]  # type: ignore[attr-defined]
     for thing in things:
-        for name in ("_epochs", "_watermarks", "_origins", "_lines", "_open"):
+        for name in ("_streams", "_open"):
             if held := getattr(thing, name, None):
                 found[f"{type(thing).__name__}.{name}"] = held
     return found

@@ -211,7 +211,7 @@ def test_there_is_room_unless_somebody_would_wait_or_everybody_would_drop(
         output.outlets[LinkId("stage", "out", "second", "in")] = second
         for value in range(2):  # one under way, one that waits
             await second.send(number(value))
-        waiting = asyncio.create_task(output.room("s"))
+        waiting = asyncio.create_task(output.writable("s"))
         await settle()
         assert waiting.done() == room
         if not room:
@@ -220,7 +220,7 @@ def test_there_is_room_unless_somebody_would_wait_or_everybody_would_drop(
             return
         for value in range(2):
             await first.send(number(value))
-        waiting = asyncio.create_task(output.room("s"))
+        waiting = asyncio.create_task(output.writable("s"))
         await settle()
         assert not waiting.done()
         first.acknowledge(1)

@@ -26,7 +26,7 @@ def camera(device: str = PATTERN, **settings: Any) -> Camera:
 def problems(**settings: Any) -> dict[str, str]:
     converted, wrong = convert(settings, Camera.Settings)
     assert not wrong
-    return dict(Camera.check(converted))
+    return dict(converted.check())
 
 
 def test_pictures_flow_on_the_clock_until_it_is_stopped() -> None:

@@ -275,7 +275,7 @@ def test_a_recording_in_which_nothing_decodes_ends_its_stream(tmp_path: Path, cl
 
 def test_check_finds_what_is_missing_before_anything_starts(tmp_path: Path, clip: Path) -> None:
     def problems(uri: str | list[str]) -> list[tuple[str, str]]:
-        return FileCapture.check(FileCapture.Settings(uri=uri))
+        return FileCapture.Settings(uri=uri).check()
 
     assert problems(str(clip)) == problems([str(clip), str(clip)]) == []
     ((key, text),) = problems([str(clip), str(tmp_path / "none.mp4")])
@@ -297,8 +297,8 @@ def test_wrong_settings(settings: dict[str, Any], problem: str) -> None:
 
 
 def test_sound_by_the_block_is_late_by_a_block() -> None:
-    assert FileCapture.latency(FileCapture.Settings(uri="a", realtime=True, block=0.1)) == 0.1
-    assert FileCapture.latency(FileCapture.Settings(uri="a")) == 0
+    assert FileCapture.Settings(uri="a", realtime=True, block=0.1).latency() == 0.1
+    assert FileCapture.Settings(uri="a").latency() == 0
 
 
 # -- parts ---------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
+from emopipe.pipeline import source
 from emopipe.pipeline.clock import MS, SECOND, settle
 from emopipe.pipeline.mailbox import Mailbox
 from emopipe.pipeline.port import Port
-from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness
 from emopipe.stages.capture.live_tracks import MAX_PENDING_NS, LiveAudio, LiveVideo
 from emopipe.stages.media.audio import SAMPLE_RATE_HZ
@@ -21,7 +21,7 @@ from emopipe.stages.types import AudioBlock, VideoFrame
 Script = Callable[["Source"], Awaitable[None]]
 
 
-class Source(Stage):
+class Source(source.Source):
     """A live source that does what a test says."""
 
     name: ClassVar[str] = "source"
@@ -33,7 +33,7 @@ class Source(Stage):
         self.way = asyncio.Event()  # whether the links have room
         self.way.set()
 
-    async def room(self, output: str, stream: str) -> None:
+    async def writable(self, output: str, stream: str) -> None:
         await self.way.wait()
 
     async def run(self) -> None:

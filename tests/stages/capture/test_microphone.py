@@ -72,11 +72,11 @@ def test_no_microphone_is_said_before_anything_plays() -> None:
 
 def test_settings_are_checked_before() -> None:
     settings, _ = convert({"format": "pulse"}, Microphone.Settings)
-    [(key, text)] = Microphone.check(settings)
+    [(key, text)] = settings.check()
     assert key == "format"
     assert "without FFmpeg's 'pulse'; it has: " in text
     settings, _ = convert({"format": "lavfi"}, Microphone.Settings)
-    assert "sine=frequency=300,arealtime" in dict(Microphone.check(settings))["device"]
+    assert "sine=frequency=300,arealtime" in dict(settings.check())["device"]
 
 
 def test_what_is_asked_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,10 +242,10 @@ def test_what_a_server_says_is_passed_on(web: tuple[Path, str]) -> None:
 
 def test_settings_are_checked_before() -> None:
     settings, _ = convert({"uri": "clip.mp4", "options": ["listen"]}, NetworkCapture.Settings)
-    problems = dict(NetworkCapture.check(settings))
+    problems = dict(settings.check())
     assert "a recording is played by file-capture" in problems["uri"]
     assert problems["options"] == '"listen" is not NAME=VALUE'
-    assert NetworkCapture.check(capture("rtsp://host/x").settings) == []
+    assert capture("rtsp://host/x").settings.check() == []
 
 
 def test_what_is_asked_of_ffmpeg() -> None:

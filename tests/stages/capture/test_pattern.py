@@ -169,8 +169,8 @@ def test_the_cycle_holds_each_combination() -> None:
 
 
 def test_check_names_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert TestPattern.check(TestPattern.Settings()) == []
+    assert TestPattern.Settings().check() == []
     monkeypatch.setattr(speaking, "installed", lambda: False)
-    ((_, text),) = TestPattern.check(TestPattern.Settings())
+    ((_, text),) = TestPattern.Settings().check()
     assert text == test_pattern._MISSING
     assert "pip install 'emopipe[demo]'" in text

@@ -97,7 +97,7 @@ def test_a_neutral_prior_cures_a_sad_look(weights: Path) -> None:
 
 
 def test_a_wrong_prior_is_found_before_anything_runs() -> None:
-    (problem,) = FacialInference.check(FacialInference.Settings(prior={"calm": 0.5}))
+    (problem,) = FacialInference.Settings(prior={"calm": 0.5}).check()
     assert problem == (
         "prior",
         '"calm" is no label; known are "angry", "disgust", "fear", "happy", "sad", "surprise" and "neutral"',

@@ -264,7 +264,7 @@ def test_a_trained_network_fuses(tmp_path: Path) -> None:
     state, card = checkpoint.load(path, "fusion")
     checkpoint.save(path, state, msgspec.structs.replace(card, selective=[Selection(0.3, 1.0, 0.01)]))
     stage = Fusion(Fusion.Settings(method="decision", weights=str(path)))
-    assert Fusion.reads(stage.settings) == [str(path.resolve())]
+    assert stage.settings.reads() == [str(path.resolve())]
     outputs = run_stage(stage, [("speech", window(HOP)), ("faces", frame(HOP, {0: "happy"}))])
     (result,) = outputs.payloads("emotions")
     assert result.faces[0].uncertain  # the table asks for a confidence of 1
@@ -288,7 +288,7 @@ def test_a_risk_that_cannot_be_promised_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_weights_that_cannot_be_used_are_refused_beforehand(table: dict[str, Any], message: str) -> None:
-    ((key, problem),) = Fusion.check(Fusion.Settings(**table))
+    ((key, problem),) = Fusion.Settings(**table).check()
     assert key == "weights"
     assert message in problem
 
@@ -298,8 +298,8 @@ def test_weights_that_cannot_be_used_are_refused_beforehand(table: dict[str, Any
     [({"face_weight": 0.0, "voice_weight": 0.0}, "face_weight"), ({"smoothing": 3.0, "forget": 1.0}, "forget")],
 )
 def test_settings_that_contradict_each_other_are_refused(table: dict[str, Any], key: str) -> None:
-    assert [problem for problem, _ in Fusion.check(Fusion.Settings(**table))] == [key]
-    assert Fusion.check(Fusion.Settings()) == []
+    assert [problem for problem, _ in Fusion.Settings(**table).check()] == [key]
+    assert Fusion.Settings().check() == []
 
 
 steps = st.lists(

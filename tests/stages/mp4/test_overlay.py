@@ -164,7 +164,7 @@ def test_a_run_that_is_cut_short_leaves_a_whole_film(tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_found_before_the_run(tmp_path: Path) -> None:
     def problems(path: str, **settings: object) -> list[tuple[str, str]]:
-        return Overlay.check(Overlay.Settings(path=path, **settings))  # type: ignore[arg-type]
+        return Overlay.Settings(path=path, **settings).check()  # type: ignore[arg-type]
 
     assert problems(str(tmp_path / "a.mp4")) == []
     assert problems(str(tmp_path / "{stream}.mp4")) == []
@@ -178,4 +178,4 @@ def test_what_is_wrong_is_found_before_the_run(tmp_path: Path) -> None:
     own.write_bytes(b"a recording")
     text = f"{own} would overwrite the recording itself; choose another path"
     assert problems(str(tmp_path / "{stream}.mp4"), sound=[str(own)]) == [("path", text)]
-    assert Overlay.reads(Overlay.Settings(path="a.mp4", sound=[str(own)])) == [str(own)]
+    assert Overlay.Settings(path="a.mp4", sound=[str(own)]).reads() == [str(own)]

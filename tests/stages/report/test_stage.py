@@ -225,7 +225,7 @@ def test_an_old_report_stays_until_there_is_a_new_one(tmp_path: Path) -> None:
 
 def test_wrong_paths(tmp_path: Path) -> None:
     def problems(path: Path, **settings: object) -> list[tuple[str, str]]:
-        return Report.check(Report.Settings(path=str(path), **settings))  # type: ignore[arg-type]
+        return Report.Settings(path=str(path), **settings).check()  # type: ignore[arg-type]
 
     assert problems(tmp_path / "a.html") == []
     assert problems(tmp_path / "a.txt") == [("path", f"{tmp_path}/a.txt: expected a name that ends in .html")]

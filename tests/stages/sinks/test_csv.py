@@ -72,9 +72,9 @@ def test_counts_and_wrong_paths(tmp_path: Path) -> None:
     stage = CsvTable(CsvTable.Settings(path=str(tmp_path / "out.csv")))
     run_stage(stage, [("emotions", result(0, {1: "happy"})), ("emotions", gap(1, 7)), ("emotions", result(2))])
     assert stage.counters == {"frames_with_face": 1, "frames_without_face": 1, "forced": 0, "silent_ns": 7}
-    assert CsvTable.endpoints(stage.settings) == [str(tmp_path / "out.csv")]
-    assert CsvTable.check(stage.settings) == []
+    assert stage.settings.writes() == [str(tmp_path / "out.csv")]
+    assert stage.settings.check() == []
     wrong = CsvTable.Settings(path=str(tmp_path))
-    assert [key for key, _ in CsvTable.check(wrong)] == ["path"]
+    assert [key for key, _ in wrong.check()] == ["path"]
     with pytest.raises(EmopipeError, match="is a directory"):
         run_stage(CsvTable(wrong))

@@ -89,20 +89,20 @@ def test_a_run_that_is_cut_short_leaves_what_it_has_said(tmp_path: Path) -> None
 def test_its_files_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plain = JsonLines.Settings(path="out.jsonl")
-    assert JsonLines.endpoints(plain) == [str(tmp_path / "out.jsonl")]
-    assert JsonLines.endpoints(plain) == JsonLines.endpoints(JsonLines.Settings(path="./out.jsonl"))
+    assert plain.writes() == [str(tmp_path / "out.jsonl")]
+    assert plain.writes() == JsonLines.Settings(path="./out.jsonl").writes()
     both = JsonLines.Settings(path="out.jsonl", timing="timing.jsonl")
-    assert JsonLines.endpoints(both) == [str(tmp_path / "out.jsonl"), str(tmp_path / "timing.jsonl")]
+    assert both.writes() == [str(tmp_path / "out.jsonl"), str(tmp_path / "timing.jsonl")]
 
 
 def test_wrong_paths_are_found_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert JsonLines.check(JsonLines.Settings(path="out.jsonl", timing="timing.jsonl")) == []
-    assert JsonLines.check(JsonLines.Settings(path="no/out.jsonl", timing=".")) == [
+    assert JsonLines.Settings(path="out.jsonl", timing="timing.jsonl").check() == []
+    assert JsonLines.Settings(path="no/out.jsonl", timing=".").check() == [
         ("path", "no/out.jsonl: the directory no does not exist; create it, or choose another path"),
         ("timing", ". is a directory, expected the path of a file in it, such as results"),
     ]
-    assert JsonLines.check(JsonLines.Settings(path="out.jsonl", timing="./out.jsonl")) == [
+    assert JsonLines.Settings(path="out.jsonl", timing="./out.jsonl").check() == [
         ("timing", "./out.jsonl is the file of the results already; choose another path")
     ]
 

@@ -256,7 +256,7 @@ def test_the_socket_of_a_killed_run_is_in_nobodys_way(endpoint: str, tmp_path: P
 )
 def test_addresses_that_will_do(address: str) -> None:
     assert endpoint_problem(address) is None
-    assert Publish.check(Publish.Settings(endpoint=address)) == []
+    assert Publish.Settings(endpoint=address).check() == []
 
 
 @pytest.mark.parametrize(
@@ -283,14 +283,14 @@ def test_addresses_that_will_not_do(address: str, problem: str) -> None:
     found = endpoint_problem(address)
     assert found is not None
     assert problem in found
-    assert Publish.check(Publish.Settings(endpoint=address)) == [("endpoint", found)]
+    assert Publish.Settings(endpoint=address).check() == [("endpoint", found)]
     with pytest.raises(EmopipeError, match=re.escape(f"endpoint: {found}")):
         publish(address)
 
 
 def test_its_address_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def own(address: str) -> list[str]:
-        return Publish.endpoints(Publish.Settings(endpoint=address))
+        return Publish.Settings(endpoint=address).writes()
 
     monkeypatch.chdir(tmp_path)
     assert own("tcp://localhost:5560") == own("tcp://127.0.0.1:5560") == ["tcp://127.0.0.1:5560"]

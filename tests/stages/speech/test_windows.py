@@ -130,10 +130,10 @@ def test_no_sound_at_all() -> None:
 
 def test_a_window_shorter_than_its_hop_is_refused() -> None:
     settings = SpeechWindows.Settings(window=0.4, hop=0.5)
-    assert SpeechWindows.check(settings) == [
+    assert settings.check() == [
         ("window", "0.4 s is shorter than hop (0.5 s): sound would go unheard"),
     ]
-    assert SpeechWindows.check(SpeechWindows.Settings()) == []
+    assert SpeechWindows.Settings().check() == []
 
 
 def test_importing_the_stage_does_not_import_torch() -> None:

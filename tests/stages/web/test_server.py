@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.stages.web.server import RateLimit, Session, Sessions, WebServer, WebSettings, parse_endpoint, web_problems
+from emopipe.stages.web.server import RateLimit, Session, Sessions, WebServer, WebSettings, parse_endpoint
 from emopipe.stages.web.sessions import MAX_CLOSED_SESSIONS, MAX_NOTICES
 
 TOKEN = "a-token-of-enough-characters"
@@ -283,7 +283,7 @@ def test_a_rate_limit_lets_so_many_through_and_a_burst_after_a_pause() -> None:
     ],
 )
 def test_what_is_no_address_is_said_with_an_example(endpoint: str, problem: str) -> None:
-    ((key, text),) = web_problems(WebSettings(endpoint=endpoint))
+    ((key, text),) = WebSettings(endpoint=endpoint).check()
     assert key == "endpoint"
     assert problem in text
     assert "http://127.0.0.1:8080" in text
@@ -291,35 +291,35 @@ def test_what_is_no_address_is_said_with_an_example(endpoint: str, problem: str)
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.2", "[::]", "example.org"])
 def test_an_address_others_reach_needs_a_token(host: str) -> None:
-    ((key, text),) = web_problems(WebSettings(endpoint=f"http://{host}:8080"))
+    ((key, text),) = WebSettings(endpoint=f"http://{host}:8080").check()
     assert key == "token"
     assert "EMOPIPE_TOKEN" in text
-    assert not web_problems(WebSettings(endpoint=f"http://{host}:8080", token=TOKEN))
+    assert not WebSettings(endpoint=f"http://{host}:8080", token=TOKEN).check()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.0.1", "localhost", "[::1]"])
 def test_loopback_needs_no_token(host: str) -> None:
-    assert not web_problems(WebSettings(endpoint=f"http://{host}:8080"))
+    assert not WebSettings(endpoint=f"http://{host}:8080").check()
 
 
 @pytest.mark.parametrize(("bad", "problem"), [("short", "too easily guessed"), ("with spaces in between", "letters")])
 def test_a_token_that_protects_nothing_is_refused(bad: str, problem: str) -> None:
-    ((key, text),) = web_problems(WebSettings(token=bad))
+    ((key, text),) = WebSettings(token=bad).check()
     assert key == "token"
     assert problem in text
 
 
 def test_https_needs_a_certificate_and_its_key(tmp_path: Path) -> None:
     secure = "https://127.0.0.1:8443"
-    assert [key for key, _ in web_problems(WebSettings(endpoint=secure))] == ["certificate", "key"]
+    assert [key for key, _ in WebSettings(endpoint=secure).check()] == ["certificate", "key"]
     broken = tmp_path / "broken.pem"
     broken.write_text("no PEM")
-    ((key, text),) = web_problems(WebSettings(endpoint=secure, certificate=str(broken), key=str(broken)))
+    ((key, text),) = WebSettings(endpoint=secure, certificate=str(broken), key=str(broken)).check()
     assert key == "certificate"
     assert "two PEM files" in text
-    ((_, text),) = web_problems(WebSettings(endpoint=secure, certificate=str(broken), key=str(tmp_path / "none")))
+    ((_, text),) = WebSettings(endpoint=secure, certificate=str(broken), key=str(tmp_path / "none")).check()
     assert "no such file" in text
-    ((_, text),) = web_problems(WebSettings(certificate=str(broken), key=str(broken)))
+    ((_, text),) = WebSettings(certificate=str(broken), key=str(broken)).check()
     assert "expected https://" in text
 
 

@@ -1,6 +1,7 @@
 """The webrtc stage as its callers meet it: WHIP, its refusals and its limits."""
 
 import asyncio
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 from benchmarks.peers.whip_client import WhipClient, recorded
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.testing import StageHarness, run_stage
-from emopipe.stages.webrtc.source import WebRtc
+from emopipe.stages.webrtc.source import WebRtc, free_name
 from tests.support.endpoints import free_endpoint
 from tests.support.webrtc import Never, ended, flashes_and_beeps, serving, until
 
@@ -96,23 +97,22 @@ def test_ice_servers_are_handed_on() -> None:
     assert links == [
         '<turn:127.0.0.1:9>; rel="ice-server"; username="me"; credential="secret"; credential-type="password"'
     ]
-    assert WebRtc.check(WebRtc.Settings(ice_servers=("stun:stun.example.org:3478", "turns:[::1]:5349"))) == []
-    ((key, text),) = WebRtc.check(WebRtc.Settings(ice_servers=("example.org",)))
+    assert WebRtc.Settings(ice_servers=("stun:stun.example.org:3478", "turns:[::1]:5349")).check() == []
+    ((key, text),) = WebRtc.Settings(ice_servers=("example.org",)).check()
     assert key == "ice_servers"
     assert "expected stun:HOST:PORT" in text
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "x" * 33, "../x", "ä"])
 def test_a_name_that_cannot_be_one_is_replaced_by_a_number(name: str) -> None:
-    assert WebRtc()._name(name) == "peer-1"
+    assert free_name(name, {}, count(1)) == "peer-1"
 
 
 def test_a_name_that_is_taken_is_replaced_by_a_number_that_is_free() -> None:
-    stage = WebRtc()
-    assert [stage._name("") for _ in range(3)] == ["peer-1", "peer-2", "peer-3"]
-    assert stage._name("peer-4") == "peer-4"
-    stage._peers["peer-4"] = None
-    assert stage._name("peer-4") == "peer-5"
+    numbers = count(1)
+    assert [free_name("", {}, numbers) for _ in range(3)] == ["peer-1", "peer-2", "peer-3"]
+    assert free_name("peer-4", {}, numbers) == "peer-4"
+    assert free_name("peer-4", {"peer-4"}, numbers) == "peer-5"
 
 
 # -- bad offers ----------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_a_thousand_offers_at_once_are_turned_away_and_others_do_not_notice(tmp_
 
 
 def test_an_address_others_reach_needs_a_token() -> None:
-    ((key, text),) = WebRtc.check(WebRtc.Settings(endpoint="http://0.0.0.0:8080"))
+    ((key, text),) = WebRtc.Settings(endpoint="http://0.0.0.0:8080").check()
     assert key == "token"
     assert "other machines" in text
 

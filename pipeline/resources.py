@@ -1,0 +1,82 @@
+"""What a stage holds: its own thread, what is closed at its end, and its state of each stream."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Closeable(Protocol):
+    """Anything that is closed."""
+
+    def close(self) -> object:
+        """Release what it holds."""
+
+
+C = TypeVar("C", bound=Closeable)
+
+
+class ComputeThread:
+    """One thread for blocking work, begun with the first call."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._executor: ThreadPoolExecutor | None = None
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function` in the thread, after all that was called before."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    def stop(self) -> None:
+        """Let go of the thread once its present call has returned; what waits is not called any more."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+
+class Exit(AsyncExitStack):
+    """What is closed at a stage's end, also after an error, the last first; the thread's own end is the very last."""
+
+    def __init__(self, thread: ComputeThread) -> None:
+        super().__init__()
+        self._thread = thread
+        self.callback(thread.stop)
+
+    async def enter(self, make: Callable[P, C], *args: P.args, **kwargs: P.kwargs) -> C:
+        """What `make` makes in the stage's thread; closed there by its `close`."""
+
+        def enter() -> C:
+            made = make(*args, **kwargs)
+            self.push_async_callback(self._thread.run, made.close)  # here: nobody may be waiting for it any more
+            return made
+
+        return await self._thread.run(enter)
+
+    def task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work beside the messages, cancelled at the end; what it raises is for its owner to look at (`done`)."""
+        task = asyncio.create_task(work)
+
+        async def cancel() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self.push_async_callback(cancel)
+        return task
+
+
+class PerStream(dict[str, T]):
+    """A value for each stream, made when it is first asked for; the host forgets it on EOS and on a jump of time."""
+
+    def __init__(self, factory: Callable[[], T]) -> None:
+        super().__init__()
+        self._factory = factory
+
+    def __missing__(self, stream: str) -> T:
+        made = self[stream] = self._factory()
+        return made

@@ -1,0 +1,54 @@
+"""The base of stages without inputs: what begins, ends and jumps in time."""
+
+from typing import Protocol
+
+from emopipe.pipeline.port import Host
+from emopipe.pipeline.stage import Stage
+
+
+class HostOfSource(Host, Protocol):
+    """What a source needs of whatever runs it."""
+
+    async def end(self, stream: str, output: str | None = None) -> None:
+        """Send EOS of a stream."""
+
+    def new_epoch(self, stream: str) -> None:
+        """Begin a stream's time line anew."""
+
+    async def writable(self, output: str, stream: str) -> None:
+        """Return once an output has room."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Take note of how far the source has come."""
+
+
+class Source(Stage):
+    """Base of all sources: `run` emits instead of `process`; nothing is promised that is not said in `watermark`."""
+
+    host: HostOfSource
+
+    async def run(self) -> None:
+        """Emit until there is nothing more, and call `end(stream)` where a stream ends; cancelled to stop early."""
+        raise NotImplementedError
+
+    async def end(self, stream: str, output: str | None = None) -> None:
+        """A stream has ended, on one output or on all; also where nothing was ever sent on it."""
+        await self.host.end(stream, output)
+
+    def new_epoch(self, stream: str) -> None:
+        """A stream jumps in time: what is emitted from here on may have any pts, and all state is forgotten.
+
+        Not for a stream whose pictures and sound come of different sources: the other's time line goes on.
+        """
+        self.host.new_epoch(stream)
+
+    async def writable(self, output: str, stream: str) -> None:
+        """Return once a message of `stream` would make no link wait, and some link that drops could keep it.
+
+        A live source awaits this before costly work, so that what cannot be kept is dropped before the work.
+        """
+        await self.host.writable(output, stream)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the source has come, in ns of running time; `total` is 0 where nobody knows."""
+        self.host.progress(done, total)

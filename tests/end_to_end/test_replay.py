@@ -155,7 +155,7 @@ def reference(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> list[byte
     original, drawn = decoded(clip), decoded(film)
     assert drawn["frames"] == original["frames"]
     assert abs(drawn["source-samples"] - original["source-samples"]) <= 1024  # its own sound, but for priming
-    assert b'alt="Face 0 at ' in report.read_bytes()
+    assert b'alt="face 0 at ' in report.read_bytes()
     return [path.read_bytes() for path in (report, lines, film)]
 
 

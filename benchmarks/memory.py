@@ -24,7 +24,7 @@ from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 
 
-def black(path: Path, minutes: float, fps: int) -> None:
+def write_black_film(path: Path, minutes: float, fps: int) -> None:
     """Write a film of nothing, with a silent sound track."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
@@ -60,7 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with TemporaryDirectory(prefix="emopipe-") as folder:
         film = Path(folder) / "black.mp4"
-        black(film, arguments.minutes, arguments.fps)
+        write_black_film(film, arguments.minutes, arguments.fps)
         table = replay_table(read_table(GRAPH), [str(film)], [Path(folder) / "results.jsonl"], realtime=False)
         samples: list[tuple[float, dict[str, float]]] = []
         looked = time.monotonic()

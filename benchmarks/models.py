@@ -33,8 +33,8 @@ from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
 from emopipe.models.speech.model import SpeechModel
 
-BATCH = 16
-SECONDS = 3.0  # the longest window of a stream
+BATCH_SIZE = 16
+WINDOW_S = 3.0  # the longest window of a stream
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
     """Every network of `models`, or those named."""
     random = np.random.default_rng(0)
     torch.manual_seed(0)
-    faces = random.integers(0, 256, (BATCH, SIZE, SIZE), dtype=np.uint8)
+    faces = random.integers(0, 256, (BATCH_SIZE, SIZE, SIZE), dtype=np.uint8)
     for name, build in facial_networks.NETWORKS.items():
         if only and name not in only:
             continue
@@ -89,7 +89,9 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
 
     spec = MfccSpec()
     windows = list(
-        random.standard_normal((BATCH, spec.frames(round(SECONDS * spec.sample_rate)), spec.coefficients)).astype("f4")
+        random.standard_normal((BATCH_SIZE, spec.frames(round(WINDOW_S * spec.sample_rate)), spec.coefficients)).astype(
+            "f4"
+        )
     )
     _, shipped = checkpoint.load(checkpoint.WEIGHTS_DIR / "speech.safetensors", "speech")
     for name, network in speech_networks.NETWORKS.items():
@@ -109,7 +111,7 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
         )
 
     seen = [FaceObservation(age=step / 30, probabilities=random.dirichlet(np.ones(len(FACE)))) for step in range(60)]
-    heard = [SpeechObservation(0.1, SECONDS, random.dirichlet(np.ones(len(SPEECH))))]
+    heard = [SpeechObservation(0.1, WINDOW_S, random.dirichlet(np.ones(len(SPEECH))))]
     both = make_moment(seen, heard)
     for name, fusion in fusion_networks.NETWORKS.items():
         if only and name not in only:
@@ -158,7 +160,7 @@ def main() -> None:
     took: dict[tuple[int, int], list[float]] = {}
     for turn in range(args.rounds + 1):
         for number, candidate in enumerate(chosen):
-            for count in (1, BATCH):
+            for count in (1, BATCH_SIZE):
                 began = time.perf_counter()
                 candidate.run(count)
                 if turn:  # the first is the warm-up
@@ -169,7 +171,7 @@ def main() -> None:
     )
     print("| one | network | parameters | MACs | ms alone | ms, of 16 |\n|---|---|---|---|---|---|")
     for number, candidate in enumerate(chosen):
-        alone, batched = (statistics.median(took[number, count]) for count in (1, BATCH))
+        alone, batched = (statistics.median(took[number, count]) for count in (1, BATCH_SIZE))
         products = "–" if candidate.macs is None else f"{candidate.macs / 1e6:.1f} M"
         size = f"{candidate.parameters / 1e6:.2f} M" if candidate.parameters > 100_000 else f"{candidate.parameters:,}"
         print(f"| {candidate.kind} | {candidate.name} | {size} | {products} | {alone:.2f} | {batched:.2f} |")

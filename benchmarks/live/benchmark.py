@@ -32,8 +32,8 @@ import av
 import msgspec
 
 from benchmarks.figures import evenness, machine, percentiles, table, write_json
-from benchmarks.listener import Heard, Listener
 from benchmarks.live.camera import FPS, load, prepare
+from benchmarks.subscriber import Arrivals, Subscriber
 from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
@@ -105,14 +105,14 @@ def live_table(clip: Path, streams: int, seconds: float, layout: str, endpoint: 
 
 def play(
     clip: Path, streams: int, seconds: float, layout: str, folder: Path, overrides: Sequence[str] = ()
-) -> tuple[RunResult, dict[str, Heard]]:
+) -> tuple[RunResult, dict[str, Arrivals]]:
     """Run `streams` of the recording for `seconds`; what the stages and what a subscriber say of it."""
     endpoint = f"ipc://{folder}/results"
     table = live_table(clip, streams, seconds, layout, endpoint)
-    with Listener(endpoint) as listener:
+    with Subscriber(endpoint) as subscriber:
         result = asyncio.run(Supervisor(graph_from_table(table, default_graph(), overrides)).run())
-        listener.stop(patience=5)
-    return result, dict(listener.streams)
+        subscriber.stop(timeout_s=5)
+    return result, dict(subscriber.streams)
 
 
 def losses(result: RunResult) -> list[Lost]:
@@ -133,7 +133,7 @@ def losses(result: RunResult) -> list[Lost]:
     return found
 
 
-def accounts(result: RunResult, heard: Mapping[str, Heard], lost: Sequence[Lost]) -> dict[str, Account]:
+def accounts(result: RunResult, heard: Mapping[str, Arrivals], lost: Sequence[Lost]) -> dict[str, Account]:
     """What became of the frames of each stream."""
     found = {}
     for capture in (report for name, report in result.reports.items() if _kind(name) == "capture"):
@@ -155,7 +155,7 @@ def wrong_links(result: RunResult) -> list[str]:
     ]
 
 
-def row(result: RunResult, heard: Mapping[str, Heard], kept: Mapping[str, Account]) -> dict[str, object]:
+def row(result: RunResult, heard: Mapping[str, Arrivals], kept: Mapping[str, Account]) -> dict[str, object]:
     """One line of the table."""
     base_time = result.reports[next(iter(kept))].counters["base_time_ns"]
     ages = [age / MS for stream in heard.values() for age in stream.ages(base_time)]

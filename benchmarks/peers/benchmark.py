@@ -27,11 +27,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.figures import machine, table, write_json
-from benchmarks.listener import Heard, Listener
-from benchmarks.peers.crowd import STEADY, Crowd
+from benchmarks.peers.crowd import STEADY_PEER, Crowd
 from benchmarks.peers.figures import SERVER, Measured, came_and_went, drops, gaps, latency, processes, sync, wrong
-from benchmarks.peers.marks import mark, rounds
+from benchmarks.peers.marks import mark, whole_rounds
 from benchmarks.procfs import Sample, sample, workers
+from benchmarks.subscriber import Arrivals, Subscriber
 from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.errors import StageFailed
 from emopipe.pipeline.graph.load import graph_from_table, read_table
@@ -40,9 +40,9 @@ from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 
 GRAPH = default_graph().parent / "configs" / "webrtc.toml"
-SAMPLE_EVERY = 10.0  # s
-LENGTH = 10.0  # s of recording in a round, about
-ENDING = 30.0  # s the streams have to end once all peers have gone
+SAMPLE_INTERVAL_S = 10.0  # s
+ROUND_S = 10.0  # s of recording in a round, about
+END_TIMEOUT_S = 30.0  # s the streams have to end once all peers have gone
 
 
 def make_graph(endpoint: str, results: str, marks: Path, peers: int) -> Graph:
@@ -60,7 +60,7 @@ def make_graph(endpoint: str, results: str, marks: Path, peers: int) -> Graph:
         "use": "benchmarks.peers.marks:Marks",
         "process": SERVER,
         "inputs": {"video": f"{webrtc}.video", "audio": f"{webrtc}.audio"},
-        "stream": STEADY,
+        "stream": STEADY_PEER,
         "path": str(marks),
     }
     return graph_from_table(table, GRAPH)
@@ -80,7 +80,7 @@ async def run(file: Path, length: float, given: argparse.Namespace, folder: Path
         playing.set()
 
     supervisor = Supervisor(make_graph(endpoint, results, marks, given.peers), updated=updated)
-    with Listener(results) as listener:
+    with Subscriber(results) as subscriber:
         running = asyncio.create_task(supervisor.run())
         await asyncio.wait({running, waiting := asyncio.create_task(playing.wait())}, return_when="FIRST_COMPLETED")
         waiting.cancel()
@@ -97,7 +97,7 @@ async def run(file: Path, length: float, given: argparse.Namespace, folder: Path
                 running.result()
                 raise StageFailed("the graph ended while peers were there")
             await everybody
-            zombies = await _zombies(listener.streams)
+            unended = await _unended(subscriber.streams)
             watching.cancel()
             supervisor.drain()
             result = await running
@@ -106,22 +106,22 @@ async def run(file: Path, length: float, given: argparse.Namespace, folder: Path
                 task.cancel()
             await asyncio.gather(watching, everybody, running, return_exceptions=True)
     told = [json.loads(line) for line in marks.read_text(encoding="utf-8").splitlines()]
-    return Measured(crowd.peers, result, dict(listener.streams), samples, told, zombies)
+    return Measured(crowd.peers, result, dict(subscriber.streams), samples, told, unended)
 
 
 async def _sample(samples: dict[str, list[tuple[float, Sample]]]) -> None:
     processes = workers()
     began = time.monotonic()
     for number in itertools.count():
-        await asyncio.sleep(max(0.0, began + number * SAMPLE_EVERY - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + number * SAMPLE_INTERVAL_S - time.monotonic()))
         for name, process in processes.items():
             if (taken := sample(process)) is not None:
                 samples[name].append((time.monotonic() - began, taken))
 
 
-async def _zombies(streams: Mapping[str, Heard]) -> list[str]:
+async def _unended(streams: Mapping[str, Arrivals]) -> list[str]:
     """The streams that do not end although all peers have gone."""
-    until = time.monotonic() + ENDING
+    until = time.monotonic() + END_TIMEOUT_S
     while (left := [name for name, heard in list(streams.items()) if not heard.ended]) and time.monotonic() < until:
         await asyncio.sleep(0.2)
     return left
@@ -155,7 +155,7 @@ def main() -> None:
         flush=True,
     )
     with TemporaryDirectory(prefix="emopipe-") as folder:
-        length = rounds(LENGTH)
+        length = whole_rounds(ROUND_S)
         marked = mark(given.clip, Path(folder) / "marked.mkv", length)
         file = encode(marked, Path(folder) / "sent.mkv", codec="libvpx")
         measured = asyncio.run(run(file, length, given, Path(folder)))

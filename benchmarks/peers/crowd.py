@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STEADY = "steady"
-JOINING = 30.0  # s a peer has to join
-ALONE = 15.0  # s that the steady peer stays after the last guest: to miss one that was killed takes a while
+STEADY_PEER = "steady"
+JOIN_TIMEOUT_S = 30.0  # s a peer has to join
+LINGER_S = 15.0  # s that the steady peer stays after the last guest: to miss one that was killed takes a while
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Crowd:
 
     async def gather(self, seconds: float, guests: int, churn: float, kill_every: float) -> None:
         """The steady peer for `seconds`, and `guests` at a time beside it: they come after it, and go before it."""
-        staying = asyncio.create_task(self.stay(STEADY, seconds + ALONE))
-        while STEADY not in self.peers.running and not staying.done():
+        staying = asyncio.create_task(self.stay(STEADY_PEER, seconds + LINGER_S))
+        while STEADY_PEER not in self.peers.running and not staying.done():
             await asyncio.sleep(0.1)
         killing = asyncio.create_task(self.kill(kill_every))
         until = time.monotonic() + seconds
@@ -60,12 +60,12 @@ class Crowd:
         try:
             assert process.stdout is not None
             try:
-                async with asyncio.timeout(JOINING):
+                async with asyncio.timeout(JOIN_TIMEOUT_S):
                     told = await process.stdout.readline()
             except TimeoutError:
                 told = b""
             if not told:
-                peers.lost.append(f"{name} could not join within {JOINING:g} s")
+                peers.lost.append(f"{name} could not join within {JOIN_TIMEOUT_S:g} s")
                 return
             peers.joined += 1
             peers.running[name] = process
@@ -90,7 +90,7 @@ class Crowd:
         """Kill one of the guests each `every` s, without goodbye."""
         while True:
             await asyncio.sleep(every)
-            while not (names := [name for name in self.peers.running if name != STEADY]):
+            while not (names := [name for name in self.peers.running if name != STEADY_PEER]):
                 await asyncio.sleep(0.1)
             name = random.choice(names)
             self.peers.killed[name] = time.monotonic()

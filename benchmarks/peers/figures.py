@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import percentiles, slope
-from benchmarks.listener import Heard
-from benchmarks.peers.crowd import STEADY, Peers
+from benchmarks.peers.crowd import STEADY_PEER, Peers
 from benchmarks.procfs import Sample
+from benchmarks.subscriber import Arrivals
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.graph.spec import Graph
 from emopipe.pipeline.runtime.result import RunResult
 
 SERVER = "web"  # the process that serves WebRTC
-WARM_UP = 1 / 3  # of the time, left out of the slopes: PyTorch keeps kernels for each length of a window that it meets
-SETTLED = 10.0  # s into a stream from which on its clocks are known by several sender reports
-SILENCE = 5.0  # s without a result that the steady peer must not see
+WARM_UP_SHARE = 1 / 3  # of the time, left out of the slopes: PyTorch keeps kernels for each length of window it meets
+SETTLE_S = 10.0  # s into a stream from which on its clocks are known by several sender reports
+MAX_SILENCE_S = 5.0  # s without a result that the steady peer must not see
 
 
 @dataclass
@@ -25,10 +25,10 @@ class Measured:
 
     peers: Peers
     result: RunResult
-    streams: Mapping[str, Heard]
+    streams: Mapping[str, Arrivals]
     samples: dict[str, list[tuple[float, Sample]]]
     marks: list[dict[str, float]]
-    zombies: list[str]
+    unended: list[str]
 
 
 def processes(samples: Mapping[str, Sequence[tuple[float, Sample]]]) -> list[dict[str, object]]:
@@ -37,7 +37,7 @@ def processes(samples: Mapping[str, Sequence[tuple[float, Sample]]]) -> list[dic
     for name, taken in samples.items():
         if not taken:
             continue
-        kept = [each for each in taken if each[0] >= WARM_UP * taken[-1][0]]
+        kept = [each for each in taken if each[0] >= WARM_UP_SHARE * taken[-1][0]]
         (begin, first), (end, last) = kept[0], kept[-1]
         grows = slope([at / 3600 for at, _ in kept], [each.memory for _, each in kept])
         rows.append(
@@ -60,8 +60,8 @@ def sync(marks: Sequence[Mapping[str, float]]) -> list[dict[str, object]]:
     """How the steady peer's sound lies against its pictures: median, extremes and drift; at first, and once settled."""
     found = [(each["at"], each["offset_ms"]) for each in marks if "offset_ms" in each]
     parts = {
-        f"first {SETTLED:g} s": [each for each in found if each[0] < SETTLED],
-        "from then on": [each for each in found if each[0] >= SETTLED],
+        f"first {SETTLE_S:g} s": [each for each in found if each[0] < SETTLE_S],
+        "from then on": [each for each in found if each[0] >= SETTLE_S],
     }
     rows: list[dict[str, object]] = []
     for part, own in parts.items():
@@ -89,14 +89,14 @@ def came_and_went(measured: Measured) -> dict[str, object]:
         "missed after s, p50": p50,
         "at most": most,
         "streams ended": sum(bool(heard.ended) for heard in measured.streams.values()),
-        "never ended": len(measured.zombies),
+        "never ended": len(measured.unended),
         "lost": len(peers.lost),
     }
 
 
-def latency(streams: Mapping[str, Heard]) -> list[dict[str, object]]:
+def latency(streams: Mapping[str, Arrivals]) -> list[dict[str, object]]:
     """From capture (a picture converted) to subscriber, and the longest silence between two results."""
-    groups = {STEADY: [STEADY], "others": [name for name in streams if name != STEADY]}
+    groups = {STEADY_PEER: [STEADY_PEER], "others": [name for name in streams if name != STEADY_PEER]}
     rows: list[dict[str, object]] = []
     for group, names in groups.items():
         times = [streams[name].times for name in names if name in streams]
@@ -143,10 +143,10 @@ def drops(result: RunResult) -> list[dict[str, object]]:
 def wrong(measured: Measured) -> list[str]:
     """What must not happen, and did."""
     found = list(measured.peers.lost)
-    found += [f"{name}: its stream never ended" for name in measured.zombies]
-    steady = measured.streams.get(STEADY)
+    found += [f"{name}: its stream never ended" for name in measured.unended]
+    steady = measured.streams.get(STEADY_PEER)
     if steady is None or len(steady.times) < 2:
-        found.append(f"{STEADY}: no results came")
-    elif silence(steady.times) > SILENCE:
-        found.append(f"{STEADY}: no result for {silence(steady.times):.1f} s")
+        found.append(f"{STEADY_PEER}: no results came")
+    elif silence(steady.times) > MAX_SILENCE_S:
+        found.append(f"{STEADY_PEER}: no result for {silence(steady.times):.1f} s")
     return found

@@ -20,22 +20,22 @@ from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.types import AudioBlock, VideoFrame
 
-EVERY = 2.0  # s from one mark to the next
+MARK_INTERVAL_S = 2.0  # from one mark to the next
 FPS = 30
-FLASH = 3  # frames
-CORNER = 0.1  # side of the square that flashes, as a share of the picture's width
-TONE = 6000.0  # Hz: above what voices hold much of, below what 16 kHz can hold
-LOUD = 0.3
-BEEP = 0.06  # s
-AVERAGE = 0.005  # s over which the tone's strength is averaged: 30 of its periods
-APART = 0.5  # s; a flash and a beep further apart are not of one mark
-RATE = 16_000
-LAG_EVERY = 0.05  # s between looks at the event loop
-TOLD_EVERY = 10.0  # s
+FLASH_FRAMES = 3
+CORNER_SHARE = 0.1  # side of the square that flashes, as a share of the picture's width
+TONE_HZ = 6000.0  # above what voices hold much of, below what 16 kHz can hold
+TONE_AMPLITUDE = 0.3
+BEEP_S = 0.06
+AVERAGE_S = 0.005  # over which the tone's strength is averaged: 30 of its periods
+MAX_OFFSET_S = 0.5  # a flash and a beep further apart are not of one mark
+SAMPLE_RATE_HZ = 16_000
+LAG_INTERVAL_S = 0.05  # between looks at the event loop
+REPORT_INTERVAL_S = 10.0
 
 
 def mark(clip: Path, target: Path, seconds: float, width: int = 640) -> Path:
-    """Write `clip`, over and over, for `seconds`: a black corner flashes, and a tone is heard, every `EVERY` s."""
+    """Write `clip`, over and over, for `seconds`: a black corner flashes and a tone sounds every `MARK_INTERVAL_S`."""
     import av
 
     with av.open(str(clip)) as given:
@@ -46,16 +46,16 @@ def mark(clip: Path, target: Path, seconds: float, width: int = 640) -> Path:
     sound = _sound(clip)
     wanted = np.resize(sound, round(seconds * 48_000)) if len(sound) else np.zeros(round(seconds * 48_000), np.float32)
     times = np.arange(len(wanted)) / 48_000
-    tone = np.where(times % EVERY < BEEP, LOUD * np.sin(2 * np.pi * TONE * times), 0)
+    tone = np.where(times % MARK_INTERVAL_S < BEEP_S, TONE_AMPLITUDE * np.sin(2 * np.pi * TONE_HZ * times), 0)
     heard = (np.clip(0.6 * wanted + tone, -1, 1) * 32767).astype(np.int16)
-    side = round(CORNER * width)
+    side = round(CORNER_SHARE * width)
     with av.open(str(target), "w", format="matroska") as made:
         video = made.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "14"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio = made.add_stream("pcm_s16le", rate=48_000, layout="mono")
         for number in range(round(seconds * FPS)):
             picture = pictures[int(number / FPS * rate) % len(pictures)].copy()
-            picture[:side, :side] = 255 if number % round(EVERY * FPS) < FLASH else 0
+            picture[:side, :side] = 255 if number % round(MARK_INTERVAL_S * FPS) < FLASH_FRAMES else 0
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             made.mux(video.encode(frame))
@@ -87,7 +87,7 @@ class Flashes:
 
     def push(self, small: NDArray[np.uint8], pts: int) -> int | None:
         """The pts (ns) at which a flash begins, if it does; none where pictures are missing before it."""
-        side = max(2, round(CORNER * small.shape[1]) - 2)  # its edge is blurred
+        side = max(2, round(CORNER_SHARE * small.shape[1]) - 2)  # its edge is blurred
         bright = bool(small[:side, :side].mean() > 128)
         last, self._last = self._last, (pts, bright)
         begins = last is not None and bright and not last[1] and pts - last[0] < 1.5 * SECOND / FPS
@@ -98,7 +98,7 @@ class Beeps:
     """Finds in the sound of one stream (16 kHz) when the tone begins."""
 
     def __init__(self) -> None:
-        self._span = round(AVERAGE * RATE)
+        self._span = round(AVERAGE_S * SAMPLE_RATE_HZ)
         self._tail = np.zeros(self._span, np.float32)
         self._next = 0
         self._quiet = 0  # the pts before which the tone that was found still sounds
@@ -107,18 +107,18 @@ class Beeps:
         """The pts (ns) at which a tone begins."""
         if abs(pts - self._next) > MS:
             self._tail[:] = 0
-        self._next = pts + round(len(samples) * SECOND / RATE)
+        self._next = pts + round(len(samples) * SECOND / SAMPLE_RATE_HZ)
         both = np.concatenate([self._tail, samples])
         self._tail = both[-self._span :]
-        waves = both * np.exp(-2j * np.pi * TONE / RATE * np.arange(len(both)))
+        waves = both * np.exp(-2j * np.pi * TONE_HZ / SAMPLE_RATE_HZ * np.arange(len(both)))
         sums = np.concatenate([[0], np.cumsum(waves)])
         strength = np.abs(sums[self._span + 1 :] - sums[1 : -self._span]) / self._span
         found = []
-        for index in np.flatnonzero(strength > LOUD / 4):  # half of what the whole tone has
+        for index in np.flatnonzero(strength > TONE_AMPLITUDE / 4):  # half of what the whole tone has
             # Half of the average's span lies in the tone where it is half as strong.
-            at = pts + round((int(index) - self._span / 2) * SECOND / RATE)
+            at = pts + round((int(index) - self._span / 2) * SECOND / SAMPLE_RATE_HZ)
             if at >= self._quiet:
-                self._quiet = at + round(EVERY / 2 * SECOND)
+                self._quiet = at + round(MARK_INTERVAL_S / 2 * SECOND)
                 found.append(at)
         return found
 
@@ -175,10 +175,10 @@ class Marks(Stage):
         longest, told = 0.0, time.monotonic()
         while True:
             began = time.monotonic()
-            await asyncio.sleep(LAG_EVERY)
+            await asyncio.sleep(LAG_INTERVAL_S)
             now = time.monotonic()
-            longest = max(longest, now - began - LAG_EVERY)
-            if now - told >= TOLD_EVERY:
+            longest = max(longest, now - began - LAG_INTERVAL_S)
+            if now - told >= REPORT_INTERVAL_S:
                 self._write({"lag_ms": 1000 * longest})
                 longest, told = 0.0, now
 
@@ -190,7 +190,7 @@ def matched(seen: deque[int], heard: deque[int]) -> Iterator[tuple[int, int]]:
     """The flashes and beeps (pts, ns) of one mark, taken out of what is known; what has no partner is dropped."""
     while seen and heard:
         apart = heard[0] - seen[0]
-        if abs(apart) <= APART * SECOND:
+        if abs(apart) <= MAX_OFFSET_S * SECOND:
             yield seen.popleft(), heard.popleft()
         elif apart > 0:
             seen.popleft()
@@ -198,6 +198,6 @@ def matched(seen: deque[int], heard: deque[int]) -> Iterator[tuple[int, int]]:
             heard.popleft()
 
 
-def rounds(seconds: float) -> float:
+def whole_rounds(seconds: float) -> float:
     """The next length that holds whole marks, whole frames, and whole packets of Opus (20 ms)."""
-    return max(1, math.ceil(seconds / EVERY)) * EVERY
+    return max(1, math.ceil(seconds / MARK_INTERVAL_S)) * MARK_INTERVAL_S

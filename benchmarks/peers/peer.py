@@ -17,8 +17,8 @@ from pathlib import Path
 
 from benchmarks.peers.whip_client import PacketTrack, WhipClient, packets
 
-LOST = 3
-AHEAD = 0.3  # s from the offer to the first packet
+LOST_EXIT_CODE = 3
+LEAD_S = 0.3  # s from the offer to the first packet
 
 
 def looped(file: Path, kind: str, length: float, seconds: float) -> list[tuple[bytes, int, Fraction]]:
@@ -33,7 +33,7 @@ def looped(file: Path, kind: str, length: float, seconds: float) -> list[tuple[b
 
 async def stay(file: Path, endpoint: str, name: str, length: float, seconds: float) -> int:
     """Join, send, and leave after `seconds`; the exit code."""
-    start = time.monotonic() + AHEAD
+    start = time.monotonic() + LEAD_S
     tracks = []
     for kind, codec in (("video", "video/vp8"), ("audio", "audio/opus")):
         track = PacketTrack(kind, looped(file, kind, length, seconds), start)
@@ -55,7 +55,7 @@ async def stay(file: Path, endpoint: str, name: str, length: float, seconds: flo
                 await over.wait()
         except TimeoutError:
             over.set()
-    return LOST if lost.is_set() else 0
+    return LOST_EXIT_CODE if lost.is_set() else 0
 
 
 def main() -> None:

@@ -38,10 +38,10 @@ from emopipe.pipeline.testing import data, run_stage
 from emopipe.stages.fusion.stage import Fusion
 from emopipe.stages.types import Emotions, FaceEmotion, FaceEmotions
 
-AWAY = 2.0  # s; a face not seen for longer starts anew, and what it shows then is no switch
-LONGEST = 2.0  # s; no longer delay is looked for
-STEP = 0.005  # s; how finely
-SURE = 0.7  # the probability of what the synthetic face shows
+MAX_GAP_S = 2.0  # s; a face not seen for longer starts anew, and what it shows then is no switch
+MAX_DELAY_S = 2.0  # s; no longer delay is looked for
+STEP_S = 0.005  # s; how finely
+SHOWN_SHARE = 0.7  # the probability of what the synthetic face shows
 FPS = 30
 
 
@@ -78,7 +78,7 @@ def switches(series: Iterable[tuple[ArrayLike, ArrayLike]]) -> Switches:
     changes, seconds = 0, 0.0
     for times, distributions in series:
         steps = np.diff(np.asarray(times, np.float64))
-        seen = steps <= AWAY
+        seen = steps <= MAX_GAP_S
         changes += int((np.diff(np.argmax(distributions, axis=1)) != 0)[seen].sum()) if len(steps) else 0
         seconds += float(steps[seen].sum())
     return Switches(changes, seconds)
@@ -87,9 +87,9 @@ def switches(series: Iterable[tuple[ArrayLike, ArrayLike]]) -> Switches:
 def delay(pairs: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) -> float:
     """By how many seconds the third of (times, distributions, later distributions) lags behind the second.
 
-    That shift, in steps of `STEP` up to `LONGEST`, at which both differ least (mean square, over all pairs).
+    That shift, in steps of `STEP_S` up to `MAX_DELAY_S`, at which both differ least (mean square, over all pairs).
     """
-    shifts = np.arange(0, LONGEST + STEP / 2, STEP)
+    shifts = np.arange(0, MAX_DELAY_S + STEP_S / 2, STEP_S)
     squares, counts = np.zeros(len(shifts)), np.zeros(len(shifts))
     for times, earlier, later in pairs:
         at, one, other = np.asarray(times), np.asarray(earlier), np.asarray(later)
@@ -221,8 +221,8 @@ def _delay(what: str, shift: float, answer: Response) -> dict[str, object]:
 
 
 def _seen(label: str) -> FaceEmotions:
-    rest = (1 - SURE) / (len(FACE) - 1)
-    probabilities = [SURE if each == label else rest for each in FACE]
+    rest = (1 - SHOWN_SHARE) / (len(FACE) - 1)
+    probabilities = [SHOWN_SHARE if each == label else rest for each in FACE]
     box = (0.3, 0.3, 0.3, 0.4)
     return FaceEmotions(faces=[FaceEmotion(id=0, box=box, score=1.0, quality=1.0, probabilities=probabilities)])
 

@@ -1,28 +1,27 @@
 """How FER2013 frames a face, and which margin suits real recordings best.
 
-    python benchmarks/framing.py --data fer2013.zip
-    python benchmarks/framing.py --data fer2013.zip --recordings ravdess/Actor_01/*.mp4 crema-d/*.flv
+    python -m benchmarks.studies.framing --data fer2013.zip
+    python -m benchmarks.studies.framing --data fer2013.zip --recordings ravdess/Actor_01/*.mp4 crema-d/*.flv
 
 First, the face detector runs on Training images (enlarged, with their borders repeated around them) and tells where
-eyes and mouth lie in them: the constants in models/faces.py. Then each recording, whose name tells its emotion,
-is classified at several margins around that framing.
+eyes and mouth lie in them: the constants of `models.facial.detection`. Then each recording, whose name tells its
+emotion, is classified at several margins around that framing.
 """
 
 import argparse
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import EYES_Y, SIDE_PER_EYES, SIDE_PER_MOUTH, FaceDetector, crop, frame_face
-from emopipe.models.labels import FACE, SPEECH, SPEECH_TO_FACE
+from benchmarks.studies.recordings import emotion_of
+from emopipe.models.facial.detection import EYES_Y, SIDE_PER_EYES, SIDE_PER_MOUTH, SIZE, FaceDetector, crop, frame_face
+from emopipe.models.labels import FACE
 from emopipe.training.facial import fer2013
 
-SIZE, BORDER, ENLARGED = 48, 16, 320
+BORDER, ENLARGED = 16, 320  # pixels
 MARGINS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5)
-CREMA_D = {"ANG": "angry", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 
 
 def framing(data: Path, count: int) -> None:
@@ -51,18 +50,8 @@ def framing(data: Path, count: int) -> None:
         low, median, high = np.percentile(column, [10, 50, 90])
         spread = 1.4826 * np.median(np.abs(np.log(column / median)))
         print(f"  {name:<15} median {median:.3f} · 10–90 % {low:.3f}–{high:.3f} · spread of its log {spread:.3f}")
-    print(f"  models/faces.py: eyes at {EYES_Y}, side {SIDE_PER_EYES} eye distances or {SIDE_PER_MOUTH} to the mouth")
-
-
-def emotion(path: Path) -> str:
-    """The emotion that a file's name tells, as `labels.FACE` calls it."""
-    ravdess = re.fullmatch(r"\d\d-\d\d-(\d\d)(-\d\d){4}", path.stem)
-    if ravdess:
-        return SPEECH_TO_FACE[SPEECH[int(ravdess[1]) - 1]]
-    crema = re.fullmatch(r"\d{4}_[A-Z]{3}_([A-Z]{3})_[A-Z]{2}", path.stem)
-    if crema:
-        return CREMA_D[crema[1]]
-    raise SystemExit(f"{path}: its name is neither RAVDESS's nor CREMA-D's, so its emotion is unknown")
+    eyes_and_mouth = f"{SIDE_PER_EYES} eye distances or {SIDE_PER_MOUTH} to the mouth"
+    print(f"  models.facial.detection: eyes at {EYES_Y}, side {eyes_and_mouth}")
 
 
 def crops(path: Path) -> Iterator[list[NDArray[np.uint8]]]:
@@ -87,7 +76,10 @@ def margins(recordings: list[Path], weights: Path | None) -> None:
     model = FacialModel.load(weights, "cpu")
     likelihood = []
     for path in recordings:
-        target = FACE.index(emotion(path))
+        shown = emotion_of(path)
+        if shown is None:
+            raise SystemExit(f"{path}: its name is neither RAVDESS's nor CREMA-D's, so its emotion is unknown")
+        target = FACE.index(shown)
         faces = np.stack(list(crops(path)), axis=1)
         answers = np.stack([model.probabilities(at_margin) for at_margin in faces])
         hits, truth = (answers.argmax(axis=2) == target).mean(axis=1), answers[:, :, target]

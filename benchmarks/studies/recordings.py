@@ -25,14 +25,14 @@ from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.runtime.supervisor import Supervisor
 
-CREMA = {"ANG": "angry", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+CREMA_D = {"ANG": "angry", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 SUFFIXES = (".mp4", ".flv", ".mov", ".mkv", ".avi", ".webm")
 PARTS = ("face", "voice", "fused")
 
 Distribution = dict[str, float]
 
 
-class Said(NamedTuple):
+class PartSummary(NamedTuple):
     """What one part says of one clip: of `n` frames or windows the share that is right; their mean's first label."""
 
     n: int
@@ -47,7 +47,7 @@ def emotion_of(path: Path) -> str | None:
     if code := re.fullmatch(r"\d\d-\d\d-0([1-8])-\d\d-\d\d-\d\d-\d\d", path.stem):
         return SPEECH_TO_FACE[SPEECH[int(code[1]) - 1]]
     if code := re.fullmatch(r"\d{4}_[A-Z]{3}_([A-Z]{3})_[A-Z]{2}", path.stem):
-        return CREMA.get(code[1])
+        return CREMA_D.get(code[1])
     return None
 
 
@@ -78,14 +78,14 @@ def distributions(results: Iterable[dict[str, Any]]) -> dict[str, list[Distribut
     return said
 
 
-def summarise(said: Sequence[Distribution], truth: str) -> Said | None:
+def summarise(said: Sequence[Distribution], truth: str) -> PartSummary | None:
     """None where nothing was said."""
     if not said:
         return None
     mean = {label: sum(each[label] for each in said) / len(said) for label in FACE}
     right = sum(max(each, key=each.__getitem__) == truth for each in said) / len(said)
     label = max(mean, key=mean.__getitem__)
-    return Said(len(said), right, label, mean[label], mean[truth])
+    return PartSummary(len(said), right, label, mean[label], mean[truth])
 
 
 def replay(files: Sequence[Path], graph: Path, overrides: Sequence[str]) -> list[dict[str, Any]]:
@@ -97,7 +97,9 @@ def replay(files: Sequence[Path], graph: Path, overrides: Sequence[str]) -> list
         return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
 
-def rows(files: Sequence[Path], results: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, Said | None]]]:
+def rows(
+    files: Sequence[Path], results: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str, str, dict[str, PartSummary | None]]]:
     """Each clip's name, its emotion, and what each part says of it."""
     for file in files:
         truth = emotion_of(file)

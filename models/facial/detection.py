@@ -15,9 +15,9 @@ from emopipe.pipeline.errors import ModelError
 SIZE = 48
 Point = tuple[float, float]
 
-# How FER2013 frames a face, by benchmarks/framing.py over its Training images. The midpoint between the eyes lies
-# at this fraction of the height, and the side is the larger of the distance between the eyes and of that from their
-# midpoint to the mouth, in these units. (The larger of the two predicts the side as well as the detector's box
+# How FER2013 frames a face, by benchmarks/studies/framing.py over its Training images. The midpoint between the eyes
+# lies at this fraction of the height, and the side is the larger of the distance between the eyes and of that from
+# their midpoint to the mouth, in these units. (The larger of the two predicts the side as well as the detector's box
 # does, whose corners are whole pixels of a small picture, and better than either alone.)
 EYES_Y = 0.40
 SIDE_PER_EYES = 2.67

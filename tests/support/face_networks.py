@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from emopipe.models.facial.networks import CustomCNN, FaceNetwork
+from emopipe.models.facial.base import FaceNetwork
+from emopipe.models.facial.networks import CustomCNN
 
 
 def random_network(seed: int = 0) -> CustomCNN:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.listener import Heard, Listener
 from benchmarks.live.benchmark import (
     LAYOUTS,
     Account,
@@ -20,17 +19,16 @@ from benchmarks.live.benchmark import (
     wrong_links,
 )
 from benchmarks.live.camera import PlayedCamera, load, prepare
+from benchmarks.subscriber import Arrivals
 from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.graph.load import graph_from_table
-from emopipe.pipeline.message import Hop
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import HopLatency, Latency, Report
 from emopipe.pipeline.runtime.result import RunResult
-from emopipe.pipeline.testing import eos, gap, run_stage
-from tests.support.factories import result
+from emopipe.pipeline.testing import run_stage
 from tests.support.media import every, make, tone
 
 
@@ -72,9 +70,9 @@ def run_result() -> RunResult:
     return RunResult({report.stage: report for report in reports}, seconds=10.0, cpu={"vision": 12 * SECOND})
 
 
-def heard(first: int, second: int) -> dict[str, Heard]:
-    def results(number: int) -> Heard:
-        return Heard(times=[(n * SECOND, 0, 5 * SECOND + n * SECOND + 20 * MS) for n in range(number)])
+def heard(first: int, second: int) -> dict[str, Arrivals]:
+    def results(number: int) -> Arrivals:
+        return Arrivals(times=[(n * SECOND, 0, 5 * SECOND + n * SECOND + 20 * MS) for n in range(number)])
 
     return {"capture1": results(first), "capture2": results(second)}
 
@@ -179,20 +177,3 @@ def test_what_holds_nothing_cannot_be_played(tmp_path: Path) -> None:
     words.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n", encoding="utf-8")
     with pytest.raises(MediaError, match="nothing in it can be played"):
         load(str(words))
-
-
-def test_a_listener_counts_what_came_and_what_did_not() -> None:
-    listener = Listener("ipc:///nowhere")
-    trace = [Hop("capture", 1000, 2000)]
-    listener.take(result(7, {0: "sad"}, stream="a", seq=0, trace=trace), 9000)
-    listener.take(result(8, {}, "sad", stream="a", seq=1, trace=trace), 9100)
-    late = gap(9, 1, stream="a")
-    late.seq = 4
-    listener.take(late, 9200)
-    end = eos("a")
-    end.seq = 6
-    listener.take(end, 9300)
-    told = listener.streams["a"]
-    assert told.times == [(7, 2000, 9000)]
-    assert (told.windows, told.lost, told.began, told.ended) == (1, 3, 9000, 9300)
-    assert told.ages(base_time=100) == [8893]

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.listener import Heard
 from benchmarks.peers.benchmark import make_graph
-from benchmarks.peers.crowd import STEADY, Peers
+from benchmarks.peers.crowd import STEADY_PEER, Peers
 from benchmarks.peers.figures import Measured, came_and_went, drops, gaps, latency, processes, silence, sync, wrong
-from benchmarks.peers.marks import Beeps, Flashes, Marks, mark, matched, rounds
+from benchmarks.peers.marks import Beeps, Flashes, Marks, mark, matched, whole_rounds
 from benchmarks.peers.peer import looped
 from benchmarks.peers.whip_client import encode
 from benchmarks.procfs import Sample, sample, workers
+from benchmarks.subscriber import Arrivals
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.port import LinkId
@@ -95,7 +95,7 @@ def test_what_has_no_partner_is_dropped() -> None:
 
 
 def test_a_round_is_exact(marked: Path, tmp_path: Path) -> None:
-    assert [rounds(each) for each in (0.5, 2, 9)] == [2, 2, 10]
+    assert [whole_rounds(each) for each in (0.5, 2, 9)] == [2, 2, 10]
     sent = encode(marked, tmp_path / "sent.mkv", codec="libvpx")
     for kind, each_second in (("video", 30), ("audio", 50)):
         found = looped(sent, kind, 4.0, 6.0)
@@ -131,17 +131,17 @@ def test_a_drift_is_told_in_ppm_once_settled() -> None:
     assert settled["most ms"] == pytest.approx(5 + 0.02 * 1798)
 
 
-def measured(peers: Peers, streams: dict[str, Heard], zombies: list[str] | None = None) -> Measured:
-    return Measured(peers, RunResult(), streams, {}, [], zombies or [])
+def measured(peers: Peers, streams: dict[str, Arrivals], unended: list[str] | None = None) -> Measured:
+    return Measured(peers, RunResult(), streams, {}, [], unended or [])
 
 
-def steady(*seconds: float) -> Heard:
-    return Heard(times=[(0, 0, round(each * SECOND)) for each in seconds], ended=1)
+def steady(*seconds: float) -> Arrivals:
+    return Arrivals(times=[(0, 0, round(each * SECOND)) for each in seconds], ended=1)
 
 
 def test_peers_that_come_and_go_are_no_failure() -> None:
     peers = Peers(joined=4, left=3, killed={"guest-1": 100.0})
-    run = measured(peers, {STEADY: steady(1, 2, 3), "guest-1": Heard(ended=round(105.5 * SECOND))})
+    run = measured(peers, {STEADY_PEER: steady(1, 2, 3), "guest-1": Arrivals(ended=round(105.5 * SECOND))})
     assert wrong(run) == []
     told = came_and_went(run)
     assert (told["killed"], told["missed after s, p50"], told["streams ended"], told["lost"]) == (1, 5.5, 2, 0)
@@ -150,9 +150,9 @@ def test_peers_that_come_and_go_are_no_failure() -> None:
 @pytest.mark.parametrize(
     ("run", "told"),
     [
-        (measured(Peers(lost=["guest-2 could not join"]), {STEADY: steady(1, 2)}), "guest-2 could not join"),
-        (measured(Peers(), {STEADY: steady(1, 2)}, ["guest-3"]), "guest-3: its stream never ended"),
-        (measured(Peers(), {STEADY: steady(1, 2, 9)}), "steady: no result for 7.0 s"),
+        (measured(Peers(lost=["guest-2 could not join"]), {STEADY_PEER: steady(1, 2)}), "guest-2 could not join"),
+        (measured(Peers(), {STEADY_PEER: steady(1, 2)}, ["guest-3"]), "guest-3: its stream never ended"),
+        (measured(Peers(), {STEADY_PEER: steady(1, 2, 9)}), "steady: no result for 7.0 s"),
         (measured(Peers(), {}), "steady: no results came"),
     ],
 )
@@ -161,7 +161,10 @@ def test_what_must_not_happen_is_told(run: Measured, told: str) -> None:
 
 
 def test_latency_is_told_apart() -> None:
-    streams = {STEADY: Heard(times=[(0, 0, 20 * MS)] * 3, forced=1), "guest-1": Heard(times=[(0, 0, 50 * MS)])}
+    streams = {
+        STEADY_PEER: Arrivals(times=[(0, 0, 20 * MS)] * 3, forced=1),
+        "guest-1": Arrivals(times=[(0, 0, 50 * MS)]),
+    }
     own, others = latency(streams)
     assert (own["results"], own["forced"], own["p50 ms"], others["oldest ms"]) == (3, 1, 20, 50)
     assert math.isnan(silence(streams["guest-1"].times))

@@ -13,11 +13,11 @@ from emopipe.stages.sinks.publish import TOPIC_PREFIX
 from emopipe.stages.sinks.records import capture_time
 from emopipe.stages.types import Emotions
 
-POLL = 100  # ms between looks at whether to stop
+POLL_MS = 100  # ms between looks at whether to stop
 
 
 @dataclass
-class Heard:
+class Arrivals:
     """What arrived of one stream; times are monotonic ns.
 
     Attributes:
@@ -46,33 +46,33 @@ class Heard:
         return [arrived - base_time - pts for pts, _, arrived in self.times]
 
 
-class Listener(threading.Thread):
+class Subscriber(threading.Thread):
     """Subscribes to a `publish` stage on this host until its output ends or `stop` is called.
 
     A context manager. `streams` may be read at any time; it is complete once `stop` has returned.
 
     Args:
         endpoint: the stage's.
-        heard: called with each message, in this thread.
+        received: called with each message, in this thread.
     """
 
-    def __init__(self, endpoint: str, heard: Callable[[Message], None] = lambda message: None) -> None:
-        super().__init__(name="listener", daemon=True)
-        self.streams: defaultdict[str, Heard] = defaultdict(Heard)
+    def __init__(self, endpoint: str, received: Callable[[Message], None] = lambda message: None) -> None:
+        super().__init__(name="subscriber", daemon=True)
+        self.streams: defaultdict[str, Arrivals] = defaultdict(Arrivals)
         self._endpoint = endpoint
-        self._heard = heard
+        self._received = received
         self._over = threading.Event()
 
-    def __enter__(self) -> "Listener":
+    def __enter__(self) -> "Subscriber":
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def stop(self, patience: float = 0.0) -> None:
-        """Wait up to `patience` seconds for the end of the output, then listen no more."""
-        self.join(patience)
+    def stop(self, timeout_s: float = 0.0) -> None:
+        """Wait up to `timeout_s` for the end of the output, then unsubscribe."""
+        self.join(timeout_s)
         self._over.set()
         self.join()
 
@@ -84,14 +84,14 @@ class Listener(threading.Thread):
             socket.subscribe(TOPIC_PREFIX)
             socket.connect(self._endpoint)
             while not self._over.is_set():
-                if not socket.poll(POLL):
+                if not socket.poll(POLL_MS):
                     continue
                 _, *parts = socket.recv_multipart()
                 message = codec.decode(parts)
                 if message.kind == "eos" and not message.stream:
                     return
                 self.take(message, time.monotonic_ns())
-                self._heard(message)
+                self._received(message)
 
     def take(self, message: Message, now: int) -> None:
         """Count one message that arrived at `now`."""

@@ -1,7 +1,6 @@
 import csv
 import hashlib
 import shutil
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +16,7 @@ from emopipe.pipeline.errors import DataError, EmopipeError, ModelError
 from emopipe.training.facial import fer2013
 from emopipe.training.facial import train as facial
 from emopipe.training.facial.module import FacialTraining
-from emopipe.training.facial.settings import Settings
-from emopipe.training.trainer.settings import parse_settings
 from tests.support.fer2013 import encoded, image, write_folder
-from tests.support.paths import ROOT
 
 CONFIG = {
     "epochs": 2,
@@ -223,10 +219,3 @@ def test_other_labels_cannot_be_started_from(trained: Path, data: Path, tmp_path
     for config in ({"init": str(other)}, {"teachers": [str(other)]}):
         with pytest.raises(ModelError, match=r"other\.safetensors: made for the labels angry, .*calm, not angry"):
             facial.train({**CONFIG, **config}, data, tmp_path / "out", runs=tmp_path)
-
-
-@pytest.mark.parametrize("network", ["vgg16", "resnet50", "mobilenet"])
-def test_the_other_recipes_are_valid(network: str) -> None:
-    config = tomllib.loads((ROOT / "configs" / "training" / f"facial-{network}.toml").read_text())
-    config.pop("data")
-    assert parse_settings(config, Settings).network == network

@@ -1,6 +1,5 @@
 """Training fusion and evaluating it, on recordings small enough for a test."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ from emopipe.models.fusion.networks import NETWORKS
 from emopipe.models.labels import SPEECH
 from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.fusion import train as fusion
-from emopipe.training.fusion.settings import Settings
 from tests.support.pairs import faces, voices
-from tests.support.paths import ROOT
 from tests.support.random_weights import speech_weights
 
 ACTORS = (1, 2, 3)  # of three folds
@@ -186,13 +183,3 @@ def test_wrong_settings_are_named(place: Place, wrong: dict[str, Any], message: 
 def test_an_unknown_protocol_is_refused(place: Place) -> None:
     with pytest.raises(EmopipeError, match="'folds' is unknown; the protocols are model, actor-folds"):
         fusion.evaluate(place.data, place.faces, protocol="folds")
-
-
-@pytest.mark.parametrize("name", ["fusion", "fusion-feature", "fusion-attention"])
-def test_the_configs_say_what_the_defaults_are(name: str) -> None:
-    config = tomllib.loads((ROOT / f"configs/training/{name}.toml").read_text())
-    config.pop("data", None)
-    network = config["network"]
-    assert msgspec.convert(config, Settings) == Settings(network=network)
-    if name == "fusion":
-        assert set(config) == {field.name for field in msgspec.structs.fields(Settings)}

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from emopipe.models.speech.temperature import temperature_at
 from emopipe.training.speech.temperature import KNOTS_S, fit_temperatures
 
 
@@ -26,9 +25,3 @@ def test_a_length_that_was_never_heard_follows_its_neighbours() -> None:
     found = dict(fit_temperatures(*overconfident(2.0, 3.0)))
     assert found[2.0] == pytest.approx(3.0, rel=0.06)
     assert found[0.5] == pytest.approx(3.0, rel=0.1)
-
-
-def test_between_and_beyond_the_knots() -> None:
-    knots = [(0.5, 1.0), (2.0, 4.0)]
-    assert temperature_at(knots, [0.1, 0.5, 1.0, 2.0, 9.0]) == pytest.approx([1.0, 1.0, 2.0, 4.0, 4.0])
-    assert temperature_at([(1.0, 1.3)], [0.2, 5.0]) == pytest.approx([1.3, 1.3])

@@ -1,5 +1,4 @@
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ from emopipe.models.labels import SPEECH
 from emopipe.models.speech.model import SpeechModel
 from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.speech import train as speech
-from emopipe.training.trainer.settings import parse_settings
-from tests.support.paths import ROOT
 from tests.support.voices import ravdess
 
 # Small enough for a test. The synthetic clips differ by pitch alone, which is soon learnt.
@@ -196,10 +193,3 @@ def test_resuming_needs_a_run_with_the_same_settings_and_data(tmp_path: Path, da
 def test_an_unknown_protocol(data: Path) -> None:
     with pytest.raises(EmopipeError, match="protocol: 'folds' is unknown; the protocols are model, actor-folds, rand"):
         speech.evaluate(data, protocol="folds")
-
-
-def test_the_config_file_is_the_defaults_and_says_all_of_them() -> None:
-    config = tomllib.loads((ROOT / "configs/training/speech.toml").read_text())
-    assert config.pop("data") == "data/ravdess-speech.zip"
-    assert parse_settings(config, speech.Settings) == speech.Settings()
-    assert set(config) == set(speech.Settings.__struct_fields__)

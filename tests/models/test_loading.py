@@ -1,0 +1,51 @@
+"""From a checkpoint to a network: what fits, and one clear sentence for each thing that does not."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from emopipe.models import checkpoint
+from emopipe.models.facial.networks import NETWORKS
+from emopipe.models.loading import load_network, pick_device
+from emopipe.pipeline.errors import ModelError
+from tests.support.random_weights import facial_weights
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return facial_weights(tmp_path_factory.mktemp("weights") / "facial.safetensors")
+
+
+def test_a_network_is_ready_to_infer(weights: Path) -> None:
+    network, card = load_network(weights, "facial", NETWORKS)
+    assert not network.training
+    assert card.network == "custom"
+    assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": "vgg19"}, "network 'vgg19' is unknown; the networks are custom, vgg16, resnet50, mobilenet"),
+        ({"network": "mobilenet"}, "its weights do not fit its card"),
+        ({"options": {"depth": 3}}, "its weights do not fit its card: .*'depth'"),
+        ({"labels": ["happy", "sad"]}, "2 labels for 7 outputs; restore it or train it again"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(
+    weights: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    state, card = checkpoint.load(weights, "facial")
+    other = tmp_path / "other.safetensors"
+    checkpoint.save(other, state, msgspec.structs.replace(card, **change))
+    with pytest.raises(ModelError, match=rf"other\.safetensors: {message}"):
+        load_network(other, "facial", NETWORKS)
+
+
+def test_a_device_is_found_or_refused() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ModelError, match=r"device 'gpu7' cannot be used: .*; `auto` takes what is there"):
+        pick_device("gpu7")

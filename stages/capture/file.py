@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
-from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -16,6 +15,7 @@ from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.damage import Damage
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.media.recording import Item, Recording, unreadable
+from emopipe.stages.media.stream_names import stream_names
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 LATE = SECOND // 10  # ns that a picture may be behind its time in live mode
@@ -166,16 +166,6 @@ class FileCapture(Source):
             self._counted += skipped
             for name in ("frames", "skipped"):
                 self.stream_counters.add(stream, name, skipped)
-
-
-def stream_names(files: Sequence[str]) -> list[str]:
-    """One for each file: its name without folder and suffix, with a number where another has the same."""
-    names: list[str] = []
-    for file in files:
-        stem = Path(file).stem
-        candidates = chain([stem], (f"{stem}-{number}" for number in count(2)))
-        names.append(next(name for name in candidates if name not in names))
-    return names
 
 
 class Lengths:

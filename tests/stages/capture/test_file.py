@@ -13,7 +13,7 @@ from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.message import FOREVER
 from emopipe.pipeline.testing import Outputs, StageHarness, run_stage
 from emopipe.stages.capture import pacing
-from emopipe.stages.capture.file import FileCapture, Lengths, stream_names
+from emopipe.stages.capture.file import FileCapture, Lengths
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 from tests.support.media import every, make, plainly, spoil, tone
@@ -302,10 +302,6 @@ def test_sound_by_the_block_is_late_by_a_block() -> None:
 
 
 # -- parts ---------------------------------------------------------------------------------------------------
-
-
-def test_stream_names_are_stems_made_unique() -> None:
-    assert stream_names(["a/x.mp4", "b/x.mov", "x-2.mp4", "y", "c/x.mkv"]) == ["x", "x-2", "x-2-2", "y", "x-3"]
 
 
 def test_lengths_guess_what_is_not_open_yet_by_its_size(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What benchmarks make of their measurements: percentiles, slopes with their errors, shares, and a table to publish."""
+"""Figures of benchmarks: percentiles, slopes with their errors, shares, and a table to publish."""
 
 import json
 import math
@@ -44,7 +44,7 @@ def percentiles(values: ArrayLike, percents: Sequence[float] = (50, 95, 99)) -> 
 
 
 def evenness(shares: Iterable[float]) -> float:
-    """How evenly something was shared out: the smallest share over the largest, 1 where all got the same.
+    """The evenness of shares: the smallest share over the largest, 1 where all got the same.
 
     nan where nobody got anything.
     """
@@ -70,7 +70,7 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def machine() -> str:
-    """What the figures were measured on, in one line; its load before the measurement says whether it was idle."""
+    """The machine, in one line; its load before the measurement says whether it was idle."""
     load = f", load {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
     return f"{os.cpu_count()} cores, {platform.machine()}{load}, Python {platform.python_version()}"
 

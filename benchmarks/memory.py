@@ -1,4 +1,4 @@
-"""Whether memory stays flat: an hour of black frames and silence through a process a stage.
+"""Memory over an hour of black frames and silence through a process a stage.
 
     python -m benchmarks.memory [--minutes 60] [--fps 5]
 

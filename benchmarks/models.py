@@ -1,4 +1,4 @@
-"""What each network costs: ms a face, a window of speech and a moment of both, on one core, as the stages run them.
+"""The cost of each network: ms a face, a window of speech and a moment of both, on one core, as the stages run them.
 
     python -m benchmarks.models [--rounds 20] [--only custom lstm …]
 

@@ -1,4 +1,4 @@
-"""What Linux says of our worker processes: memory, processor time, threads and open files, read from /proc."""
+"""Samples of our worker processes: memory, processor time, threads and open files, read from /proc."""
 
 import os
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def workers() -> dict[str, int]:
 
 
 def sample(process: int) -> Sample | None:
-    """None where the process is gone."""
+    """Sample a process; None if it is gone."""
     folder = PROC / str(process)
     try:
         status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)

@@ -1,4 +1,4 @@
-"""How close a replay through processes comes to what two cores could do, and what latency the pipeline adds.
+"""The throughput of a replay through processes, beside what the cores could do, and the latency the pipeline adds.
 
     python -m benchmarks.replay clip.mp4 [--seconds 60] [--pairs 3] [--latency]
 

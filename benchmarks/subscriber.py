@@ -18,7 +18,7 @@ POLL_MS = 100  # ms between looks at whether to stop
 
 @dataclass
 class Arrivals:
-    """What arrived of one stream; times are monotonic ns.
+    """All that arrived of one stream; times are monotonic ns.
 
     Attributes:
         times: of each result of a frame: its pts (running time), its capture, its arrival.
@@ -39,7 +39,7 @@ class Arrivals:
     expected: int = 0  # the next seq
 
     def ages(self, base_time: int) -> list[int]:
-        """From when a picture was seen, by its pts, to the arrival of its result: ns, frame by frame.
+        """The age of each frame's result at its arrival, from the frame's pts on: ns.
 
         `base_time` is the monotonic time (ns) of running time 0.
         """

@@ -1,4 +1,4 @@
-"""What a probability is worth: temperature, the prior it rests on, and below which threshold it is uncertain.
+"""Calibration of probabilities: the temperature, the prior they rest on, the threshold below which one is uncertain.
 
 Plain NumPy, shared by networks of faces, voices and both; nothing here knows how an answer was made.
 """
@@ -41,13 +41,13 @@ def softmax(logits: ArrayLike, temperature: ArrayLike = 1.0) -> Doubles:
 
 
 def class_shares(targets: ArrayLike, labels: Sequence[str]) -> dict[str, float]:
-    """How often each label stands in `targets` [N] (class indices): the prior that a network trained on them has."""
+    """The share of each label in `targets` [N] (class indices): the prior of a network that was trained on them."""
     counts = np.bincount(np.asarray(targets, np.int64), minlength=len(labels))
     return dict(zip(labels, (counts / max(1, counts.sum())).tolist(), strict=True))
 
 
 def prior_problem(prior: Prior, labels: Sequence[str]) -> str:
-    """Why `prior` cannot be one for `labels`, as a sentence for the user; empty where it can."""
+    """The reason why `prior` cannot be one for `labels`, as a sentence for the user; empty if it can."""
     if isinstance(prior, str):
         return "" if prior in PRIORS else _unknown(prior, PRIORS, "prior")
     for label, share in prior.items():

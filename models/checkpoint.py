@@ -17,7 +17,7 @@ WEIGHTS_DIR = Path(__file__).parent / "weights"
 
 
 class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a checkpoint is, and where it comes from.
+    """The description and origin of a checkpoint.
 
     `network` names a class in the `NETWORKS` of its task (`models.facial.networks`, `models.speech.networks`,
     `models.fusion.networks`); `options` are its constructor's arguments. `temperature` divides the logits so that a
@@ -75,7 +75,7 @@ def load(path: Path, task: str) -> "tuple[dict[str, torch.Tensor], Card]":
 
 
 def load_arrays(path: Path, task: str) -> "tuple[dict[str, NDArray[Any]], Card]":
-    """As `load`, in NumPy arrays: for a process that does without torch."""
+    """Read as `load`, into NumPy arrays: for a process that does without torch."""
     return _read(path, task, "np")
 
 

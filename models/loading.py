@@ -1,4 +1,4 @@
-"""From a checkpoint to a network that is ready to infer: one way, and one wording, for faces, voices and both."""
+"""Loading a network from its checkpoint, ready to infer: one way and one wording for faces, voices and both."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What both inference stages share: rows of messages go through a model in batches, in the stage's own thread."""
+"""Base of both inference stages: rows of messages go through a model in batches, in the stage's own thread."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,11 +92,11 @@ class Inference(Stage, Generic[Row]):
         raise NotImplementedError
 
     def rows(self, payload: Any) -> Sequence[Row]:
-        """What is to be inferred of one message."""
+        """The rows of one message."""
         raise NotImplementedError
 
     def result(self, payload: Any, answers: list[list[float]]) -> Payload:
-        """What is said of one message, with one distribution for each of its rows."""
+        """The payload for one message, from one distribution for each of its rows."""
         raise NotImplementedError
 
     # -- the stage -----------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the frames of one stream; `unaccounted` is what nobody can explain."""
+    """The account of one stream's frames; `unaccounted` is what nobody can explain."""
 
     offered: int
     results: int
@@ -116,7 +116,7 @@ def play(
 
 
 def losses(result: RunResult) -> list[Lost]:
-    """What became of frames that gave no result, by stream: replaced by a newer one at the source before they were
+    """The frames that gave no result, by stream: replaced by a newer one at the source before they were
     converted, dropped by a link that carries frames or their results, or come too late for the join."""
     found = []
     for report in result.reports.values():
@@ -134,7 +134,7 @@ def losses(result: RunResult) -> list[Lost]:
 
 
 def accounts(result: RunResult, heard: Mapping[str, Arrivals], lost: Sequence[Lost]) -> dict[str, Account]:
-    """What became of the frames of each stream."""
+    """The account of each stream's frames."""
     found = {}
     for capture in (report for name, report in result.reports.items() if _kind(name) == "capture"):
         stream = capture.stage
@@ -180,7 +180,7 @@ def row(result: RunResult, heard: Mapping[str, Arrivals], kept: Mapping[str, Acc
 
 
 def places(streams: int, lost: Sequence[Lost], names: Sequence[str]) -> list[dict[str, object]]:
-    """Where frames were dropped, and how evenly over the streams `names`."""
+    """The places where frames were dropped, and how evenly over the streams `names`."""
     rows: list[dict[str, object]] = []
     for place, reason in sorted({(each.place, each.reason) for each in lost}):
         own = Counter(dict.fromkeys(names, 0))
@@ -194,7 +194,7 @@ def places(streams: int, lost: Sequence[Lost], names: Sequence[str]) -> list[dic
 
 
 def hops(result: RunResult, streams: int) -> list[dict[str, object]]:
-    """Where the time went between capture and subscriber, stage by stage: waiting for it, and in it."""
+    """The time between capture and subscriber, stage by stage: waiting for it, and in it."""
     rows: list[dict[str, object]] = []
     for stage, hop in result.reports["publish"].hops.items():
         times = {f"{name} p{p}": each.percentile(p) / MS for name, each in _parts(hop) for p in (50, 95, 99)}

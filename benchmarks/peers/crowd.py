@@ -16,7 +16,7 @@ LINGER_S = 15.0  # s that the steady peer stays after the last guest: to miss on
 
 @dataclass
 class Peers:
-    """What became of the peers; times are monotonic s."""
+    """The fate of all peers; times are monotonic s."""
 
     joined: int = 0
     left: int = 0

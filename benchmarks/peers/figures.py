@@ -1,4 +1,4 @@
-"""What a run of `benchmarks.peers` comes to: tables, and what must not have happened."""
+"""Figures of a run of `benchmarks.peers`: tables, and violations."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ MAX_SILENCE_S = 5.0  # s without a result that the steady peer must not see
 
 @dataclass
 class Measured:
-    """What a run has left behind: samples by process with their times (s from the first), and the rest."""
+    """All that a run has left behind: samples by process with their times (s from the first), and the rest."""
 
     peers: Peers
     result: RunResult
@@ -57,7 +57,7 @@ def processes(samples: Mapping[str, Sequence[tuple[float, Sample]]]) -> list[dic
 
 
 def sync(marks: Sequence[Mapping[str, float]]) -> list[dict[str, object]]:
-    """How the steady peer's sound lies against its pictures: median, extremes and drift; at first, and once settled."""
+    """The offset of the steady peer's sound from its video: median, extremes and drift; at first, and once settled."""
     found = [(each["at"], each["offset_ms"]) for each in marks if "offset_ms" in each]
     parts = {
         f"first {SETTLE_S:g} s": [each for each in found if each[0] < SETTLE_S],
@@ -74,7 +74,7 @@ def sync(marks: Sequence[Mapping[str, float]]) -> list[dict[str, object]]:
 
 
 def came_and_went(measured: Measured) -> dict[str, object]:
-    """How many peers joined, left and were killed, and how soon the latter were missed."""
+    """The numbers of peers that joined, left and were killed, and how soon the latter were missed."""
     peers = measured.peers
     missed = [
         heard.ended / SECOND - at
@@ -95,7 +95,7 @@ def came_and_went(measured: Measured) -> dict[str, object]:
 
 
 def latency(streams: Mapping[str, Arrivals]) -> list[dict[str, object]]:
-    """From capture (a picture converted) to subscriber, and the longest silence between two results."""
+    """The age of results from capture to subscriber, and the longest silence between two results."""
     groups = {STEADY_PEER: [STEADY_PEER], "others": [name for name in streams if name != STEADY_PEER]}
     rows: list[dict[str, object]] = []
     for group, names in groups.items():
@@ -130,7 +130,7 @@ def gaps(result: RunResult, graph: Graph, marks: Sequence[Mapping[str, float]]) 
 
 
 def drops(result: RunResult) -> list[dict[str, object]]:
-    """What was dropped, and where."""
+    """The messages that were dropped, by place."""
     names = ("skipped", "dropped", "overflowed", "late_faces", "late_speech", "stale", "damaged", "failed", "refused")
     rows: list[dict[str, object]] = []
     for report in result.reports.values():
@@ -141,7 +141,7 @@ def drops(result: RunResult) -> list[dict[str, object]]:
 
 
 def wrong(measured: Measured) -> list[str]:
-    """What must not happen, and did."""
+    """The violations, in words: what must not happen, and did."""
     found = list(measured.peers.lost)
     found += [f"{name}: its stream never ended" for name in measured.unended]
     steady = measured.streams.get(STEADY_PEER)

@@ -80,7 +80,7 @@ def _sound(clip: Path) -> NDArray[np.float32]:
 
 
 class Flashes:
-    """Finds in the pictures of one stream when the corner begins to flash."""
+    """Detector of the corner's flashes in one stream's video."""
 
     def __init__(self) -> None:
         self._last: tuple[int, bool] | None = None
@@ -95,7 +95,7 @@ class Flashes:
 
 
 class Beeps:
-    """Finds in the sound of one stream (16 kHz) when the tone begins."""
+    """Detector of the tone's onsets in one stream's audio (16 kHz)."""
 
     def __init__(self) -> None:
         self._span = round(AVERAGE_S * SAMPLE_RATE_HZ)
@@ -169,7 +169,7 @@ class Marks(Stage):
             self._write({"at": seen / SECOND, "offset_ms": (heard - seen) / MS})
 
     async def gap(self, port: str, message: Message) -> None:
-        """Where there is nothing, there is no mark."""
+        """Ignore it: where there is nothing, there is no mark."""
 
     async def _watch(self) -> None:
         longest, told = 0.0, time.monotonic()

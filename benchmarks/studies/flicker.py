@@ -1,4 +1,4 @@
-"""How often the label of a calm face changes, with and without smoothing, and how much later it makes a result.
+"""Flicker of a calm face's label, with and without smoothing, and the delay that smoothing adds.
 
     python -m benchmarks.studies.flicker calm.mp4 neutral.flv … [--set stages.fusion.smoothing=0.5] [--json FILE]
 
@@ -56,7 +56,7 @@ class Series:
 
 
 class Switches(NamedTuple):
-    """How often the label changed, and in how many seconds of the face in view."""
+    """The number of label changes, and the seconds of the face in view."""
 
     changes: int
     seconds: float
@@ -74,7 +74,7 @@ class Response(NamedTuple):
 
 
 def switches(series: Iterable[tuple[ArrayLike, ArrayLike]]) -> Switches:
-    """Of (times, distributions) pairs, one a face, all together."""
+    """Count the switches in (times, distributions) pairs, one a face, all together."""
     changes, seconds = 0, 0.0
     for times, distributions in series:
         steps = np.diff(np.asarray(times, np.float64))
@@ -105,7 +105,7 @@ def delay(pairs: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) -> float:
 
 
 def response(times: ArrayLike, path: ArrayLike, changed: ArrayLike, at: float) -> Response:
-    """Of a probability's `path` with a step at `at`, and of whether the label has changed; nan for what did not."""
+    """The response of a probability's `path` to a step at `at`, and of the label; nan for what did not change."""
     when, values = np.asarray(times), np.asarray(path)
     before, after = values[when < at][-1], values[-1]
     gone = (when >= at) & ((values - before) / (after - before) >= 1 - np.exp(-1))
@@ -114,7 +114,7 @@ def response(times: ArrayLike, path: ArrayLike, changed: ArrayLike, at: float) -
 
 
 def step_response(settings: Fusion.Settings, seconds: float = 5.0) -> Response:
-    """What a fusion with these settings makes of a face that is neutral for `seconds`, and then happy for as long."""
+    """The response of a fusion with these settings to a face that is neutral for `seconds`, then happy as long."""
     shown = ["neutral"] * round(seconds * FPS) + ["happy"] * round(seconds * FPS)
     send = [("faces", data(_seen(label), round(number * SECOND / FPS))) for number, label in enumerate(shown)]
     results: list[Emotions] = run_stage(Fusion(settings), send, connect=["faces"]).payloads("emotions")
@@ -164,7 +164,7 @@ def collect(smoothed: Iterable[str], plain: Iterable[str]) -> dict[str, list[Ser
 
 
 def measure(files: Sequence[Path], overrides: Sequence[str]) -> tuple[dict[str, list[Series]], Fusion.Settings]:
-    """What both fusions say of the recordings, and the settings of the one that smooths."""
+    """The series of both fusions over the recordings, and the settings of the one that smooths."""
     with TemporaryDirectory(prefix="emopipe-") as folder:
         graph, name = two_fusions(files, Path(folder), overrides)
         asyncio.run(Supervisor(graph).run())

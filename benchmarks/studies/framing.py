@@ -1,4 +1,4 @@
-"""How FER2013 frames a face, and which margin suits real recordings best.
+"""FER2013's framing of faces, and the margin that suits real recordings best.
 
     python -m benchmarks.studies.framing --data fer2013.zip
     python -m benchmarks.studies.framing --data fer2013.zip --recordings ravdess/Actor_01/*.mp4 crema-d/*.flv

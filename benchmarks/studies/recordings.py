@@ -1,4 +1,4 @@
-"""What the whole pipeline says of recordings whose emotion is known: the faces, the voice, and both fused.
+"""The whole pipeline's results for recordings whose emotion is known: the faces, the voice, and both fused.
 
     python -m benchmarks.studies.recordings ../shared/media/ravdess ../shared/media/crema-d
         [--graph pipeline.toml] [--set stages.facial.weights=old.safetensors] [--json FILE]
@@ -33,7 +33,7 @@ Distribution = dict[str, float]
 
 
 class PartSummary(NamedTuple):
-    """What one part says of one clip: of `n` frames or windows the share that is right; their mean's first label."""
+    """One part's answers about one clip: of `n` frames or windows the share that is right; their mean's first label."""
 
     n: int
     right: float
@@ -64,7 +64,7 @@ def recordings(paths: Iterable[Path]) -> list[Path]:
 
 
 def distributions(results: Iterable[dict[str, Any]]) -> dict[str, list[Distribution]]:
-    """What each part said, frame by frame (of the largest face) and window by window."""
+    """The distributions of each part, frame by frame (of the largest face) and window by window."""
     said: dict[str, list[Distribution]] = {part: [] for part in PARTS}
     windows: dict[tuple[int, int], Distribution] = {}
     for result in results:
@@ -79,7 +79,7 @@ def distributions(results: Iterable[dict[str, Any]]) -> dict[str, list[Distribut
 
 
 def summarise(said: Sequence[Distribution], truth: str) -> PartSummary | None:
-    """None where nothing was said."""
+    """Summarise the distributions of one part; None if there are none."""
     if not said:
         return None
     mean = {label: sum(each[label] for each in said) / len(said) for label in FACE}

@@ -1,4 +1,4 @@
-"""What every network for faces shares: how crops are prepared, and what training and inference need of a network."""
+"""The base of every network for faces: the preparation of crops, and the interface of training and inference."""
 
 from itertools import pairwise
 
@@ -25,7 +25,7 @@ def prepare(gray: NDArray[np.uint8] | Tensor) -> Tensor:
 
 
 class FaceNetwork(nn.Module):
-    """What training and inference need of a network for faces. A new one is one class, and its name in `NETWORKS`:
+    """Base of networks for faces. A new one is one class, and its name in `emopipe.models.facial.networks.NETWORKS`:
 
         class Tiny(FaceNetwork):
             def __init__(self, dropout: float = 0.2, classes: int = len(FACE)) -> None:

@@ -163,7 +163,7 @@ FRONTAL, PROFILE = 0.2, 0.8
 
 
 class Quality(NamedTuple):
-    """How far a crop can be trusted.
+    """The quality of a crop, for weighting it.
 
     `size` is the square's side in pixels of the picture it was cut from; `sharpness` the strength of the crop's
     Laplacian relative to its contrast; `yaw` the nose's offset from the middle of the eyes, along their line, in

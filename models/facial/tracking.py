@@ -36,7 +36,7 @@ class Track:
     velocity: tuple[float, float] = (0.0, 0.0)
 
     def at(self, pts: int) -> Box:
-        """Where it should be now, if it went on as it did."""
+        """The box it should have now, had it gone on as it did."""
         seconds = (pts - self.pts) / SECOND
         left, top, width, height = self.box
         return (left + self.velocity[0] * seconds, top + self.velocity[1] * seconds, width, height)

@@ -54,7 +54,7 @@ def centred_log_ratios(probabilities: ArrayLike) -> Doubles:
 
 
 def timbre(mfcc: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How a window of speech sounds, whatever a network makes of it: MFCC [T, 40] -> [120].
+    """The timbre of a window of speech, independent of any network: MFCC [T, 40] -> [120].
 
     Mean and deviation of each coefficient, and the deviation of its change over 50 ms: the classic functionals
     (Schuller et al. 2009, The INTERSPEECH 2009 emotion challenge).
@@ -66,7 +66,7 @@ def timbre(mfcc: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def make_moment(face: Sequence[FaceObservation], voice: Sequence[SpeechObservation]) -> Moment:
-    """What was seen and heard up to one moment, in any order, as the networks take it (N = 1)."""
+    """The networks' input for one moment (N = 1), from what was seen and heard up to it, in any order."""
     return moment_from_arrays(
         np.array([each.age for each in face], np.float64),
         np.stack([centred_log_ratios(each.probabilities) * each.quality for each in face])
@@ -77,7 +77,7 @@ def make_moment(face: Sequence[FaceObservation], voice: Sequence[SpeechObservati
 
 
 def moment_from_arrays(ages: Doubles, faces: Doubles, voice: Sequence[SpeechObservation]) -> Moment:
-    """As `make_moment`, of faces whose ages [T] (s) and centred log-ratios [T, 7] are at hand."""
+    """The same as `make_moment`, from ages [T] (s) and centred log-ratios [T, 7] of faces."""
     step = STEPS - 1 - np.floor(ages / STEP_S).astype(int)
     kept = (step >= 0) & (step < STEPS)
     counts = np.bincount(step[kept], minlength=STEPS)

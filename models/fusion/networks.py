@@ -29,7 +29,7 @@ FIXED_WEIGHTS = ("timbre_mean", "timbre_scale")
 
 
 class Moment(NamedTuple):
-    """What N faces and voices showed up to one moment each, newest last; zeros where there was nothing.
+    """The history of N faces and voices up to one moment each, newest last; zeros where there was nothing.
 
     Distributions are centred log-ratios, log p less its mean over the labels (Aitchison 1982): a uniform distribution
     is zero, half the numbers are the square root of the odds, and nothing at all is zero as well.
@@ -72,7 +72,7 @@ def _softmax(x: Array) -> Array:
 
 
 def _spread(centred: Array) -> Array:
-    """How sure distributions are, [..., labels] -> [..., 1]: the deviation of their log-ratios."""
+    """The spread of distributions, [..., labels] -> [..., 1]: the deviation of their log-ratios."""
     return _library(centred).sqrt((centred**2).mean(-1) + 1e-6)[..., None]
 
 
@@ -82,7 +82,7 @@ def _there(flags: Array) -> Array:
 
 
 class FaceSummary(NamedTuple):
-    """What a face's course comes to; zeros where none was seen.
+    """Statistics of a face's history; zeros where none was seen.
 
     `values` [N, 28] are, for each label, the mean, the highest, the deviation, and how far the last half second lies
     from the mean; `amount` [N, 1] is how much of the course was seen, 0..1.
@@ -268,7 +268,7 @@ class Attention(FusionNetwork):
         return library.cat([tokens, nothing], 1), library.cat([there, always], 1)
 
     def _look(self, p: Mapping[str, Array], own: str, other: str, queries: Array, others: Array, there: Array) -> Array:
-        """What each of `queries` [N, Q, width] finds among `others` [N, K, width] that are `there` [N, K]."""
+        """The attention of each of `queries` [N, Q, width] to `others` [N, K, width] that are `there` [N, K]."""
         asked = linear(queries, p[f"{own}_query"], 0.0)
         offered = linear(others, p[f"{other}_key"], 0.0)
         scores = (asked[:, :, None] * offered[:, None]).sum(-1) / math.sqrt(self.options["width"])

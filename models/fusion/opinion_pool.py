@@ -31,7 +31,7 @@ def normalised(values: Sequence[float]) -> list[float]:
 
 
 def certainty(distribution: Sequence[float]) -> float:
-    """How sure a distribution is: 1 less its normalised entropy; 0 (uniform) to 1 (one label)."""
+    """The certainty of a distribution: 1 less its normalised entropy; 0 (uniform) to 1 (one label)."""
     entropy = -math.fsum(p * math.log(p) for p in distribution if p > 0)
     return min(1.0, max(0.0, 1 - entropy / math.log(len(distribution))))
 

@@ -38,7 +38,7 @@ class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     delta_window: int = 5
 
     def frames(self, samples: int) -> int:
-        """How many whole frames that many samples hold."""
+        """The number of whole frames in so many samples."""
         return max(0, (samples - self.window) // self.hop + 1)
 
 

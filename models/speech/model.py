@@ -23,7 +23,7 @@ __all__ = ["NETWORKS", "Outputs", "SpeechModel", "SpeechNetwork", "compute_outpu
 
 
 class Outputs(NamedTuple):
-    """What a network makes of N windows, float32 on the CPU: logits [N, classes] and embeddings [N, D]."""
+    """Outputs of a network for N windows, float32 on the CPU: logits [N, classes] and embeddings [N, D]."""
 
     logits: Tensor
     embeddings: Tensor
@@ -114,17 +114,17 @@ class SpeechModel:
         return self.outputs(windows).logits
 
     def temperature_of(self, windows: Sequence[Floats]) -> Doubles:
-        """What divides each window's logits, [N]."""
+        """The temperature of each window's logits, [N]."""
         if not self.temperatures:
             return np.full(len(windows), self.temperature)
         return temperature_at(self.temperatures, [self.seconds(len(window)) for window in windows])
 
     def seconds(self, frames: int) -> float:
-        """How long that many frames last."""
+        """The duration of so many frames."""
         return frames * self.spec.hop / self.spec.sample_rate
 
     def calibrated(self, logits: Tensor, windows: Sequence[Floats]) -> npt.NDArray[np.float32]:
-        """These windows' logits as calibrated distributions over `labels`, float32 [N, classes]."""
+        """Turn these windows' logits into calibrated distributions over `labels`, float32 [N, classes]."""
         if not windows:
             return np.empty((0, len(self.labels)), np.float32)
         return reweighed(softmax(logits, self.temperature_of(windows)), self._odds).astype(np.float32)

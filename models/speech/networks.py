@@ -10,7 +10,7 @@ from emopipe.models.labels import SPEECH
 
 
 class SpeechNetwork(nn.Module):
-    """What all networks for voices share: features [N, T, inputs] of any T in, logits [N, classes] out.
+    """Base of networks for voices: features [N, T, inputs] of any T in, logits [N, classes] out.
 
     The features are standardised by the statistics of the training actors, kept as buffers.
 

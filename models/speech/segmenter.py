@@ -21,7 +21,7 @@ class Segment(NamedTuple):
 
 
 class SpeechSegmenter:
-    """Takes the sound of one recording, piece by piece, and keeps what was said in it.
+    """Segmentation of one recording's sound, taken piece by piece.
 
     Args:
         windower: cuts the windows; see its settings.
@@ -37,7 +37,7 @@ class SpeechSegmenter:
         self._restart()
 
     def push(self, samples: Floats, pts: int) -> None:
-        """Mono sound float32 [n] in -1..1 at the spec's rate, its first sample at `pts` (ns), right behind the last."""
+        """Take mono sound float32 [n] in -1..1 at the spec's rate, from `pts` (ns) on, right behind the last."""
         if self._anchor is None:
             self._anchor = self._until = pts
         self._until += len(samples) * SECOND // self._spec.sample_rate
@@ -45,7 +45,7 @@ class SpeechSegmenter:
         self._add(self._windower.push(samples, pts))
 
     def skip(self, pts: int) -> None:
-        """There is no sound before `pts` (ns)."""
+        """Note that there is no sound before `pts` (ns)."""
         if self._anchor is not None and pts - self._until <= TOLERANCE_NS:
             return  # the windower takes what follows for the same sound, and so must we
         self._add(self._windower.skip(pts))
@@ -53,7 +53,7 @@ class SpeechSegmenter:
         self._restart()
 
     def finish(self) -> None:
-        """The sound has ended."""
+        """Note that the sound has ended."""
         self._add(self._windower.flush())
         self._close()
         self._restart()

@@ -30,7 +30,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 class _Profile(msgspec.Struct, forbid_unknown_fields=True):
-    """What a profile's file holds."""
+    """The content of a profile's file."""
 
     frames: int
     total: list[float]
@@ -57,7 +57,7 @@ class SpeakerStatistics:
 
     @property
     def weight(self) -> float:
-        """How much of the speaker's own statistics is used, 0 (too little heard yet) to 1."""
+        """The weight of the speaker's own statistics, 0 (too little heard yet) to 1."""
         clips = self.frames / CLIP_FRAMES
         return clips / (clips + PRIOR_CLIPS) if clips >= self.min_clips else 0.0
 

@@ -1,4 +1,4 @@
-"""How far a voice's logits are to be believed: a temperature that depends on how long one has listened."""
+"""The temperature of a voice's logits, which depends on the length of the speech."""
 
 from collections.abc import Sequence
 

@@ -12,7 +12,7 @@ AGGRESSIVENESS = 2
 
 
 class VoiceActivity:
-    """Says of each 10 ms whether it holds speech.
+    """Voice activity of a stream, 10 ms at a time.
 
     The frames are counted from the first sample pushed, however the samples are cut into chunks; the detector
     adapts to the noise, so it has to be given silence too.

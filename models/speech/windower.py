@@ -1,4 +1,4 @@
-"""Cuts sound into the windows of speech that a network hears: the same in a stream and in training.
+"""Windows of speech, cut from sound: the same in a stream and in training.
 
 The grid is the multiples of `hop` in running time. At each of its points the hop that ends there gives one event:
 a `Window`, if it held speech, or a `Silence`. So the next point is known beforehand, in speech and in silence, and
@@ -238,5 +238,5 @@ class SpeechWindower:
         return self._anchor + sample * SECOND // self._rate
 
     def _samples(self, duration: int) -> int:
-        """How many samples start within a duration in ns."""
+        """The number of samples that start within a duration in ns."""
         return -(-duration * self._rate // SECOND)

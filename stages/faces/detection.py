@@ -1,4 +1,4 @@
-"""Finds the faces of each frame, follows them, and cuts each out as FER2013 frames faces."""
+"""Detection of faces, frame by frame, with their tracks and crops."""
 
 from typing import Annotated, ClassVar
 

@@ -1,4 +1,4 @@
-"""What each face expresses, frame by frame."""
+"""Inference of what each face expresses, frame by frame."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -27,7 +27,7 @@ class Combined(NamedTuple):
 
 
 class Combiner(Protocol):
-    """What a fuser asks of one stream, in the order of time; `windows` of speech are in order too, the newest last."""
+    """The interface of a fuser's combiner, for one stream in the order of time; of `windows` the newest is the last."""
 
     def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion]) -> Combined:
         """A face at `pts` (ns), with the voice unless `windows` is empty."""
@@ -145,7 +145,7 @@ def _sharpened(probabilities: Sequence[float], power: float) -> Doubles:
 
 
 def _reliability(window: SpeechEmotion) -> float:
-    """How far the pool trusts a window, 0..1: by how much of it was voiced, and by its length.
+    """The weight of a window in the pool, 0..1: by how much of it was voiced, and by its length.
 
     On unseen actors the UAR above chance grows with the length and levels off at about two seconds
     (docs/models/speech.md: 20 points below one second, 42 up to two, 54 beyond).

@@ -32,7 +32,7 @@ CERTAIN = Thresholds(0.0, 0.0)
 
 
 class Output(NamedTuple):
-    """What to emit for `cause`, at its pts; a gap where `result` is none."""
+    """The result to emit for `cause`, at its pts; a gap if it is none."""
 
     cause: Message
     result: Emotions | None
@@ -81,7 +81,7 @@ class Fuser:
 
     @property
     def pending(self) -> int:
-        """How many windows and gaps are pending."""
+        """The number of pending windows and gaps."""
         return len(self._pending)
 
     def push(self, event: Released[Message] | Ended) -> list[Output]:

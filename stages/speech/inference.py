@@ -1,4 +1,4 @@
-"""What the voice expresses, window by window."""
+"""Inference of what the voice expresses, window by window."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sound in; out, on a fixed grid, the windows in which somebody speaks, as MFCC."""
+"""Windows of speech on a fixed grid, as MFCC, from sound."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar

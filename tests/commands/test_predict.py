@@ -135,7 +135,7 @@ def test_one_moment_in_so_many_seconds() -> None:
         (["--image", "x.png", "--every", "-1"], "--every -1: expected seconds"),
         (["--image", "x.png", "--every", "nan"], "--every nan: expected seconds"),
         (["--image", "x.png", "--risk", "0"], "risk: 0 is not above 0"),
-        (["--image", "x.png", "--prior", "neutrl"], "did you mean 'neutral'"),
+        (["--image", "x.png", "--prior", "neutrl"], 'did you mean "neutral"'),
         (["--image", "x.png", "--json", "{empty}"], "a folder; give the name of a file"),
     ],
 )

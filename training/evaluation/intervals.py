@@ -1,4 +1,4 @@
-"""How far a figure can be trusted: bootstrap intervals over images, or over whole groups such as actors."""
+"""Bootstrap intervals of figures, over images or over whole groups such as actors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How good a classifier is, and how far its confidence can be believed. Shared by faces, voices and both together."""
+"""Metrics of a classifier and of its calibration, shared by faces, voices and both together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ def confusion(answers: Answers, title: str) -> Figure:
 
 
 def reliability(answers: Answers, title: str) -> Figure:
-    """How often answers of a confidence are right, above how many there are; a grey line before calibration."""
+    """The reliability diagram: accuracy by confidence, above the number of answers; a grey line before calibration."""
     targets = answers.targets.cpu().numpy()
     after = metrics.reliability(answers.probabilities().numpy(), targets)
     before = metrics.reliability(metrics.calibrate(answers.logits, 1.0).softmax(dim=1).numpy(), targets)

@@ -1,4 +1,4 @@
-"""What an evaluation hands over: a model's answers, from which every figure and picture is made.
+"""The result of an evaluation: a model's answers, from which every figure and plot is made.
 
 Faces, voices and both together are evaluated by their own modules (`training.facial.train`, `training.speech.train`,
 `training.fusion.train`); each returns an `Evaluation`, and how figures are computed, bounded and drawn stands here
@@ -25,7 +25,7 @@ FEW = 10
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model said of N examples.
+    """A model's answers about N examples.
 
     Attributes:
         logits: [N, classes], before the temperature.

@@ -1,4 +1,4 @@
-"""Which images also stand in FER2013's Training split: 280 of PublicTest and 288 of PrivateTest do.
+"""Test images that also stand in FER2013's Training split: 280 of PublicTest and 288 of PrivateTest.
 
 Whoever evaluates a test split often has no Training images at hand. So the package carries a list of theirs: the
 first 8 bytes of the SHA-256 of each image's 48×48 pixels, sorted. It was made by
@@ -36,7 +36,7 @@ def listed() -> Keys:
 
 
 def duplicates(split: fer2013.Split, data: fer2013.Fer2013) -> NDArray[np.bool_]:
-    """Which images [N] of a split are in Training: in the one at hand, or in the list."""
+    """A mask [N] of a split's images that are in Training: in the one at hand, or in the list."""
     known = listed()
     if "Training" in data.splits:
         known = np.concatenate([known, keys(data.splits["Training"].images)])

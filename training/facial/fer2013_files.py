@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,8 +95,6 @@ def _images(contents: Iterable[tuple[str, bytes | Exception]], source: Path) -> 
 
 def _decode(content: bytes | Exception) -> NDArray[np.uint8] | str:
     """The image, or why it is none."""
-    import cv2
-
     if isinstance(content, Exception):
         return f"unreadable in the archive ({content})"
     if not content:

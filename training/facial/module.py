@@ -198,7 +198,7 @@ def mixup(images: Tensor, shares: Tensor, alpha: float) -> tuple[Tensor, Tensor]
 
 
 def distillation(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
-    """How far logits [N, classes] are from a teacher's probabilities at this temperature (Hinton et al. 2015).
+    """The distance of logits [N, classes] from a teacher's probabilities at this temperature (Hinton et al. 2015).
 
     arXiv:1503.02531; times T², so that its gradient is as large as the labels'.
     """

@@ -16,7 +16,7 @@ CHANGEABLE_ON_RESUME = ("epochs", "threads", "devices", "validate_every", "patie
 
 
 class Augmentation(msgspec.Struct, kw_only=True):
-    """What is varied in each image, at most. All zero (with `flip` off) leaves a batch as it is."""
+    """Random changes of each image, at most. All zero (with `flip` off) leaves a batch as it is."""
 
     flip: bool = True  # mirror every other image
     rotation: Annotated[float, msgspec.Meta(ge=0, le=180)] = 10.0  # degrees, either way
@@ -28,7 +28,7 @@ class Augmentation(msgspec.Struct, kw_only=True):
 
 
 class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
-    """What is trained, from what it starts, and how."""
+    """The network, its start, and the training."""
 
     network: str = "custom"  # a name in `emopipe.models.facial.networks.NETWORKS`
     dropout: Share = 0.2  # before the last layer

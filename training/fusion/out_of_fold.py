@@ -1,4 +1,4 @@
-"""What networks for voices say of people they have not been trained on: the only answers that fusion may learn from.
+"""Out-of-fold answers: those of voice networks about people they were not trained on, all that fusion may learn from.
 
 Of voices that it was trained on, a network is surer, and righter, than it will ever be again; a fusion that learned
 from such answers would believe the voice too much.
@@ -16,6 +16,7 @@ from emopipe.models import checkpoint
 from emopipe.models.calibration import Doubles
 from emopipe.models.fusion.model import SpeechObservation, timbre
 from emopipe.models.speech.features import Floats
+from emopipe.models.speech.model import SpeechModel
 from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.files import replacing
 from emopipe.training.speech.ravdess import FOLDS, Clip
@@ -24,7 +25,7 @@ _FRAME_HOP_S = 0.01  # s
 
 
 class SpeechAnswers(NamedTuple):
-    """What a network said of one clip: of its whole speech, and of each window that a stream would have cut from it.
+    """A network's answers about one clip: its whole speech, and each window that a stream would cut from it.
 
     `age` in either counts from 0: the windows' own ends (s from the clip's beginning) are `ends`.
     """
@@ -34,7 +35,7 @@ class SpeechAnswers(NamedTuple):
     ends: list[float]
 
     def at(self, time: float) -> list[SpeechObservation]:
-        """What had been heard at `time` (s)."""
+        """The windows that had ended at `time` (s)."""
         heard = zip(self.windows, self.ends, strict=True)
         return [window._replace(age=time - end) for window, end in heard if end <= time]
 
@@ -46,7 +47,7 @@ class SpeechAnswerCache:
         self._cache = cache
 
     def of(self, clips: Sequence[Clip], weights: Path | None) -> list[SpeechAnswers]:
-        """What one network (by default the shipped one) says of `clips`."""
+        """The answers of one network (by default the shipped one) about `clips`."""
         path = weights or checkpoint.WEIGHTS_DIR / "speech.safetensors"
         whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
         windows = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows]
@@ -59,7 +60,7 @@ class SpeechAnswerCache:
         return voices
 
     def out_of_fold(self, clips: Sequence[Clip], folder: Path) -> list[SpeechAnswers]:
-        """What is said of each clip by a network in `folder` (fold-*/*.safetensors) not trained on its actor.
+        """The answers about each clip of a network in `folder` (fold-*/*.safetensors) not trained on its actor.
 
         Raises:
             DataError: every network there was trained on some actor.
@@ -73,8 +74,6 @@ class SpeechAnswerCache:
 
     def _answers(self, weights: Path, windows: Sequence[Floats]) -> Doubles:
         """Calibrated distributions [N, 8]; kept are the logits, which a new calibration leaves as they are."""
-        from emopipe.models.speech.model import SpeechModel
-
         state, card = checkpoint.load_arrays(weights, "speech")
         digest = hashlib.sha256(repr((card.network, card.options)).encode())
         for name in sorted(state):

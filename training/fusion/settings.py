@@ -10,7 +10,7 @@ from emopipe.training.trainer.settings import Count, Fraction, NotNegative, Posi
 
 
 class Augmentation(msgspec.Struct, kw_only=True):
-    """What is varied in each moment: which half is there, and how each half's network might have answered instead."""
+    """Random changes of each moment: which half is there, and how each half's network might have answered instead."""
 
     face_alone: Fraction = 0.15  # of the moments come without a voice
     voice_alone: Fraction = 0.15  # … without a face
@@ -26,7 +26,7 @@ class Augmentation(msgspec.Struct, kw_only=True):
 
 
 class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
-    """What is trained, from what, and how."""
+    """The data, the network, and the training."""
 
     faces: str = "data/ravdess-face-posteriors.parquet"  # a network's answers for each frame of the recordings
     voices: str = "runs/speech"  # networks that leave actors out; trained where there are none

@@ -1,5 +1,5 @@
-"""What fusion makes of recordings as they are, with a half gone, with a half made worse, and with halves that
-contradict each other; beside what either half says alone."""
+"""The evaluation of fusion on recordings as they are, with a half missing, noisy or contradicting the other; beside
+either half alone."""
 
 from collections.abc import Callable, Sequence
 
@@ -33,7 +33,7 @@ def study(
     folds: Tensor | None,
     seed: int = 0,
 ) -> Evaluation:
-    """Everything that is to be known of a fusion.
+    """Evaluate a fusion in all these ways.
 
     Args:
         found: the recordings.

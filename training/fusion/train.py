@@ -33,7 +33,9 @@ from emopipe.training.fusion.out_of_fold import SpeechAnswerCache, SpeechAnswers
 from emopipe.training.fusion.pairs import Pairs
 from emopipe.training.fusion.settings import Settings, network_options, read_settings
 from emopipe.training.fusion.study import shared_labels, study
-from emopipe.training.speech import ravdess
+from emopipe.training.speech import folds, ravdess
+from emopipe.training.speech import train as speech_training
+from emopipe.training.speech.settings import Settings as SpeechSettings
 from emopipe.training.trainer.fit import fit
 from emopipe.training.trainer.settings import record_run, typed_command, without_folders
 
@@ -190,7 +192,7 @@ def evaluate(
     runs: Path = Path("runs"),
     speech: Path | None = None,
 ) -> Evaluation:
-    """What is said of whole recordings by both halves (first), by either alone, and with one half gone or worse.
+    """Evaluate fusion on whole recordings (first), either half alone, and with one half missing or noisy.
 
     Args:
         data: RAVDESS speech, all of it or some actors.
@@ -230,19 +232,15 @@ def _speech_runs(config: Settings, data: Path) -> Path:
     """The folder of the folds' networks for voices; where there are none they are trained, by the default recipe."""
     folder = Path(config.voices)
     if not fold_checkpoints(folder):
-        from emopipe.training.speech import folds
-        from emopipe.training.speech import train as speech
-        from emopipe.training.speech.settings import Settings as SpeechSettings
-
         print(f"{folder}: no networks for voices that leave actors out; training them first", flush=True)
         resume = (folder / "settings.json").is_file()
-        training = speech.TrainingRun(SpeechSettings(), data, folder, resume)
+        training = speech_training.TrainingRun(SpeechSettings(), data, folder, resume)
         training.cross_validate(folds.actor_folds(training.corpus, training.seeds))
     return folder
 
 
 def _overlap_notes(found: Pairs, weights: Path | None, speech: Path | None) -> list[str]:
-    """Who was trained on, of those who are scored."""
+    """Notes of which scored actors a model was trained on."""
     notes = []
     for task, path in (("fusion", weights), ("speech", speech)):
         card = checkpoint.load_arrays(path or checkpoint.WEIGHTS_DIR / f"{task}.safetensors", task)[1]

@@ -20,7 +20,7 @@ _LAYOUT = 1  # of these files, and of what is computed: raise it when either cha
 
 
 def fingerprint(sounds: Sequence[tuple[str, str]], spec: MfccSpec) -> str:
-    """Of the paths and checksums of all sounds, and the settings of their features."""
+    """The digest of the paths and checksums of all sounds, and of the settings of their features."""
     settings = msgspec.json.encode([_LAYOUT, spec, list(sounds)])
     return hashlib.sha256(settings).hexdigest()[:32]
 

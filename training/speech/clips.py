@@ -1,4 +1,4 @@
-"""What a recording of an emotional voice is to training: who said it and how, its features, its speech."""
+"""Clips of emotional speech: who said what and how, its features, where in it there is speech."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from emopipe.models.speech.features import Floats
 
 
 class Name(msgspec.Struct, frozen=True):
-    """What a clip's file name says; each field is the code in the name (`emotion` 1 to 8)."""
+    """The codes of a clip's file name; each field is the code in the name (`emotion` 1 to 8)."""
 
     modality: int
     channel: int

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from emopipe.models.speech.features import MfccSpec
@@ -26,7 +27,7 @@ RANDOM_FOLD_COUNT = 5
 
 @dataclass(frozen=True)
 class Fold:
-    """Which clips (indices into a corpus) are tested on, by what was trained on the others."""
+    """A fold: the clips (indices into a corpus) to test on what was trained on the others."""
 
     name: str
     tested: tuple[int, ...]
@@ -64,7 +65,7 @@ def random_folds(corpus: Corpus, seeds: Sequence[int]) -> list[Fold]:
 
 @dataclass(frozen=True)
 class CalibrationScores:
-    """What one network makes of clips: of strangers', and of the same after so many other clips of their actors."""
+    """A network's scores of clips as of strangers, and calibrated by so many other clips of their actors."""
 
     strict: ScoredClips
     calibrated: Mapping[int, ScoredClips]
@@ -73,9 +74,9 @@ class CalibrationScores:
 def score_with_calibration(
     network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, prior: SpeakerStatistics
 ) -> CalibrationScores:
-    """Hear clips as they are, and calibrated by k of their actor's others for each k in `CALIBRATION_CLIPS`.
+    """Score clips as they are, and calibrated by k of their actor's others for each k in `CALIBRATION_CLIPS`.
 
-    Windows are heard for the first and the last of these alone.
+    Windows are scored for the first and the last of these alone.
     """
     calibrated = {}
     for count in CALIBRATION_CLIPS:
@@ -86,7 +87,7 @@ def score_with_calibration(
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the folds' networks made of the clips they were not trained on.
+    """The scores of all clips by the folds' networks, none by one that was trained on it.
 
     `index` [clips] says in which fold each was tested; folds that differ in their seed alone share a number.
     """
@@ -108,7 +109,7 @@ class CrossValidation:
         )
 
     def temperatures(self) -> list[Knot]:
-        """Those that fit all folds' answers together: the ones to ship."""
+        """The temperatures that fit all folds together: the ones to ship."""
         return self.scored.temperatures()
 
     def temperatures_by_fold(self) -> list[list[Knot]]:
@@ -163,8 +164,6 @@ def cross_validate(corpus: Corpus, spec: MfccSpec, folds: Sequence[Fold], fit: F
 
 def save_logits(path: Path, result: CrossValidation) -> None:
     """Keep the out-of-fold logits of clips and windows as safetensors, with the clips' codes as `names` [clips, 7]."""
-    from safetensors.torch import save_file
-
     scored = result.scored
     codes = [[getattr(name, field) for field in name.__struct_fields__] for name in scored.names]
     save_file(

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+import av
 import numpy as np
 import numpy.typing as npt
 
@@ -146,8 +147,6 @@ def decode(content: bytes, speed: float = 1.0) -> Floats:
     Raises:
         DataError: the sound is damaged, or holds nothing but zeros.
     """
-    import av
-
     rate = round(16000 / speed)
     blocks: list[npt.NDArray[np.int16]] = []
     try:

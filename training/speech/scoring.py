@@ -1,4 +1,4 @@
-"""What a network makes of clips: whole, and in the windows that a stream would give it; and how right it is."""
+"""Scoring of clips by a network: whole, and in the windows that a stream would give it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class ScoredClips:
         )
 
     def temperatures(self) -> list[Knot]:
-        """Those that fit these clips and windows together, by length, but none below what fits whole clips alone.
+        """Fit temperatures to clips and windows together, by length, but none below what fits whole clips alone.
 
         There are five times as many windows as clips, and the longest ones come from the end of long clips: by them
         alone, whole clips would be believed too much (an ECE of 4.4 instead of 3.7 %, on folds that were left out).
@@ -105,7 +105,7 @@ def concatenate(parts: Sequence[ScoredClips]) -> ScoredClips:
 def answers(
     scored: ScoredClips, temperatures: Sequence[Sequence[Knot]], folds: Tensor | None = None
 ) -> tuple[Answers, Answers]:
-    """What was said of whole clips, and of windows.
+    """The answers about whole clips, and about windows.
 
     Args:
         temperatures: of each fold, or of all as the only one.

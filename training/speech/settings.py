@@ -16,7 +16,7 @@ NETWORK_OPTIONS = ("channels", "blocks", "hidden", "embedding", "dropout")
 
 
 class Augmentation(msgspec.Struct, kw_only=True):
-    """What is varied in each crop of speech."""
+    """Random changes of each crop of speech."""
 
     shortest: Positive = 0.6  # s: crops have any length from this …
     longest: Positive = 3.0  # s: … to this, as the windows of a stream do
@@ -28,7 +28,7 @@ class Augmentation(msgspec.Struct, kw_only=True):
 
 
 class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
-    """What is trained, and how."""
+    """The network and the training."""
 
     network: str = "ensemble"  # a name in `emopipe.models.speech.networks.NETWORKS`
     members: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("cnn", "lstm")  # of an ensemble

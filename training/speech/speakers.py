@@ -1,4 +1,4 @@
-"""What can be known of an actor from some of their clips, to train and to test speaker calibration."""
+"""Statistics of actors from some of their clips, to train and to test speaker calibration."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,7 +26,7 @@ class Speakers:
             self._of.setdefault(clip.name.actor, {})[clip.name] = learnt
 
     def others(self, name: Name, count: int, random: np.random.Generator) -> SpeakerStatistics:
-        """Of `count` other clips of the same actor, by chance; of all if there are fewer."""
+        """The statistics of `count` other clips of the same actor, by chance; of all if there are fewer."""
         known = [learnt for other, learnt in self._of[name.actor].items() if other != name]
         result = self._prior.fresh()
         for place in random.permutation(len(known))[:count]:

@@ -103,7 +103,7 @@ class TrainingRun:
         return module.result()
 
     def card(self, seed: int, actors: Sequence[int]) -> checkpoint.Card:
-        """Of a network that was trained on these actors; what is measured is filled in later."""
+        """The card of a network that was trained on these actors, without its figures."""
         labels = [clip.name.label for clip in self.corpus.clips if clip.name.actor in actors]
         return checkpoint.Card(
             task="speech",
@@ -171,7 +171,7 @@ def evaluate(
     resume: bool = False,
     runs: Path = Path("runs"),
 ) -> Evaluation:
-    """What is said of whole clips (first), of windows, and of both after speaker calibration.
+    """Evaluate on whole clips (first), on windows, and on both after speaker calibration.
 
     Args:
         data: RAVDESS speech, all of it or some actors.

@@ -1,4 +1,4 @@
-"""What is logged of each epoch, for people: a row in metrics.csv, and a line on the terminal."""
+"""The log of each epoch, for people: a row in metrics.csv, and a line on the terminal."""
 
 import csv
 import time

@@ -1,4 +1,4 @@
-"""When the memory runs out: was it that, and what would have fitted?"""
+"""Running out of memory: recognising it, and finding the batch that would have fitted."""
 
 import gc
 import warnings

@@ -15,6 +15,7 @@ from emopipe.pipeline.report import Report
 from emopipe.pipeline.resources import PerStream
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.stream_join import Fold, Pair, Pairing, PartnerRule, StreamJoin, latest_within
 
 __all__ = [
     "FOREVER",
@@ -26,6 +27,7 @@ __all__ = [
     "EmopipeError",
     "Ended",
     "EventTimeJoin",
+    "Fold",
     "GraphError",
     "Invalid",
     "Mailbox",
@@ -33,6 +35,9 @@ __all__ = [
     "Message",
     "Mode",
     "ModelError",
+    "Pair",
+    "Pairing",
+    "PartnerRule",
     "Payload",
     "PerStream",
     "Placement",
@@ -44,6 +49,8 @@ __all__ = [
     "Source",
     "Stage",
     "StageFailed",
+    "StreamJoin",
     "Wakeup",
     "about",
+    "latest_within",
 ]

@@ -1,7 +1,7 @@
 """Fusion as a fold over the ordered events of one stream; pure, so usable without the runtime.
 
 Each frame gives one result at its time: every face fused with the newest window of speech that ended no longer
-than `hold` before. A window is heard with a face if the next frame, within `hold`, shows one; otherwise the voice
+than its `hold` before. A window is heard with a face if the next frame, within `hold`, shows one; otherwise the voice
 gives a result of its own at the window's end. Whether a frame follows is the only thing asked, never how much an
 input had promised before it ended, which may depend on timing: so a window is pending until the next frame has come
 out of the join, or can no longer come.
@@ -15,6 +15,7 @@ from emopipe.models.fusion.opinion_pool import likeliest, named, shared
 from emopipe.models.thresholds import Thresholds
 from emopipe.pipeline.join import Ended, Released
 from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.stream_join import Fold, PartnerRule
 from emopipe.stages.fusion.combiners import Combiner
 from emopipe.stages.fusion.smoothing import Smoother
 from emopipe.stages.types import (
@@ -38,14 +39,14 @@ class Output(NamedTuple):
     result: Emotions | None
 
 
-class Fuser:
+class Fuser(Fold[Output]):
     """Folds faces and speech (`Released` messages of `FaceEmotions` and `SpeechEmotion`, gaps among them) into results.
 
     With several faces the voice's reported weight is its mean one.
 
     Args:
         combine: what makes one distribution of a face and the voice (see `stages.fusion.combiners`).
-        hold: how long a window stays the partner of frames, in ns.
+        partner: which window is the partner of a frame; one waits as long for a frame.
         smoother: of faces by their id, and of the voice alone.
         threshold: the confidence below which a result is uncertain.
         alone: the confidences below which a face, or the voice, would be by itself.
@@ -57,14 +58,14 @@ class Fuser:
         self,
         combine: Combiner,
         *,
-        hold: int,
+        partner: PartnerRule,
         smoother: Smoother,
         threshold: float = 0.0,
         alone: Thresholds = CERTAIN,
         faces: bool = True,
         counters: Counter[str] | None = None,
     ) -> None:
-        self._hold = hold
+        self._partner = partner
         self._smoother = smoother
         self._combine = combine
         self._threshold = threshold
@@ -76,16 +77,13 @@ class Fuser:
 
     @property
     def watermark(self) -> int:
-        """The smallest pending pts; FOREVER if there is none."""
         return self._pending[0].pts if self._pending else FOREVER
 
     @property
     def pending(self) -> int:
-        """The number of pending windows and gaps."""
         return len(self._pending)
 
     def push(self, event: Released[Message] | Ended) -> list[Output]:
-        """The results completed by the next event in order."""
         if isinstance(event, Ended):
             self._faces_ended |= event.input == "faces"
             return self.flush_voice_only() if self._faces_ended else []
@@ -102,19 +100,22 @@ class Fuser:
                 return outputs + self.flush_voice_only(event.forced)
         return outputs + self.flush_before(event.pts)
 
-    def faces_returned(self) -> None:
-        """Note that faces, which had ended, are back."""
-        self._faces_ended = False
+    def on_silence(self, input: str) -> list[Output]:
+        return self.flush_voice_only() if input == "faces" else []
 
-    def add_late(self, window: Message) -> None:
-        """Take a window that came too late for its place (live): what follows may still be fused with it."""
-        if not self._recent or self._recent[-1].pts < window.pts:
-            self._recent.append(window)
+    def on_return(self, input: str) -> None:
+        if input == "faces":
+            self._faces_ended = False
+
+    def on_late(self, input: str, message: Message) -> None:
+        if input == "speech" and (not self._recent or self._recent[-1].pts < message.pts):
+            self._recent.append(message)
 
     def flush_before(self, watermark: int) -> list[Output]:
-        """The results of windows that no frame can join any more, now that none below `watermark` can come."""
         outputs: list[Output] = []
-        while self._pending and (self._pending[0].kind == "gap" or self._pending[0].pts + self._hold < watermark):
+        while self._pending and (
+            self._pending[0].kind == "gap" or self._pending[0].pts + self._partner.age < watermark
+        ):
             outputs.append(self._voice_result(self._pending.popleft(), forced=False))
         return outputs
 
@@ -132,9 +133,8 @@ class Fuser:
         return gaps
 
     def _frame_result(self, message: Message, faces: list[FaceEmotion], forced: bool) -> Emotions:
-        partner = self._recent[-1] if self._recent and faces else None
-        if partner is not None and message.pts - partner.pts > self._hold:
-            partner = None
+        newest = self._recent[-1] if self._recent and faces else None
+        partner = self._partner.choose(newest, message.pts)
         windows = [each.payload for each in self._recent] if partner is not None else []
         people = [self._person_result(message.pts, face, windows) for face in faces]
         voice = None

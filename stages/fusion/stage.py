@@ -1,7 +1,5 @@
 """Faces and voice, joined by event time and fused: what both say together."""
 
-import asyncio
-from collections import deque
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -9,11 +7,11 @@ from emopipe.models.calibration import threshold
 from emopipe.models.checkpoint import WEIGHTS_DIR
 from emopipe.models.fusion.model import HISTORY_S, FusionModel
 from emopipe.models.thresholds import DEFAULT_RISK, read_thresholds, shipped_weights
-from emopipe.pipeline.clock import SECOND, Wakeup
-from emopipe.pipeline.join import EventTimeJoin
-from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.stream_join import StreamJoin, latest_within
 from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser, Output
 from emopipe.stages.fusion.smoothing import Smoother
@@ -107,52 +105,29 @@ class Fusion(Stage):
         self._thresholds = read_thresholds(shipped_weights(), self.settings.risk)
         if self._model is not None:
             self._threshold = threshold(self._model.selective, self.settings.risk)
-        self._lines: dict[str, _Line] = {}
-        self._due: dict[str, int] = {}  # live: when more may go out although nothing arrives, by stream
-        self._wakeup = Wakeup(self.host.clock)
-        self._watch: asyncio.Task[None] | None = None
-        if self.host.mode == "live":  # in replay there are no deadlines: nothing but the messages decides
-            self._watch = self.exit.task(self._watch_deadlines())
+        # A frame is what is due soon; a window that faces lag behind waits until they are as good as silent, since
+        # forcing it would make all frames before it late.
+        idle = round(self.settings.idle * SECOND)
+        budget = {"faces": round(self.settings.budget * SECOND), "speech": idle}
+        self._join = StreamJoin(self, ("speech", "faces"), self._new_fuser, self._send, budget=budget, idle=idle)
 
     async def process(self, port: str, message: Message) -> None:
-        line = self._line(message.stream)
-        if not line.push(port, message, self.host.clock.now()) and message.kind == "data":  # a gap brings nothing
-            self.count(f"late_{port}", message.stream)
-            if port == "speech":
-                line.fuser.add_late(message)
+        self._join.push(port, message)
 
     async def gap(self, port: str, message: Message) -> None:
-        await self.process(port, message)
+        self._join.push(port, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
-        self._line(stream).move(port, watermark, self.host.clock.now())
-        await self._release(stream)
-        if self._watch is not None:
-            if self._watch.done():
-                self._watch.result()  # raises what ended it
-            self._set_due(stream)
-            self._wakeup.set()
+        await self._join.move(port, stream, watermark)
 
     def watermark(self, stream: str) -> int:
-        return self._lines[stream].watermark if stream in self._lines else self.host.input_watermark(stream)
+        return self._join.watermark(stream)
 
     def reset(self, stream: str) -> None:
-        old = self._lines.pop(stream, None)
-        self._due.pop(stream, None)
-        if old is None:
-            return
-        if stale := old.join.pending + old.fuser.pending + len(old.unsent):
+        if stale := self._join.pending(stream):
             self.count("stale", stream, stale)
 
-    def _line(self, stream: str) -> "_Line":
-        if stream not in self._lines:
-            ports = [port for port in self.inputs if self.connected(port)]
-            live = self.host.mode == "live"
-            fuser = self._fuser(faces="faces" in ports)
-            self._lines[stream] = _Line(ports, fuser, self.settings, live, self.host.clock.now())
-        return self._lines[stream]
-
-    def _fuser(self, faces: bool) -> Fuser:
+    def _new_fuser(self) -> Fuser:
         settings = self.settings
         weights = settings.face_weight, settings.voice_weight
         history, forget = round(settings.history * SECOND), round(settings.forget * SECOND)
@@ -160,97 +135,17 @@ class Fusion(Stage):
             NetworkCombiner(self._model, history, forget, *weights)
             if self._model is not None
             else PoolCombiner(*weights),
-            hold=round(settings.hold * SECOND),
+            partner=latest_within(round(settings.hold * SECOND)),
             smoother=Smoother(settings.smoothing, settings.forget),
             threshold=self._threshold,
             alone=self._thresholds,
-            faces=faces,
+            faces=self.connected("faces"),
             counters=self.counters,
         )
 
-    async def _release(self, stream: str) -> None:
-        line = self._lines[stream]
-        line.collect(self.host.clock.now())
-        async with line.turn:
-            while line.unsent and self._lines.get(stream) is line:  # else its time has jumped meanwhile
-                cause, result = line.unsent[0]
-                bound = line.following
-                if result is None:
-                    await self.emit_gap("emotions", cause=cause, watermark=bound)
-                else:
-                    self.count("forced", stream, int(result.forced))
-                    await self.emit("emotions", result, cause=cause, watermark=bound)
-                line.unsent.popleft()  # only now: what waits for room still bounds the watermark
-
-    async def _watch_deadlines(self) -> None:
-        while True:
-            await self._wakeup.wait(min(self._due.values(), default=None))
-            now = self.host.clock.now()
-            for stream in sorted((each for each, due in self._due.items() if due <= now), key=self._due.__getitem__):
-                if stream in self._lines:  # it may have ended while another had to wait for room
-                    await self._release(stream)
-                    await self.advance(stream)
-                    self._set_due(stream)
-
-    def _set_due(self, stream: str) -> None:
-        line = self._lines.get(stream)
-        due = None if line is None else line.join.next_deadline(self.host.clock.now())
-        if due is None:
-            self._due.pop(stream, None)
+    async def _send(self, stream: str, output: Output, following: int) -> None:
+        if output.result is None:
+            await self.emit_gap("emotions", cause=output.cause, watermark=following)
         else:
-            self._due[stream] = due
-
-
-class _Line:
-    """One stream: its join, its fuser, and the results on their way out."""
-
-    def __init__(self, ports: list[str], fuser: Fuser, settings: Fusion.Settings, live: bool, now: int) -> None:
-        idle = round(settings.idle * SECOND)
-        # A frame is what is due soon; a window that faces lag behind waits until they are as good as silent, since
-        # forcing it would make all frames before it late.
-        budget = {"faces": round(settings.budget * SECOND), "speech": idle}
-        self.ports = ports
-        self.join: EventTimeJoin[Message] = EventTimeJoin(
-            ports, budget=budget if live else None, idle=idle if live else None, now=now
-        )
-        self.fuser = fuser
-        self.unsent: deque[Output] = deque()
-        self.turn = asyncio.Lock()  # a deadline may pass while results wait for room
-
-    def push(self, port: str, message: Message, now: int) -> bool:
-        """Take a message; False if it is late."""
-        self._reopen(port, now)
-        return self.join.push(port, message.pts, message, now)
-
-    def move(self, port: str, watermark: int, now: int) -> None:
-        if watermark < FOREVER:
-            self._reopen(port, now)
-            self.join.advance(port, watermark, now)
-        elif port not in self.join.ended:
-            self.join.end(port, now)
-
-    def _reopen(self, port: str, now: int) -> None:
-        """Plugged in again while the other input went on."""
-        if port in self.join.ended:
-            self.join.reopen(port, now)
-            if port == "faces":
-                self.fuser.faces_returned()
-
-    def collect(self, now: int) -> None:
-        """Fuse what the join releases."""
-        for event in self.join.pop(now):
-            self.unsent += self.fuser.push(event)
-        self.unsent += self.fuser.flush_before(self.join.watermark)
-        if "faces" in self.ports and self.join.silent("faces", now):
-            self.unsent += self.fuser.flush_voice_only()
-
-    @property
-    def watermark(self) -> int:
-        """The smallest pts that may still go out."""
-        return min(self.unsent[0].cause.pts if self.unsent else FOREVER, self.fuser.watermark, self.join.watermark)
-
-    @property
-    def following(self) -> int:
-        """The smallest pts that may go out after the first that is unsent."""
-        later = self.unsent[1].cause.pts if len(self.unsent) > 1 else FOREVER
-        return min(later, self.fuser.watermark, self.join.watermark)
+            self.count("forced", stream, int(output.result.forced))
+            await self.emit("emotions", output.result, cause=output.cause, watermark=following)

@@ -12,11 +12,11 @@ from emopipe.models.thresholds import shipped_weights
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
 from emopipe.pipeline.files import replacing
-from emopipe.pipeline.join import EventTimeJoin, Released
-from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.report import Report as StageReport
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.stream_join import Pair, Pairing, StreamJoin, latest_within
 from emopipe.stages.report.html import RunInfo, StreamSection, page
 from emopipe.stages.report.thumbnails import Thumbnails
 from emopipe.stages.sinks.findings import percent
@@ -86,27 +86,32 @@ class Report(Stage):
     async def setup(self) -> None:
         if problem := path_problem(self.settings.path):
             raise EmopipeError(problem)
-        self._lines: dict[str, _Line] = {}  # by stream, those that have not ended
         self._sections: list[StreamSection] = []
+        self._open: dict[str, StreamSection] = {}  # of the streams that have not ended
         self._more: set[str] = set()
         self._reports: Mapping[str, StageReport] = {}
         self._told = asyncio.Event()
         self._began = datetime.now(UTC)
+        wait = PICTURE_WAIT_NS
+        self._join = StreamJoin(
+            self,
+            ("video", "emotions"),
+            lambda: Pairing("emotions", latest_within(0)),
+            self._add,
+            budget={"video": wait, "emotions": wait},
+            idle=wait,
+        )
 
     def status(self, reports: Mapping[str, StageReport]) -> None:
         self._reports = reports
         self._told.set()
 
     async def process(self, port: str, message: Message) -> None:
-        line = self._line(message.stream)
-        now = self.host.clock.now()
-        if not line.join.push(port, message.pts, message, now):
-            self.count(f"late_{port}", message.stream)
-            if port == "emotions":
-                line.section.summary.add(
-                    message.payload, message.pts, message.duration
-                )  # better without a picture than not at all
+        section = self._section(message.stream)
+        in_time = self._join.push(port, message)
         if port == "emotions":
+            if not in_time:  # better without a picture than not at all
+                section.summary.add(message.payload, message.pts, message.duration)
             count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
@@ -114,28 +119,18 @@ class Report(Stage):
             count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
-        line = self._line(stream)
-        now = self.host.clock.now()
-        if port not in line.join.ended:
-            if watermark >= FOREVER:
-                line.join.end(port, now)
-            else:
-                line.join.advance(port, watermark, now)
-        await self._release(line, now)
+        self._section(stream)
+        await self._join.move(port, stream, watermark)
 
     async def flush(self, stream: str) -> None:
-        line = self._lines.pop(stream)
-        await self._release(line, self.host.clock.now())
-        for thumbnails in line.section.thumbnails.values():
+        for thumbnails in self._open.pop(stream).thumbnails.values():
             thumbnails.close()
 
     def reset(self, stream: str) -> None:
-        if (line := self._lines.get(stream)) is not None:  # time jumped
-            for event in line.join.pop(self.host.clock.now() + PICTURE_WAIT_NS):  # what still waits for its picture
-                if isinstance(event, Released) and event.input == "emotions":
-                    line.section.summary.add(event.item.payload, event.item.pts, event.item.duration)
-            self._lines[stream] = self._open(line.section, line.join.ended)
-            line.section.summary.jump()
+        if (section := self._open.get(stream)) is not None:  # time jumped
+            for result, *_ in self._join.drain(stream):
+                section.summary.add(result.payload, result.pts, result.duration)
+            section.summary.jump()
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -146,46 +141,28 @@ class Report(Stage):
                     await self._told.wait()
         await self.compute(self._write)
 
-    def _line(self, stream: str) -> "_Line":
-        if stream not in self._lines:
-            section = StreamSection(StreamSummary(stream), {})
+    def _section(self, stream: str) -> StreamSection:
+        if stream not in self._open:
+            section = self._open[stream] = StreamSection(StreamSummary(stream), {})
             if len(self._sections) < MAX_STREAMS:
                 self._sections.append(section)
             else:
                 self._more.add(stream)
-            self._lines[stream] = self._open(section, set())
-        return self._lines[stream]
+        return self._open[stream]
 
-    def _open(self, section: StreamSection, ended: set[str]) -> "_Line":
-        ports = [port for port in self.inputs if self.connected(port)]
-        wait = PICTURE_WAIT_NS if self.host.mode == "live" else None
-        line = _Line(section, EventTimeJoin(ports, budget=wait, idle=wait, now=self.host.clock.now()))
-        for port in ended:
-            line.join.end(port, self.host.clock.now())
-        return line
-
-    async def _release(self, line: "_Line", now: int) -> None:
-        for event in line.join.pop(now):
-            if not isinstance(event, Released):
-                continue
-            if event.input == "video":
-                line.picture = event.item
-            else:
-                await self._tell(line, event.item)
-
-    async def _tell(self, line: "_Line", message: Message) -> None:
+    async def _add(self, stream: str, pair: Pair, following: int) -> None:
         """Take a result into its stream's summary, and the faces' pictures into their thumbnails."""
-        summary, thumbnails = line.section
-        at = summary.add(message.payload, message.pts, message.duration)
-        picture = line.picture
-        if picture is None or picture.pts != message.pts:
+        result, frame, _ = pair
+        summary, thumbnails = self._open[stream]
+        at = summary.add(result.payload, result.pts, result.duration)
+        if frame is None:
             return
         for key in thumbnails.keys() - summary.faces.keys():  # of faces that came by for a short time only
             del thumbnails[key]
-        for face in message.payload.faces:
+        for face in result.payload.faces:
             own = thumbnails.setdefault((summary.jumps, face.id), Thumbnails())
             if own.wants(face):
-                await self.compute(own.add, face, picture.payload, at)
+                await self.compute(own.add, face, frame.payload, at)
 
     # -- the page --------------------------------------------------------------------------------------------
 
@@ -211,15 +188,6 @@ class Report(Stage):
             notes=self.settings.notes,
             more=len(self._more),
         )
-
-
-class _Line:
-    """One stream that has not ended: what waits, and the newest picture."""
-
-    def __init__(self, section: StreamSection, join: EventTimeJoin[Message]) -> None:
-        self.section = section
-        self.join = join
-        self.picture: Message | None = None
 
 
 def _measured(path: Path) -> Iterator[str]:

@@ -12,6 +12,7 @@ from emopipe.models.fusion.opinion_pool import shared
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.join import Released
+from emopipe.pipeline.stream_join import latest_within
 from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser
 from emopipe.stages.fusion.smoothing import Smoother
@@ -127,7 +128,7 @@ def test_the_pool_has_no_memory() -> None:
 
 
 def test_answers_below_the_threshold_are_uncertain() -> None:
-    fold = Fuser(learned(), hold=SECOND, smoother=Smoother(0.0, 2.0), threshold=0.6)
+    fold = Fuser(learned(), partner=latest_within(SECOND), smoother=Smoother(0.0, 2.0), threshold=0.6)
     for place, (share, uncertain) in enumerate([(0.9, False), (0.3, True)]):
         message = frame(place * 5 * SECOND, {place: "happy"}, share=share)
         (output,) = fold.push(Released("faces", message.pts, message, False))

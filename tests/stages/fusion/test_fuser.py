@@ -12,6 +12,7 @@ from emopipe.models.fusion.opinion_pool import named, pool, shared
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.join import Ended, EventTimeJoin, Released
 from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.stream_join import latest_within
 from emopipe.pipeline.testing import gap
 from emopipe.stages.fusion.combiners import PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser, Output
@@ -23,7 +24,9 @@ HOLD = SECOND
 
 
 def fuser(*, smoothing: float = 0.0, faces: bool = True, counters: Counter[str] | None = None) -> Fuser:
-    return Fuser(PoolCombiner(), hold=HOLD, smoother=Smoother(smoothing, 2.0), faces=faces, counters=counters)
+    return Fuser(
+        PoolCombiner(), partner=latest_within(HOLD), smoother=Smoother(smoothing, 2.0), faces=faces, counters=counters
+    )
 
 
 def face_event(message: Message) -> Released[Message]:
@@ -164,8 +167,8 @@ def test_windows_between_two_frames_with_faces_are_superseded_by_the_newest() ->
 
 def test_a_late_window_serves_what_follows_unless_a_newer_one_is_known() -> None:
     fold = fuser()
-    fold.add_late(window(2 * HOP))
-    fold.add_late(window(HOP))
+    fold.on_late("speech", window(2 * HOP))
+    fold.on_late("speech", window(HOP))
     emotions = result(fold.push(face_event(frame(3 * HOP, {0: "happy"}))))
     assert emotions.voice is not None
     assert emotions.voice.end == 2 * HOP

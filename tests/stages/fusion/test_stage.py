@@ -235,19 +235,6 @@ def test_live_each_stream_has_deadlines_of_its_own_and_counts_what_they_forced()
     run(scenario())
 
 
-def test_live_a_stream_that_ends_leaves_no_deadline() -> None:
-    async def scenario() -> None:
-        fusion = Fusion()
-        async with StageHarness(fusion, mode="live") as stage:
-            await stage.send("faces", frame(HOP, {0: "happy"}))
-            assert list(fusion._due) == ["test"]
-            await stage.send("speech", eos())
-            await stage.send("faces", eos())
-            assert fusion._due == {} == fusion._lines
-
-    run(scenario())
-
-
 def test_live_the_watermark_moves_when_a_deadline_passes() -> None:
     async def scenario() -> None:
         async with StageHarness(Fusion(), mode="live") as stage:

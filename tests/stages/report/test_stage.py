@@ -255,7 +255,7 @@ def test_live_pictures_that_do_not_come_hold_nothing_up(tmp_path: Path) -> None:
             for number in range(100):
                 await harness.clock.advance(STEP)
                 await harness.send("emotions", told(number, {0: "happy"}))
-            waiting = stage._lines["test"].join.pending
+            waiting = stage._join.pending("test")
             await harness.finish()
             assert waiting <= 51  # 2 s of them
 

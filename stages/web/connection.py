@@ -32,15 +32,24 @@ class PageConnection:
 
     Attributes:
         stream: the only stream the page hears of; None: of all; NO_STREAM: of none any more.
+        session: of the sender whose page this is; None: an observer's.
+        network: the caller's (`Caller.network`).
         lost: results that were dropped because the page was too slow.
     """
 
-    def __init__(self, page: "web.WebSocketResponse", transport: asyncio.Transport, session: Session | None) -> None:
+    def __init__(
+        self,
+        page: "web.WebSocketResponse",
+        transport: asyncio.Transport,
+        session: Session | None,
+        network: str | None = None,
+    ) -> None:
+        self.session = session
+        self.network = network
         self.stream = None if session is None else NO_STREAM if session.closed else session.stream
         self.lost = 0
         self._page = page
         self._transport = transport
-        self._session = session
         self._watched: str | None = None
         self._waiting: deque[tuple[bytes, bool]] = deque()  # (text, droppable)
         self._droppable = 0
@@ -51,7 +60,7 @@ class PageConnection:
         self._idle.set()
 
     @classmethod
-    async def accept(cls, request: "web.Request", session: Session | None) -> "PageConnection":
+    async def accept(cls, request: "web.Request", session: Session | None, network: str | None) -> "PageConnection":
         """Answer a request for a WebSocket."""
         from aiohttp import web
 
@@ -63,14 +72,14 @@ class PageConnection:
         transport.set_write_buffer_limits(SEND_BUFFER_BYTES)
         if (raw := transport.get_extra_info("socket")) is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        return cls(page, transport, session)
+        return cls(page, transport, session, network)
 
     async def serve(self) -> "web.WebSocketResponse":
         """Send and listen until the page leaves or `close` is called."""
         tasks = [asyncio.create_task(self._send())]
-        if self._session is not None:
-            self._session.page_opened()
-            tasks.append(asyncio.create_task(self._relay_notices(self._session)))
+        if self.session is not None:
+            self.session.page_opened()
+            tasks.append(asyncio.create_task(self._relay_notices(self.session)))
         try:
             await self._receive()
         finally:
@@ -78,8 +87,8 @@ class PageConnection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._idle.set()
-            if self._session is not None:
-                self._session.page_closed()
+            if self.session is not None:
+                self.session.page_closed()
         return self._page
 
     def sees(self, stream: str) -> bool:
@@ -89,7 +98,7 @@ class PageConnection:
     @property
     def over(self) -> bool:
         """Whether the sender whose page this is has gone."""
-        return self._session is not None and self._session.closed
+        return self.session is not None and self.session.closed
 
     def detach(self, stream: str) -> None:
         """`stream` has ended: if it was the page's own, who gets that name next is somebody else."""

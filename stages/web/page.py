@@ -19,6 +19,7 @@ from emopipe.stages.palette import EMOTION, ink
 from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result, record, timing
 from emopipe.stages.types import Emotions, VideoFrame
+from emopipe.stages.web.callers import Caller
 from emopipe.stages.web.connection import PageConnection
 from emopipe.stages.web.history import ResultHistory
 from emopipe.stages.web.previews import Previews
@@ -32,7 +33,9 @@ if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph nee
 ASSETS = Path(__file__).parent / "assets"
 _REMEDY = "install emopipe again"
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
-MAX_PAGES = 128
+MAX_OBSERVERS = 128  # pages that see all streams
+MAX_OBSERVERS_PER_ADDRESS = 32
+MAX_PAGES_PER_SESSION = 4
 DRAIN_TIMEOUT_S = 1.0  # s that pages have to take in the end of a run
 
 # Everything the page loads is ours, and nothing is written into the HTML itself.
@@ -204,9 +207,14 @@ class Page(Stage):
             self._refuse_observers()
         elif session is None:
             raise web.HTTPNotFound(text="This session is over; start again.")
-        if len(self._pages) >= MAX_PAGES:
+        network = Caller.of(request).network
+        if session is not None and session.pages >= MAX_PAGES_PER_SESSION:
+            raise web.HTTPTooManyRequests(text="This session is open in too many pages.", headers={"Retry-After": "10"})
+        observers = [page for page in self._pages if page.session is None] if session is None else []
+        own = sum(page.network == network for page in observers) if network is not None else 0
+        if len(observers) >= MAX_OBSERVERS or own >= MAX_OBSERVERS_PER_ADDRESS:
             raise web.HTTPServiceUnavailable(text="Too many pages are open.", headers={"Retry-After": "10"})
-        page = await PageConnection.accept(request, session)
+        page = await PageConnection.accept(request, session, network)
         page.put(self._streams(page))
         for text in self._history.texts(page.stream):
             page.put(text)

@@ -1,8 +1,11 @@
-"""How often something may be done: a token bucket."""
+"""How often something may be done, by all and by each: token buckets."""
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+
+MAX_NETWORKS = 1024  # whose newest requests are remembered
 
 
 class RateLimit:
@@ -33,3 +36,28 @@ class RateLimit:
     def retry_after(self) -> int:
         """Whole seconds after which one may pass, for HTTP's Retry-After."""
         return max(1, math.ceil((1.0 - self._left) / self._rate))
+
+
+class FairRateLimit:
+    """A `RateLimit` of which no network gets more than half, so that one caller cannot use up what others need."""
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._all = RateLimit(rate, burst, clock)
+        self._each: OrderedDict[str, RateLimit] = OrderedDict()  # by network, the one that asked last at the end
+
+    def take(self, network: str | None) -> bool:
+        """Whether one more may pass now; None is a caller whose network is unknown, or this machine."""
+        if network is not None:
+            own = self._each.setdefault(network, RateLimit(self._rate / 2, self._burst / 2, self._clock))
+            self._each.move_to_end(network)
+            if len(self._each) > MAX_NETWORKS:
+                self._each.popitem(last=False)
+            if not own.take():
+                return False
+        return self._all.take()
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds after which one may pass, for HTTP's Retry-After."""
+        return self._all.retry_after

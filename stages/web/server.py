@@ -10,17 +10,20 @@ raises as `aiohttp.web.HTTPException` is the answer; its `text` is for the perso
 """
 
 import asyncio
+import contextlib
 import errno
 import hmac
 import re
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.addresses import is_loopback
-from emopipe.stages.web.rate_limit import RateLimit
+from emopipe.stages.web.callers import Caller
+from emopipe.stages.web.rate_limit import FairRateLimit
 from emopipe.stages.web.sessions import Session, Sessions
 from emopipe.stages.web.settings import (
     Address,
@@ -32,15 +35,17 @@ from emopipe.stages.web.settings import (
 
 if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph need not spend
     from aiohttp import web
+    from aiohttp.web_protocol import RequestHandler
 
-__all__ = ["RateLimit", "Session", "Sessions", "WebServer", "WebSettings", "parse_endpoint"]
+__all__ = ["FairRateLimit", "Session", "Sessions", "WebServer", "WebSettings", "parse_endpoint"]
 
 Handler = Callable[..., Awaitable["web.StreamResponse"]]
 
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 512  # of more, the oldest of those that have not asked for anything goes
 MAX_BODY_BYTES = 1 << 18  # bytes; an offer of a browser has some 5,000
 FIRST_REQUEST_TIMEOUT_S = 10.0  # s that a connection may stay without having asked for anything
 KEEP_ALIVE_S = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
+DISCARD_TIMEOUT_S = 1.0  # s for the rest of the body of a request that is refused
 SHUTDOWN_TIMEOUT_S = 0.3  # s that handlers have to end; less than a worker has to close its stages
 
 # Nothing of ours is for other sites, and a page names what it may load by itself.
@@ -58,7 +63,7 @@ class _Route(NamedTuple):
     pattern: re.Pattern[str]
     handler: Handler
     public: bool
-    limit: RateLimit | None
+    limit: FairRateLimit | None
 
 
 class WebServer:
@@ -79,7 +84,7 @@ class WebServer:
         self._warned: set[str] = set()
         self._routes: list[_Route] = []
         self._members = 0
-        self._silent: set[asyncio.BaseProtocol] = set()  # connections that have not asked for anything yet
+        self._silent: dict[RequestHandler, None] = {}  # connections that have asked for nothing yet, in order
         self._runner: web.AppRunner
         self._listening: asyncio.Server | None = None
 
@@ -120,7 +125,7 @@ class WebServer:
             await self._runner.cleanup()
 
     def route(
-        self, method: str, path: str, handler: Handler, *, public: bool = False, limit: RateLimit | None = None
+        self, method: str, path: str, handler: Handler, *, public: bool = False, limit: FairRateLimit | None = None
     ) -> None:
         """Let `handler` answer `method` on `path`.
 
@@ -154,7 +159,12 @@ class WebServer:
         app.router.add_route("*", "/{path:.*}", self._answer)  # aiohttp's own router takes no routes once it serves
         app.on_response_prepare.append(_add_headers)
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, keepalive_timeout=KEEP_ALIVE_S
+            app,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+            keepalive_timeout=KEEP_ALIVE_S,
+            lingering_time=0,  # a body that nobody wanted is not read to its end
+            auto_decompress=False,
         )
         await self._runner.setup()
         loop = asyncio.get_running_loop()
@@ -164,39 +174,58 @@ class WebServer:
         )
 
     def _accept(self) -> asyncio.Protocol:
-        """The protocol of a new connection; it is closed at once if there are too many."""
+        """The protocol of a new connection; if there are too many, one that says nothing goes, or else the new one."""
         assert self._runner.server is not None
-        if len(self._runner.server.connections) >= MAX_CONNECTIONS:
+        if len(self._runner.server.connections) >= MAX_CONNECTIONS and not self._close_a_silent_one():
             return _RefusedConnection()
         protocol = self._runner.server()
-        self._silent.add(protocol)
+        self._silent[protocol] = None
 
         def close_if_silent() -> None:
             if protocol in self._silent:
-                self._silent.discard(protocol)
-                protocol.force_close()
+                self._close_silent(protocol)
 
         asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT_S, close_if_silent)
         return protocol
+
+    def _close_a_silent_one(self) -> bool:
+        """Close the oldest silent connection of the address that has most of them; False if there is none."""
+        addresses = {
+            each: each.transport.get_extra_info("peername")[0] for each in self._silent if each.transport is not None
+        }
+        if not addresses:
+            return False
+        counts = Counter(addresses.values())
+        self._close_silent(max(addresses, key=lambda each: counts[addresses[each]]))  # of several the first
+        return True
+
+    def _close_silent(self, protocol: "RequestHandler") -> None:
+        del self._silent[protocol]
+        protocol.force_close()
 
     # -- answering -------------------------------------------------------------------------------------------
 
     async def _answer(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        self._silent.discard(request.protocol)
+        self._silent.pop(request.protocol, None)
         try:
             self._check_origin(request)
             route, parts = self._find(request)
             if not route.public:
                 self._check_token(request)
-            if route.limit is not None and not route.limit.take():
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise web.HTTPUnsupportedMediaType(text="Bodies are taken as they are, not compressed.")
+            if route.limit is not None and not route.limit.take(Caller.of(request).network):
                 raise web.HTTPTooManyRequests(
                     text="Too many requests; try again in a moment.",
                     headers={"Retry-After": str(route.limit.retry_after)},
                 )
             return await route.handler(request, **parts)
-        except (web.HTTPException, ConnectionError):
+        except web.HTTPException:
+            await _discard_body(request)
+            raise
+        except ConnectionError:
             raise
         except Exception as error:  # a mistake of ours must not end the run of everybody else
             text = f"{request.method} {request.path}: {type(error).__name__}: {error}"
@@ -274,6 +303,15 @@ def _bind(where: Address) -> socket.socket:
             raise EmopipeError(f"endpoint: {name} {what}") from None
         raise EmopipeError(f"endpoint: {name} cannot be bound: {error.strerror}; choose another address") from None
     return bound
+
+
+async def _discard_body(request: "web.Request") -> None:
+    """Read what is left of a body, but not much: whoever sends more hears a reset, perhaps, and not the answer."""
+    left = MAX_BODY_BYTES
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(DISCARD_TIMEOUT_S):
+            while left > 0 and not request.content.at_eof():
+                left -= len(await request.content.read(left))
 
 
 async def _add_headers(request: "web.Request", response: "web.StreamResponse") -> None:

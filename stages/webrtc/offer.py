@@ -1,13 +1,20 @@
-"""Reads an offer before anything is spent on it: is it SDP, and is there media that can be taken?"""
+"""Reads an offer before anything is spent on it: is it SDP, is there media to be taken, and where would we send?"""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from emopipe.stages.web.callers import Address, plain_address
 
 if TYPE_CHECKING:
+    from aiortc import RTCIceCandidate
     from aiortc.sdp import MediaDescription
 
 CODECS = {"video": ("video/VP8", "video/H264"), "audio": ("audio/opus",)}  # in our order of preference
 MAX_SECTIONS = 8
-MAX_CANDIDATES = 64  # each is an address that this machine is made to send to
+MAX_CANDIDATES = 64  # in an offer
+MAX_NAMES = 4  # candidates by mDNS name, each of which this machine asks its own network for
+MAX_PAIRS = 100  # of a candidate of ours and one of theirs: each is sent to until something answers (RFC 8445, 6.1.2.5)
+MIN_PORT = 1024  # below it are services, none of which waits for media
 
 
 class OfferError(Exception):
@@ -18,8 +25,20 @@ class OfferError(Exception):
         super().__init__(text)
 
 
-def parse_offer(body: bytes) -> tuple[str, list[str]]:
-    """The offer as text, and the kinds of media that it brings: `video`, `audio` or both.
+class Offer(NamedTuple):
+    """An offer that can be taken: its text, and the kinds of media that it brings: `video`, `audio` or both."""
+
+    text: str
+    kinds: list[str]
+
+
+def parse_offer(body: bytes, caller: Address | None, own_addresses: int = 1) -> Offer:
+    """Read an offer.
+
+    Of its candidates those alone stay that `caller` may ask us to send to: see `_may_be_tried`.
+
+    Args:
+        own_addresses: how many candidates of ours each of theirs will be paired with.
 
     Raises:
         OfferError: it is not SDP (400), or brings nothing that can be taken (422).
@@ -27,14 +46,14 @@ def parse_offer(body: bytes) -> tuple[str, list[str]]:
     from aiortc.sdp import SessionDescription
 
     try:
-        text = body.decode()
-        if not text.startswith("v=0"):
+        lines = body.decode().splitlines()  # as the parser cuts it: a vertical tab ends a line, too
+        if lines[:1] != ["v=0"]:
             raise ValueError("it does not begin with v=0")
-        if text.count("\nm=") > MAX_SECTIONS:
+        if sum(line.startswith("m=") for line in lines) > MAX_SECTIONS:
             raise ValueError(f"it has more than {MAX_SECTIONS} media sections")
-        if text.count("\na=candidate:") > MAX_CANDIDATES:
+        if sum(line.startswith("a=candidate:") for line in lines) > MAX_CANDIDATES:
             raise ValueError(f"it has more than {MAX_CANDIDATES} candidates")
-        description = SessionDescription.parse(text)
+        description = SessionDescription.parse("\r\n".join(lines) + "\r\n")
     except Exception as error:  # the parser was not written for strangers: it fails in every way there is
         raise OfferError(400, f"This is not an offer in SDP: {error or type(error).__name__}.") from None
     bringing = [media for media in description.media if media.port and media.direction in ("sendonly", "sendrecv")]
@@ -52,7 +71,47 @@ def parse_offer(body: bytes) -> tuple[str, list[str]]:
         if media.dtls is None or not media.dtls.fingerprints:
             raise OfferError(422, "The offer has no DTLS fingerprint, so nobody could tell who sends.")
         _check_codecs(media)
-    return text, kinds
+    most = max(1, MAX_PAIRS // (max(1, own_addresses) * len(description.media)))
+    tried = _chosen([each for media in description.media for each in media.ice_candidates], caller, most)
+    kept = [line for line in lines if not line.startswith("a=candidate:") or _target(line) in tried]
+    if not tried:  # then theirs are found by their checks; told that none follow, ours would give up at once
+        kept = [line for line in kept if line != "a=end-of-candidates"]
+    return Offer("\r\n".join(kept) + "\r\n", kinds)
+
+
+def _chosen(candidates: "Sequence[RTCIceCandidate]", caller: Address | None, most: int) -> set[tuple[str, str]]:
+    """The addresses and ports that are tried, `most` of them: of those that may be, the ones of highest priority."""
+    chosen: dict[tuple[str, str], None] = {}
+    names = 0
+    for each in sorted(candidates, key=lambda each: -each.priority):
+        name = each.ip.endswith(".local")
+        if len(chosen) < most and _may_be_tried(each, caller) and (not name or names < MAX_NAMES):
+            names += name and (each.ip, str(each.port)) not in chosen
+            chosen[each.ip, str(each.port)] = None
+    return set(chosen)
+
+
+def _may_be_tried(candidate: "RTCIceCandidate", caller: Address | None) -> bool:
+    """Whether a caller may have us send to that address: never to a service, to a group, or into a network of ours.
+
+    This machine's own addresses (loopback) and those of one cable (link-local) count where the caller sits there.
+    """
+    if candidate.protocol.lower() != "udp" or not MIN_PORT <= candidate.port <= 65535:
+        return False
+    if candidate.ip.endswith(".local"):
+        return True
+    address = plain_address(candidate.ip)
+    if address is None or address.is_unspecified or address.is_multicast or address.is_reserved:
+        return False
+    if address.is_loopback:
+        return caller is not None and caller.is_loopback
+    return not address.is_link_local or (caller is not None and caller.is_link_local)
+
+
+def _target(line: str) -> tuple[str, str] | None:
+    """Address and port of a candidate's line; None of one outside any section, which the parser does not read."""
+    fields = line.partition(":")[2].split()
+    return (fields[4], str(int(fields[5]))) if len(fields) > 5 and fields[5].isdecimal() else None
 
 
 def _check_codecs(media: "MediaDescription") -> None:

@@ -1,13 +1,16 @@
 """One WebRTC peer: from its offer to its end, as one stream."""
 
 import asyncio
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.source import Source
 from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
 from emopipe.stages.media.clocked_audio import MAX_RATE_CHANGE
-from emopipe.stages.web.server import RateLimit, Session
+from emopipe.stages.web.rate_limit import RateLimit
+from emopipe.stages.web.server import Session
 from emopipe.stages.webrtc.clock import LagDetector, PeerClock
 from emopipe.stages.webrtc.offer import CODECS, OfferError
 from emopipe.stages.webrtc.receiver import ReceiverTap, TapCallbacks
@@ -38,15 +41,30 @@ class Limits(Protocol):
 class Peer:
     """Takes the media of one peer: `answer` its offer, then `run` until it has gone, or `finish` was called.
 
-    Its stream begins with its first packet. A kind of media that it does not bring ends there; both end with it.
+    `admit` is asked once it has connected, and says why it may not stay. Its stream begins with its first packet. A
+    kind of media that it does not bring ends there; both end with it.
     Counts, beside what `stages.capture.live_tracks` does: `dropped` (encoded frames, while the decoder fell behind)
     and `corrected` (how often sound was moved at once, since reports said that it was off).
+
+    Attributes:
+        network: the caller's (`Caller.network`).
+        connected: whether it takes a place: media may come.
     """
 
     def __init__(
-        self, source: Source, session: Session, limits: Limits, ice_servers: "list[RTCIceServer] | None" = None
+        self,
+        source: Source,
+        session: Session,
+        limits: Limits,
+        ice_servers: "list[RTCIceServer] | None" = None,
+        *,
+        network: str | None = None,
+        admit: Callable[[], str] = str,
     ) -> None:
         self.session = session
+        self.network = network
+        self.connected = False
+        self._admit = admit
         self.stream = session.stream
         self._source = source
         self._limits = limits
@@ -94,7 +112,7 @@ class Peer:
         answer: str = connection.localDescription.sdp
         if "\na=candidate:" not in answer:
             await connection.close()
-            raise OfferError(503, "This server has no network that media could come over, only loopback.")
+            raise _without_candidates(answer)
         connection.on("connectionstatechange", self._on_state_change)
         return answer
 
@@ -180,6 +198,11 @@ class Peer:
         self._left_at = asyncio.get_running_loop().time()
 
     def _on_state_change(self) -> None:
+        if self._connection.connectionState == "connected" and not self.connected:
+            if refusal := self._admit():
+                self.finish(refusal)
+            else:
+                self.connected = True
         if self._connection.connectionState in ("failed", "closed"):
             self.finish("The connection was lost." if self._connection.connectionState == "failed" else "")
 
@@ -260,3 +283,20 @@ class Peer:
         """The receivers of the tracks that the peer brings, by kind."""
         found = self._connection.getTransceivers()
         return {each.kind: each.receiver for each in found if each.receiver.track is not None}
+
+
+def _without_candidates(answer: str) -> OfferError:
+    """Why there is no address in an answer that the media could come to."""
+    media = re.findall(r"^m=\w+ (\d+)", answer, re.MULTILINE)
+    if media and not any(int(port) for port in media):
+        return OfferError(422, "None of the tracks that are offered can be taken.")
+    if not own_addresses():
+        return OfferError(503, "This server has no network that media could come over, only loopback.")
+    return OfferError(503, "The server could not open a socket for the media; try again later.")
+
+
+def own_addresses() -> list[str]:
+    """This machine's addresses that media can come to; none where there is no network but loopback."""
+    from aioice.ice import get_host_addresses
+
+    return get_host_addresses(use_ipv4=True, use_ipv6=True)

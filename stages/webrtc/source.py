@@ -3,7 +3,6 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Container, Iterator
 from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -14,9 +13,11 @@ from emopipe.pipeline.source import Source
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.types import AudioBlock, VideoFrame
-from emopipe.stages.web.server import RateLimit, WebServer, WebSettings
+from emopipe.stages.web.callers import Caller
+from emopipe.stages.web.server import FairRateLimit, WebServer, WebSettings
 from emopipe.stages.webrtc.offer import OfferError, parse_offer
-from emopipe.stages.webrtc.peer import Peer
+from emopipe.stages.webrtc.peer import Peer, own_addresses
+from emopipe.stages.webrtc.places import Places, free_name
 from emopipe.stages.webrtc.task_errors import contain_task_errors
 
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ RETRY_AFTER_S = "5"  # s
 LOADING_RETRY_AFTER_S = "1"  # s to wait for a server that is about to play
 BODY_TIMEOUT_S = 10.0  # s that the body of an offer may take
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _ICE = re.compile(r"(stun|stuns|turn|turns):[^\s<>\"]+")
 
 
 class WebRtc(Source):
     """Takes offers by WHIP (RFC 9725) at `/whip`: VP8 or H264 pictures, Opus sound, either or both.
 
-    A sender's stream is named by `/whip?name=NAME` where that is free, else `peer-1`, `peer-2` …; its pts 0 is its
-    first packet. Sound and pictures are put on one clock by RTCP sender reports, by their arrival until these come.
-    A sender may join and leave at any time, and one that is gone without a word is noticed within `patience`. Counts
-    `offers`, `refused` (of these), `peers` (that were answered), and by stream what `stages.capture.live_tracks` does.
+    A sender's stream is `LABEL/NAME`, by this stage's label and `/whip?name=NAME` where that is free, else `peer-1`,
+    `peer-2` …; its pts 0 is its first packet. Sound and pictures are put on one clock by RTCP sender reports, by their
+    arrival until these come. A sender may join and leave at any time, and one that is gone without a word is noticed
+    within `patience`. Counts `offers`, `refused` (of these), `peers` (that were answered), and by stream what
+    `stages.capture.live_tracks` does.
     """
 
     name = "webrtc"
@@ -49,7 +50,11 @@ class WebRtc(Source):
     }
 
     class Settings(WebSettings, kw_only=True):
-        max_peers: Annotated[int, about("senders at a time", ge=1)] = 8
+        max_peers: Annotated[int, about("senders at a time; who has not connected yet takes no place", ge=1)] = 8
+        max_peers_per_address: Annotated[
+            int,
+            about("of these from one address (of IPv6 a /64 network); not of this machine's own or a proxy's", ge=1),
+        ] = 4
         max_offer: Annotated[int, about("the largest offer", unit="bytes", ge=1000, le=200_000)] = 65_536
         offers_per_second: Annotated[float, about("offers answered a second, over all senders", gt=0)] = 5.0
         max_size: Annotated[int, about("the longer side of a picture, at most", unit="px", ge=64)] = 1920
@@ -81,7 +86,8 @@ class WebRtc(Source):
     async def setup(self) -> None:
         if self.host.mode != "live":
             raise EmopipeError(f'{self.label} takes what is sent to it as it comes: set mode = "live" in [pipeline]')
-        self._peers: dict[str, Peer | None] = {}  # by stream; none while the offer is being answered
+        self._peers: dict[str, Peer | None] = {}  # by stream, as offered; None while the offer is being answered
+        self._places = Places(self.settings.max_peers, self.settings.max_peers_per_address, self._peers)
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
         self._playing = False
@@ -90,7 +96,8 @@ class WebRtc(Source):
         self._server = server = await WebServer.join(self.settings, self.warn)
         self.exit.push_async_callback(server.leave)
         self.exit.push_async_callback(self._cancel_tasks)
-        limit = RateLimit(self.settings.offers_per_second, max(2 * self.settings.offers_per_second, 5))
+        rate = self.settings.offers_per_second
+        limit = FairRateLimit(rate, max(2 * rate, 5))
         server.route("POST", "/whip", self._offered, limit=limit)
         server.route("OPTIONS", "/whip", self._options, public=True)
         server.route("DELETE", "/whip/{secret}", self._deleted)
@@ -137,15 +144,24 @@ class WebRtc(Source):
     async def _answer(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        offer, kinds = parse_offer(await self._body(request))
-        if len(self._peers) >= self.settings.max_peers:
-            raise OfferError(503, f"All {self.settings.max_peers} places are taken; try again later.")
-        stream = free_name(request.query.get("name", ""), self._peers, self._numbers)
+        caller = Caller.of(request)
+        offer = parse_offer(await self._body(request), caller.address, len(own_addresses()))
+        if refusal := self._places.refusal(caller.network):
+            raise OfferError(503, refusal)
+        self._places.make_room(caller.network)
+        stream = free_name(self.label, request.query.get("name", ""), self._peers, self._numbers)
         self._peers[stream] = None
         session = self._server.sessions.open(stream)
         try:
-            peer = Peer(self, session, self.settings, self._ice_servers())
-            answer = await peer.answer(offer, kinds)
+            peer = Peer(
+                self,
+                session,
+                self.settings,
+                self._ice_servers(),
+                network=caller.network,
+                admit=lambda: self._places.refusal(caller.network),
+            )
+            answer = await peer.answer(offer.text, offer.kinds)
         except BaseException:
             self._server.sessions.close(session)
             del self._peers[stream]
@@ -217,10 +233,3 @@ class WebRtc(Source):
             f'; username="{settings.ice_username}"; credential="{settings.ice_credential}"; credential-type="password"'
         )
         return [f'<{url}>; rel="ice-server"{key if url.startswith("turn") else ""}' for url in settings.ice_servers]
-
-
-def free_name(wanted: str, taken: Container[str], numbers: Iterator[int]) -> str:
-    """The name `wanted` where it is one and is free, else `peer-NUMBER` with the next number that makes it free."""
-    if _NAME.fullmatch(wanted) and wanted not in taken:
-        return wanted
-    return next(name for number in numbers if (name := f"peer-{number}") not in taken)

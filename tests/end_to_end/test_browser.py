@@ -50,7 +50,7 @@ def test_a_call_shows_what_face_and_voice_express_on_the_page_and_to_subscribers
     outcome = json.loads(done.stdout)
     print(json.dumps(outcome, indent=2))
     assert outcome["state"] == "Live"
-    assert outcome["streams"][0] == "peer-1"
+    assert outcome["streams"][0] == "webrtc/peer-1"
     assert outcome["left_s"] < 10
     for seen in (outcome["page"], outcome["subscriber"]):
         faces, voices = seen["faces"], seen["voices"]

@@ -65,7 +65,7 @@ async def send(recording: Path, endpoint: str) -> None:
 def test_a_peer_s_results_agree_with_a_replay(shared_media: Path, tmp_path: Path) -> None:
     recording = encode(shared_media / CLIP, tmp_path / "clip.mkv")
     endpoint, publish = free_endpoint(), f"ipc://{tmp_path}/results"
-    subscriber = Subscriber(publish, "emotions/clip", until=("clip",))
+    subscriber = Subscriber(publish, "emotions/webrtc/clip", until=("webrtc/clip",))
     try:
         with running(endpoint, publish, tmp_path / "log") as run:
             asyncio.run(send(recording, endpoint))

@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from emopipe.pipeline.testing import StageHarness, data, eos, gap
 from emopipe.stages.palette import EMOTION
 from emopipe.stages.types import VideoFrame
 from emopipe.stages.web.history import MAX_ENDED_STREAMS, STEP_NS, ResultHistory
-from emopipe.stages.web.page import Page
+from emopipe.stages.web.page import MAX_PAGES_PER_SESSION, Page
 from emopipe.stages.web.previews import Previews
 from emopipe.stages.web.server import Session
 from emopipe.stages.web.status import status
@@ -272,13 +272,29 @@ def test_nobody_watches_others_without_leave(query: str, status: int) -> None:
 
 
 def test_only_so_many_pages_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.page.MAX_PAGES", 1)
+    monkeypatch.setattr("emopipe.stages.web.page.MAX_OBSERVERS", 1)
 
     async def drive(served: Served) -> None:
         async with served.watching() as page:
             await read(page, "streams")
             async with served.client.get(f"{served.endpoint}/results") as answer:
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+
+    serve(drive)
+
+
+def test_a_session_has_few_pages_and_its_pages_keep_no_observer_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.stages.web.page.MAX_OBSERVERS", 1)
+
+    async def drive(served: Served) -> None:
+        query = f"?session={served.session('mine').secret}"
+        async with AsyncExitStack() as pages:
+            for _ in range(MAX_PAGES_PER_SESSION):
+                await read(await pages.enter_async_context(served.watching(query)), "streams")
+            async with served.client.get(f"{served.endpoint}/results{query}") as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (429, "10")
+            for other in ("", f"?session={served.session('other').secret}"):
+                await read(await pages.enter_async_context(served.watching(other)), "streams")
 
     serve(drive)
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.stages.web.callers import Caller
 from emopipe.stages.web.server import RateLimit, Session, Sessions, WebServer, WebSettings, parse_endpoint
 from emopipe.stages.web.sessions import MAX_CLOSED_SESSIONS, MAX_NOTICES
 
@@ -43,7 +45,7 @@ async def serving(warn: Callable[[str], None] = lambda text: None, **settings: A
     server.route("GET", "/", hello, public=True)
     server.route("POST", "/echo", echo)
     server.route("GET", "/fail", fail)
-    server.route("GET", "/rare", hello, limit=RateLimit(0.1, 2))
+    server.route("GET", "/rare", hello, limit=FairRateLimit(0.1, 2))
     try:
         yield server
     finally:
@@ -221,23 +223,106 @@ def test_a_limited_route_says_when_to_come_again() -> None:
     assert (status, headers["Retry-After"]) == (429, "10")
 
 
-def test_connections_are_limited_and_silent_ones_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 2)
+async def half_a_request(endpoint: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = endpoint.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.1\r\nHost: ")
+    return reader, writer
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emopipe.stages.web.server.FIRST_REQUEST_TIMEOUT_S", 0.2)
 
     async def drive() -> None:
         endpoint = free_endpoint()
-        where = parse_endpoint(endpoint)
         async with serving(endpoint=endpoint), asyncio.timeout(20):
-            silent = [await asyncio.open_connection(where.host, where.port) for _ in range(3)]
-            for reader, _ in silent:
-                assert await reader.read() == b""
-            async with aiohttp.ClientSession() as client, client.get(endpoint) as answer:
-                assert answer.status == 200
-            for _, writer in silent:
-                writer.close()
+            reader, writer = await half_a_request(endpoint)
+            assert await reader.read() == b""
+            writer.close()
 
     asyncio.run(drive())
+
+
+def test_half_requests_keep_nobody_out() -> None:
+    """600 of them, of which the server has room for 512: whoever asks for something is answered at once."""
+
+    async def drive() -> float:
+        endpoint = free_endpoint()
+        async with serving(endpoint=endpoint), asyncio.timeout(60):
+            held = [await half_a_request(endpoint) for _ in range(600)]
+            began = asyncio.get_running_loop().time()
+            for _ in range(10):
+                async with aiohttp.ClientSession() as client, client.get(endpoint) as answer:
+                    assert answer.status == 200
+            took = asyncio.get_running_loop().time() - began
+            for _, writer in held:
+                writer.close()
+        return took
+
+    assert asyncio.run(drive()) < 3
+
+
+def test_where_all_are_busy_a_new_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 1)
+
+    async def drive() -> None:
+        endpoint = free_endpoint()
+        async with serving(endpoint=endpoint), aiohttp.ClientSession() as client, asyncio.timeout(20):
+            async with client.get(endpoint) as answer:
+                assert answer.status == 200  # and the connection is kept alive
+            reader, writer = await half_a_request(endpoint)
+            assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(drive())
+
+
+def test_a_body_that_nobody_wants_is_not_read_to_its_end() -> None:
+    async def drive() -> int:
+        endpoint = free_endpoint()
+        async with serving(endpoint=endpoint), asyncio.timeout(60):
+            host, port = endpoint.removeprefix("http://").split(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"POST /nothing HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {1 << 40}\r\n\r\n".encode())
+            sent = 0
+            try:
+                while sent < 1 << 28:
+                    writer.write(bytes(1 << 16))
+                    await writer.drain()
+                    sent += 1 << 16
+            except ConnectionError:
+                pass
+            writer.close()
+        return sent
+
+    assert asyncio.run(drive()) < 1 << 24  # what fits into buffers, and 256 KiB
+
+
+def test_no_network_gets_more_than_half() -> None:
+    now = 0.0
+    limit = FairRateLimit(10, 10, clock=lambda: now)
+    assert [limit.take("a") for _ in range(20)].count(True) == 5
+    assert [limit.take("b") for _ in range(20)].count(True) == 5
+    assert not limit.take(None)
+    now = 1.0
+    assert [limit.take(f"{n}") for n in range(20)].count(True) == 10
+
+
+@pytest.mark.parametrize(
+    ("remote", "headers", "network"),
+    [
+        ("198.51.100.7", {}, "198.51.100.7"),
+        ("::ffff:198.51.100.7", {}, "198.51.100.7"),
+        ("2001:db8:1:2:3::4", {}, "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", {}, "fe80::/64"),
+        ("127.0.0.1", {}, None),
+        ("198.51.100.7", {"X-Forwarded-For": "203.0.113.1"}, None),
+        (None, {}, None),
+    ],
+)
+def test_what_counts_as_one_address(remote: str | None, headers: dict[str, str], network: str | None) -> None:
+    request: Any = SimpleNamespace(remote=remote, headers=headers)
+    assert Caller.of(request).network == network
 
 
 def test_a_connection_that_asks_for_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_pictures_and_sound_become_a_stream_that_begins_at_zero_and_ends(
         return len(harness.outputs.data("video")) > 10 and len(harness.outputs.data("audio")) > 10
 
     harness, stream, said = send(lambda: recorded(vp8 if codec == "vp8" else recording), enough)
-    assert stream == "peer-1"
+    assert stream == "webrtc/peer-1"
     assert said == []
     pictures, sound = harness.outputs.data("video"), harness.outputs.messages["audio"][:-1]
     assert min(pictures[0].pts, sound[0].pts) < 200 * MS
@@ -129,17 +129,17 @@ def test_peers_come_and_go_at_any_time(recording: Path) -> None:
         async with serving() as harness:
             endpoint = harness.stage.settings.endpoint
             async with WhipClient(endpoint, recorded(recording), name="ada"):
-                await until(lambda: harness.outputs.data("video", "ada"))
+                await until(lambda: harness.outputs.data("video", "webrtc/ada"))
                 async with WhipClient(endpoint, recorded(recording), name="ada") as second:
-                    assert second.stream == "peer-1"  # the name is taken
-                    await until(lambda: harness.outputs.data("audio", "peer-1"))
-                await until(ended(harness, "peer-1"))
-                assert not ended(harness, "ada")()
-                before = len(harness.outputs.data("video", "ada"))
-                await until(lambda: len(harness.outputs.data("video", "ada")) > before + 5)
-            await until(ended(harness, "ada"))
+                    assert second.stream == "webrtc/peer-1"  # the name is taken
+                    await until(lambda: harness.outputs.data("audio", "webrtc/peer-1"))
+                await until(ended(harness, "webrtc/peer-1"))
+                assert not ended(harness, "webrtc/ada")()
+                before = len(harness.outputs.data("video", "webrtc/ada"))
+                await until(lambda: len(harness.outputs.data("video", "webrtc/ada")) > before + 5)
+            await until(ended(harness, "webrtc/ada"))
             async with WhipClient(endpoint, recorded(recording), name="ada") as third:
-                assert third.stream == "ada"  # it is free again
+                assert third.stream == "webrtc/ada"  # it is free again
                 await until(lambda: harness.outputs.messages["video"][-1].kind == "data")
 
     asyncio.run(drive())
@@ -151,7 +151,7 @@ def test_a_run_that_is_drained_ends_every_stream(recording: Path) -> None:
             async with WhipClient(harness.stage.settings.endpoint, recorded(recording), delete=False):
                 await until(lambda: harness.outputs.data("video") and harness.outputs.data("audio"))
                 await harness.drain()
-                assert ended(harness, "peer-1")()
+                assert ended(harness, "webrtc/peer-1")()
 
     asyncio.run(drive())
 
@@ -202,7 +202,7 @@ def test_a_peer_that_vanishes_is_noticed_within_seconds(recording: Path) -> None
             async with WhipClient(harness.stage.settings.endpoint, recorded(recording)) as client:
                 await until(lambda: harness.outputs.data("video"))
                 await client.vanish()
-                await until(ended(harness, "peer-1"))
+                await until(ended(harness, "webrtc/peer-1"))
             assert not harness.stage._peers  # type: ignore[attr-defined]
 
     asyncio.run(drive())
@@ -242,7 +242,7 @@ def test_garbage_on_the_wire_reaches_nobody(recording: Path) -> None:
                             stranger.sendto(bytes([first]) + os.urandom(first % 90), (address, int(port)))
                 before = len(harness.outputs.data("video"))
                 await until(lambda: len(harness.outputs.data("video")) > before + 10)
-            await until(ended(harness, "peer-1"))
+            await until(ended(harness, "webrtc/peer-1"))
             assert candidates
             assert harness.stage.counters["failed"] == 0
 
@@ -280,9 +280,9 @@ def test_a_page_that_goes_takes_its_peer_with_it(recording: Path, monkeypatch: p
                 session.page_closed()
                 session.page_opened()  # it was only loaded again
                 await asyncio.sleep(0.8)
-                assert not ended(harness, "peer-1")()
+                assert not ended(harness, "webrtc/peer-1")()
                 session.page_closed()
-                await until(ended(harness, "peer-1"))
+                await until(ended(harness, "webrtc/peer-1"))
                 assert await session.notices() == ["The page was closed."]
 
     asyncio.run(drive())

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.web.callers import Caller
-from emopipe.stages.web.server import RateLimit, Session, Sessions, WebServer, WebSettings, parse_endpoint
+from emopipe.stages.web.rate_limit import FairRateLimit, RateLimit
+from emopipe.stages.web.server import Session, Sessions, WebServer, WebSettings, parse_endpoint
 from emopipe.stages.web.sessions import MAX_CLOSED_SESSIONS, MAX_NOTICES
 
 TOKEN = "a-token-of-enough-characters"

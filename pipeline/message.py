@@ -122,7 +122,7 @@ class Codec:
             payload = self._payload.decode(header.payload) if header.type else None
         except WireError:
             raise
-        except (msgspec.MsgspecError, ValueError, TypeError, IndexError) as error:
+        except (msgspec.MsgspecError, ValueError, TypeError, IndexError, RecursionError) as error:
             raise WireError(f"not a message of type {self._name!r}: {error}") from None
         finally:
             self._frames = []

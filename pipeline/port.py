@@ -56,6 +56,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
         """Addresses that several stages may serve together, as long as they share a process."""
         return []
 
+    def startup(self) -> float:
+        """How long, in s, the stage may wait for somebody else before it is ready."""
+        return 0.0
+
     def latency(self) -> float:
         """The least delay, in s, between a thing observed and its result, whatever the machine's speed."""
         return 0.0

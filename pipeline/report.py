@@ -79,6 +79,7 @@ class Report(msgspec.Struct, kw_only=True):
         links: what its outputs sent, by link.
         age: at a sink, the time from capture to here.
         hops: at a sink, where that time went, by stage; the capture, whose work is before the age begins, is left out.
+        refused: messages on its links that came from nobody it knows, and were dropped unread.
         gaps: the longest that each input received nothing while a stream was open there (ns), by port.
         done: of a source, how far it has come (ns of running time).
         total: of how much; 0 where nobody knows.
@@ -91,6 +92,7 @@ class Report(msgspec.Struct, kw_only=True):
     links: dict[LinkId, LinkCounts] = {}
     age: Latency = msgspec.field(default_factory=Latency)
     hops: dict[str, HopLatency] = {}
+    refused: int = 0
     gaps: dict[str, int] = {}
     done: int = 0
     total: int = 0

@@ -108,6 +108,8 @@ def account(result: RunResult, graph: Graph) -> list[str]:
         for link, counts in report.links.items():
             for reason, count in counts.dropped.items():
                 lines.append(f"{link}: {_many(count, 'message')} dropped ({reason})")
+    if result.refused:
+        lines.append(f"{_many(result.refused, 'message')} of strangers refused")
     # Played as fast as possible, the time from capture to sink is that of waiting in full queues.
     paced = graph.mode == "live" or any(getattr(stage.settings, "realtime", False) for stage in graph.stages.values())
     if paced and (sink := slowest_sink(result)):

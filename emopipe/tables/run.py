@@ -20,6 +20,7 @@ def figures(result: RunResult, graph: Graph) -> dict[str, Any]:
         "seconds": result.seconds,
         "cpu_seconds": {process: ns / SECOND for process, ns in result.cpu.items()},
         "damaged": result.damaged,
+        "refused": result.refused,
         "warnings": msgspec.to_builtins(result.warnings),
         "stages": {name: _stage(report) for name, report in result.reports.items()},
     }

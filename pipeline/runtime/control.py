@@ -1,7 +1,7 @@
 """What the supervisor and its workers say to each other: typed messages in MessagePack, over one ZeroMQ socket each.
 
-worker      Hello          Bound          Ready       Reported … Finished | Failed       Closed
-supervisor        Prepare        Connect        Play  Status …  [Drain]             Stop
+worker      Hello          Bound          Loading … Ready       Reported … Finished | Failed       Closed
+supervisor        Prepare        Connect                  Play  Status …  [Drain]             Stop
 """
 
 from typing import Any
@@ -11,6 +11,8 @@ import msgspec
 from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId, Mode
 from emopipe.pipeline.report import Report
+from emopipe.pipeline.runtime.channel import Endpoint
+from emopipe.pipeline.runtime.result import RunWarning
 
 
 class StagePlan(msgspec.Struct, frozen=True):
@@ -22,32 +24,38 @@ class StagePlan(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, tag=True):
-    """The worker has started; the socket's routing id says which."""
+    """The worker has started."""
 
 
 class Prepare(msgspec.Struct, tag=True):
     """Make these stages and bind their inputs.
 
-    `path` are the folders of users' own modules; `directory` is where Unix sockets go.
+    `path` are the folders of users' own modules; `sockets` is how the addresses of this worker's inputs begin.
     """
 
     mode: Mode
     stages: list[StagePlan]
     links: list[Link]  # all that begin or end here
     path: list[str]
-    directory: str
+    sockets: str
 
 
 class Bound(msgspec.Struct, tag=True):
     """The inputs are bound: where, for each link that is not local."""
 
-    endpoints: dict[LinkId, str]
+    endpoints: dict[LinkId, Endpoint]
 
 
 class Connect(msgspec.Struct, tag=True):
     """Connect the outputs, then set the stages up."""
 
-    endpoints: dict[LinkId, str]
+    endpoints: dict[LinkId, Endpoint]
+
+
+class Loading(msgspec.Struct, tag=True):
+    """The worker makes this stage, or sets it up; empty when it waits for the others."""
+
+    stage: str
 
 
 class Ready(msgspec.Struct, tag=True):
@@ -81,11 +89,9 @@ class Reported(msgspec.Struct, tag=True):
 
 
 class Warned(msgspec.Struct, tag=True):
-    """Something the user should know; `damage` says that part of the input was lost."""
+    """Things the user should know; at once, but not more than a few each half second."""
 
-    stage: str
-    text: str
-    damage: bool
+    warnings: list[RunWarning]
 
 
 class Failed(msgspec.Struct, tag=True):
@@ -109,7 +115,7 @@ class Closed(msgspec.Struct, tag=True):
     """Every stage of the worker is closed; nothing follows."""
 
 
-FromWorker = Hello | Bound | Ready | Reported | Warned | Failed | Finished | Closed
+FromWorker = Hello | Bound | Loading | Ready | Reported | Warned | Failed | Finished | Closed
 ToWorker = Prepare | Connect | Play | Status | Drain | Stop
 
 encode = msgspec.msgpack.Encoder().encode

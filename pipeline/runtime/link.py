@@ -159,8 +159,10 @@ class LinkQueue:
         self._under_way.append(message)
         return message
 
-    def acknowledge(self, total: int) -> None:
-        """The receiver has consumed `total` messages since the link began."""
+    def acknowledge(self, total: int) -> bool:
+        """The receiver has consumed `total` messages since the link began; False where that cannot be."""
+        if not self._acknowledged < total <= self._acknowledged + len(self._under_way):
+            return False
         while self._acknowledged < total:
             message = self._under_way.popleft()
             self._acknowledged += 1
@@ -168,6 +170,7 @@ class LinkQueue:
                 self._count("received", message)
             elif message.kind == "eos" and not self._holds(message.stream):
                 self._stream_counts.end(message.stream)
+        return True
 
     def _lane(self, stream: str) -> str:
         return "" if self.policy.policy == "block" else stream

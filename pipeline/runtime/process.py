@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
+from emopipe.pipeline.runtime.channel import Endpoint
+
 KEPT_LINES = 20  # of its standard error are shown when it dies without a word
 MAX_LINE_BYTES = 2000  # of each: a progress bar may never end its line
 
@@ -30,21 +32,24 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport
 
     @classmethod
-    async def spawn(cls, name: str, stages: Sequence[str], endpoint: str, *, verbose: bool) -> Self:
+    async def spawn(cls, name: str, stages: Sequence[str], endpoint: Endpoint, *, verbose: bool) -> Self:
         """Start the process `name` with these stages; `endpoint` is where it finds the supervisor."""
-        _, worker = await asyncio.get_running_loop().subprocess_exec(
+        transport, worker = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(name, stages, verbose=verbose),
             sys.executable,
             "-P",  # a folder `stages` or `models` where the user stands must not stand in for ours
             "-m",
             "emopipe.pipeline.runtime.worker",
-            endpoint,
+            endpoint.address,
             name,
             stdin=asyncio.subprocess.PIPE,  # its closing tells the worker that we are gone
             stdout=None,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # a terminal's Ctrl-C reaches us alone
         )
+        keyhole = transport.get_pipe_transport(0)
+        assert isinstance(keyhole, asyncio.WriteTransport)
+        keyhole.write(f"{endpoint.key}\n".encode())  # others could read it among the arguments
         return worker
 
     async def exit_report(self, code: int) -> str:

@@ -1,9 +1,12 @@
 """What a run has done, all its stages together."""
 
+from collections import Counter
+
 import msgspec
 
 from emopipe.pipeline.report import Report
 
+MAX_PENDING_TEXTS = 10
 KEPT_WARNINGS = 200  # warnings from the beginning, and as many of the newest
 
 
@@ -24,6 +27,7 @@ class RunResult(msgspec.Struct):
         warnings: what the stages told the user, each text once: the first `KEPT_WARNINGS`, and the newest.
         damaged: whether part of the input was lost.
         forgotten: how many warnings are not in the list any more.
+        refused: messages that came from nobody whom the run knows, and were dropped unread.
         seconds: from play to the end.
         cpu: ns of processor time since play, by process.
     """
@@ -32,18 +36,52 @@ class RunResult(msgspec.Struct):
     warnings: list[RunWarning] = []
     damaged: bool = False
     forgotten: int = 0
+    refused: int = 0
     seconds: float = 0.0
     cpu: dict[str, int] = {}
 
-    def add_warning(self, stage: str, text: str, damage: bool) -> RunWarning:
-        """Keep a warning, or count it where it is kept already."""
-        self.damaged |= damage
+    def add_warning(self, new: RunWarning) -> RunWarning | None:
+        """Keep a warning, or count it where it is kept already; what to tell the user of it, if it is worth that.
+
+        A text is told when it comes first, and again when it has come 10, 100, 1000 … times. Without a text it stands
+        for warnings that came too fast (`PendingWarnings`).
+        """
+        self.damaged |= new.damage
+        if not new.text:
+            self.forgotten += new.count
+            return RunWarning(new.stage, f"{new.count} more warnings came too fast to be shown", new.damage)
         for known in self.warnings:
-            if (known.stage, known.text) == (stage, text):
-                known.count += 1
-                return known
-        warning = RunWarning(stage, text, damage)
-        self.warnings.append(warning)
+            if (known.stage, known.text) == (new.stage, new.text):
+                before = known.count
+                known.count += new.count
+                return known if len(str(known.count)) > len(str(before)) else None
+        self.warnings.append(new)
         if len(self.warnings) > 2 * KEPT_WARNINGS:
             self.forgotten += self.warnings.pop(KEPT_WARNINGS).count
-        return warning
+        return new
+
+
+class PendingWarnings:
+    """A worker's warnings that are not sent yet, so few that no number of them holds up anything else.
+
+    Each text is kept once with its count, and of different texts the first `MAX_PENDING_TEXTS`; of the others only
+    their number is.
+    """
+
+    def __init__(self) -> None:
+        self._texts: Counter[tuple[str, str, bool]] = Counter()
+        self._others: Counter[tuple[str, str, bool]] = Counter()
+
+    def add(self, stage: str, text: str, damage: bool) -> None:
+        key = (stage, text, damage)
+        if key in self._texts or len(self._texts) < MAX_PENDING_TEXTS:
+            self._texts[key] += 1
+        else:
+            self._others[stage, "", damage] += 1
+
+    def take(self) -> list[RunWarning]:
+        """All that have been added since the last call."""
+        taken = [RunWarning(*key, count) for kept in (self._texts, self._others) for key, count in kept.items()]
+        self._texts.clear()
+        self._others.clear()
+        return taken

@@ -7,11 +7,12 @@ stop    ask each worker to close its stages; whoever is still there after STOP_T
 
 import asyncio
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 
+import msgspec
 import zmq
 
 from emopipe.pipeline.clock import SECOND
@@ -20,14 +21,18 @@ from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
+from emopipe.pipeline.runtime.channel import BoundChannel, Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
+from emopipe.pipeline.runtime.folder import run_folder
 from emopipe.pipeline.runtime.process import WorkerProcess
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
-from emopipe.pipeline.runtime.transport import Channel, local_endpoint
 from emopipe.pipeline.stage import Stage
 
 STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
 STATUS_INTERVAL_S = 1.0
+FOLDER_INTERVAL_S = 0.5
+CONTROL_WINDOW_MESSAGES = 100
+START_TIMEOUT_S = 180.0  # for all stages to be ready, besides what they wait for others
 DRAIN_TIMEOUT_S = 10.0  # for the stages to end after their sources, and to close: there may be files to finish
 
 
@@ -57,7 +62,9 @@ class Supervisor:
         self._workers: dict[str, WorkerProcess] = {}
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
         self._failure: asyncio.Future[None]
-        self._channel: Channel
+        self._channel: BoundChannel
+        self._keys = {new_key(): name for name in graph.processes}
+        self._loading: dict[str, str] = {}  # what each worker is busy with during the start
         self._watching: list[asyncio.Task[None]] = []
         self._closing = False  # all has ended: a worker may exit
         self._playing = False
@@ -72,11 +79,12 @@ class Supervisor:
             asyncio.CancelledError: this task was cancelled; every worker is gone all the same.
         """
         self._failure = asyncio.get_running_loop().create_future()
-        context = zmq.Context()
-        with tempfile.TemporaryDirectory(prefix="emopipe-", ignore_cleanup_errors=True) as directory:
-            self._channel = Channel(context, self._received, kind=zmq.ROUTER)
-            endpoint = self._channel.bind(local_endpoint(directory, "control"))
-            playing = asyncio.create_task(self._play(endpoint, directory))
+        with run_folder() as folder:
+            context = zmq.Context()
+            self._channel = BoundChannel(
+                context, f"ipc://{folder}/control", self._keys, self._received, window=CONTROL_WINDOW_MESSAGES
+            )
+            playing = asyncio.create_task(self._play(folder))
             try:
                 await asyncio.wait({playing, self._failure}, return_when=asyncio.FIRST_COMPLETED)
                 if self._failure.done():
@@ -113,26 +121,19 @@ class Supervisor:
 
     # -- the life of a run -----------------------------------------------------------------------------------
 
-    async def _play(self, endpoint: str, directory: str) -> None:
-        groups = self._graph.processes
-        for name, stages in groups.items():
-            await self._spawn(name, stages, endpoint)
-        await self._each(control.Hello)
+    async def _play(self, folder: Path) -> None:
+        limit = START_TIMEOUT_S + sum(stage.settings.startup() for stage in self._graph.stages.values())
+        watching = asyncio.create_task(self._watch_folder(folder))
         try:
-            for name, stages in groups.items():
-                self._send(name, self._plan(stages, directory))
-        except UnicodeEncodeError as error:
-            remedy = "rename the file or key"
-            raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
-        endpoints: dict[LinkId, str] = {}
-        for bound in await self._each(control.Bound):
-            assert isinstance(bound, control.Bound)
-            endpoints |= bound.endpoints
-        for name in groups:
-            self._send(name, control.Connect(endpoints))
-        await self._each(control.Ready)
+            async with asyncio.timeout(limit):
+                await self._start(folder)
+        except TimeoutError:
+            busy = ", ".join(stage for stage in self._loading.values() if stage)
+            raise StageFailed(f"{self._graph.path}: not ready within {limit:g} s: {busy}") from None
+        finally:
+            watching.cancel()
         base_time = time.monotonic_ns()
-        for name in groups:
+        for name in self._workers:
             self._send(name, control.Play(base_time))
         self._playing = True
         telling = asyncio.create_task(self._send_status())
@@ -143,7 +144,7 @@ class Supervisor:
             self._playing = False
         self._result.seconds = (time.monotonic_ns() - base_time) / SECOND
         self._closing = True
-        for name in groups:
+        for name in self._workers:
             self._send(name, control.Stop())
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
@@ -153,6 +154,38 @@ class Supervisor:
                 f"the stages did not close within {DRAIN_TIMEOUT_S:g} s; what they write may be cut"
             ) from None
 
+    async def _start(self, folder: Path) -> None:
+        """Bring every worker up, and all stages to where they can play."""
+        groups = self._graph.processes
+        for key, name in self._keys.items():
+            self._loading[name] = ", ".join(groups[name])
+            worker = await WorkerProcess.spawn(
+                name, groups[name], Endpoint(self._channel.address, key), verbose=self._verbose
+            )
+            self._workers[name] = worker
+            self._watching.append(asyncio.create_task(self._watch(worker)))
+        await self._each(control.Hello)
+        try:
+            for number, (name, stages) in enumerate(groups.items()):
+                self._send(name, self._plan(stages, f"ipc://{folder}/{number}-"))
+        except UnicodeEncodeError as error:
+            remedy = "rename the file or key"
+            raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
+        endpoints: dict[LinkId, Endpoint] = {}
+        for bound in await self._each(control.Bound):
+            assert isinstance(bound, control.Bound)
+            endpoints |= bound.endpoints
+        for name in groups:
+            self._send(name, control.Connect(endpoints))
+        await self._each(control.Ready)
+
+    async def _watch_folder(self, folder: Path) -> None:
+        """Notice when somebody cleans up while sockets are still to be bound and found there."""
+        while await asyncio.to_thread(folder.exists):
+            await asyncio.sleep(FOLDER_INTERVAL_S)
+        remedy = "set TMPDIR to a folder that nobody cleans meanwhile"
+        self._fail(StageFailed(f"{self._graph.path}: {folder} has vanished while the stages were loading; {remedy}"))
+
     async def _send_status(self) -> None:
         """Send the reports of all stages round to those who watch."""
         stages = self._graph.stages.values()
@@ -161,11 +194,6 @@ class Supervisor:
             await asyncio.sleep(STATUS_INTERVAL_S)
             for name in watching:
                 self._send(name, control.Status(list(self._result.reports.values())))
-
-    async def _spawn(self, name: str, stages: Sequence[str], endpoint: str) -> None:
-        worker = await WorkerProcess.spawn(name, stages, endpoint, verbose=self._verbose)
-        self._workers[name] = worker
-        self._watching.append(asyncio.create_task(self._watch(worker)))
 
     async def _watch(self, worker: WorkerProcess) -> None:
         """Notice when it ends before its time."""
@@ -191,9 +219,11 @@ class Supervisor:
 
     # -- messages --------------------------------------------------------------------------------------------
 
-    def _received(self, parts: Sequence[memoryview]) -> None:
+    def _received(self, sender: str, parts: Parts) -> None:
         try:
-            self._take(bytes(parts[0]).decode(), control.decode_from_worker(parts[1]))
+            self._take(sender, control.decode_from_worker(b"".join(parts)))
+        except msgspec.MsgspecError as error:
+            self._fail(StageFailed(f"{self._graph.path}: process {sender} sent what is no message: {error}"))
         except Exception as error:  # `updated` is the caller's: a terminal that is gone, for one
             self._fail(error)
 
@@ -202,16 +232,19 @@ class Supervisor:
             case control.Reported(reports, cpu):
                 self._result.cpu[sender] = cpu
                 self._result.reports |= {report.stage: report for report in reports}
+                self._result.refused = self._channel.refused + sum(r.refused for r in self._result.reports.values())
                 self._updated(self._result)
-            case control.Warned(stage, text, damage):
-                warning = self._result.add_warning(stage, text, damage)
-                if str(warning.count).strip("0") == "1":
-                    self._warned(warning)
+            case control.Warned(warnings):
+                for each in warnings:
+                    if (told := self._result.add_warning(each)) is not None:
+                        self._warned(told)
             case control.Failed(stage, error, exit_code, detail):
                 if self._verbose:
                     print(detail, file=sys.stderr)
                 kind = StageFailed if exit_code == StageFailed.exit_code else EmopipeError
                 self._fail(kind(f"{self._graph.path}: stages.{stage}: {error}"))
+            case control.Loading(stage):
+                self._loading[sender] = stage
             case _:
                 self._steps[sender].put_nowait(message)
 
@@ -230,16 +263,16 @@ class Supervisor:
 
     def _send(self, name: str, message: control.ToWorker) -> None:
         # A worker that is gone, or has not said hello yet, cannot be told; ROUTER drops it, and so it should.
-        self._channel.send([name.encode(), control.encode(message)])
+        self._channel.send(name, [control.encode(message)])
 
-    def _plan(self, names: Sequence[str], directory: str) -> control.Prepare:
+    def _plan(self, names: Sequence[str], sockets: str) -> control.Prepare:
         stages = [self._graph.stages[name] for name in names]
         return control.Prepare(
             mode=self._graph.mode,
             stages=[StagePlan(stage.name, stage.use, stage.table) for stage in stages],
             links=[link for link in self._graph.links if link.id.sender in names or link.id.receiver in names],
             path=[str(folder) for folder in import_path(self._graph.path)],
-            directory=directory,
+            sockets=sockets,
         )
 
 

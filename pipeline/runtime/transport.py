@@ -8,18 +8,15 @@ are off: credits are the bound, and they hold in messages, not in socket buffers
 """
 
 import asyncio
-import contextlib
-import os
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Coroutine
 
 import msgspec
-import zmq
 
 from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.message import Codec, Hop, Message, Payload, WireError
 from emopipe.pipeline.port import Queue
+from emopipe.pipeline.runtime.channel import BoundChannel, ConnectedChannel, Context, Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.link import LinkQueue
 
 Inbox = asyncio.Queue[tuple["Inlet", Message]]
@@ -32,6 +29,7 @@ class Outlet:
         self._queue = LinkQueue(queue, clock)
         self._moved = asyncio.Event()  # set on every acknowledgement
         self._turn = asyncio.Lock()  # keeps the order of senders that wait for room
+        self.refused = 0  # acknowledgements of what is not under way
 
     async def send(self, message: Message) -> None:
         """Queue a message and transmit what the credits allow; waits for room where the policy is to block."""
@@ -67,9 +65,12 @@ class Outlet:
         """Release the transport."""
 
     def acknowledge(self, total: int) -> None:
-        self._queue.acknowledge(total)
-        self._pump()
-        self._moved.set()
+        """The receiver has consumed `total` messages since the link began, if that can be."""
+        if self._queue.acknowledge(total):
+            self._pump()
+            self._moved.set()
+        else:
+            self.refused += 1
 
     def _pump(self) -> None:
         while (message := self._queue.take()) is not None:
@@ -88,6 +89,7 @@ class Inlet:
         self._stage = stage
         self._inbox = inbox
         self._clock = clock
+        self._delivered = 0
         self._consumed = 0
         self._acknowledged = 0
         # Acknowledging every message would double the traffic; half a window keeps the sender busy.
@@ -100,7 +102,13 @@ class Inlet:
         """The longest time (ns) without any message while a stream was open, the one up to `now` included."""
         return max(self._longest, now - self._heard) if self._open else self._longest
 
+    @property
+    def refused(self) -> int:
+        """Messages that were dropped because they came from somebody else than the sender."""
+        return 0
+
     def deliver(self, message: Message) -> None:
+        self._delivered += 1
         now = self._clock.now()
         self._longest = self.longest_gap(now)
         self._heard = now
@@ -154,8 +162,19 @@ class LocalOutlet(Outlet):
         self._inlet.deliver(message)
 
 
+class LinkError(Exception):
+    """The stage `sender` broke the rules of its link: what it sent is no message, or more than it had credits for."""
+
+    def __init__(self, sender: str, text: str) -> None:
+        self.sender = sender
+        super().__init__(text)
+
+
 class ZmqInlet(Inlet):
-    """The receiving end of a link between processes; `endpoint` is where it is bound."""
+    """The receiving end of a link between processes, bound at `endpoint`, where it knows `sender` by its key.
+
+    What comes from anybody else is dropped and counted in `refused`.
+    """
 
     def __init__(
         self,
@@ -165,28 +184,37 @@ class ZmqInlet(Inlet):
         clock: Clock,
         window: int,
         *,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        endpoint: str,
+        context: Context,
+        address: str,
+        sender: str,
         payload: type[Payload],
     ) -> None:
         super().__init__(port, stage, inbox, clock, window)
         self._codec = Codec(payload)
-        self._channel = Channel(context, self._received)
-        self.endpoint = self._channel.bind(endpoint)
+        self._window = window
+        self._sender = sender
+        key = new_key()
+        self._channel = BoundChannel(context, address, {key: sender}, self._on_message, window=window)
+        self.endpoint = Endpoint(self._channel.address, key)
+
+    @property
+    def refused(self) -> int:
+        return self._channel.refused
 
     def close(self) -> None:
         self._channel.close()
 
-    def _received(self, parts: Sequence[memoryview]) -> None:
+    def _on_message(self, sender: str, parts: Parts) -> None:
+        if self._delivered - self._acknowledged >= self._window:
+            raise LinkError(sender, f"sent {self._stage}.{self.port} more than its {self._window} credits allow")
         try:
             message = self._codec.decode(parts)
         except WireError as error:
-            raise WireError(f"{self._stage}: input {self.port!r} got {error}") from error
+            raise LinkError(sender, f"sent {self._stage}.{self.port} {error}") from error
         self.deliver(message)
 
     def _acknowledge(self, total: int) -> None:
-        with contextlib.suppress(zmq.Again):  # the sender is gone; whoever watches it says so
-            self._channel.send([total.to_bytes(8, "little")])
+        self._channel.send(self._sender, [total.to_bytes(8, "little")])
 
 
 class ZmqOutlet(Outlet):
@@ -197,94 +225,22 @@ class ZmqOutlet(Outlet):
         queue: Queue,
         clock: Clock,
         *,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        endpoint: str,
+        context: Context,
+        endpoint: Endpoint,
         payload: type[Payload],
     ) -> None:
         super().__init__(queue, clock)
         self._codec = Codec(payload)
-        self._channel = Channel(context, self._received)
-        self._channel.connect(endpoint)
+        self._channel = ConnectedChannel(context, endpoint, self._on_acknowledgement)
 
     def close(self) -> None:
         self._channel.close()
 
-    def _received(self, parts: Sequence[memoryview]) -> None:
-        self.acknowledge(int.from_bytes(parts[0], "little"))
+    def _on_acknowledgement(self, parts: Parts) -> None:
+        if len(parts) == 1 and len(parts[0]) == 8:
+            self.acknowledge(int.from_bytes(parts[0], "little"))
+        else:
+            self.refused += 1
 
     def _transmit(self, message: Message) -> None:
         self._channel.send(self._codec.encode(message))
-
-
-def local_endpoint(directory: str, name: str) -> str:
-    """Where to bind on this host: a Unix socket where there are such and its path fits, else any loopback port."""
-    path = f"{directory}/{name}"
-    if zmq.has("ipc") and len(os.fsencode(path)) <= zmq.IPC_PATH_MAX_LEN:
-        return f"ipc://{path}"
-    return "tcp://127.0.0.1:*"
-
-
-class Channel:
-    """A ZeroMQ socket in the running event loop; `received` is called with the parts of each message.
-
-    What `received` raises goes to the loop's exception handler.
-
-    Cheaper than zmq.asyncio's futures: one wake-up takes all that has arrived. `name` is the routing id by which
-    a ROUTER on the other side knows this socket; it must be unique there.
-    """
-
-    def __init__(
-        self,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        received: Callable[[Sequence[memoryview]], None],
-        *,
-        kind: int = zmq.DEALER,
-        name: str = "",
-    ) -> None:
-        self._socket = context.socket(kind)
-        self._socket.set_hwm(0)
-        self._socket.linger = 0
-        if name:
-            self._socket.setsockopt(zmq.ROUTING_ID, name.encode())
-        self._received = received
-        self._loop = asyncio.get_running_loop()
-        self._descriptor = self._socket.fileno()
-        self._loop.add_reader(self._descriptor, self._readable)
-
-    def bind(self, endpoint: str) -> str:
-        """Bind, and say where: a wildcard port is filled in."""
-        self._socket.bind(endpoint)
-        bound = self._socket.getsockopt(zmq.LAST_ENDPOINT)
-        return bound.rstrip(b"\0").decode() if isinstance(bound, bytes) else str(bound)
-
-    def connect(self, endpoint: str) -> None:
-        self._socket.connect(endpoint)
-
-    def send(self, parts: Sequence[Any]) -> None:
-        """Send without waiting; large parts are not copied, so their arrays must not change any more."""
-        self._socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
-        # ZeroMQ's descriptor is edge-triggered, and a send may have swallowed the edge.
-        self._loop.call_soon(self._readable)
-
-    def close(self) -> None:
-        """Close at once; what is still under way is lost (links drain before they close)."""
-        if not self._socket.closed:
-            self._loop.remove_reader(self._descriptor)
-            self._socket.close()
-
-    def flush_and_close(self, patience: int = 500) -> None:
-        """Close, but let ZeroMQ deliver what was sent for up to `patience` ms."""
-        self._socket.linger = patience
-        self.close()
-
-    def _readable(self) -> None:
-        while not self._socket.closed:
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
-            try:
-                self._received([frame.buffer for frame in frames])
-            except Exception:
-                self._loop.call_soon(self._readable)  # no new edge comes for what has arrived behind it
-                raise

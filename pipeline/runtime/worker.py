@@ -1,6 +1,7 @@
 """One worker process: the stages of one process group in one event loop, told what to do by the supervisor.
 
-Started as `python -m emopipe.pipeline.runtime.worker ENDPOINT PROCESS`; everything else comes over the control socket.
+Started as `python -m emopipe.pipeline.runtime.worker ADDRESS PROCESS`, with the key of the control socket on standard
+input, where nobody else reads it; everything else comes over that socket.
 """
 
 import asyncio
@@ -9,9 +10,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -21,36 +23,39 @@ from emopipe.pipeline.graph.registry import instantiate, make_importable
 from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
+from emopipe.pipeline.runtime.channel import ConnectedChannel, Endpoint, Parts
 from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import host_of
-from emopipe.pipeline.runtime.transport import Channel, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet, local_endpoint
+from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
 
 REPORT_INTERVAL_S = 0.2
+WARNING_INTERVAL_S = 0.5
+MAX_TEXT_CHARS = 10_000
 
 
 class Worker:
     """Makes, connects, plays and closes the stages of one process."""
 
-    def __init__(self, endpoint: str, process: str) -> None:
+    def __init__(self, endpoint: Endpoint, process: str) -> None:
         self._context = zmq.Context()
         self._clock = SystemClock()
         self._process = process
-        self._control = Channel(self._context, self._on_order, name=process)
-        self._control.connect(endpoint)
+        self._control = ConnectedChannel(self._context, endpoint, self._on_order)
         self._orders: asyncio.Queue[control.ToWorker] = asyncio.Queue()
         self._hosts: dict[str, StageHost] = {}
         self._local_inlets: dict[LinkId, LocalInlet] = {}
         self._links: list[Link] = []
         self._cpu_at_play = 0
+        self._warnings = PendingWarnings()
+        self._warning_timer: asyncio.TimerHandle | None = None
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
         self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))
 
     async def run(self) -> None:
         """Follow orders until Stop."""
         # Nobody awaits the callbacks of sockets: without this, what they raise would end nothing, and the run hang.
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: self._failed(self._process, context.get("exception") or Exception(context["message"]))
-        )
+        asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         self._send(control.Hello())
         work: asyncio.Task[None] | None = None
         while True:
@@ -70,8 +75,9 @@ class Worker:
             await self._guard(host.stage.label, host.close)
         if self._hosts:
             self._report()
+        self._send_warnings()
         self._send(control.Closed())
-        self._control.flush_and_close()
+        self._control.close(flush=True)
         self._context.term()
 
     async def _follow(self, order: control.ToWorker) -> None:
@@ -87,17 +93,16 @@ class Worker:
         make_importable(Path(folder) for folder in plan.path)
         for stage in plan.stages:
 
-            def warn(text: str, damage: bool, name: str = stage.name) -> None:
-                self._send(control.Warned(name, _printable(text), damage))
-
-            async def make(stage: control.StagePlan = stage, warn: Callable[[str, bool], None] = warn) -> None:
+            async def make(stage: control.StagePlan = stage) -> None:
                 made = instantiate(stage.name, stage.use, stage.table)
+                warn = partial(self._warn, stage.name)
                 self._hosts[stage.name] = host_of(made, mode=plan.mode, clock=self._clock, warn=warn, stall=self._stall)
 
+            self._send(control.Loading(stage.name))
             if not await self._guard(stage.name, make):
                 return
         self._links = plan.links
-        endpoints: dict[LinkId, str] = {}
+        endpoints: dict[LinkId, Endpoint] = {}
         for number, link in enumerate(plan.links):
             if (host := self._hosts.get(link.id.receiver)) is None:
                 continue
@@ -110,14 +115,16 @@ class Worker:
                 remote = ZmqInlet(
                     *arguments,
                     context=self._context,
-                    endpoint=local_endpoint(plan.directory, f"{self._process}-{number}"),
+                    address=f"{plan.sockets}{number}",
+                    sender=link.id.sender,
                     payload=host.stage.inputs[port].type,
                 )
                 host.inlets.setdefault(port, []).append(remote)
                 endpoints[link.id] = remote.endpoint
+        self._send(control.Loading(""))
         self._send(control.Bound(endpoints))
 
-    async def _connect(self, endpoints: dict[LinkId, str]) -> None:
+    async def _connect(self, endpoints: dict[LinkId, Endpoint]) -> None:
         for link in self._links:
             if (host := self._hosts.get(link.id.sender)) is None:
                 continue
@@ -133,8 +140,10 @@ class Worker:
                 )
             )
         for name, host in self._hosts.items():
+            self._send(control.Loading(name))
             if not await self._guard(name, host.setup):
                 return
+        self._send(control.Loading(""))
         self._send(control.Ready())
 
     async def _play(self, base_time: int) -> None:
@@ -166,11 +175,30 @@ class Worker:
             return False
         return True
 
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception") or Exception(context["message"])
+        self._failed(error.sender if isinstance(error, LinkError) else self._process, error)
+
     def _failed(self, stage: str, error: BaseException) -> None:
         mendable = isinstance(error, EmopipeError)
         text = str(error) if mendable else f"{type(error).__name__}: {error}"
         detail = "".join(traceback.format_exception(error))
+        self._send_warnings()
         self._send(control.Failed(stage, _printable(text), getattr(error, "exit_code", 1), _printable(detail)))
+
+    def _warn(self, stage: str, text: str, damage: bool) -> None:
+        """Tell the supervisor: now, or if that was done a moment ago, when the moment is over."""
+        self._warnings.add(stage, _printable(text), damage)
+        if self._warning_timer is None:
+            self._send_warnings()
+
+    def _send_warnings(self) -> None:
+        if self._warning_timer is not None:
+            self._warning_timer.cancel()
+            self._warning_timer = None
+        if warnings := self._warnings.take():
+            self._control.send([control.encode(control.Warned(warnings))])
+            self._warning_timer = asyncio.get_running_loop().call_later(WARNING_INTERVAL_S, self._send_warnings)
 
     def _report(self) -> None:
         reports = [host.report() for host in self._hosts.values()]
@@ -179,7 +207,7 @@ class Worker:
     def _send(self, message: control.FromWorker) -> None:
         self._control.send([control.encode(message)])
 
-    def _on_order(self, parts: Sequence[memoryview]) -> None:
+    def _on_order(self, parts: Parts) -> None:
         self._orders.put_nowait(control.decode_to_worker(parts[0]))
 
 
@@ -191,8 +219,8 @@ async def _apply(order: control.Status | control.Drain, host: StageHost) -> None
 
 
 def _printable(text: str) -> str:
-    """`text` in characters that UTF-8 has: a file's name may hold bytes that are none."""
-    return text.encode(errors="backslashreplace").decode()
+    """`text`, if not too long, in characters that UTF-8 has: a file's name may hold bytes that are none."""
+    return text[-MAX_TEXT_CHARS:].encode(errors="backslashreplace").decode()
 
 
 def _exit_with_parent() -> None:
@@ -202,8 +230,19 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
+def _read_key() -> str:
+    """The line on standard input; byte by byte, since its end is what says that the supervisor is gone."""
+    key = b""
+    while not key.endswith(b"\n"):
+        if not (byte := os.read(0, 1)):
+            os._exit(1)
+        key += byte
+    return key.decode().strip()
+
+
 def main() -> None:
-    endpoint, process = sys.argv[1:]
+    address, process = sys.argv[1:]
+    endpoint = Endpoint(address, _read_key())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
     async def work() -> None:

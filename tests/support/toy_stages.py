@@ -60,7 +60,10 @@ class Double(Stage):
         at: Annotated[int, about("the number at which it happens")] = -1
         how: Annotated[
             str,
-            about("what happens: raise, mend, kill, exit, hang, setup, warn, child, noise, dtype, close, slow-close"),
+            about(
+                "what happens: raise, mend, kill, exit, hang, setup, hang-setup, warn, flood, child, noise, dtype, "
+                "close, slow-close"
+            ),
         ] = ""
         slow: Annotated[float, about("time for each number", unit="s")] = 0.0
 
@@ -77,6 +80,8 @@ class Double(Stage):
     async def setup(self) -> None:
         if self.settings.how == "setup":
             raise EmopipeError("nothing to double with; bring a two")
+        if self.settings.how == "hang-setup":
+            await asyncio.sleep(3600)
 
     async def process(self, port: str, message: Message) -> None:
         if message.payload.value == self.settings.at:
@@ -101,6 +106,9 @@ class Double(Stage):
                 time.sleep(3600)
             case "warn":
                 self.damaged("the number is scratched")
+            case "flood":
+                for scratch in range(50_000):
+                    self.warn(f"scratch {scratch}")
             case "child":  # keeps our standard error open
                 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -9,7 +9,7 @@ from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import HopLatency, Latency, Report
-from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.tables.run import figures
 from tests.support.graphs import good
 
@@ -28,7 +28,7 @@ def test_everything_is_there_and_is_json() -> None:
         gaps={"scores": 40 * MS},
     )
     result = RunResult({"results": report}, seconds=2.5, cpu={"vision": 3 * SECOND})
-    result.add_warning("capture", "no picture", damage=True)
+    result.add_warning(RunWarning("capture", "no picture", damage=True))
     graph = graph_from_table(good(), "pipeline.toml")
     found = json.loads(json.dumps(figures(result, graph), allow_nan=False))
     assert (found["graph"], found["mode"], found["seconds"]) == ("interview", "live", 2.5)

@@ -261,6 +261,14 @@ def test_the_end_of_everything_comes_last() -> None:
     ]
 
 
+def test_only_what_is_under_way_can_be_acknowledged() -> None:
+    queue, _ = fill("block", 3, [1, 2, 3])
+    assert queue.take() is not None
+    assert queue.take() is not None
+    assert [queue.acknowledge(total) for total in (0, 3, 2**63, 1, 1, 2)] == [False, False, False, True, False, True]
+    assert queue.counts().received == 2
+
+
 def test_room_is_a_streams_own_where_messages_may_be_dropped() -> None:
     queue, _ = fill("drop-oldest", 1, [1])
     assert not queue.has_room("a")

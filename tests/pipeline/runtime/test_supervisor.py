@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ import pytest
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from tests.support.processes import popen, wait_until_gone, workers_of
 
@@ -132,7 +134,7 @@ def test_standard_error_of_any_length_and_shape_does_no_harm(out: Path) -> None:
 
 
 def test_a_message_that_does_not_decode_ends_the_run(out: Path) -> None:
-    with pytest.raises(StageFailed, match=r"write: input 'numbers' got not a message of type 'Number'.*float64"):
+    with pytest.raises(StageFailed, match=r"stages\.double: .*sent write\.numbers not a message of .*float64"):
         run(graph(out, double={"at": 10, "how": "dtype"}))
 
 
@@ -178,6 +180,84 @@ def test_damage_is_reported_and_does_not_stop_the_run(out: Path) -> None:
     assert [(w.stage, w.text, w.damage) for w in result.warnings] == [("double", "the number is scratched", True)]
     assert result.damaged
     assert result.reports["write"].counters == {"lines": 100}
+
+
+def test_warnings_without_end_hold_up_nothing_and_are_all_counted(out: Path) -> None:
+    told: list[RunWarning] = []
+    supervisor = Supervisor(graph(out, double={"at": 7, "how": "flood"}), warned=told.append)
+    result = asyncio.run(supervisor.run())
+    assert result.reports["write"].counters == {"lines": 100}
+    assert sum(warning.count for warning in result.warnings) + result.forgotten == 50_000
+    assert len(told) < 50
+    assert told[0].text == "scratch 0"
+
+
+def test_a_start_that_takes_too_long_names_the_stage(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.pipeline.runtime.supervisor.START_TIMEOUT_S", 6.0)
+    with pytest.raises(StageFailed, match=r"^toy\.toml: not ready within 6 s: double$"):
+        run(graph(out, double={"how": "hang-setup"}))
+
+
+def test_a_stage_may_wait_for_others_as_long_as_it_says(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.pipeline.runtime.supervisor.START_TIMEOUT_S", 1.0)
+    patient = graph(out, double={"how": "hang-setup"})
+    monkeypatch.setattr(type(patient.stages["double"].settings), "startup", lambda self: 5.5)
+    with pytest.raises(StageFailed, match=r"not ready within 6\.5 s"):
+        run(patient)
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A short folder for temporary files."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+def test_a_run_whose_folder_vanishes_while_it_loads_ends_and_says_so(out: Path, temporary: Path) -> None:
+    async def drive() -> None:
+        running = asyncio.create_task(Supervisor(graph(out, double={"how": "hang-setup"})).run())
+        while not (names := os.listdir(temporary)):  # noqa: PTH208
+            await asyncio.sleep(0.01)
+        shutil.rmtree(temporary / names[0])
+        async with asyncio.timeout(20):
+            await running
+
+    with pytest.raises(StageFailed, match=r"toy\.toml: /tmp/.* has vanished while the stages were loading; set TMPDIR"):
+        asyncio.run(drive())
+
+
+def test_long_paths_and_names_open_no_port(out: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every socket of the run is a Unix socket in a folder of its user's alone, whatever has no room in its path."""
+    deep = temporary / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(temporary))
+    name = "n" * 95
+    table: dict[str, Any] = {
+        "count": {"use": f"{TOY}Numbers", "count": 500, "pause": 0.002},
+        name: {"use": f"{TOY}Double", "inputs": {"numbers": "count.numbers"}},
+        "write": {"use": f"{TOY}Write", "inputs": {"numbers": f"{name}.numbers"}, "path": str(out)},
+    }
+    seen: list[set[int]] = []
+
+    def updated(_: RunResult) -> None:
+        (folder,) = [path for path in temporary.iterdir() if path != deep]
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {path.name for path in folder.iterdir()} == {"lock", "control", "1-0", "2-0"}
+        seen.append({len(listening(pid)) for pid in [os.getpid(), *workers_of(os.getpid())]})
+
+    asyncio.run(Supervisor(graph_from_table({"stages": table}, "toy.toml"), updated=updated).run())
+    assert seen
+    assert set.union(*seen) == {0}
+    assert list(deep.iterdir()) == []
+
+
+def listening(pid: int) -> list[str]:
+    """The TCP addresses on which a process listens."""
+    own = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own]
 
 
 def test_a_stage_that_watches_is_told_of_all_stages_and_time_is_the_same_everywhere(tmp_path: Path) -> None:

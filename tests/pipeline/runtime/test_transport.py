@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,20 @@ import pytest
 import zmq
 
 from emopipe.pipeline.clock import FakeClock, SystemClock, settle
-from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.message import FOREVER, Codec, Message
 from emopipe.pipeline.port import LinkId, Queue
+from emopipe.pipeline.runtime.channel import BoundChannel, ConnectedChannel, Endpoint, new_key
 from emopipe.pipeline.runtime.output import Output
-from emopipe.pipeline.runtime.transport import Inbox, Inlet, LocalInlet, LocalOutlet, Outlet, ZmqInlet, ZmqOutlet
+from emopipe.pipeline.runtime.transport import (
+    Inbox,
+    Inlet,
+    LinkError,
+    LocalInlet,
+    LocalOutlet,
+    Outlet,
+    ZmqInlet,
+    ZmqOutlet,
+)
 from tests.support.toy_stages import Number
 
 CLOCK = SystemClock()
@@ -32,8 +43,8 @@ class Ends:
             local = LocalInlet(*arguments)
             self.inlet, self.outlet = local, LocalOutlet(queue, CLOCK, local)
             return
-        endpoint = f"ipc://{tmp_path}/link" if how == "ipc" else "tcp://127.0.0.1:*"
-        remote = ZmqInlet(*arguments, context=self.context, endpoint=endpoint, payload=Number)
+        address = f"ipc://{tmp_path}/link" if how == "ipc" else "tcp://127.0.0.1:*"
+        remote = ZmqInlet(*arguments, context=self.context, address=address, sender="sender", payload=Number)
         self.inlet = remote
         self.outlet = ZmqOutlet(queue, CLOCK, context=self.context, endpoint=remote.endpoint, payload=Number)
 
@@ -182,6 +193,92 @@ def test_links_that_share_a_message_each_write_their_own_trace() -> None:
         assert shared.trace == []
 
     asyncio.run(drive())
+
+
+def errors_of(send: Callable[[ConnectedChannel], None], tmp_path: Path) -> list[Exception]:
+    """What goes wrong at a receiver with a window of 2 whose own sender sends what it should not."""
+    errors: list[Exception] = []
+
+    async def drive() -> None:
+        failed = asyncio.Event()
+
+        def on_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            errors.append(context["exception"])
+            failed.set()
+
+        asyncio.get_running_loop().set_exception_handler(on_error)
+        context, inbox = zmq.Context(), asyncio.Queue[tuple[Inlet, Message]]()
+        inlet = ZmqInlet(
+            "numbers",
+            "receiver",
+            inbox,
+            CLOCK,
+            2,
+            context=context,
+            address=f"ipc://{tmp_path}/link",
+            sender="maker",
+            payload=Number,
+        )
+        sender = ConnectedChannel(context, inlet.endpoint, lambda parts: None)
+        send(sender)
+        await failed.wait()
+        assert inbox.qsize() <= 2
+        sender.close()
+        inlet.close()
+        context.term()
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ([b""], "sent receiver.numbers not a message of type 'Number'"),
+        ([b"\x93" * 100_000], "sent receiver.numbers not a message of type 'Number'"),  # nested too deeply to read
+        ([Codec(Number).encode(number(1))[0]], "sent receiver.numbers not a message of type 'Number': frame 1 of 1"),
+    ],
+)
+def test_a_sender_of_what_is_no_message_is_named(parts: list[bytes], text: str, tmp_path: Path) -> None:
+    (error,) = errors_of(lambda sender: sender.send(parts), tmp_path)
+    assert isinstance(error, LinkError)
+    assert error.sender == "maker"
+    assert str(error).startswith(text)
+
+
+def test_a_sender_that_exceeds_its_credits_is_named_and_fills_no_inbox(tmp_path: Path) -> None:
+    def send(sender: ConnectedChannel) -> None:
+        for n in range(3):
+            sender.send(Codec(Number).encode(number(n)))
+
+    (error,) = errors_of(send, tmp_path)
+    assert isinstance(error, LinkError)
+    assert (error.sender, str(error)) == ("maker", "sent receiver.numbers more than its 2 credits allow")
+
+
+@pytest.mark.parametrize("forged", [[b""], [b"\1"], [(7).to_bytes(8, "little")], [b"\1" + bytes(7)] * 2, [b"\xff" * 8]])
+def test_acknowledgements_of_what_is_not_under_way_are_counted_and_change_nothing(
+    forged: list[bytes], tmp_path: Path
+) -> None:
+    async def drive() -> None:
+        context, key = zmq.Context(), new_key()
+        receiver = BoundChannel(context, f"ipc://{tmp_path}/link", {key: "sender"}, lambda name, parts: None, window=4)
+        endpoint = Endpoint(receiver.address, key)
+        outlet = ZmqOutlet(Queue(size=2), CLOCK, context=context, endpoint=endpoint, payload=Number)
+        for n in range(2):
+            await outlet.send(number(n))
+        while not outlet.refused:  # until they know each other it goes nowhere
+            receiver.send("sender", forged)
+            await asyncio.sleep(0.005)
+        assert outlet.counts().in_flight == 2
+        receiver.send("sender", [(2).to_bytes(8, "little")])
+        await outlet.drain()
+        assert outlet.counts().received == 2
+        outlet.close()
+        receiver.close()
+        context.term()
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
 
 
 class Stuck(Outlet):

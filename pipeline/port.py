@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
         """Addresses that several stages may serve together, as long as they share a process."""
         return []
 
-    def startup(self) -> float:
+    def waits(self) -> float:
         """How long, in s, the stage may wait for somebody else before it is ready."""
         return 0.0
 

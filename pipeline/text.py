@@ -1,12 +1,15 @@
 """How errors about a graph speak: values as the user wrote them, paths of keys, the nearest valid name."""
 
 import difflib
+import heapq
 import json
 import re
 from collections.abc import Iterable, Mapping
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST = 60  # characters of a value that an error repeats
+_MOST_COMPARED = 30  # names that another is compared with in full
+_MOST_LISTED = 30
 
 
 def one_line(text: object) -> str:
@@ -51,9 +54,14 @@ def key_path(*keys: object) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that `name` was probably meant to be."""
-    plain = {candidate.lower().replace("_", "-"): candidate for candidate in names}
-    found = difflib.get_close_matches(name[:_LONGEST].lower().replace("_", "-"), plain, n=1)
+    """The one of `names` that `name` was probably meant to be; of very many only those of like letters are compared."""
+    plain = {candidate[:_LONGEST].lower().replace("_", "-"): candidate for candidate in names}
+    wanted = name[:_LONGEST].lower().replace("_", "-")
+    compared: Iterable[str] = plain
+    if len(plain) > _MOST_COMPARED:
+        letters = set(wanted)
+        compared = heapq.nsmallest(_MOST_COMPARED, plain, lambda other: len(letters.symmetric_difference(other)))
+    found = difflib.get_close_matches(wanted, compared, n=1)
     return plain[found[0]] if found else None
 
 
@@ -68,6 +76,8 @@ def instead(name: str, names: Iterable[str]) -> str:
     known = list(names)
     if (near := nearest(name, known)) is not None:
         return f"did you mean {show(near)}?"
+    if len(known) > _MOST_LISTED:
+        return f"known are {', '.join(map(show, known[:_MOST_LISTED]))} and {len(known) - _MOST_LISTED} more"
     return f"known are {listing(known)}" if known else "there are none"
 
 

@@ -5,19 +5,29 @@ import argparse
 from emopipe.commands.graph_arguments import add_graph_arguments
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import GraphError
-from emopipe.pipeline.graph.load import load_graph
-from emopipe.pipeline.text import count
+from emopipe.pipeline.graph.load import check_unimported, load_graph
+from emopipe.pipeline.text import count, show
 
 HELP = "say what is wrong with a graph"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph_arguments(parser)
+    parser.add_argument(
+        "--no-import", action="store_true", help="import no stage of the user's own, and say which were not looked into"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
     try:
         path = find_graph(arguments.graph)
+        if arguments.no_import:
+            own = check_unimported(path, arguments.overrides)
+            rest = (
+                f"; not looked into: {', '.join(f'{name} ({show(use)})' for name, use in own.items())}" if own else ""
+            )
+            print(f"{path}: ok{rest}")
+            return 0
         graph = load_graph(path, arguments.overrides)
     except GraphError as error:  # not an error of this command, but what it was asked for
         print(error)

@@ -3,59 +3,81 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import islice, pairwise
 from typing import Any, TypeVar
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.graph.parse import Draft, PipelineSettings, Problems
+from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems
 from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.text import instead, show
 
+MAX_HINTED_PROBLEMS = 100  # nobody reads that far; and to look for the nearest of thousands of names takes its time
+MAX_CYCLES = 20
+MAX_CYCLE_STAGES = 20
+
+Senders = dict[type[Payload], list[OutputRef]]  # the outputs that carry each type
+
 T = TypeVar("T")
 
 
-def check(drafts: Mapping[str, Draft], pipeline: PipelineSettings, problems: Problems) -> list[str]:
+def check(stages: Mapping[str, ParsedStage], pipeline: PipelineSettings, problems: Problems) -> list[str]:
     """Add everything that is wrong to `problems`; the stages in topological order.
 
     A stage whose class is unknown is left out of what would only repeat that.
     """
-    for draft in drafts.values():
-        _check_inputs(draft, drafts, problems)
-        _check_own(draft, problems)
-    _check_ends(drafts, problems)
-    _check_written(drafts, problems)
-    order = _sort(drafts, problems)
+    senders = _senders(stages)
+    for stage in stages.values():
+        _check_inputs(stage, stages, senders, problems)
+        _check_own(stage, problems)
+    _check_ends(stages, problems)
+    _check_written(stages, problems)
+    order = _sort(stages, problems)
     if order and pipeline.mode == "live" and pipeline.latency_budget is not None:
-        _check_latency(order, drafts, pipeline.latency_budget, problems)
+        _check_latency(order, stages, pipeline.latency_budget, problems)
     return order
 
 
-def _check_inputs(draft: Draft, drafts: Mapping[str, Draft], problems: Problems) -> None:
-    where = ("stages", draft.name, "inputs")
-    ports = draft.cls.inputs if draft.cls is not None else None
-    for port, sources in draft.inputs.items():
+def _senders(stages: Mapping[str, ParsedStage]) -> Senders:
+    senders: Senders = {}
+    for stage in stages.values():
+        for output, port in stage.cls.outputs.items() if stage.cls is not None else ():
+            senders.setdefault(port.type, []).append(OutputRef(stage.name, output))
+    return senders
+
+
+def _check_inputs(stage: ParsedStage, stages: Mapping[str, ParsedStage], senders: Senders, problems: Problems) -> None:
+    where = ("stages", stage.name, "inputs")
+    ports = stage.cls.inputs if stage.cls is not None else None
+    for port, sources in stage.inputs.items():
         declared = None
         if ports is not None and (declared := ports.get(port)) is None:
-            problems.add((*where, port), f"{draft.use} has no input {show(port)}; {instead(port, ports)}")
+            problems.add((*where, port), f"{stage.use} has no input {show(port)}; {instead(port, ports)}")
         for source in sources:
-            _check_link(source, declared, (*where, port), drafts, problems)
+            _check_link(source, declared, (*where, port), stages, senders, problems)
     for port, declared in (ports or {}).items():
         # An input whose sources were wrong is in `inputs` too, and that has been said.
-        if port not in draft.inputs and not declared.optional:
-            problems.add((*where, port), f"nothing feeds this input{_offers(declared.type, drafts, draft.name)}")
-    if ports and not draft.inputs and all(port.optional for port in ports.values()):
-        problems.add(where, f"nothing feeds {draft.name}; at least one of its inputs is needed: {', '.join(ports)}")
+        if port not in stage.inputs and not declared.optional:
+            problems.add((*where, port), f"nothing feeds this input{_offers(declared.type, senders, stage.name)}")
+    if ports and not stage.inputs and all(port.optional for port in ports.values()):
+        problems.add(where, f"nothing feeds {stage.name}; at least one of its inputs is needed: {', '.join(ports)}")
 
 
 def _check_link(
-    source: OutputRef, declared: Port | None, where: tuple[str, ...], drafts: Mapping[str, Draft], problems: Problems
+    source: OutputRef,
+    declared: Port | None,
+    where: tuple[str, ...],
+    stages: Mapping[str, ParsedStage],
+    senders: Senders,
+    problems: Problems,
 ) -> None:
-    if source.stage not in drafts:
-        problems.add(where, f"no stage {show(source.stage)}; {instead(source.stage, drafts)}")
+    if source.stage not in stages:
+        hint = f"; {instead(source.stage, stages)}" if len(problems) < MAX_HINTED_PROBLEMS else ""
+        problems.add(where, f"no stage {show(source.stage)}{hint}")
         return
-    sender = drafts[source.stage]
+    sender = stages[source.stage]
     if sender.cls is None:
         return
     output = sender.cls.outputs.get(source.output)
@@ -67,32 +89,27 @@ def _check_link(
         if sent == taken:
             sent, taken = f"{output.type.__module__}.{sent}", f"{declared.type.__module__}.{taken}"
         problem = f"{source} sends {sent}, but this input takes {taken}"
-        problems.add(where, problem + _offers(declared.type, drafts, where[1]))
+        problems.add(where, problem + _offers(declared.type, senders, where[1]))
 
 
-def _offers(payload: type[Payload], drafts: Mapping[str, Draft], receiver: str) -> str:
-    offers = [
-        f'"{draft.name}.{output}"'
-        for draft in drafts.values()
-        if draft.cls is not None and draft.name != receiver
-        for output, port in draft.cls.outputs.items()
-        if port.type is payload
-    ]
-    if offers:
-        return f"; {' or '.join(offers[:3])} would fit"
+def _offers(payload: type[Payload], senders: Senders, receiver: str) -> str:
+    fitting = (f'"{each}"' for each in senders.get(payload, ()) if each.stage != receiver)
+    if offers := list(islice(fitting, 3)):
+        return f"; {' or '.join(offers)} would fit"
     return f"; it needs a stage that sends {payload.__name__}"
 
 
-def _check_own(draft: Draft, problems: Problems) -> None:
+def _check_own(stage: ParsedStage, problems: Problems) -> None:
     """What the stage itself finds wrong with its settings."""
-    found = _ask(draft, "check", lambda found: [(str(key), str(text)) for key, text in found], problems)
+    found = _ask(stage, "check", lambda found: [(str(key), str(text)) for key, text in found], problems)
     for key, text in found or []:
-        problems.add(("stages", draft.name), text, key)
+        problems.add(("stages", stage.name), text, key)
+    _ask(stage, "waits", _seconds, problems)
 
 
-def _check_ends(drafts: Mapping[str, Draft], problems: Problems) -> None:
-    known = [draft.cls for draft in drafts.values() if draft.cls is not None]
-    if not known or len(known) < len(drafts):
+def _check_ends(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
+    known = [stage.cls for stage in stages.values() if stage.cls is not None]
+    if not known or len(known) < len(stages):
         return
     if all(cls.inputs for cls in known):
         problems.add(("stages",), "no source: every stage waits for another; add one without inputs")
@@ -100,85 +117,87 @@ def _check_ends(drafts: Mapping[str, Draft], problems: Problems) -> None:
         problems.add(("stages",), "no sink: nothing takes the results; add one without outputs, such as console")
 
 
-def _check_written(drafts: Mapping[str, Draft], problems: Problems) -> None:
+def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
     owners: dict[str, str] = {}
-    for draft in drafts.values():
-        for endpoint in _ask(draft, "writes", _texts, problems) or []:
-            owner = owners.setdefault(endpoint, draft.name)
-            if owner != draft.name:
-                problems.add(("stages", draft.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
-    _check_served(drafts, owners, problems)
-    for draft in drafts.values():
-        for file in _ask(draft, "reads", _texts, problems) or []:
+    for stage in stages.values():
+        for endpoint in _ask(stage, "writes", _texts, problems) or []:
+            owner = owners.setdefault(endpoint, stage.name)
+            if owner != stage.name:
+                problems.add(("stages", stage.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
+    _check_served(stages, owners, problems)
+    for stage in stages.values():
+        for file in _ask(stage, "reads", _texts, problems) or []:
             if file in owners:
                 text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
-                problems.add(("stages", owners[file]), text, other=draft.name)
+                problems.add(("stages", owners[file]), text, other=stage.name)
 
 
-def _check_served(drafts: Mapping[str, Draft], owners: Mapping[str, str], problems: Problems) -> None:
+def _check_served(stages: Mapping[str, ParsedStage], owners: Mapping[str, str], problems: Problems) -> None:
     """Those who serve an address together must be in one process, and nobody may have it for itself."""
-    first: dict[str, Draft] = {}
-    for draft in drafts.values():
-        for endpoint in _ask(draft, "serves", _texts, problems) or []:
-            other = first.setdefault(endpoint, draft)
+    first: dict[str, ParsedStage] = {}
+    for stage in stages.values():
+        for endpoint in _ask(stage, "serves", _texts, problems) or []:
+            other = first.setdefault(endpoint, stage)
             if endpoint in owners:
                 taken = f"{show(endpoint)} is taken by {{other}} already"
-                problems.add(("stages", draft.name), taken, other=owners[endpoint])
-            elif other.process != draft.process:
+                problems.add(("stages", stage.name), taken, other=owners[endpoint])
+            elif other.process != stage.process:
                 text = f"{show(endpoint)} is served by {{other}} too, which is in another process"
                 same = 'give both the same, such as process = "web"'
-                problems.add(("stages", draft.name), f"{text}; {same}", other=other.name)
+                problems.add(("stages", stage.name), f"{text}; {same}", other=other.name)
 
 
-def _sort(drafts: Mapping[str, Draft], problems: Problems) -> list[str]:
+def _sort(stages: Mapping[str, ParsedStage], problems: Problems) -> list[str]:
     """The stages in topological order, or none where there are cycles; each is named."""
-    names = list(drafts)
-    before = {name: _feeders(draft, drafts) for name, draft in drafts.items()}
-    cyclic = False
-    while True:
+    rank = {name: number for number, name in enumerate(stages)}
+    before = {name: _feeders(stage, stages) for name, stage in stages.items()}
+    for number in range(MAX_CYCLES):
         try:
-            order = _in_order(before, names)
-            return [] if cyclic else order
+            order = _in_order(before, rank)
+            return [] if number else order
         except CycleError as error:
-            cyclic = True
             cycle: list[str] = error.args[1][:-1]
-            first = cycle.index(min(cycle, key=names.index))
+            first = cycle.index(min(cycle, key=rank.__getitem__))
             way = [*cycle[first:], *cycle[:first], cycle[first]]
+            if len(way) > MAX_CYCLE_STAGES:
+                way[MAX_CYCLE_STAGES - 1 : -1] = [f"{len(way) - MAX_CYCLE_STAGES} more"]
             problems.add(("stages",), f"cycle: {' → '.join(way)}; a stage cannot wait for its own results")
-            links = set(pairwise([*cycle, cycle[0]]))
-            before = {name: [s for s in sources if (s, name) not in links] for name, sources in before.items()}
+            for sender, receiver in pairwise([*cycle, cycle[0]]):
+                before[receiver] = [each for each in before[receiver] if each != sender]
+    return []
 
 
-def _feeders(draft: Draft, drafts: Mapping[str, Draft]) -> list[str]:
+def _feeders(stage: ParsedStage, stages: Mapping[str, ParsedStage]) -> list[str]:
     """The stages that feed one, over links whose both ends exist as far as anybody knows."""
     return [
         source.stage
-        for port, sources in draft.inputs.items()
-        if draft.cls is None or port in draft.cls.inputs
+        for port, sources in stage.inputs.items()
+        if stage.cls is None or port in stage.cls.inputs
         for source in sources
-        if (sender := drafts.get(source.stage)) and (sender.cls is None or source.output in sender.cls.outputs)
+        if (sender := stages.get(source.stage)) and (sender.cls is None or source.output in sender.cls.outputs)
     ]
 
 
-def _in_order(before: Mapping[str, list[str]], names: list[str]) -> list[str]:
+def _in_order(before: Mapping[str, list[str]], rank: Mapping[str, int]) -> list[str]:
     """Topological, and in the file's order among the stages that are ready at once."""
     sorter = TopologicalSorter(before)
     sorter.prepare()
     order: list[str] = []
-    ready: list[str] = []
+    ready: list[tuple[int, str]] = []
     while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=names.index)
-        order.append(ready.pop(0))
+        for name in sorter.get_ready():
+            heappush(ready, (rank[name], name))
+        order.append(heappop(ready)[1])
         sorter.done(order[-1])
     return order
 
 
-def _check_latency(order: list[str], drafts: Mapping[str, Draft], budget: float, problems: Problems) -> None:
+def _check_latency(order: list[str], stages: Mapping[str, ParsedStage], budget: float, problems: Problems) -> None:
     """Least latencies add up along a path; the budget must cover the longest (as in GStreamer's latency query)."""
     longest: dict[str, tuple[float, list[str]]] = {}
     for name in order:
-        own = _ask(drafts[name], "latency", _seconds, problems) or 0.0
-        fed_by = [longest[feeder] for feeder in _feeders(drafts[name], drafts)]
+        own = _ask(stages[name], "latency", _seconds, problems) or 0.0
+        fed_by = [longest[feeder] for feeder in _feeders(stages[name], stages)]
         total, way = max(fed_by, key=lambda path: path[0], default=(0.0, []))
         longest[name] = total + own, [*way, f"{name} ({show(round(own, 6))} s)" if own else name]
     total, way = max(longest.values(), key=lambda path: path[0])
@@ -187,24 +206,26 @@ def _check_latency(order: list[str], drafts: Mapping[str, Draft], budget: float,
         problems.add(("pipeline", "latency_budget"), f"{needed}: {' → '.join(way)}")
 
 
-def _seconds(latency: float) -> float:
-    if not (math.isfinite(latency) and latency >= 0):
-        raise ValueError(f"a latency of {latency} s")
-    return float(latency)
+def _seconds(seconds: float) -> float:
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{seconds} s")
+    return float(seconds)
 
 
 def _texts(values: Iterable[object]) -> list[str]:
     return [str(value) for value in values]
 
 
-def _ask(draft: Draft, hook: str, read: Callable[[Any], T], problems: Problems) -> T | None:
+def _ask(stage: ParsedStage, hook: str, read: Callable[[Any], T], problems: Problems) -> T | None:
     """What a stage's settings say; a hook that fails is a problem like any other, since anybody may have written it."""
-    if draft.settings is None:
+    if stage.settings is None:
         return None
     try:
-        return read(getattr(draft.settings, hook)())
+        return read(getattr(stage.settings, hook)())
     except EmopipeError as error:
-        problems.add(("stages", draft.name), str(error))
-    except Exception as error:
-        problems.add(("stages", draft.name), f"{hook}() of {draft.use} failed: {type(error).__name__}: {error}")
+        problems.add(("stages", stage.name), str(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: it is not the stage that decides when we end
+        problems.add(("stages", stage.name), f"{hook}() of {stage.use} failed: {type(error).__name__}: {error}")
     return None

@@ -16,7 +16,7 @@ from typing import Any
 from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.check import check
 from emopipe.pipeline.graph.overrides import override
-from emopipe.pipeline.graph.parse import Problems, read_pipeline, read_stages
+from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems, read_pipeline, read_stages
 from emopipe.pipeline.graph.registry import import_path, instantiate, make_importable, resolve
 from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, StageSpec
 from emopipe.pipeline.port import Queue
@@ -27,6 +27,7 @@ __all__ = [
     "OutputRef",
     "Queue",
     "StageSpec",
+    "check_unimported",
     "graph_from_table",
     "instantiate",
     "load_graph",
@@ -81,27 +82,48 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
     Raises:
         GraphError: everything that is wrong, one line each, beginning with `origin`.
     """
-    problems = Problems()
     path = Path(origin)
     make_importable(import_path(path))
-    try:
-        table = override(table, overrides, problems)
-        pipeline = read_pipeline(table, problems)
-        drafts = read_stages(table, pipeline.mode, problems)
-        order = check(drafts, pipeline, problems)
-    except RecursionError:
-        raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None
-    if found := problems.sorted(drafts):
-        raise GraphError(found, str(origin))
+    pipeline, parsed, order = _checked(table, origin, overrides, own_code=True)
     stages = {}
     for name in order:
-        draft = drafts[name]
-        if draft.cls is not None:
+        each = parsed[name]
+        if each.cls is not None:
             stages[name] = StageSpec(
-                name, draft.use, draft.cls, draft.settings, draft.table, draft.inputs, draft.queues, draft.process
+                name, each.use, each.cls, each.settings, each.table, each.inputs, each.queues, each.process
             )
     budget = pipeline.latency_budget if pipeline.mode == "live" else None
     return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget)
+
+
+def check_unimported(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:
+    """Check the graph in a file as far as it goes without importing any code but that of emopipe.
+
+    Returns:
+        What `use` says of the stages that were not looked into, by their names.
+
+    Raises:
+        GraphError: everything that is wrong.
+    """
+    _, parsed, _ = _checked(read_table(path), path, overrides, own_code=False)
+    return {name: each.use for name, each in parsed.items() if each.cls is None}
+
+
+def _checked(
+    table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str], *, own_code: bool
+) -> tuple[PipelineSettings, dict[str, ParsedStage], list[str]]:
+    """The tables of a graph in which nothing is wrong, and its stages in topological order."""
+    problems = Problems()
+    try:
+        table = override(table, overrides, problems)
+        pipeline = read_pipeline(table, problems)
+        parsed = read_stages(table, pipeline.mode, problems, own_code=own_code)
+        order = check(parsed, pipeline, problems)
+    except RecursionError:
+        raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None
+    if found := problems.sorted(parsed):
+        raise GraphError(found, str(origin))
+    return pipeline, parsed, order
 
 
 def _syntax(message: str, text: str) -> str:

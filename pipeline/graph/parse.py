@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from emopipe.pipeline.errors import GraphError, Problem
-from emopipe.pipeline.graph.registry import GRAPH_KEYS, resolve
+from emopipe.pipeline.graph.registry import GRAPH_KEYS, is_own, resolve
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.spec import OutputRef
-from emopipe.pipeline.port import Mode, Queue, Settings, about
+from emopipe.pipeline.port import Invalid, Mode, Queue, Settings, about
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.text import instead, key_path, show
 
@@ -38,6 +38,9 @@ class Problems:
         path = ".".join(filter(None, [key_path(*where[2 if stage else 0 :]), key]))
         self._found.setdefault(Problem(stage=stage, key=path, text=text, other=other))
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def sorted(self, stages: Iterable[str]) -> list[Problem]:
         """All of them: those of the file and `[pipeline]`, then stage by stage, then those of the whole."""
         rank = {name: number for number, name in enumerate(stages)}
@@ -49,7 +52,7 @@ class Problems:
 
 
 @dataclass
-class Draft:
+class ParsedStage:
     """A stage as far as it could be read: `cls` and `settings` are none, an input's sources empty, where wrong."""
 
     name: str
@@ -81,31 +84,33 @@ def read_pipeline(table: Mapping[str, Any], problems: Problems) -> PipelineSetti
     return settings
 
 
-def read_stages(table: Mapping[str, Any], mode: Mode, problems: Problems) -> dict[str, Draft]:
-    """All stages in the file's order."""
+def read_stages(
+    table: Mapping[str, Any], mode: Mode, problems: Problems, *, own_code: bool = True
+) -> dict[str, ParsedStage]:
+    """All stages in the file's order; without `own_code` none of the user's own is imported."""
     stages = table.get("stages", {})
     if not isinstance(stages, Mapping):
         problems.add(("stages",), f"expected a table for each stage, got {show(stages)}")
         return {}
     if not stages:
         problems.add(("stages",), 'no stages; expected a table for each, such as [stages.capture] with use = "…"')
-    return {name: _read_stage(name, stage, mode, problems) for name, stage in stages.items()}
+    return {name: _read_stage(name, stage, mode, problems, own_code) for name, stage in stages.items()}
 
 
-def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Draft:
+def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_code: bool) -> ParsedStage:
     where = ("stages", name)
-    draft = Draft(name, process=name)
+    parsed = ParsedStage(name, process=name)
     if not _NAME.fullmatch(name):
         problems.add(where, "a stage's name may have letters, digits, _ and - only")
     if not isinstance(table, Mapping):
         problems.add(where, f'expected a table with use = "…", got {show(table)}')
-        return draft
-    draft.table = {key: value for key, value in table.items() if key not in GRAPH_KEYS}
+        return parsed
+    parsed.table = {key: value for key, value in table.items() if key not in GRAPH_KEYS}
     inputs = _read_inputs(table.get("inputs", {}), where, problems)
-    draft.inputs = inputs or {}
+    parsed.inputs = inputs or {}
     process = table.get("process", name)
     if isinstance(process, str) and _NAME.fullmatch(process):
-        draft.process = process
+        parsed.process = process
     elif "process" in table:
         problems.add((*where, "process"), f"expected a name of letters, digits, _ and -, got {show(process)}")
 
@@ -113,24 +118,28 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems) -> Dra
     if not isinstance(use, str):
         expected = 'expected the name of a stage (`emopipe inspect` lists them) or "my_package.my_module:MyStage"'
         problems.add((*where, "use"), f"{expected}, got {'nothing' if use is None else show(use)}")
-        return draft
-    draft.use = use
+        return parsed
+    parsed.use = use
+    if not own_code and is_own(use):
+        return parsed
     try:
-        draft.cls = cls = resolve(use)
+        parsed.cls = cls = resolve(use)
     except GraphError as error:
         for problem in error.problems:
             problems.add((*where, "use"), problem.text)
-        return draft
+        return parsed
     if inputs is None:
-        draft.inputs = {port: [] for port in cls.inputs}
+        parsed.inputs = {port: [] for port in cls.inputs}
     try:
-        draft.settings, found = convert(draft.table, cls.Settings, also=GRAPH_KEYS)
-    except Exception as error:  # in a stage's own __post_init__
-        found = [("", f"the settings of {use} fail with {type(error).__name__}: {error}")]
+        parsed.settings, found = convert(parsed.table, cls.Settings, also=GRAPH_KEYS)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # in a stage's own __post_init__
+        found = [Invalid("", f"the settings of {use} fail with {type(error).__name__}: {error}")]
     for key, text in found:
         problems.add(where, text, key)
-    draft.queues = _read_queues(use, cls, table.get("queue", {}), mode, (*where, "queue"), problems)
-    return draft
+    parsed.queues = _read_queues(use, cls, table.get("queue", {}), mode, (*where, "queue"), problems)
+    return parsed
 
 
 def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[OutputRef]] | None:
@@ -141,16 +150,17 @@ def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> d
     for port, sources in given.items():
         if sources == []:
             continue
-        inputs[port] = []
+        fed_by: dict[OutputRef, None] = {}
         for source in sources if isinstance(sources, list) else [sources]:
             stage, dot, output = source.partition(".") if isinstance(source, str) else ("", "", "")
             if not (stage and output and dot):
                 text = f'expected "stage.output" or a list of such, got {show(source)}'
                 problems.add((*where, "inputs", port), text)
-            elif OutputRef(stage, output) in inputs[port]:
+            elif OutputRef(stage, output) in fed_by:
                 problems.add((*where, "inputs", port), f"{show(source)} is there twice")
             else:
-                inputs[port].append(OutputRef(stage, output))
+                fed_by[OutputRef(stage, output)] = None
+        inputs[port] = list(fed_by)
     return inputs
 
 

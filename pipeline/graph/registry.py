@@ -29,9 +29,19 @@ def resolve(use: str) -> type[Stage]:
     Raises:
         GraphError: no such stage, module or class, not a stage, or an error while importing it.
     """
-    if ":" not in use:
-        return _built_in(use)
-    return _class_of(use)
+    try:
+        return _class_of(use) if ":" in use else _built_in(use)
+    except (GraphError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a module of a user's own may raise, or exit, as it likes
+        module = use.partition(":")[0]
+        what = ": ".join(filter(None, [type(error).__name__, one_line(error)]))
+        raise _wrong(f"importing {show(module)} failed: {what}") from error
+
+
+def is_own(use: str) -> bool:
+    """Whether `use` names a class of the user's own."""
+    return ":" in use and use not in _table().values()
 
 
 def instantiate(name: str, use: str, table: Mapping[str, Any]) -> Stage:
@@ -102,7 +112,7 @@ def _class_of(use: str) -> type[Stage]:
         raise _wrong(f"module {show(module_name)} has no class {show(class_name)}{advice}")
     if not (isinstance(cls, type) and issubclass(cls, Stage)) or cls is Stage:
         raise _wrong(f"{show(use)} is not a stage: its class must derive from emopipe.pipeline.Stage")
-    return _well_formed(cls, use)
+    return _well_formed(cls, use)  # type: ignore[arg-type]  # a class can be hashed; mypy asks its instances
 
 
 def _advice(module: str, class_name: str) -> str:
@@ -130,19 +140,14 @@ def _import(module: str, advice: str = "") -> ModuleType:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             looked_in = "the graph's folder, the current folder and what is installed"
             raise _wrong(f"no module {show(error.name)}; looked in {looked_in}{advice}") from None
-        raise _failed(module, error) from error
-    except (Exception, SystemExit) as error:
-        raise _failed(module, error) from error
-
-
-def _failed(module: str, error: BaseException) -> GraphError:
-    return _wrong(f"importing {show(module)} failed: {type(error).__name__}: {one_line(error)}")
+        raise
 
 
 def _wrong(text: str) -> GraphError:
     return GraphError([Problem(text=text)])
 
 
+@cache
 def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
     """Refuse a class whose declarations nobody can read: the runtime, `check` and `inspect` all rely on them."""
     problem = ""

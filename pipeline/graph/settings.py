@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypeVar, cast
+from functools import cache
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import inspect as kinds
 
+from emopipe.pipeline.port import Invalid
 from emopipe.pipeline.text import instead, key_path, listing, nearest, one_line, show
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -34,34 +36,46 @@ class Setting(msgspec.Struct, frozen=True):
     required: bool
 
 
-def convert(table: Mapping[str, Any], cls: type[S], also: Iterable[str] = ()) -> tuple[S | None, list[tuple[str, str]]]:
-    """The settings in `table`, or none and all of its problems as (key, message).
+def convert(table: Mapping[str, Any], cls: type[S], also: Iterable[str] = ()) -> tuple[S | None, list[Invalid]]:
+    """The settings in `table`, or None and all that is wrong with it.
 
     Types are strict, but a whole number may stand for a number. A key that belongs to a list's item reads
     `uri[1]`; an empty key speaks of the table as a whole. `also` holds further names that are valid beside the
     settings', for the advice on an unknown key.
     """
-    problems: list[tuple[str, str]] = []
-    fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
+    problems: list[Invalid] = []
+    fields = _fields(cls)
     for key, value in table.items():
         if key not in fields:
-            problems.append((key_path(key), f"unknown setting; {instead(key, [*fields, *also])}"))
-        elif (problem := _problem(value, kinds.type_info(fields[key].type))) is not None:
-            problems.append((key + problem[0], problem[1]))
+            problems.append(Invalid(key_path(key), f"unknown setting; {instead(key, [*fields, *also])}"))
+        elif (problem := _problem(value, fields[key].kind)) is not None:
+            problems.append(Invalid(key + problem.key, problem.text))
         else:
             try:
-                msgspec.convert(value, fields[key].type)
+                msgspec.convert(value, fields[key].info.type)
             except msgspec.ValidationError as error:
-                problems.append((key, one_line(error)))
-    for row in describe(cls):
-        if row.required and row.name not in table:
-            problems.append((row.name, f"missing: {row.text}" if row.text else f"missing: expected {row.type}"))
+                problems.append(Invalid(key, one_line(error)))
+    if any(field.info.required and name not in table for name, field in fields.items()):
+        missing = [row for row in describe(cls) if row.required and row.name not in table]
+        for row in missing:
+            problems.append(Invalid(row.name, f"missing: {row.text or f'expected {row.type}'}"))
     if problems:
         return None, problems
     try:
         return msgspec.convert(dict(table), cls), []
     except msgspec.ValidationError as error:  # raised by the class's own __post_init__
-        return None, [("", one_line(error))]
+        return None, [Invalid("", one_line(error))]
+
+
+class _Field(NamedTuple):
+    info: msgspec.structs.FieldInfo
+    kind: kinds.Type
+
+
+@cache
+def _fields(cls: type[msgspec.Struct]) -> dict[str, _Field]:
+    """The fields of settings by their names in TOML."""
+    return {info.encode_name: _Field(info, kinds.type_info(info.type)) for info in msgspec.structs.fields(cls)}
 
 
 def describe(cls: type[msgspec.Struct]) -> list[Setting]:
@@ -89,66 +103,69 @@ def describe(cls: type[msgspec.Struct]) -> list[Setting]:
     return rows
 
 
-def _problem(value: object, kind: kinds.Type, unit: str = "") -> tuple[str, str] | None:
+def _problem(value: object, kind: kinds.Type, unit: str = "") -> Invalid | None:
     """What is wrong with a value, with the index of the list's item it is about (`[1]`), if it is about one."""
     kind, own_unit, _ = _unwrap(kind)
     unit = own_unit or unit
-    wrong_type = "", f"expected {_expected(kind, unit)}, got {show(value)}"
+
+    def wrong_type() -> Invalid:
+        return Invalid("", f"expected {_expected(kind, unit)}, got {show(value)}")
+
     match kind:
         case kinds.UnionType():
             found = [_problem(value, member, unit) for member in kind.types]
             if None in found:
                 return None
             # Where the value is of one member's type, what is wrong lies deeper: say that.
-            deeper = (p for p in found if p is not None and (p[0] or not p[1].startswith("expected")))
-            return next(deeper, wrong_type)
+            deeper = (p for p in found if p is not None and (p.key or not p.text.startswith("expected")))
+            return next(deeper, wrong_type())
         case kinds.NoneType():
-            return None if value is None else wrong_type
+            return None if value is None else wrong_type()
         case kinds.BoolType():
-            return None if isinstance(value, bool) else wrong_type
+            return None if isinstance(value, bool) else wrong_type()
         case kinds.IntType():
             if isinstance(value, bool) or not isinstance(value, int):
-                return wrong_type
+                return wrong_type()
             return _out_of_range(value, kind, unit)
         case kinds.FloatType():
             if isinstance(value, bool) or not isinstance(value, int | float):
-                return wrong_type
+                return wrong_type()
             if isinstance(value, float) and not math.isfinite(value):
-                return "", f"expected a finite number, got {show(value)}"
+                return Invalid("", f"expected a finite number, got {show(value)}")
             return _out_of_range(value, kind, unit)
         case kinds.StrType():
-            return _wrong_length(value, kind) if isinstance(value, str) else wrong_type
+            return _wrong_length(value, kind) if isinstance(value, str) else wrong_type()
         case kinds.LiteralType():
             # By type too: in Python, 1 == True == 1.0.
             if any(value == known and type(value) is type(known) for known in kind.values):
                 return None
             near = nearest(value, [v for v in kind.values if isinstance(v, str)]) if isinstance(value, str) else None
-            return "", wrong_type[1] + (f"; did you mean {show(near)}?" if near else "")
+            return Invalid("", wrong_type().text + (f"; did you mean {show(near)}?" if near else ""))
         case kinds.ListType() | kinds.VarTupleType():
             if not isinstance(value, list | tuple):
-                return wrong_type
+                return wrong_type()
             return _first(value, [kind.item_type] * len(value), unit) or _wrong_length(value, kind)
         case kinds.TupleType():
             if not isinstance(value, list | tuple) or len(value) != len(kind.item_types):
-                return wrong_type
+                return wrong_type()
             return _first(value, kind.item_types, unit)
         case kinds.DictType():
             if not isinstance(value, Mapping):
-                return wrong_type
+                return wrong_type()
             items = [(key_path(k), _problem(v, kind.value_type, unit)) for k, v in value.items()]
-            return next(((f".{k}{p[0]}", p[1]) for k, p in items if p is not None), None)
+            return next((Invalid(f".{k}{p.key}", p.text) for k, p in items if p is not None), None)
         case _:
             return None  # left to msgspec
 
 
-def _first(values: Iterable[object], types: Iterable[kinds.Type], unit: str) -> tuple[str, str] | None:
+def _first(values: Iterable[object], types: Iterable[kinds.Type], unit: str) -> Invalid | None:
     found = (_problem(value, kind, unit) for value, kind in zip(values, types, strict=True))
-    return next(((f"[{i}]{p[0]}", p[1]) for i, p in enumerate(found) if p is not None), None)
+    return next((Invalid(f"[{i}]{p.key}", p.text) for i, p in enumerate(found) if p is not None), None)
 
 
-def _out_of_range(value: float, kind: kinds.IntType | kinds.FloatType, unit: str) -> tuple[str, str] | None:
+def _out_of_range(value: float, kind: kinds.IntType | kinds.FloatType, unit: str) -> Invalid | None:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "", f"{show(value)} does not fit into 64 bits"
+        return Invalid("", f"{show(value)} does not fit into 64 bits")
     if (
         (kind.ge is None or value >= kind.ge)
         and (kind.gt is None or value > kind.gt)
@@ -160,20 +177,20 @@ def _out_of_range(value: float, kind: kinds.IntType | kinds.FloatType, unit: str
     high = kind.le if kind.le is not None else kind.lt
     suffix = f" {unit}" if unit else ""
     if kind.ge is not None and kind.le is not None:
-        return "", f"{show(value)} is not between {show(kind.ge)} and {show(kind.le)}{suffix}"
+        return Invalid("", f"{show(value)} is not between {show(kind.ge)} and {show(kind.le)}{suffix}")
     above = "at least" if kind.ge is not None else "above"
     below = "at most" if kind.le is not None else "below"
     wanted = [f"{word} {show(limit)}" for word, limit in ((above, low), (below, high)) if limit is not None]
-    return "", f"{show(value)} is not {' and '.join(wanted)}{suffix}"
+    return Invalid("", f"{show(value)} is not {' and '.join(wanted)}{suffix}")
 
 
-def _wrong_length(value: Any, kind: kinds.StrType | kinds.ListType | kinds.VarTupleType) -> tuple[str, str] | None:
+def _wrong_length(value: Any, kind: kinds.StrType | kinds.ListType | kinds.VarTupleType) -> Invalid | None:
     if kind.min_length and not value:
-        return "", "must not be empty"
+        return Invalid("", "must not be empty")
     if kind.min_length is not None and len(value) < kind.min_length:
-        return "", f"{show(value)} is too short: at least {kind.min_length} are needed"
+        return Invalid("", f"{show(value)} is too short: at least {kind.min_length} are needed")
     if kind.max_length is not None and len(value) > kind.max_length:
-        return "", f"{show(value)} is too long: at most {kind.max_length} are allowed"
+        return Invalid("", f"{show(value)} is too long: at most {kind.max_length} are allowed")
     return None
 
 

@@ -122,7 +122,7 @@ class Supervisor:
     # -- the life of a run -----------------------------------------------------------------------------------
 
     async def _play(self, folder: Path) -> None:
-        limit = START_TIMEOUT_S + sum(stage.settings.startup() for stage in self._graph.stages.values())
+        limit = START_TIMEOUT_S + sum(stage.settings.waits() for stage in self._graph.stages.values())
         watching = asyncio.create_task(self._watch_folder(folder))
         try:
             async with asyncio.timeout(limit):

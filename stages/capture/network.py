@@ -69,6 +69,9 @@ class NetworkCapture(LiveCapture):
         def latency(self) -> float:
             return self.block
 
+        def waits(self) -> float:
+            return self.timeout
+
     settings: Settings
 
     @property

@@ -64,6 +64,9 @@ class Publish(Stage):
                 return [str(path.resolve())]
             return [self.endpoint.replace("//localhost:", "//127.0.0.1:")]
 
+        def waits(self) -> float:
+            return self.wait if self.subscribers else 0.0
+
     settings: Settings
 
     async def setup(self) -> None:

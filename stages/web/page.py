@@ -77,6 +77,9 @@ class Page(Stage):
             there = (ASSETS / "index.html").is_file()
             return super().check() + ([] if there else [Invalid("use", f"{ASSETS}: its files are missing; {_REMEDY}")])
 
+        def waits(self) -> float:
+            return self.wait if self.viewers else 0.0
+
     settings: Settings
 
     async def setup(self) -> None:

@@ -43,6 +43,32 @@ def test_all_problems_are_printed_line_by_line(graph: Path, capsys: pytest.Captu
     ]
 
 
+OWN = """
+[stages.capture]
+use = "test-pattern"
+[stages.own]
+use = "own_module:Own"
+inputs.video = "capture.{output}"
+[stages.out]
+use = "console"
+inputs.emotions = "own.emotions"
+"""
+
+
+def test_without_imports_no_code_beside_the_graph_runs(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own_module.py").write_text("open('ran', 'w').close()\n")
+    graph.write_text(OWN.format(output="video"))
+    assert verb("check", "--no-import") == 0
+    assert capsys.readouterr().out == 'pipeline.toml: ok; not looked into: own ("own_module:Own")\n'
+    graph.write_text(OWN.format(output="vidoe"))
+    assert verb("check", "--no-import") == 2
+    assert 'has no output "vidoe"; did you mean "video"?' in capsys.readouterr().out
+    assert not Path("ran").exists()
+    assert verb("check") == 2
+    assert 'module "own_module" has no class "Own"' in capsys.readouterr().out
+    assert Path("ran").exists()
+
+
 def test_a_missing_graph_is_a_problem_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verb("check", str(tmp_path / "none.toml")) == 2
     assert capsys.readouterr().out.startswith(f"{tmp_path / 'none.toml'}: no such file, and no graph of emopipe's; ")

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,11 +262,47 @@ def test_a_stages_failing_hooks_are_problems_too() -> None:
     assert problems(lambda stages: stages.update(bad={"use": broken})) == [
         f"pipeline.toml: stages.bad: check() of {broken} failed: KeyError: 'lost'",
         f"pipeline.toml: stages.bad: writes() of {broken} failed: OSError: two lines",
-        f"pipeline.toml: stages.bad: latency() of {broken} failed: ValueError: a latency of nan s",
+        f"pipeline.toml: stages.bad: latency() of {broken} failed: ValueError: nan s",
     ]
     assert problems(lambda stages: stages["capture"].update(use="tests.support.stages:Picky", uri="")) == [
         "pipeline.toml: stages.capture: the settings of tests.support.stages:Picky fail with RuntimeError: no uri"
     ]
+
+
+def large(stages: dict[str, Any]) -> list[str]:
+    """What is wrong with a graph of thousands of stages, found in seconds of this processor's time."""
+    began = time.process_time()
+    try:
+        graph_from_table({"stages": stages}, "large.toml")
+        lines = []
+    except GraphError as error:
+        lines = str(error).splitlines()
+    assert time.process_time() - began < 20
+    return [line.removeprefix("large.toml: ") for line in lines]
+
+
+def test_thousands_of_stages_are_checked_in_seconds() -> None:
+    source = {"use": CAMERA, "uri": "x"}
+    looks = {f"look-{n}": {"use": LOOK, "inputs": {"video": "capture.video"}} for n in range(3000)}
+    shows = {f"show-{n}": {"use": SHOW, "inputs": {"scores": f"look-{n}.scores"}} for n in range(3000)}
+    assert large({"capture": source, **looks, **shows}) == []
+
+
+@pytest.mark.parametrize(
+    ("video", "first", "count"),
+    [
+        ("look-{other}.scores", "stages.look-0.inputs.video: look-1.scores sends", 3002),
+        ("loko-{n}.scores", 'stages.look-0.inputs.video: no stage "loko-0"; did you mean "look-0"?', 3002),
+        ("x{n}.scores", 'stages.look-0.inputs.video: no stage "x0"; known are "look-0", "look-1", ', 3002),
+    ],
+)
+def test_thousands_of_problems_are_found_in_seconds(video: str, first: str, count: int) -> None:
+    stages = {
+        f"look-{n}": {"use": LOOK, "inputs": {"video": video.format(n=n, other=(n + 1) % 3000)}} for n in range(3000)
+    }
+    lines = large(stages)
+    assert lines[0].startswith(first)
+    assert all(len(line) < 1000 for line in lines)
 
 
 # -- whatever is in the file, the answer is a graph or problems -----------------------------------------------

@@ -224,7 +224,11 @@ def test_a_stage_by_an_old_name_or_module_is_told_its_new_one(use: str, now: str
         ("import no_such_dependency", "ModuleNotFoundError: No module named 'no_such_dependency'"),
         ("def", "SyntaxError: invalid syntax (failing_module.py, line 1)"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("import sys\nsys.exit(0)", "SystemExit: 0"),
+        ("class Odd(BaseException): pass\nraise Odd('even')", "Odd: even"),
+        ("import asyncio\nraise asyncio.CancelledError", "CancelledError"),
         ("raise ValueError('two\\nlines')", "ValueError: two lines"),
+        ("def __getattr__(name): raise SystemExit(name)", "SystemExit: X"),  # the last: it can be imported
     ],
 )
 def test_an_error_while_importing_is_told_in_one_line(

@@ -201,7 +201,7 @@ def test_a_start_that_takes_too_long_names_the_stage(out: Path, monkeypatch: pyt
 def test_a_stage_may_wait_for_others_as_long_as_it_says(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emopipe.pipeline.runtime.supervisor.START_TIMEOUT_S", 1.0)
     patient = graph(out, double={"how": "hang-setup"})
-    monkeypatch.setattr(type(patient.stages["double"].settings), "startup", lambda self: 5.5)
+    monkeypatch.setattr(type(patient.stages["double"].settings), "waits", lambda self: 5.5)
     with pytest.raises(StageFailed, match=r"not ready within 6\.5 s"):
         run(patient)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from emopipe.models.facial.base import FaceNetwork
 from emopipe.models.labels import FACE
+from emopipe.pipeline.errors import ModelError
 
 
 class ResidualBlock(nn.Module):
@@ -69,8 +70,17 @@ class CustomCNN(FaceNetwork):
 
 
 def _backbone(name: str, **options: Any) -> FaceNetwork:
-    """Make a network of `backbones`, imported here since torchvision takes seconds that only its users should pay."""
-    from emopipe.models.facial import backbones
+    """Make a network of `backbones`, imported here since torchvision takes seconds that only its users should pay.
+
+    Raises:
+        ModelError: torchvision is not installed.
+    """
+    try:
+        from emopipe.models.facial import backbones
+    except ModuleNotFoundError as error:
+        if error.name != "torchvision":
+            raise
+        raise ModelError("this network needs torchvision: pip install 'emopipe[train]'") from None
 
     network: FaceNetwork = getattr(backbones, name)(**options)
     return network

@@ -5,6 +5,7 @@ logarithm instead of decibels under the clip's loudest value (`AmplitudeToDB(top
 So a stream computes each frame once, and a window of a stream holds the very numbers that training saw.
 """
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ Floats = npt.NDArray[np.float32]
 # A GEMM's rounding may depend on how many rows it is given and on which row a frame lies. So frames always go
 # through the transform 16 at a time, frame i in row i mod 16, the rest zeros: any chunking gives the same bits.
 _BLOCK_FRAMES = 16
+_LOG_OFFSET = 1e-6  # of the bands' powers: silence is not minus infinity
 
 
 class MfccSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,43 +88,64 @@ def mfcc(samples: Floats, spec: MfccSpec | None = None) -> Floats:
 
 
 def window_features(mfcc: "torch.Tensor", spec: MfccSpec | None = None) -> "torch.Tensor":
-    """MFCC, their deltas and the deltas' deltas over one window: [..., T, 40] -> [..., T, 120].
+    """MFCC, their deltas and the deltas' deltas over one window: [..., T, 40] -> [..., T, 120]."""
+    import torch
 
-    The deltas are the regression of HTK (Young et al., The HTK Book, eq. 5.16), the window's first and last
-    frames repeated beyond its ends.
+    reach = (spec or MfccSpec()).delta_window // 2
+    delta = _deltas(mfcc, reach)
+    return torch.cat([mfcc, delta, _deltas(delta, reach)], dim=-1)
+
+
+def _deltas(frames: "torch.Tensor", reach: int) -> "torch.Tensor":
+    """The slope at each frame, by regression over `reach` frames on either side: [..., T, n] -> [..., T, n].
+
+    HTK's (Young et al., The HTK Book, eq. 5.16), the first and last frames repeated beyond the ends.
     """
     import torch
-    from torchaudio.functional import compute_deltas
 
-    width = (spec or MfccSpec()).delta_window
-    static = mfcc.transpose(-1, -2)
-    delta = compute_deltas(static, width)
-    return torch.cat([static, delta, compute_deltas(delta, width)], dim=-2).transpose(-1, -2)
+    count, width = frames.shape[-2:]
+    rows = frames.transpose(-1, -2).reshape(1, -1, count)
+    steps = torch.arange(-reach, reach + 1, dtype=frames.dtype, device=frames.device)
+    padded = torch.nn.functional.pad(rows, (reach, reach), mode="replicate")
+    slopes = torch.nn.functional.conv1d(padded, steps.repeat(rows.shape[1], 1, 1), groups=rows.shape[1])
+    squares = reach * (reach + 1) * (2 * reach + 1) / 3  # the sum of steps ** 2
+    return (slopes / squares).reshape(*frames.shape[:-2], width, count).transpose(-1, -2)
 
 
 def _transform(spec: MfccSpec, frames: Floats) -> Floats:
+    """Frames of samples [n, window] -> MFCC [n, coefficients], without liftering."""
     import torch
 
+    taper, filters, cosines = _matrices(spec)
     with torch.inference_mode():
-        result: Floats = _mfcc_of(spec)(torch.from_numpy(frames))[..., 0].numpy()
+        power = torch.fft.rfft(torch.from_numpy(frames) * taper).abs().pow(2)
+        bands = torch.log(_each(power, filters) + _LOG_OFFSET)
+        result: Floats = _each(bands, cosines).numpy()
     return result
 
 
-@cache
-def _mfcc_of(spec: MfccSpec) -> "torch.nn.Module":
-    from torchaudio.transforms import MFCC
+def _each(rows: "torch.Tensor", matrix: "torch.Tensor") -> "torch.Tensor":
+    """Each row [n, a] times a matrix [a, b], to the bit as torchaudio's MFCC does: the weights learned from those."""
+    import torch
 
-    transform: torch.nn.Module = MFCC(
-        spec.sample_rate,
-        spec.coefficients,
-        log_mels=True,
-        melkwargs={
-            "n_fft": spec.window,
-            "hop_length": spec.hop,
-            "center": False,
-            "n_mels": spec.mels,
-            "f_min": spec.f_min,
-            "f_max": spec.f_max,
-        },
-    )
-    return transform
+    return torch.bmm(rows[:, None], matrix.expand(len(rows), -1, -1))[:, 0]
+
+
+@cache
+def _matrices(spec: MfccSpec) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    """The Hann window [window], triangular mel filters [bins, mels] and the orthonormal DCT-II [mels, coefficients].
+
+    The filters' peaks are 1, their corners evenly spaced on HTK's mel scale, 2595 log10(1 + f / 700).
+    """
+    import torch
+
+    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (spec.f_min, spec.f_max))
+    corners = 700 * (10 ** (torch.linspace(low, high, spec.mels + 2) / 2595) - 1)
+    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
+    bins = torch.linspace(0, spec.sample_rate // 2, spec.window // 2 + 1)[:, None]
+    filters = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
+
+    order, place = torch.arange(float(spec.coefficients))[:, None], torch.arange(float(spec.mels))
+    cosines = torch.cos(math.pi / spec.mels * (place + 0.5) * order)
+    cosines[0] /= math.sqrt(2)
+    return torch.hann_window(spec.window), filters, (cosines * math.sqrt(2 / spec.mels)).T

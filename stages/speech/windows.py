@@ -81,7 +81,7 @@ class SpeechWindows(Stage):
             self.count("repeated_samples", stream, windower.repeated)
 
     def _warm_up(self) -> None:
-        """Load torchaudio now, not when the first sound is there."""
+        """Load torch now, not when the first sound is there."""
         import torch
 
         # A block holds a few frames of MFCC: more threads would only wait for each other (ten times the CPU time).

@@ -1,9 +1,12 @@
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from emopipe.models.facial.base import FaceNetwork, prepare
 from emopipe.models.facial.networks import NETWORKS, CustomCNN
+from emopipe.pipeline.errors import ModelError
 from tests.support.face_networks import faces, random_norms
 
 
@@ -41,3 +44,12 @@ def test_every_parameter_learns() -> None:
     network(prepare(faces(8))).square().sum().backward()
     idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert idle == []
+
+
+def test_a_network_of_torchvisions_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "emopipe.models.facial.backbones", raising=False)
+    monkeypatch.delattr("emopipe.models.facial.backbones", raising=False)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(ModelError, match=r"needs torchvision: pip install 'emopipe\[train\]'"):
+        NETWORKS["vgg16"]()

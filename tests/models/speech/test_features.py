@@ -43,12 +43,25 @@ def test_a_frame_depends_on_its_own_samples_alone() -> None:
     assert np.array_equal(mfcc(shouted)[:48], mfcc(SOUND)[:48])
 
 
-def test_it_is_what_torchaudio_computes_of_the_whole_sound() -> None:
-    from torchaudio.transforms import MFCC
+def test_it_is_the_cosine_transform_of_the_logarithm_of_mel_bands() -> None:
+    frames = np.lib.stride_tricks.sliding_window_view(SOUND.astype(np.float64), 400)[::160]
+    power = np.abs(np.fft.rfft(frames * np.hanning(401)[:400])) ** 2
+    low, high = 2595 * np.log10(1 + np.array([50, 8000]) / 700)
+    corners = 700 * (10 ** (np.linspace(low, high, 66) / 2595) - 1)
+    hertz = np.linspace(0, 8000, 201)
+    triangles = [np.interp(hertz, corners[band : band + 3], [0, 1, 0]) for band in range(64)]
+    bands = np.log(power @ np.transpose(triangles) + 1e-6)
+    cosines = np.cos(np.pi / 64 * (np.arange(64)[:, None] + 0.5) * np.arange(40)) * np.where(np.arange(40), 1, 0.5**0.5)
+    assert mfcc(SOUND) == pytest.approx(bands @ cosines * (2 / 64) ** 0.5, abs=1e-3)
 
-    options = {"n_fft": 400, "hop_length": 160, "center": False, "n_mels": 64, "f_min": 50.0, "f_max": 8000.0}
-    whole = MFCC(16000, 40, log_mels=True, melkwargs=options)(torch.from_numpy(SOUND)).T
-    assert torch.allclose(torch.from_numpy(mfcc(SOUND)), whole, atol=1e-3)
+
+def test_it_is_what_torchaudio_computed_for_the_weights() -> None:
+    """torchaudio 2.11.0: MFCC(16000, 40, log_mels=True, melkwargs=…) of a falling tone, and its compute_deltas."""
+    tone = np.sin(1000 * np.log1p(np.arange(2000) / 500)).astype(np.float32)
+    features = window_features(torch.from_numpy(mfcc(tone)))
+    assert features[5, :4].tolist() == pytest.approx([-77.17131, 5.64835, -38.68905, -10.38643], abs=1e-4)
+    assert features[5, 40:44].tolist() == pytest.approx([-0.62126, 4.53875, 2.33779, -9.22303], abs=1e-4)
+    assert features[5, 80:84].tolist() == pytest.approx([0.25839, -0.9336, 1.46759, 2.06921], abs=1e-4)
 
 
 def test_reset_starts_over() -> None:

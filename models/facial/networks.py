@@ -78,7 +78,7 @@ def _backbone(name: str, **options: Any) -> FaceNetwork:
     try:
         from emopipe.models.facial import backbones
     except ModuleNotFoundError as error:
-        if error.name != "torchvision":
+        if (error.name or "").partition(".")[0] != "torchvision":
             raise
         raise ModelError("this network needs torchvision: pip install 'emopipe[train]'") from None
 

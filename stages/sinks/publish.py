@@ -16,6 +16,7 @@ from emopipe.pipeline.stage import Stage
 from emopipe.stages.addresses import is_loopback
 from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result
+from emopipe.stages.sinks.subscriptions import MAX_PER_CONNECTION, SUBSCRIBING, Subscriptions
 from emopipe.stages.types import Emotions
 
 TOPIC_PREFIX = b"emotions/"
@@ -35,7 +36,8 @@ class Publish(Stage):
     """Publishes each result on a ZeroMQ PUB socket as [topic, header, arrays…], topic `emotions/<stream>`.
 
     Gaps and EOS are published too. It never waits for a subscriber: one that is too slow loses messages, and sees it
-    by `seq`. The trace ends with this stage, so a subscriber on the same host can tell how old a result is.
+    by `seq`; one that subscribes without end is cut off. The trace ends with this stage, so a subscriber on the same
+    host can tell how old a result is.
     """
 
     name = "publish"
@@ -82,7 +84,10 @@ class Publish(Stage):
         self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
         self._socket.setsockopt(zmq.SNDHWM, self.settings.hwm)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        for option, value in SUBSCRIBING.items():
+            self._socket.setsockopt(option, value)
         self._socket.setsockopt(zmq.IPV6, int("[" in self.settings.endpoint))
+        self._subscriptions = Subscriptions(self._socket, _is_published, self._refused)
         self.exit.push_async_callback(self._shut)
         self._bind()
         endpoint, wait = self.settings.endpoint, self.settings.wait
@@ -143,15 +148,19 @@ class Publish(Stage):
 
     def _read_subscriptions(self) -> None:
         """Take in who has subscribed and unsubscribed."""
-        while not self._socket.closed:
-            try:
-                event = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            topic = event[1:]
-            if event[:1] in (b"\0", b"\1") and (topic.startswith(TOPIC_PREFIX) or TOPIC_PREFIX.startswith(topic)):
-                self._subscribers.add(1 if event[:1] == b"\1" else -1)
-                self.counters["subscribed"] += event[:1] == b"\1"
+        for change in self._subscriptions.read():
+            self._subscribers.add(change)
+            self.counters["subscribed"] += change > 0
+
+    def _refused(self) -> None:
+        self.counters["refused"] += 1
+        if self.counters["refused"] == 1:
+            self.warn(f"a subscriber was cut off: it has subscribed more than {MAX_PER_CONNECTION} times")
+
+
+def _is_published(topic: bytes) -> bool:
+    """Whether a subscription to `topic` gets anything of ours."""
+    return topic.startswith(TOPIC_PREFIX) or TOPIC_PREFIX.startswith(topic)
 
 
 def endpoint_problem(endpoint: str) -> str | None:

@@ -3,6 +3,8 @@
 import asyncio
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -295,3 +297,59 @@ def test_its_address_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     assert own("tcp://localhost:5560") == own("tcp://127.0.0.1:5560") == ["tcp://127.0.0.1:5560"]
     assert own("ipc://results") == own(f"ipc://{tmp_path}/./results") == [str(tmp_path / "results")]
+
+
+FLOOD = """
+import sys, zmq
+socket = zmq.Context().socket(zmq.SUB)
+socket.setsockopt(zmq.SNDHWM, 0)
+socket.connect(sys.argv[1])
+for number in range(100_000):
+    socket.subscribe(b"emotions/%d" % number)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("address", ["ipc", "tcp"])
+def test_who_subscribes_without_end_is_cut_off_and_others_hear_on(address: str, endpoint: str) -> None:
+    where = endpoint if address == "ipc" else f"tcp://127.0.0.1:{free_port()}"
+
+    async def drive(friend: "zmq.Socket[bytes]") -> int:
+        async with StageHarness(stage := publisher(where)) as harness, asyncio.timeout(60):
+            friend.connect(where)
+            friend.subscribe(b"emotions/")
+            with subprocess.Popen([sys.executable, "-c", FLOOD, where], stdin=subprocess.PIPE) as flood:
+                while not stage.counters["refused"]:
+                    await asyncio.sleep(0.01)
+                while friend.poll(0):  # of before
+                    friend.recv_multipart()
+                while not friend.poll(0):
+                    await harness.send("emotions", result(0, {1: "happy"}))
+                    await asyncio.sleep(0.01)
+                flood.kill()
+            assert harness.outputs.warnings == ["a subscriber was cut off: it has subscribed more than 1000 times"]
+            return stage.counters["subscribed"]
+
+    with zmq.Context() as context, context.socket(zmq.SUB) as friend:
+        friend.linger = 0
+        assert 1000 < asyncio.run(drive(friend)) < 50_000  # more than may be, since much is on its way
+
+
+def test_one_who_comes_and_goes_is_not_cut_off(endpoint: str) -> None:
+    async def drive() -> int:
+        context = zmq.Context()
+        try:
+            async with StageHarness(stage := publisher(endpoint)), asyncio.timeout(60):
+                for number in range(15):
+                    with context.socket(zmq.SUB) as subscriber:
+                        subscriber.linger = 0
+                        subscriber.connect(endpoint)
+                        for topic in range(100):
+                            subscriber.subscribe(b"emotions/%d" % topic)
+                        while stage.counters["subscribed"] < 100 * (number + 1):
+                            await asyncio.sleep(0.005)
+                return stage.counters["refused"]
+        finally:
+            context.destroy(0)
+
+    assert asyncio.run(drive()) == 0

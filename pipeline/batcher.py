@@ -82,7 +82,7 @@ class Batcher(Generic[Tag, Row, Result]):
 
     @property
     def pending(self) -> int:
-        """How many messages wait to be taken into a batch."""
+        """The number of messages that wait to be taken into a batch."""
         return sum(map(len, self._queued.values()))
 
     async def put(self, stream: str, pts: int, tag: Tag, rows: Sequence[Row]) -> None:
@@ -227,7 +227,7 @@ class Batcher(Generic[Tag, Row, Result]):
         return self._worker is not None and self._worker.done()
 
     def _room(self) -> int:
-        """How many rows may wait."""
+        """The number of rows that may wait."""
         if self._backlog is None or not self._row_time:
             return self._max_size
         return min(self._max_size, int(self._backlog / self._row_time))

@@ -10,7 +10,7 @@ SECOND = 1_000_000_000
 
 
 class Clock(Protocol):
-    """What stages use instead of `time` and `asyncio.sleep`."""
+    """The clock of stages, instead of `time` and `asyncio.sleep`."""
 
     def now(self) -> int:
         """Monotonic time in ns; comparable between the processes of one host."""

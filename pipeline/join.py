@@ -33,7 +33,7 @@ class Released(NamedTuple, Generic[T]):
 
 
 class Ended(NamedTuple):
-    """Nothing more will come of `input`. Its place, `pts`, is the last it said: an item's pts or a watermark.
+    """The end of `input`. Its place, `pts`, is the last it said: an item's pts or a watermark.
 
     Whoever folds over the order must not ask more of it than *that* the input ended: how far an input had moved
     its watermark before its end may depend on how its own sender batched.
@@ -94,12 +94,12 @@ class EventTimeJoin(Generic[T]):
 
     @property
     def watermark(self) -> int:
-        """Nothing released from now on has a smaller pts; FOREVER once everything has ended and is released."""
+        """The smallest pts that may still be released; FOREVER once everything has ended and is released."""
         return self._frontier[0]
 
     @property
     def pending(self) -> int:
-        """How many items wait."""
+        """The number of items that wait."""
         return sum(not isinstance(item, _End) for *_, item in self._pending)
 
     @property
@@ -123,13 +123,13 @@ class EventTimeJoin(Generic[T]):
         return True
 
     def advance(self, input: str, watermark: int, now: int = 0) -> None:
-        """Nothing below `watermark` will come of `input`."""
+        """Note that nothing below `watermark` will come of `input`."""
         source = self._open(input)
         source.heard = now
         source.watermark = max(source.watermark, watermark)
 
     def end(self, input: str, now: int = 0) -> None:
-        """Nothing more will come of `input`: an `Ended` takes its place in the order."""
+        """Note that nothing more will come of `input`: an `Ended` takes its place in the order."""
         source = self._open(input)
         source.ended = True
         self._queue(source, max(source.watermark, source.last, self.watermark), now, _End())
@@ -143,7 +143,7 @@ class EventTimeJoin(Generic[T]):
         heapq.heapify(self._pending)
 
     def silent(self, input: str, now: int) -> bool:
-        """Whether nothing came of an input that has not ended for `idle`."""
+        """True if nothing came of an input that has not ended for `idle`."""
         source = self._inputs[input]
         return self._idle is not None and not source.ended and now - source.heard >= self._idle
 
@@ -166,7 +166,7 @@ class EventTimeJoin(Generic[T]):
         return released
 
     def next_deadline(self, now: int) -> int | None:
-        """When `pop` may give more although nothing arrives; None if only an arrival can help."""
+        """The time when `pop` may give more although nothing arrives; None if only an arrival can help."""
         deadlines = [deadline for *_, deadline, _ in self._pending if deadline is not None]
         if self._idle is not None:
             deadlines += [

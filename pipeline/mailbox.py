@@ -1,4 +1,4 @@
-"""What a thread or a callback hands over to a stage, bounded: the newest stays."""
+"""A bounded mailbox, for what a thread or a callback hands over to a stage: the newest stays."""
 
 import asyncio
 import threading
@@ -26,8 +26,8 @@ class Mailbox(Generic[T]):
         self._closed = False
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
-        self._rung = asyncio.Event()
-        self._ringing = False  # a ring is on its way, and another would only pile up behind it
+        self._notified = asyncio.Event()
+        self._notifying = False  # a call is on its way, and another would only pile up behind it
 
     def put(self, item: T) -> None:
         """Hand over `item`; never waits. After `close` it is ignored."""
@@ -39,22 +39,22 @@ class Mailbox(Generic[T]):
             while self._weight > self._most and len(self._items) > 1:
                 self._weight -= self._weigh(self._items.popleft())
                 self._dropped += 1
-            self._ring()
+            self._notify()
 
     def close(self) -> None:
-        """Nothing more will come; what waits may still be taken. May be called twice, from any thread."""
+        """Take nothing more; what waits may still be taken out. May be called twice, from any thread."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._ring()
+                self._notify()
 
     async def arrived(self) -> bool:
         """Wait until something is there; false once it is closed and empty."""
         while not self._items and not self._closed:
-            await self._rung.wait()
+            await self._notified.wait()
             with self._lock:
-                self._rung.clear()
-                self._ringing = False
+                self._notified.clear()
+                self._notifying = False
         return bool(self._items)
 
     def take(self) -> tuple[list[T], int]:
@@ -65,7 +65,7 @@ class Mailbox(Generic[T]):
             self._weight = self._dropped = 0
             return items, dropped
 
-    def _ring(self) -> None:
-        if not self._ringing:
-            self._ringing = True
-            self._loop.call_soon_threadsafe(self._rung.set)
+    def _notify(self) -> None:
+        if not self._notifying:
+            self._notifying = True
+            self._loop.call_soon_threadsafe(self._notified.set)

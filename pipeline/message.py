@@ -62,7 +62,7 @@ class Message(msgspec.Struct, kw_only=True):
 
 
 class Placement(TypedDict, total=False):
-    """Where a result belongs: the header fields that a stage may set when it emits.
+    """The place of a result: the header fields that a stage may set when it emits.
 
     `stream`, `pts`, `duration`, epoch and trace are those of `cause` where not given. `watermark` is the stage's own
     (`Stage.watermark`) where not given; a stage that emits several results for one message gives each its own pts as

@@ -28,7 +28,7 @@ class Port(msgspec.Struct, frozen=True):
 
 
 class Invalid(NamedTuple):
-    """What is wrong with one setting, as a sentence for the user; an empty `key` speaks of all of them."""
+    """A problem with one setting, as a sentence for the user; an empty `key` speaks of all of them."""
 
     key: str
     text: str
@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     def check(self) -> list[Invalid]:
-        """What is wrong with these settings beyond their types and ranges."""
+        """The problems of these settings beyond their types and ranges."""
         return []
 
     def reads(self) -> list[str]:
@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
         return []
 
     def writes(self) -> list[str]:
-        """What the stage writes or binds for itself alone (files, addresses, devices); two stages may not share one."""
+        """Files, addresses and devices that the stage takes for itself alone; two stages may not share one."""
         return []
 
     def serves(self) -> list[str]:
@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
         return []
 
     def waits(self) -> float:
-        """How long, in s, the stage may wait for somebody else before it is ready."""
+        """The longest time, in s, that the stage may wait for somebody else before it is ready."""
         return 0.0
 
     def latency(self) -> float:
@@ -75,7 +75,7 @@ def about(
     lt: float | None = None,
     min_length: int | None = None,
 ) -> msgspec.Meta:
-    """What a setting means, its unit and range: `hop: Annotated[float, about("…", unit="s", gt=0)] = 0.5`."""
+    """The meaning of a setting, its unit and range: `hop: Annotated[float, about("…", unit="s", gt=0)] = 0.5`."""
     limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "min_length": min_length}
     given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
     return msgspec.Meta(description=text, extra={"unit": unit}, **given)
@@ -102,7 +102,7 @@ class Queue(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
     @property
     def window(self) -> int:
-        """How many messages may be under way: one where the queue must keep the choice, many for throughput."""
+        """The messages that may be under way at most: one where the queue must keep the choice, many for throughput."""
         return self.size if self.policy == "block" else 1
 
 
@@ -119,7 +119,7 @@ class LinkId(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Host(Protocol):
-    """What a stage needs of whatever runs it."""
+    """The stage's view of whatever runs it."""
 
     clock: Clock
     mode: Mode
@@ -135,7 +135,7 @@ class Host(Protocol):
         """The smallest pts that any connected input may still bring."""
 
     def connected(self, port: str) -> bool:
-        """Whether the graph feeds this input."""
+        """True if the graph feeds this input."""
 
     def warn(self, text: str, damage: bool) -> None:
         """Tell the user."""

@@ -1,4 +1,4 @@
-"""What a stage holds: its own thread, what is closed at its end, and its state of each stream."""
+"""The belongings of a stage: its own thread, what is closed at its end, and its state of each stream."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -41,7 +41,7 @@ class ComputeThread:
 
 
 class Exit(AsyncExitStack):
-    """What is closed at a stage's end, also after an error, the last first; the thread's own end is the very last."""
+    """The things to close at a stage's end, also after an error, the last first and its thread at the very last."""
 
     def __init__(self, thread: ComputeThread) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Exit(AsyncExitStack):
         self.callback(thread.stop)
 
     async def enter(self, make: Callable[P, C], *args: P.args, **kwargs: P.kwargs) -> C:
-        """What `make` makes in the stage's thread; closed there by its `close`."""
+        """Make something in the stage's thread, where its `close` is called at the end."""
 
         def enter() -> C:
             made = make(*args, **kwargs)
@@ -59,7 +59,7 @@ class Exit(AsyncExitStack):
         return await self._thread.run(enter)
 
     def task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Work beside the messages, cancelled at the end; what it raises is for its owner to look at (`done`)."""
+        """Begin work beside the messages, cancelled at the end; what it raises is for its owner to look at (`done`)."""
         task = asyncio.create_task(work)
 
         async def cancel() -> None:

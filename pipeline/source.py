@@ -7,7 +7,7 @@ from emopipe.pipeline.stage import Stage
 
 
 class HostOfSource(Host, Protocol):
-    """What a source needs of whatever runs it."""
+    """The source's view of whatever runs it."""
 
     async def end(self, stream: str, output: str | None = None) -> None:
         """Send EOS of a stream."""
@@ -32,11 +32,11 @@ class Source(Stage):
         raise NotImplementedError
 
     async def end(self, stream: str, output: str | None = None) -> None:
-        """A stream has ended, on one output or on all; also where nothing was ever sent on it."""
+        """End a stream, on one output or on all; also where nothing was ever sent on it."""
         await self.host.end(stream, output)
 
     def new_epoch(self, stream: str) -> None:
-        """A stream jumps in time: what is emitted from here on may have any pts, and all state is forgotten.
+        """Let a stream jump in time: what is emitted from here on may have any pts, and all state is forgotten.
 
         Not for a stream whose pictures and sound come of different sources: the other's time line goes on.
         """

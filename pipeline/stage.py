@@ -64,27 +64,27 @@ class Stage:
         raise NotImplementedError
 
     async def gap(self, port: str, message: Message) -> None:
-        """Nothing was there from `message.pts` for `message.duration`: by default passed on."""
+        """Handle a gap: nothing was there from `message.pts` for `message.duration`. By default it is passed on."""
         for output in self.outputs:
             await self.emit_gap(output, cause=message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
-        """The watermark of one input is now `watermark` (ns); `message.FOREVER` says that it has ended there.
+        """Take note that one input has come to `watermark` (ns), or to its end (`message.FOREVER`).
 
         Called after each message was handled. A stage that joins its inputs releases here what is complete.
         """
 
     async def flush(self, stream: str) -> None:
-        """Every input of `stream` has ended: emit what is still held. EOS follows by itself."""
+        """Emit what is still held of a stream that has ended on every input. EOS follows by itself."""
 
     async def finish(self) -> None:
-        """Every stream of every input has ended, and no error came: complete what the stage leaves behind."""
+        """Complete what the stage leaves behind: every stream of every input has ended, and no error came."""
 
     def reset(self, stream: str) -> None:
-        """`stream` has ended, or its time jumped; what `per_stream` holds of it is forgotten after this."""
+        """Forget a stream that has ended or has jumped in time; what `per_stream` holds of it is forgotten next."""
 
     def watermark(self, stream: str) -> int:
-        """Nothing this stage will emit on `stream` has a smaller pts (ns).
+        """The smallest pts (ns) that this stage may still emit on `stream`.
 
         By default the minimum over the inputs. A stage that holds something back returns the smallest pts it
         holds; one that knows when its next result can be at the earliest returns that.
@@ -92,7 +92,7 @@ class Stage:
         return self.host.input_watermark(stream)
 
     def status(self, reports: Mapping[str, Report]) -> None:
-        """How all stages of the run are doing, by name; about once a second, for stages that override this."""
+        """Take the reports of all stages of the run, by name; about once a second, for stages that override this."""
 
     async def close(self) -> None:
         """Release what `setup` took and `exit` does not know of; also called after an error."""
@@ -127,7 +127,7 @@ class Stage:
         self.stream_counters.add(stream, name, by)
 
     def connected(self, port: str) -> bool:
-        """Whether the graph feeds this input; only an optional one can be left unconnected."""
+        """True if the graph feeds this input; only an optional one can be left unconnected."""
         return self.host.connected(port)
 
     def running_time(self, at: int | None = None) -> int:

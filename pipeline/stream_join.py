@@ -29,7 +29,7 @@ from emopipe.pipeline.stage import Stage
 
 
 class HasPts(Protocol):
-    """What has a place in time."""
+    """Anything with a place in time."""
 
     @property
     def pts(self) -> int:
@@ -37,7 +37,7 @@ class HasPts(Protocol):
 
 
 class Result(Protocol):
-    """What a fold makes of the order."""
+    """Anything that a fold makes of the order."""
 
     @property
     def cause(self) -> Message:
@@ -49,7 +49,7 @@ R = TypeVar("R", bound=Result)
 
 
 class PartnerRule(NamedTuple):
-    """Which item of another input belongs to the one at some time: the newest, if it is at most `age` ns older."""
+    """The choice of a partner in another input: the newest item, if it is at most `age` ns older."""
 
     age: int
 
@@ -73,7 +73,7 @@ class Fold(Generic[R]):
 
     @property
     def pending(self) -> int:
-        """How many items it holds back."""
+        """The number of items it holds back."""
         return 0
 
     def push(self, event: Released[Message] | Ended) -> list[R]:
@@ -193,12 +193,12 @@ class StreamJoin(Generic[R]):
         return timeline.watermark() if timeline is not None else self._stage.host.input_watermark(stream)
 
     def pending(self, stream: str) -> int:
-        """How many items and results of a stream wait."""
+        """The number of a stream's items and results that wait."""
         timeline = self._timelines.get(stream)
         return timeline.join.pending + timeline.fold.pending + len(timeline.unsent) if timeline is not None else 0
 
     def drain(self, stream: str) -> list[R]:
-        """What would have been sent if nothing more came of a stream that is about to be forgotten, in order."""
+        """Forget a stream; gives, in order, what would have been sent if nothing more had come of it."""
         timeline = self._timelines.pop(stream, None)
         if timeline is None:
             return []

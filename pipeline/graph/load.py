@@ -88,7 +88,7 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
     stages = {}
     for name in order:
         each = parsed[name]
-        if each.cls is not None:
+        if each.cls is not None and each.settings is not None:
             stages[name] = StageSpec(
                 name, each.use, each.cls, each.settings, each.table, each.inputs, each.queues, each.process
             )

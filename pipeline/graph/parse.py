@@ -58,7 +58,7 @@ class ParsedStage:
     name: str
     use: str = ""
     cls: type[Stage] | None = None
-    settings: Any = None
+    settings: Settings | None = None
     table: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, list[OutputRef]] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)

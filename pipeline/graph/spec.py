@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
-from emopipe.pipeline.port import LinkId, Mode, Queue
+from emopipe.pipeline.port import LinkId, Mode, Queue, Settings
 from emopipe.pipeline.stage import Stage
 
 
@@ -52,7 +52,7 @@ class StageSpec:
     name: str
     use: str
     cls: type[Stage]
-    settings: Any
+    settings: Settings
     table: dict[str, Any]
     inputs: dict[str, list[OutputRef]]
     queues: dict[str, Queue]

@@ -19,7 +19,7 @@ class _Open(msgspec.Struct):
 
 
 class SourceEpochs:
-    """Which epoch each stream of a source is in.
+    """The epoch that each stream of a source is in.
 
     A stream is over when it has ended on every output. What comes back goes on in its epoch, or in the next one if it
     begins before it had ended: whoever joins the outputs may not have come to that end on all of them, and can tell

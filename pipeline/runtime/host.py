@@ -1,4 +1,4 @@
-"""Runs one stage: takes its messages in order, moves its watermarks, forwards EOS, counts, and traces.
+"""The host of one stage: takes its messages in order, moves its watermarks, forwards EOS, counts, and traces.
 
 The rules it keeps for every stage:
     - a message is handled completely before the next one of any input is taken;
@@ -28,7 +28,7 @@ from emopipe.pipeline.stage import Stage
 
 
 class _InputStream(msgspec.Struct):
-    """What is known of a stream on the inputs.
+    """The state of a stream on the inputs.
 
     Attributes:
         origins: which link brings it, by port.

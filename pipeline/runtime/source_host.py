@@ -1,4 +1,4 @@
-"""Runs one source: awaits its `run`, and puts what it emits into the epochs of its streams."""
+"""The host of one source: awaits its `run`, and puts what it emits into the epochs of its streams."""
 
 import asyncio
 from collections.abc import Callable

@@ -129,7 +129,7 @@ class _VoiceAt(NamedTuple):
 
 
 class _Annotations(Fold[_AnnotatedFrame]):
-    """What is known of one stream's faces and voice at each of its frames."""
+    """One stream's faces and voice, as known at each of its frames."""
 
     def __init__(self) -> None:
         self._faces: Message | None = None

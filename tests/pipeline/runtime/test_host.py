@@ -1,8 +1,6 @@
 """runtime.host: watermarks, EOS, epochs and traces, as every stage may rely on them. Also shows pipeline.testing."""
 
 import asyncio
-import contextlib
-import threading
 from typing import ClassVar
 
 import pytest
@@ -14,7 +12,6 @@ from emopipe.pipeline.port import Port, Queue
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.runtime.host import StageHost
 from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet
-from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness, data, eos, gap, run_stage, watermark
 from tests.support.payloads import Other
@@ -128,29 +125,6 @@ def test_emitting_below_the_own_watermark_is_an_error_that_says_how_to_mend_it()
         run_stage(Late(), [("left", x(5))], connect=["left"])
 
 
-class Halved(Source):
-    """Emits on one output, and says that the other will stay empty."""
-
-    name = "halved"
-    outputs: ClassVar[dict[str, Port]] = {"out": Port(Other, "things"), "none": Port(Other, "nothing")}
-
-    async def run(self) -> None:
-        await self.end("s", "none")
-        for pts in (0, 10):
-            await self.emit("out", Other(x=pts), stream="s", pts=pts)
-
-
-def test_a_source_ends_its_streams_by_itself() -> None:
-    outputs = run_stage(Halved())
-    assert [(m.kind, m.stream, m.watermark) for m in outputs.messages["out"]] == [
-        ("data", "s", 0),
-        ("data", "s", 10),
-        ("eos", "s", FOREVER),
-        ("eos", "", FOREVER),
-    ]
-    assert [(m.kind, m.stream) for m in outputs.messages["none"]] == [("eos", "s"), ("eos", "")]
-
-
 class Slow(Pass):
     """Takes 30 ms for each message."""
 
@@ -221,110 +195,6 @@ class Joined(Pass):
         return 0
 
 
-class Jumping(Halved):
-    """Has pictures only, and begins anew."""
-
-    name = "jumping"
-
-    async def run(self) -> None:
-        await self.end("s", "none")
-        await self.emit("out", Other(x=1), stream="s", pts=100)
-        self.new_epoch("s")
-        await self.emit("out", Other(x=2), stream="s", pts=3)
-        await self.end("s", "out")
-        await self.emit("out", Other(x=3), stream="s", pts=1)
-
-
-def test_a_source_that_jumps_says_again_what_has_ended() -> None:
-    outputs = run_stage(Jumping())
-    assert [(m.kind, m.stream, m.pts, m.epoch) for m in outputs.messages["out"]] == [
-        ("data", "s", 100, 0),
-        ("data", "s", 3, 1),
-        ("eos", "s", 0, 1),
-        ("data", "s", 1, 2),
-        ("eos", "s", 0, 2),
-        ("eos", "", 0, 0),
-    ]
-    assert [(m.stream, m.epoch) for m in outputs.messages["none"]] == [("s", 0), ("s", 1), ("", 0)]
-
-
-class Live(Source):
-    """Waits for room before each number, counts it, and never ends by itself."""
-
-    name = "live"
-    outputs: ClassVar[dict[str, Port]] = {"out": Port(Other, "numbers")}
-
-    ended_by = ""
-
-    async def run(self) -> None:
-        try:
-            while True:
-                await self.writable("out", "s")
-                await self.emit("out", Other(x=0), stream="s", pts=self.running_time())
-                self.count("numbers", "s")
-                await self.host.clock.sleep_until(self.host.clock.now() + 10 * MS)
-        except asyncio.CancelledError:
-            self.ended_by = "cancellation"
-            raise
-
-
-def test_a_live_source_waits_for_room_counts_and_drains() -> None:
-    stage = Live()
-
-    async def drive() -> Outputs:
-        async with StageHarness(stage, mode="live") as harness:
-            await harness.clock.advance(25 * MS)
-            await harness.hold("out")
-            await harness.clock.advance(50 * MS)
-            assert len(harness.outputs.data("out")) == 3
-            await harness.hold("out", held=False)
-            await harness.drain()
-            return harness.outputs
-
-    outputs = asyncio.run(drive())
-    assert [m.pts for m in outputs.data("out")] == [0, 10 * MS, 20 * MS, 75 * MS]
-    assert [m.stream for m in outputs.messages["out"] if m.kind == "eos"] == ["s", ""]
-    assert stage.counters["numbers"] == stage.stream_counters.snapshot()["s"]["numbers"] == 4
-    assert stage.ended_by == "cancellation"
-
-
-def test_an_error_of_a_source_that_is_drained_is_an_error() -> None:
-    class Torn(Live):
-        async def run(self) -> None:
-            try:
-                await super().run()
-            finally:
-                raise LookupError("the cable is torn")
-
-    async def drive() -> None:
-        async with StageHarness(Torn(), mode="live") as harness:
-            await harness.clock.advance(1)
-            await harness.drain()
-
-    with pytest.raises(LookupError, match="torn"):
-        asyncio.run(drive())
-
-
-def test_what_a_sources_own_tasks_emit_after_its_end_does_not_follow_it() -> None:
-    class Careless(Live):
-        async def run(self) -> None:
-            self.task = asyncio.create_task(super().run())
-            await asyncio.shield(self.task)
-
-        async def close(self) -> None:
-            self.task.cancel()
-
-    async def drive() -> list[str]:
-        async with StageHarness(Careless(), mode="live") as harness:
-            await harness.clock.advance(1)
-            await harness.drain()
-            await harness.clock.advance(50 * MS)
-            await harness.stage.end("s")
-            return [message.kind for message in harness.outputs.messages["out"]]
-
-    assert asyncio.run(drive()) == ["data", "eos", "eos"]
-
-
 class Sink(Stage):
     """Takes 30 ms for each message."""
 
@@ -378,64 +248,6 @@ def test_a_stream_from_two_links_is_refused_whether_or_not_the_first_has_brought
 
     with pytest.raises(EmopipeError, match="input 'left' gets the stream 'test' from two stages; give the streams"):
         asyncio.run(drive())
-
-
-def test_state_per_stream_is_forgotten_on_eos_and_on_a_jump_of_time() -> None:
-    class Counting(Pass):
-        async def setup(self) -> None:
-            await super().setup()
-            self.seen = self.per_stream(list[int])
-
-        async def process(self, port: str, message: Message) -> None:
-            self.seen[message.stream].append(message.pts)
-
-        def reset(self, stream: str) -> None:
-            self.log.append((stream, list(self.seen[stream])))  # still there
-
-    stage = Counting()
-    sends = [x(1), x(2), x(1, epoch=1), eos(epoch=1)]
-    run_stage(stage, [("left", message) for message in sends], connect=["left"])
-    assert stage.log == [("test", [1, 2]), ("ended", "left", "test"), ("flush", "test"), ("test", [1])]
-    assert stage.seen == {}
-
-
-class Device:
-    """Notes in which thread it was made and closed."""
-
-    def __init__(self, log: list[str]) -> None:
-        self.log = log
-        log.append(f"made in {threading.current_thread().name}")
-
-    def close(self) -> None:
-        self.log.append(f"closed in {threading.current_thread().name}")
-
-
-@pytest.mark.parametrize("fails", ["setup", "process", "never"])
-def test_what_a_stage_enters_is_made_and_closed_in_its_thread_also_after_an_error(fails: str) -> None:
-    log: list[str] = []
-
-    class Holder(Pass):
-        async def setup(self) -> None:
-            await self.exit.enter(Device, log)
-            if fails == "setup":
-                raise LookupError("lost")
-
-        async def process(self, port: str, message: Message) -> None:
-            if fails == "process":
-                raise LookupError("lost")
-
-        async def moved(self, port: str, stream: str, watermark: int) -> None:
-            """Nothing to note."""
-
-        async def flush(self, stream: str) -> None:
-            """Nothing to note."""
-
-        def reset(self, stream: str) -> None:
-            """Nothing to note."""
-
-    with pytest.raises(LookupError, match="lost") if fails != "never" else contextlib.nullcontext():
-        run_stage(Holder(), [("left", x(1))], connect=["left"])
-    assert log == ["made in pass_0", "closed in pass_0"]
 
 
 def test_nothing_is_left_of_streams_that_have_come_and_gone() -> None:

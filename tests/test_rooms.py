@@ -47,7 +47,7 @@ for above in (
 ):  # each may import all below it
     MAY_IMPORT[above] = " ".join(MAY_IMPORT)
 LINKED = ("pipeline", "stages", "models", "training")
-MIN_FILES, MAX_FILES = 2, 15  # in a room; the package's face has its one beside `__init__`
+MIN_FILES, MAX_FILES = 2, 16  # in a room; the package's face has its one beside `__init__`
 
 
 def modules() -> Iterator[tuple[str, Path]]:

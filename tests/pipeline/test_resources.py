@@ -11,7 +11,7 @@ from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import data, eos, run_stage
-from tests.pipeline.test_message import Other
+from tests.support.payloads import Other
 
 
 def x(pts: int, **more: Any) -> Message:

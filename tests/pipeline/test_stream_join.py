@@ -12,7 +12,7 @@ from emopipe.pipeline.port import Port
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.stream_join import Pair, Pairing, StreamJoin, latest_within
 from emopipe.pipeline.testing import Outputs, StageHarness, data, eos, run_stage, watermark
-from tests.pipeline.test_message import Other
+from tests.support.payloads import Other
 
 HOLD = 10 * MS
 WAIT = 50 * MS

@@ -10,7 +10,7 @@ from emopipe.pipeline.message import FOREVER
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.testing import Outputs, StageHarness, run_stage
-from tests.pipeline.test_message import Other
+from tests.support.payloads import Other
 
 
 class Halved(Source):

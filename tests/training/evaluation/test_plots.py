@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.training.evaluation import plots as pictures
+from emopipe.training.evaluation import plots
 from emopipe.training.evaluation.results import Answers, Evaluation
 
 
@@ -18,7 +18,7 @@ def answers(classes: int = 3) -> Answers:
 
 
 def test_draws_a_matrix_and_a_diagram_of_all_answers(tmp_path: Path) -> None:
-    paths = pictures.draw(Evaluation({"clips": answers(), "windows": answers(8)}), tmp_path / "new")
+    paths = plots.draw(Evaluation({"clips": answers(), "windows": answers(8)}), tmp_path / "new")
     assert [path.name for path in paths] == [
         "clips-confusion.png",
         "clips-reliability.png",
@@ -34,7 +34,7 @@ def test_draws_a_matrix_and_a_diagram_of_all_answers(tmp_path: Path) -> None:
 
 def test_the_matrix_tells_counts_and_shares() -> None:
     given = answers()
-    axes = pictures.confusion(given, "clips").axes[0]
+    axes = plots.confusion(given, "clips").axes[0]
     counts = np.array(given.confusion())
     shares = np.asarray(axes.images[0].get_array())
     np.testing.assert_allclose(shares.sum(axis=1), 1)
@@ -51,7 +51,7 @@ def test_the_matrix_tells_counts_and_shares() -> None:
 def test_the_diagram_tells_both_calibration_errors() -> None:
     given = answers()
     figures = given.figures()
-    upper, lower = pictures.reliability(given, "clips").axes
+    upper, lower = plots.reliability(given, "clips").axes
     legend = upper.get_legend()
     assert legend is not None
     told = [text.get_text() for text in legend.get_texts()]
@@ -63,11 +63,11 @@ def test_the_diagram_tells_both_calibration_errors() -> None:
 
 
 def test_a_class_without_examples_is_an_empty_row() -> None:
-    shares = np.asarray(pictures.confusion(answers().of(answers().targets != 1), "x").axes[0].images[0].get_array())
+    shares = np.asarray(plots.confusion(answers().of(answers().targets != 1), "x").axes[0].images[0].get_array())
     assert shares[1].sum() == 0
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EmopipeError, match=r"file/clips-confusion\.png: cannot be written"):
-        pictures.draw(Evaluation({"clips": answers()}), tmp_path / "file")
+        plots.draw(Evaluation({"clips": answers()}), tmp_path / "file")

@@ -67,15 +67,21 @@ def parse_offer(body: bytes, caller: Address | None, own_addresses: int = 1) -> 
     for kind in CODECS:
         if kinds.count(kind) > 1:
             raise OfferError(422, f"The offer brings {kinds.count(kind)} {kind} tracks; send one.")
+    mids = [media.rtp.muxId for media in description.media if media.kind in CODECS]
+    bundled = [mid for group in description.group if group.semantic == "BUNDLE" for mid in group.items]
+    if not set(bundled) <= set(mids) or len(set(mids)) < len(mids):
+        raise OfferError(422, "The offer bundles tracks that it does not have, or names two alike.")
     for media in bringing:
         if media.dtls is None or not media.dtls.fingerprints:
             raise OfferError(422, "The offer has no DTLS fingerprint, so nobody could tell who sends.")
+        if media.ice is None or not (media.ice.usernameFragment and media.ice.password):
+            raise OfferError(422, "The offer lacks ICE's user name or password, so no connection can come about.")
         _check_codecs(media)
     most = max(1, MAX_PAIRS // (max(1, own_addresses) * len(description.media)))
     tried = _chosen([each for media in description.media for each in media.ice_candidates], caller, most)
+    # Told that no candidates follow, our side would give up at once where none is of use, and theirs may yet call.
+    lines = [line for line in lines if line != "a=end-of-candidates"]
     kept = [line for line in lines if not line.startswith("a=candidate:") or _target(line) in tried]
-    if not tried:  # then theirs are found by their checks; told that none follow, ours would give up at once
-        kept = [line for line in kept if line != "a=end-of-candidates"]
     return Offer("\r\n".join(kept) + "\r\n", kinds)
 
 

@@ -101,18 +101,19 @@ class Peer:
                 self._tap_receivers()
                 await connection.setLocalDescription(await connection.createAnswer())
         except TimeoutError:
-            await connection.close()
+            await _abandon(connection)
             raise OfferError(504, "The network took too long to set up; try again.") from None
         except Exception as error:  # what aiortc makes of the offers of strangers
-            await connection.close()
+            await _abandon(connection)
             raise OfferError(422, f"The offer cannot be taken: {error or type(error).__name__}.") from None
         except BaseException:
-            await connection.close()
+            await _abandon(connection)
             raise
         answer: str = connection.localDescription.sdp
         if "\na=candidate:" not in answer:
-            await connection.close()
-            raise _without_candidates(answer)
+            failed = connection.iceConnectionState in ("failed", "closed")
+            await _abandon(connection)
+            raise _without_candidates(answer, failed=failed)
         connection.on("connectionstatechange", self._on_state_change)
         return answer
 
@@ -285,11 +286,22 @@ class Peer:
         return {each.kind: each.receiver for each in found if each.receiver.track is not None}
 
 
-def _without_candidates(answer: str) -> OfferError:
-    """Why there is no address in an answer that the media could come to."""
+async def _abandon(connection: "RTCPeerConnection") -> None:
+    """Close a connection that never came about; where aiortc cannot, since it was left half made, its sockets."""
+    try:
+        await connection.close()
+    except Exception:  # of what an offer has confused
+        for transport in connection._RTCPeerConnection__iceTransports:  # type: ignore[attr-defined]
+            await transport.stop()
+
+
+def _without_candidates(answer: str, *, failed: bool) -> OfferError:
+    """Why there is no address in an answer that the media could come to; `failed`: ICE has given up already."""
     media = re.findall(r"^m=\w+ (\d+)", answer, re.MULTILINE)
     if media and not any(int(port) for port in media):
         return OfferError(422, "None of the tracks that are offered can be taken.")
+    if failed:
+        return OfferError(422, "No connection can come about by this offer: none of its addresses can be used.")
     if not own_addresses():
         return OfferError(503, "This server has no network that media could come over, only loopback.")
     return OfferError(503, "The server could not open a socket for the media; try again later.")

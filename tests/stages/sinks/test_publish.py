@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -318,20 +319,20 @@ def test_who_subscribes_without_end_is_cut_off_and_others_hear_on(address: str, 
         async with StageHarness(stage := publisher(where)) as harness, asyncio.timeout(60):
             friend.connect(where)
             friend.subscribe(b"emotions/")
-            with subprocess.Popen([sys.executable, "-c", FLOOD, where], stdin=subprocess.PIPE) as flood:
-                while not stage.counters["refused"]:
-                    await asyncio.sleep(0.01)
-                while friend.poll(0):  # of before
-                    friend.recv_multipart()
-                while not friend.poll(0):
-                    await harness.send("emotions", result(0, {1: "happy"}))
-                    await asyncio.sleep(0.01)
-                flood.kill()
+            while not stage.counters["refused"]:
+                await asyncio.sleep(0.01)
+            while friend.poll(0):  # of before
+                friend.recv_multipart()
+            while not friend.poll(0):
+                await harness.send("emotions", result(0, {1: "happy"}))
+                await asyncio.sleep(0.01)
             assert harness.outputs.warnings == ["a subscriber was cut off: it has subscribed more than 1000 times"]
             return stage.counters["subscribed"]
 
-    with zmq.Context() as context, context.socket(zmq.SUB) as friend:
+    with zmq.Context() as context, context.socket(zmq.SUB) as friend, ExitStack() as stack:
         friend.linger = 0
+        flood = stack.enter_context(subprocess.Popen([sys.executable, "-c", FLOOD, where], stdin=subprocess.PIPE))
+        stack.callback(flood.kill)
         assert 1000 < asyncio.run(drive(friend)) < 50_000  # more than may be, since much is on its way
 
 

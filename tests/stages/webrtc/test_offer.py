@@ -86,15 +86,28 @@ def test_few_names_are_asked_for(offer: str) -> None:
     assert len(tried(offer, [(f"{n:08x}-0000-4000-8000-000000000000.local", 5000) for n in range(20)])) == MAX_NAMES
 
 
+@pytest.mark.parametrize("bundle", ["nobody", "0 nobody", "nobody 0"])
+def test_tracks_that_are_bundled_must_be_there(offer: str, bundle: str) -> None:
+    wrong = offer.replace("a=group:BUNDLE 0", f"a=group:BUNDLE {bundle}")
+    with pytest.raises(OfferError, match="bundles tracks that it does not have"):
+        parse_offer(wrong.encode(), FAR)
+
+
+def test_without_its_password_no_connection_comes_about(offer: str) -> None:
+    lacking = "\r\n".join(line for line in offer.splitlines() if not line.startswith("a=ice-pwd")) + "\r\n"
+    with pytest.raises(OfferError, match="lacks ICE's user name or password"):
+        parse_offer(lacking.encode(), FAR)
+
+
 def test_candidates_outside_any_section_are_left_out(offer: str) -> None:
     head = offer.replace("t=0 0\r\n", "t=0 0\r\na=candidate:1 1 udp 1 127.0.0.1 5000 typ host\r\na=candidate:junk\r\n")
     assert "127.0.0.1 5000" not in parse_offer(head.encode(), SELF).text
 
 
-def test_without_candidates_theirs_are_waited_for(offer: str) -> None:
+def test_however_few_candidates_are_of_use_theirs_are_waited_for(offer: str) -> None:
     assert "a=end-of-candidates" in offer
-    assert "a=end-of-candidates" not in parse_offer(with_candidates(offer, []).encode(), FAR).text
-    assert "a=end-of-candidates" in parse_offer(with_candidates(offer, [(str(FAR), 5000)]).encode(), FAR).text
+    for candidates in ([], [(str(FAR), 5000)]):
+        assert "a=end-of-candidates" not in parse_offer(with_candidates(offer, candidates).encode(), FAR).text
 
 
 def test_what_an_offer_makes_us_send(offer: str) -> None:

@@ -26,7 +26,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.predictor import film
 from emopipe.predictor.faces import FacePredictor
 from emopipe.predictor.inputs import audio_chunks, image_frame, read_audio, read_image
-from emopipe.predictor.options import Options
+from emopipe.predictor.options import Options, torch_threads
 from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction, VoicePrediction
 from emopipe.predictor.voice import Speech, VoicePredictor
 from emopipe.stages.media.damage import Damage
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 class EmotionPredictor:
     """Predicts what is expressed in files and arrays. Each model is loaded when it is first needed.
+
+    Several threads may share one: files are read side by side, and whoever detects or infers waits for the others.
+    After a fork (`os.fork`, multiprocessing's `fork`) parent and child both go on with theirs; with `device="cuda"` the
+    child cannot, as CUDA does not survive it: start it by `spawn`.
 
     Args:
         facial, speech, fusion: files of weights made by `emopipe train`; by default the shipped ones.
@@ -205,9 +209,10 @@ class EmotionPredictor:
         observations = speech.observations if speech else []
         result = Prediction(faces=faces, voice=speech.prediction if speech else None)
         if looks or observations:
-            if self._fusion is None:
-                self._fusion = FusionModel.load(self._files["fusion"])
-            rows = [shared(self._fusion.fuse(look, observations).tolist()) for look in looks or [[]]]
+            with torch_threads(self._options.threads):
+                if self._fusion is None:
+                    self._fusion = FusionModel.load(self._files["fusion"])
+                rows = [shared(self._fusion.fuse(look, observations).tolist()) for look in looks or [[]]]
             least = self._options.threshold(self._fusion.selective)
             result.fused = [EmotionPrediction.of(FACE, row, least) for row in rows]
         return result

@@ -1,6 +1,5 @@
 """The faces of pictures, each with what it expresses: detector, framing and classifier as in the stages."""
 
-import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,21 +58,19 @@ class FacePredictor:
     def close(self) -> None:
         """Free the detector."""
         if self._detector is not None:
-            self._closing()
-            self._detector = None
+            self._detector.close()
 
     def _load(self) -> "FacialModel":
-        if self._model is None:
-            from emopipe.models.facial.model import FacialModel
+        with torch_threads(self._options.threads):  # how faces may be batched is tried out with these
+            if self._model is None:
+                from emopipe.models.facial.model import FacialModel
 
-            with torch_threads(self._options.threads):  # how faces may be batched is tried out with these
                 self._model = FacialModel.load(self._weights, self._options.device, self._options.prior)
-        return self._model
+            return self._model
 
     def _detect(self, picture: VideoFrame) -> list[Found]:
         if self._detector is None:
             self._detector = FaceDetector(self._min_confidence)
-            self._closing = weakref.finalize(self, self._detector.close)  # also before the interpreter is taken apart
         height, width = picture.luma.shape
         faces = []
         for face in self._detector.detect(picture.small, 0):

@@ -106,11 +106,12 @@ class VoicePredictor:
         return speech_prior(self._options.prior, read_card(self._weights).prior)
 
     def _load(self) -> "SpeechModel":
-        if self._model is None:
-            from emopipe.models.speech.model import SpeechModel
+        with torch_threads(self._options.threads):
+            if self._model is None:
+                from emopipe.models.speech.model import SpeechModel
 
-            self._model = SpeechModel.load(self._weights, self._options.device, self.prior())
-        return self._model
+                self._model = SpeechModel.load(self._weights, self._options.device, self.prior())
+            return self._model
 
     def _segment(self, chunks: Iterable[AudioChunk]) -> SpeechSegmenter:
         spec = self._load().spec

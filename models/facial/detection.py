@@ -1,14 +1,18 @@
 """Finding faces, and cutting them out as FER2013 frames them."""
 
+import atexit
 import math
 import os
+import threading
+import weakref
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models import assets
+from emopipe.models.facial.native_log import without_chatter
 from emopipe.models.facial.tracking import Box
 from emopipe.pipeline.errors import ModelError
 
@@ -43,6 +47,8 @@ class Detection(NamedTuple):
 class FaceDetector:
     """BlazeFace through MediaPipe Tasks, in VIDEO mode: one call a frame, answered at once.
 
+    Several threads may share one: they take turns. After a fork the child's detector is made anew.
+
     Args:
         min_confidence: of a detection, 0..1.
         max_faces: the most confident ones are kept.
@@ -51,7 +57,11 @@ class FaceDetector:
         ModelError: the model file cannot be had or is not usable.
     """
 
+    _detector: Any  # MediaPipe's; None while there is none
+    _last_ms: int  # the time that it was given last
+
     def __init__(self, min_confidence: float = 0.5, max_faces: int = 8) -> None:
+        self._reset()
         # MediaPipe's library profiles itself by SIGPROF. Whoever resets signal handlers in the same process, as
         # Lightning does after each training, would leave the signal without one, and then it kills the process.
         os.environ.setdefault("CPUPROFILE_FREQUENCY", "0")
@@ -68,13 +78,14 @@ class FaceDetector:
             running_mode=vision.RunningMode.VIDEO,
             min_detection_confidence=min_confidence,
         )
-        try:
-            self._detector = vision.FaceDetector.create_from_options(options)
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{path}: MediaPipe refuses the face detector's model: {error}") from None
+        self._make = partial(vision.FaceDetector.create_from_options, options)
         self._image = partial(mp.Image, mp.ImageFormat.SRGB)
         self._max_faces = max_faces
-        self._last_ms = -1
+        try:
+            self._start()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{path}: MediaPipe refuses the face detector's model: {error}") from None
+        _DETECTORS.add(self)
 
     def detect(self, rgb: NDArray[np.uint8], pts: int) -> list[Detection]:
         """The faces in a frame uint8 [H, W, 3] shown at `pts` (ns), from left to right.
@@ -82,9 +93,13 @@ class FaceDetector:
         MediaPipe wants whole milliseconds that increase strictly: two frames within one, or a jump back, are
         moved on by as much as that takes. Its answers do not depend on them.
         """
-        self._last_ms = max(self._last_ms + 1, pts // 1_000_000)
         height, width = rgb.shape[:2]
-        result = self._detector.detect_for_video(self._image(np.ascontiguousarray(rgb)), self._last_ms)
+        image = self._image(np.ascontiguousarray(rgb))
+        with self._lock:
+            if self._detector is None:
+                self._start()
+            self._last_ms = max(self._last_ms + 1, pts // 1_000_000)
+            result = self._detector.detect_for_video(image, self._last_ms)
         faces = []
         for found in result.detections:
             box = found.bounding_box
@@ -95,8 +110,44 @@ class FaceDetector:
         return sorted(best, key=lambda face: face.box)
 
     def close(self) -> None:
-        """Free the detector's threads and memory."""
-        self._detector.close()
+        """Free the detector's threads and memory; they come back if it is used again."""
+        with self._lock, without_chatter():
+            if self._detector is not None:
+                self._detector.close()
+            self._detector = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        """Make MediaPipe's detector, and let it say all that it says of the first frame."""
+        with without_chatter():
+            self._detector = self._make()
+            self._detector.detect_for_video(self._image(np.zeros((64, 64, 3), np.uint8)), 0)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()  # whoever held it before a fork is not in the child
+        self._detector = None
+        self._last_ms = 0
+
+    def _abandon(self) -> None:
+        """Forget MediaPipe's detector without closing it, which takes threads that are not there any more."""
+        if self._detector is not None:
+            self._detector._handle = None
+        self._reset()
+
+
+_DETECTORS: "weakref.WeakSet[FaceDetector]" = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for detector in _DETECTORS:
+        detector._abandon()
+
+
+atexit.register(_abandon_all)
+if hasattr(os, "register_at_fork"):  # where there is fork
+    os.register_at_fork(after_in_child=_abandon_all)
 
 
 class Framing(NamedTuple):

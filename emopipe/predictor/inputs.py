@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from emopipe.pipeline.errors import DataError, MediaError
 from emopipe.stages.media.audio import AudioConverter
+from emopipe.stages.media.container import unreadable
 from emopipe.stages.media.damage import Damage
 from emopipe.stages.media.frames import FrameConverter
-from emopipe.stages.media.recording import Recording, unreadable
+from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 # What is taken from a folder; a file that is named may have any name.

@@ -40,6 +40,10 @@ class Damage(NamedTuple):
         return f"damaged {where}: {self.reason}{times}"
 
 
+class MediaFault(Exception):
+    """Something in a recording is left out; reading goes on."""
+
+
 class DamageList:
     """Gathers single errors into places, and reports each place once, when it has been passed."""
 

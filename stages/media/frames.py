@@ -1,11 +1,14 @@
 """Decoded frames → what the next stages need: the luma plane, and a small RGB image for the detector."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import cast
 
 import av
 import numpy as np
 from av.buffer import Buffer
+from av.sidedata.sidedata import SideDataContainer
 from av.video.format import VideoFormat
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -124,13 +127,19 @@ class _Turn:
         return np.ascontiguousarray((image.swapaxes(0, 1) if self._transpose else image)[self._flip])
 
 
-_QUARTERS = (  # by quarter turns counterclockwise
-    _Turn(transpose=False, flip_x=False, flip_y=False),
-    _Turn(transpose=True, flip_x=False, flip_y=True),
-    _Turn(transpose=False, flip_x=True, flip_y=True),
-    _Turn(transpose=True, flip_x=True, flip_y=False),
-)
-_UPRIGHT = _QUARTERS[0]
+_UPRIGHT = _Turn(transpose=False, flip_x=False, flip_y=False)
+
+
+class _SideData(SideDataContainer):
+    """A frame's side data, up to what PyAV does not know (EXIF, which follows the display matrix made from it).
+
+    `frame.side_data` would keep the container in the frame, which the container keeps in turn: such frames live until
+    the cyclic garbage collector comes, and that may take gigabytes.
+    """
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        with suppress(ValueError):
+            super().__init__(frame)  # type: ignore[call-arg]
 
 
 def _orientation(frame: av.VideoFrame) -> _Turn:
@@ -139,13 +148,19 @@ def _orientation(frame: av.VideoFrame) -> _Turn:
     A display matrix (a b u; c d v; x y w) takes a pixel (p, q) to (a p + c q, b p + d q): ISO/IEC 14496-12, 6.2.2,
     of which players show the nearest right angle, and so do we.
     """
-    try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV fails on a type of side data that it does not know, such as EXIF
-        return _QUARTERS[round(frame.rotation / 90) % 4]
-    if matrix is None:
-        return _UPRIGHT
-    a, b, _, c, d = np.frombuffer(memoryview(cast(Buffer, matrix)), np.int32)[:5].tolist()
+    for data in _SideData(frame):
+        try:
+            is_matrix = data.type.name == "DISPLAYMATRIX"
+        except ValueError:  # the unknown one
+            continue
+        if is_matrix:
+            return turn_of(np.frombuffer(memoryview(cast(Buffer, data)), np.int32)[:5].tolist())
+    return _UPRIGHT
+
+
+def turn_of(matrix: Sequence[int]) -> _Turn:
+    """The right angles and mirrorings of a display matrix a, b, u, c, d."""
+    a, b, _, c, d = matrix
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return _Turn(transpose=False, flip_x=a < 0, flip_y=d < 0)
     return _Turn(transpose=True, flip_x=c < 0, flip_y=b < 0)

@@ -1,79 +1,63 @@
-"""A recording as the pipeline needs it: pictures and sound on one time line. Needs no runtime:
+"""A recording as the pipeline needs it: video and audio on one running time. Needs no runtime:
 
 with Recording("clip.mp4") as recording:
     for item in recording:
         print(item.kind, item.pts, item.payload)
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Literal
 
 import av
-from av.container import InputContainer
-from av.stream import Disposition
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.audio import BLOCK_S
-from emopipe.stages.media.damage import Damage, DamageList, FFmpegErrors, clock_time, explain
-from emopipe.stages.media.decoder import Event, decode
+from emopipe.stages.media.container import best_stream, open_recording
+from emopipe.stages.media.damage import Damage, DamageList, FFmpegErrors, MediaFault, clock_time
+from emopipe.stages.media.decoder import Decoded, Decoder
+from emopipe.stages.media.demuxer import Demuxer
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
-from emopipe.stages.media.timeline import Timeline, ns
+from emopipe.stages.media.timeline import ns
 from emopipe.stages.media.tracks import AudioTrack, Item, Track, VideoTrack
 
-__all__ = ["Item", "Recording", "unreadable"]
+__all__ = ["Item", "Recording"]
 
-PEEK = 16  # frames decoded before it is decided where running time begins
-LAG = 3 * SECOND  # a track this far behind the other (ns) has a gap; muxers interleave more closely
-MARGIN = SECOND  # how much earlier (ns) than its header says a track may begin
-SHORTFALL = SECOND  # a recording that ends this much earlier (ns) than its header says was cut off
+PEEK_FRAMES = 16  # decoded before it is decided where running time begins
+MAX_LAG_NS = 3 * SECOND  # a track further behind the other has a gap
+MIN_GAP_NS = SECOND  # what is said of it at once, at least
+START_MARGIN_NS = SECOND  # how much earlier than its first packet says a track may begin
+SHORTFALL_NS = SECOND  # a recording that ends this much earlier than its header says was cut off
 # Their headers say how long they are; others are guessed from the bit rate.
 EXACT_HEADERS = frozenset({"mp4", "matroska", "webm", "flv", "wav"})
 
-_Stream = TypeVar("_Stream", av.VideoStream, av.AudioStream)
-
-
-def unreadable(path: str | Path) -> str:
-    """Why `path` cannot be a recording, and what to do, seen without opening it; empty if it may be one."""
-    if "://" in str(path):
-        return f"{path} is an address, but a file is expected; download it first"
-    path = Path(path)
-    if not path.exists():
-        return f"{path}: no such file; check the path (relative ones start at {Path.cwd()})"
-    if path.is_dir():
-        return f"{path} is a directory, but a recording is expected; name the files in it"
-    if not os.access(path, os.R_OK):
-        return f"{path} may not be read; allow it with: chmod +r {path}"
-    if path.is_file() and path.stat().st_size == 0:
-        return f"{path} is empty (0 bytes); copy or record it again"
-    return ""
+KINDS: tuple[Literal["video"], Literal["audio"]] = ("video", "audio")
 
 
 class Recording:
     """Reads one recording of any container and codec that FFmpeg knows, once, from its beginning to its end.
 
-    Iterating gives `Item`s in the container's own order, on one running time that begins with the first picture or
-    sound. What is damaged is reported and left out, and reading goes on behind it. Not for use by several threads at
-    once.
+    Iterating gives `Item`s in the order of their times, on one running time that begins with the first frame or sound.
+    What is damaged is reported and left out, and reading goes on behind it. Not for use by several threads at once.
 
     Args:
         path: of the file.
         small_size, luma_size: the longer sides of the images, in pixels; see `stages.media.frames.FrameConverter`.
-        block: of sound, in s.
+        block: of audio, in s.
         on_damage: called with each damaged place, once it has been passed.
-        wanted: asked with each picture's pts whether it is worth converting; those that are not are left out.
+        on_notice: called with what was mended and should be known, in words.
+        wanted: asked with each video frame's pts whether it is worth converting; those that are not are left out.
 
     Attributes:
         kinds: of the tracks that there are, `video` and `audio` at most.
         duration: ns as the header says it, 0 where it does not.
-        damage: all damaged places so far.
         counters: `frames` and `source-samples` (at their own rate) decoded, `samples` (of 16 kHz) given out,
-            `skipped` (frames not wanted), `repaired` (frames whose time was missing or went back), `overlapping`
-            (samples of 16 kHz left out since their time was taken), `damaged` (errors).
+            `skipped` (frames not wanted), `repaired` (frames whose time was missing or went back), `late` (frames left
+            out since their time was given away), `overlapping` (samples of 16 kHz left out since their time was
+            taken), `damaged` (errors, those two among them).
 
     Raises:
         MediaError: the file cannot be opened, or (when iterating) nothing in it decodes.
@@ -87,31 +71,45 @@ class Recording:
         luma_size: int = LUMA_SIZE_PX,
         block: float = BLOCK_S,
         on_damage: Callable[[Damage], None] | None = None,
+        on_notice: Callable[[str], None] = lambda text: None,
         wanted: Callable[[int], bool] = lambda pts: True,
     ) -> None:
         self.path = Path(path)
         self.counters: Counter[str] = Counter()
         self._damage = DamageList(on_damage)
-        if problem := unreadable(path):
-            raise MediaError(problem)
+        self._on_notice = on_notice
         self._errors = FFmpegErrors()
-        self._container = self._open()
+        self._origin = 0
         try:
-            self._timeline = Timeline()
-            pictures, sound = self._choose(self._container.streams.video), self._choose(self._container.streams.audio)
-            self._tracks: list[Track] = []
-            if pictures is not None:
-                track = VideoTrack(pictures, self._timeline, self.counters, small_size, luma_size, wanted)
-                self._tracks.append(track)
-            if sound is not None:
-                self._tracks.append(AudioTrack(sound, self._timeline, self.counters, block))
+            self._container = open_recording(path, self._errors)
+        except MediaError:
+            self._errors.close()
+            raise
+        try:
+            video, audio = (best_stream(self._container, kind) for kind in KINDS)
+            self._tracks: dict[int, Track] = {}  # by the number of their stream
+            if video is not None:
+                self._tracks[video.index] = VideoTrack(video, self.counters, small_size, luma_size, wanted)
+            if audio is not None:
+                self._tracks[audio.index] = AudioTrack(audio, self.counters, block)
             if not self._tracks:
-                raise MediaError(f"{self.path} has neither pictures nor sound that can be decoded{self._inside()}")
+                raise MediaError(f"{self.path} has neither video nor audio that can be decoded{self._inside()}")
         except BaseException:
             self.close()
             raise
-        self.kinds = [track.kind for track in self._tracks]
+        self.kinds = [track.kind for track in self._tracks.values()]
+        formats = set(self._container.format.name.split(","))
+        self._formats = formats
+        self._decoders = {
+            index: Decoder(track.stream, self._errors, decode_times="avi" in formats and track.kind == "video")
+            for index, track in self._tracks.items()
+        }
+        self._demuxer = Demuxer(
+            self._container, [track.stream for track in self._tracks.values()], self._errors, self._on_jump
+        )
         self.duration = round((self._container.duration or 0) * SECOND / av.time_base)
+        if "matroska" in formats:  # says where it ends, not how long it is
+            self.duration -= max(0, min(self.duration, (self._container.start_time or 0) * SECOND // av.time_base))
         self._items = self._read()
 
     def __enter__(self) -> "Recording":
@@ -132,48 +130,15 @@ class Recording:
 
     @property
     def damage(self) -> list[Damage]:
+        """All damaged places so far."""
         return list(self._damage.places)
 
     @property
     def origin(self) -> int:
         """The container's time (ns) that is 0 of running time; known once the first item has been taken."""
-        return self._timeline.origin
+        return self._origin
 
     # -- opening ---------------------------------------------------------------------------------------------
-
-    def _open(self) -> InputContainer:
-        with self._errors.capture() as logs:
-            try:
-                # As an address, so that no name is taken for another protocol; names inside need not be UTF-8.
-                container = av.open(f"file:{self.path}", metadata_errors="replace")
-                if container.format.name != "tty":  # FFmpeg plays .txt files as ANSI art
-                    return container
-                container.close()
-                problem = "it is a text file"
-            except (av.error.FFmpegError, OSError, ValueError) as error:
-                problem = explain(error if isinstance(error, av.error.FFmpegError) else None, logs) or str(error)
-        self._errors.close()
-        if "moov atom not found" in problem and _is_mp4(self.path):
-            raise MediaError(
-                f"{self.path} was cut off before its index (moov) was written, so nothing in it can be found; "
-                "copy or record it again, or rebuild the index with a repair tool"
-            )
-        raise MediaError(
-            f"{self.path} is not a recording that FFmpeg can read ({problem}); "
-            "copy it again if it is damaged, or convert it to MP4"
-        )
-
-    def _choose(self, streams: tuple[_Stream, ...]) -> _Stream | None:
-        """The one a player would take; cover art and thumbnails are no video."""
-        still = Disposition.attached_pic | Disposition.timed_thumbnails
-        usable = [s for s in streams if s.codec_context is not None and not s.disposition & still]
-        if not usable:
-            return None
-        best = self._container.streams.best(usable[0].type)
-        chosen = next((s for s in usable if best is not None and s.index == best.index), usable[0])
-        # Its own threads made decoding slower where stages share the cores, and would lose what FFmpeg says.
-        chosen.codec_context.thread_count = 1
-        return chosen
 
     def _inside(self) -> str:
         found = ", ".join(f"{stream.type}" for stream in self._container.streams)
@@ -182,38 +147,45 @@ class Recording:
     # -- reading ---------------------------------------------------------------------------------------------
 
     def _read(self) -> Iterator[Item]:
-        events = decode(self._container, self._tracks, self._errors)
+        decoded = self._decode()
         head = []
         missing = set(self._tracks)
-        for event in events:
-            head.append(event)
+        for index, event in decoded:
+            head.append((index, event))
             if event.frame is not None:
-                missing.discard(event.track)
-            if not missing or len(head) == PEEK:
+                missing.discard(index)
+            if not missing or len(head) == PEEK_FRAMES:
                 break
-        self._timeline.origin = self._origin(head)
-        for track in missing:
+        self._origin = self._find_origin(head)
+        for index in missing:
             # It begins later: say so at once, since somebody may wait for it.
-            start = ns(track.stream.start_time or 0, track.base) - self._timeline.origin
-            if start > 2 * MARGIN:
-                yield from self._convert(track, track.skip_to(start - MARGIN))
-        for event in head:
-            yield from self._handle(event)
+            start = self._next_time(index)
+            if start is not None and start > 2 * START_MARGIN_NS:
+                yield from self._convert(self._tracks[index], self._tracks[index].skip_to(start - START_MARGIN_NS))
+        for index, event in head:
+            yield from self._handle(index, event)
         head.clear()
-        for event in events:
-            yield from self._handle(event)
-        for track in self._tracks:
-            for frame, at in track.times.rest():
-                yield from self._convert(track, track.read(frame, at))
+        for index, event in decoded:
+            yield from self._handle(index, event)
+        for track in self._tracks.values():
             yield from self._convert(track, track.flush())
         self._end()
 
-    def _origin(self, head: list[Event]) -> int:
+    def _decode(self) -> Iterator[tuple[int, Decoded]]:
+        """What comes next of each stream, by its number."""
+        for index, packet, wrong in self._demuxer:
+            if wrong:
+                yield index, Decoded(None, None, None, wrong)
+            else:
+                for event in self._decoders[index].decode(packet):
+                    yield index, event
+
+    def _find_origin(self, head: list[tuple[int, Decoded]]) -> int:
         """The container's time (ns) at which running time begins: its first frame; where what came before that is
         damaged or was not seen yet, what the header says."""
         firsts = []
-        for track in self._tracks:
-            mine = [event for event in head if event.track is track]
+        for index, track in self._tracks.items():
+            mine = [event for owner, event in head if owner == index]
             time = next((event.time for event in mine if event.frame is not None), None)
             if time is None or mine[0].wrong:
                 stated = track.stream.start_time
@@ -222,33 +194,45 @@ class Recording:
                 firsts.append(ns(time, track.base))
         return min(firsts, default=0)
 
-    def _handle(self, event: Event) -> Iterator[Item]:
-        track = event.track
+    def _handle(self, index: int, event: Decoded) -> Iterator[Item]:
+        track = self._tracks[index]
+        at = None if event.time is None else ns(event.time, track.base) - self._origin
         if event.wrong:
-            self._damaged(track.times.near(event.time), event.wrong)
+            near = at is not None and abs(at - track.end) <= 10 * SECOND
+            self._damaged(at if at is not None and near else track.end, event.wrong)
         if event.frame is None:
             return
-        for frame, at in track.times.admit(event.frame, event.time):
-            yield from self._convert(track, track.read(frame, at))
-        now = track.times.end
+        yield from self._convert(track, track.read(event.frame, at, event.aspect))
+        now = track.end
         self._damage.passed(now)
-        for other in self._tracks:
-            if other.times.end < now - LAG - SECOND:
-                until = now - LAG if other.times.bound is None else min(now - LAG, other.times.bound)
-                if until > other.times.end:
+        for owner, other in self._tracks.items():
+            if other.end < now - MAX_LAG_NS - MIN_GAP_NS:
+                bound = self._next_time(owner)
+                until = now - MAX_LAG_NS if bound is None else min(now - MAX_LAG_NS, bound)
+                if until >= other.end + MIN_GAP_NS:
                     yield from self._convert(other, other.skip_to(until))
+
+    def _next_time(self, index: int) -> int | None:
+        """No frame of a stream to come is earlier (ns of running time); None where that is not known."""
+        times = [self._demuxer.next_time(index)]
+        if (held := self._decoders[index].earliest) is not None:
+            times.append(ns(held, self._tracks[index].base))
+        return min((time - self._origin for time in times if time is not None), default=None)
 
     def _convert(self, track: Track, items: Iterator[Item]) -> Iterator[Item]:
         """`items`, or what was wrong with them."""
         try:
             yield from items
+        except MediaFault as fault:
+            self._damaged(track.end, f"{track.kind}: {fault}")
         except (ValueError, av.error.FFmpegError) as error:
-            self._damaged(track.times.end, f"{track.kind}: cannot be converted: {error}")
+            self._damaged(track.end, f"{track.kind}: cannot be converted: {error}")
 
     def _end(self) -> None:
         self._damage.close()
-        got = max(track.times.end for track in self._tracks)
-        if got < self._stated() - SHORTFALL:
+        got = max(track.end for track in self._tracks.values())
+        # A header may state the length or where the end is: segments of a recorder begin late.
+        if got + max(0, self._origin) < self._stated() - SHORTFALL_NS:
             self._damaged(got, f"ends here, but its header says {clock_time(self._stated())}: it was cut off")
             self._damage.close()
         if not self.counters["frames"] and not self.counters["samples"]:
@@ -257,17 +241,16 @@ class Recording:
 
     def _stated(self) -> int:
         """How long the recording is (ns) by what was written when it was made; 0 where that is a guess."""
-        formats = set(self._container.format.name.split(","))
-        if "avi" in formats:  # FFmpeg shortens its duration to what is there, but not the number of pictures
-            return max(track.stated for track in self._tracks)
-        return self.duration if formats & EXACT_HEADERS else 0
+        if "avi" in self._formats:  # FFmpeg shortens its duration to what is there, but not the number of frames
+            return max(track.stated for track in self._tracks.values())
+        stated = (self._container.duration or 0) * SECOND // av.time_base
+        return stated if self._formats & EXACT_HEADERS else 0
+
+    def _on_jump(self, at: int, jump: int) -> None:
+        how = "starts anew" if jump < 0 else f"leaps {clock_time(jump)} ahead"
+        place = clock_time(max(0, at - self._origin))
+        self._on_notice(f"its clock {how} at {place}: what follows was put at once behind what was before")
 
     def _damaged(self, at: int, reason: str) -> None:
         self.counters["damaged"] += 1
         self._damage.add(max(0, at), reason)
-
-
-def _is_mp4(path: Path) -> bool:
-    """Whether it begins with a box of ISO/IEC 14496-12, whatever its name."""
-    with path.open("rb") as file:
-        return file.read(8)[4:] in (b"ftyp", b"mdat", b"wide", b"free", b"skip")

@@ -1,6 +1,5 @@
 """A recording's own audio, as it is, for a film that was made of its frames."""
 
-import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +8,10 @@ from typing import TYPE_CHECKING, cast
 import av
 
 from emopipe.pipeline.clock import SECOND
-from emopipe.stages.media.recording import Recording
+from emopipe.stages.media.container import best_stream, open_recording
+from emopipe.stages.media.damage import FFmpegErrors
+from emopipe.stages.media.demuxer import Demuxer
+from emopipe.stages.media.recording import KINDS, Recording
 from emopipe.stages.media.timeline import ns
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 MP4_AUDIO_CODECS = frozenset(
     {"aac", "mp3", "ac3", "eac3", "alac"}
 )  # what players expect in an mp4; the rest becomes AAC
-MAX_STEP_NS = 10 * SECOND  # ns; a packet further from the one before is a wrong time
 
 
 class SourceAudio:
@@ -41,8 +42,9 @@ class SourceAudio:
         with Recording(path) as recording:
             next(iter(recording), None)
             self._origin = recording.origin
-        self._source = av.open(f"file:{path}", metadata_errors="replace")
-        self._input = cast("AudioStream | None", self._source.streams.best("audio"))
+        self._errors = FFmpegErrors()
+        self._source = open_recording(path, self._errors)
+        self._input = cast("AudioStream | None", best_stream(self._source, "audio"))
         self._output: AudioStream | None = None
         self._encodes = False
         self._last: int | None = None  # ns, of the newest piece
@@ -82,15 +84,18 @@ class SourceAudio:
     def close(self) -> None:
         """Close the recording; also possible twice."""
         self._source.close()
+        self._errors.close()
 
     def _read(self) -> "Iterator[SoundPacket]":
         if self._input is None or self._output is None:
             return
-        with contextlib.suppress(av.error.FFmpegError):  # the rest cannot be read: whoever plays the recording says so
-            for packet in self._source.demux(self._input):
+        # All that the recording is played from: they share one clock.
+        streams = [stream for kind in KINDS if (stream := best_stream(self._source, kind)) is not None]
+        for index, packet, _ in Demuxer(self._source, streams, self._errors):
+            if index == self._input.index and packet is not None:
                 yield from self._encoded(packet) if self._encodes else self._copied(packet)
-            if self._encodes:
-                yield from self._output.encode(None)
+        if self._encodes:
+            yield from self._output.encode(None)
 
     def _copied(self, packet: "SoundPacket") -> "Iterator[SoundPacket]":
         output = self._output
@@ -117,7 +122,7 @@ class SourceAudio:
 
     def _follows(self, at: int) -> bool:
         """Whether a time (ns) is where the next piece of audio may be: a film's times only go up."""
-        good = at >= 0 and (self._last is None or self._last < at < self._last + MAX_STEP_NS)
+        good = at >= 0 and (self._last is None or self._last < at)
         if good:
             self._last = at
         return good

@@ -12,7 +12,8 @@ import pytest
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import MediaError
-from emopipe.stages.media.recording import Item, Recording, unreadable
+from emopipe.stages.media.container import unreadable
+from emopipe.stages.media.recording import Item, Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 from tests.support.media import check_order, corner, cut_off, every, make, plainly, spoil, tone
 
@@ -449,7 +450,7 @@ def test_a_recording_without_its_index(tmp_path: Path) -> None:
 def test_neither_pictures_nor_sound(tmp_path: Path) -> None:
     path = tmp_path / "a.srt"
     path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
-    with pytest.raises(MediaError, match=r"neither pictures nor sound .* \(it holds: subtitle\)"):
+    with pytest.raises(MediaError, match=r"neither video nor audio .* \(it holds: subtitle\)"):
         Recording(path)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages.media.audio import SAMPLE_NS
-from emopipe.stages.media.timeline import Timeline
+from emopipe.stages.media.damage import MediaFault
 from emopipe.stages.media.tracks import AudioTrack, Item, VideoTrack
 from emopipe.stages.types import AudioBlock
 from tests.support.media import every, make, tone
@@ -29,11 +29,11 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[av.container
 
 
 def picture_track(container: av.container.InputContainer) -> VideoTrack:
-    return VideoTrack(container.streams.video[0], Timeline(), Counter(), 320, 1280)
+    return VideoTrack(container.streams.video[0], Counter(), 320, 1280)
 
 
 def sound_track(container: av.container.InputContainer) -> AudioTrack:
-    return AudioTrack(container.streams.audio[0], Timeline(), Counter())
+    return AudioTrack(container.streams.audio[0], Counter())
 
 
 def show(track: VideoTrack, at: int | None) -> Item:
@@ -43,10 +43,17 @@ def show(track: VideoTrack, at: int | None) -> Item:
     return item
 
 
-def hear(track: AudioTrack, at: int | None, samples: int = 1024) -> list[Item]:
+def hear(track: AudioTrack, at: int | None, samples: int = 1024, faults: list[str] | None = None) -> list[Item]:
+    """The items of one frame; what is left out of it is said in `faults`."""
     frame = av.AudioFrame.from_ndarray(np.ones((1, samples), np.int16), "s16", "mono")
     frame.sample_rate = 16_000
-    return list(track.read(frame, None if at is None else at * MS))
+    items = []
+    try:
+        for item in track.read(frame, None if at is None else at * MS):
+            items.append(item)
+    except MediaFault as fault:
+        (faults if faults is not None else []).append(str(fault))
+    return items
 
 
 @given(TIMES)
@@ -67,7 +74,9 @@ def test_sound_never_overlaps_and_each_sample_is_counted(
     container: av.container.InputContainer, times: list[int | None]
 ) -> None:
     track = sound_track(container)
-    items = [item for at in times for item in hear(track, at)] + list(track.flush())
+    faults: list[str] = []
+    items = [item for at in times for item in hear(track, at, faults=faults)] + list(track.flush())
+    assert bool(faults) == bool(track.counters["overlapping"])
     assert all(b.pts >= a.pts + a.duration for a, b in pairwise(items))
     given_out = sum(item.payload.samples.size for item in items if isinstance(item.payload, AudioBlock))
     assert given_out == track.counters["samples"]
@@ -84,21 +93,27 @@ def test_missing_and_wrong_times_of_pictures(container: av.container.InputContai
 
 def test_sound_whose_time_is_taken_is_left_out(container: av.container.InputContainer) -> None:
     track = sound_track(container)
-    items = [*hear(track, 0, 16_000), *hear(track, 700, 16_000), *track.flush()]
+    faults: list[str] = []
+    items = [*hear(track, 0, 16_000), *hear(track, 700, 16_000, faults), *track.flush()]
+    assert faults == ["0.30 s are left out, since there is audio of that time already"]
     assert track.counters["overlapping"] == 4800
     assert track.counters["samples"] == 16_000 + 16_000 - 4800
     assert items[-1].pts + items[-1].duration == 1700 * MS
 
 
-def test_a_gap_promises_and_what_comes_too_late_gives_way(container: av.container.InputContainer) -> None:
+def test_a_gap_promises_and_what_comes_too_late_is_left_out_and_said(container: av.container.InputContainer) -> None:
     pictures, sound = picture_track(container), sound_track(container)
     show(pictures, 0)
     hear(sound, 0)
     assert list(pictures.skip_to(2 * SECOND)) == [Item("video", 40 * MS, 1960 * MS, None)]
     assert list(sound.skip_to(2 * SECOND)) == [Item("audio", 64 * MS, 1936 * MS, None)]
-    assert [show(pictures, at).pts // MS for at in (1000, 1040, 2100)] == [2000, 2001, 2100]
-    assert pictures.counters["repaired"] == 2
-    late = [*hear(sound, 1900, 3200), *sound.flush()]
+    with pytest.raises(MediaFault, match=r"comes 1\.00 s too late in the file, and is left out"):
+        show(pictures, 1000)
+    assert [show(pictures, at).pts // MS for at in (2000, 2100)] == [2000, 2100]
+    assert pictures.counters["late"] == 1
+    faults: list[str] = []
+    late = [*hear(sound, 1900, 3200, faults), *sound.flush()]
+    assert faults == ["0.10 s are left out, since they come too late in the file"]
     assert [(item.pts, item.duration) for item in late] == [
         (2 * SECOND, 1024 * SAMPLE_NS),
         (2 * SECOND + 64 * MS, 576 * SAMPLE_NS),

@@ -13,7 +13,17 @@ hypothesis.settings.load_profile("emopipe")
 @pytest.fixture(scope="session")
 def shared_media() -> Path:
     """The folder of real recordings beside the checkout; tests that use it are skipped where it is not there."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "media"
+    return _shared("media")
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """The folder of small inputs that failed once, likewise."""
+    return _shared("cases")
+
+
+def _shared(name: str) -> Path:
+    folder = Path(__file__).resolve().parents[2] / "shared" / name
     if not folder.is_dir():
         pytest.skip(f"the real recordings are not there: {folder}")
     return folder

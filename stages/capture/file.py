@@ -93,9 +93,12 @@ class FileCapture(Source):
         def report(damage: Damage) -> None:  # called in the thread that decodes
             loop.call_soon_threadsafe(self.damaged, f"{file}: {damage}")
 
+        def notice(text: str) -> None:
+            loop.call_soon_threadsafe(self.warn, f"{file}: {text}")
+
         loop = asyncio.get_running_loop()
         lengths.begin()
-        recording = await self.compute(self._open, file, report)
+        recording = await self.compute(self._open, file, report, notice)
         lengths.opened(recording.duration)
         for output in set(self.outputs).difference(recording.kinds):
             await self.end(stream, output)  # at once: a join would wait for it
@@ -128,7 +131,7 @@ class FileCapture(Source):
         start = end = 0
         for repetition in range(self.settings.loop):
             self._start = start
-            again = recording if repetition == 0 else self._open(str(recording.path), None)
+            again = recording if repetition == 0 else self._open(str(recording.path))
             with again:
                 try:
                     for item in in_time(again, again.kinds):
@@ -142,7 +145,12 @@ class FileCapture(Source):
         for output in recording.kinds:
             await self.end(stream, output)
 
-    def _open(self, file: str, on_damage: Callable[[Damage], None] | None) -> Recording:
+    def _open(
+        self,
+        file: str,
+        on_damage: Callable[[Damage], None] | None = None,
+        on_notice: Callable[[str], None] = lambda text: None,
+    ) -> Recording:
         settings = self.settings
         return Recording(
             file,
@@ -150,6 +158,7 @@ class FileCapture(Source):
             luma_size=settings.luma_size,
             block=settings.block,
             on_damage=on_damage,
+            on_notice=on_notice,
             wanted=self._in_time,
         )
 

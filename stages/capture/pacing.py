@@ -10,7 +10,8 @@ from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 BATCH_ITEMS = 4  # items decoded in one go, while those before are sent
-MAX_AHEAD_ITEMS = 32  # items looked through, at most, for the one that is due first
+ITEM_BYTES = 512  # what an item costs beside its payload
+MAX_AHEAD_BYTES = 32 << 20  # of items looked through, at most, for the one that is due first
 
 
 def due(item: Item) -> int:
@@ -18,21 +19,35 @@ def due(item: Item) -> int:
     return item.pts + (item.duration if isinstance(item.payload, AudioBlock) else 0)
 
 
-def in_time(items: Iterable[Item], kinds: Sequence[str]) -> Iterator[Item]:
+def in_time(items: Iterable[Item], kinds: Sequence[str], max_ahead: int = MAX_AHEAD_BYTES) -> Iterator[Item]:
     """`items` in the order in which they are due, whatever their container's order and their decoders' delays.
 
-    Looks ahead only until each of the tracks `kinds` has come as far, and by `MAX_AHEAD_ITEMS` items at most.
+    Looks ahead only until each of the tracks `kinds` has come as far, and by `max_ahead` bytes at most.
     """
     waiting: list[tuple[int, int, Item]] = []
     newest = dict.fromkeys(kinds, -1)
+    size = 0
     for number, item in enumerate(items):
         heapq.heappush(waiting, (due(item), number, item))
+        size += _bytes(item)
         newest[item.kind] = due(item)
         safe = min(newest.values())
-        while waiting and (waiting[0][0] <= safe or len(waiting) > MAX_AHEAD_ITEMS):
-            yield heapq.heappop(waiting)[2]
+        while waiting and (waiting[0][0] <= safe or size > max_ahead):
+            first = heapq.heappop(waiting)[2]
+            size -= _bytes(first)
+            yield first
     while waiting:
         yield heapq.heappop(waiting)[2]
+
+
+def _bytes(item: Item) -> int:
+    """What an item takes in memory."""
+    match item.payload:
+        case VideoFrame(luma=luma, small=small):
+            return ITEM_BYTES + luma.nbytes + small.nbytes
+        case AudioBlock(samples=samples):
+            return ITEM_BYTES + samples.nbytes
+    return ITEM_BYTES
 
 
 async def ahead(source: Source, items: Iterator[Item]) -> AsyncGenerator[Item, None]:

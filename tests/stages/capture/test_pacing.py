@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emopipe.pipeline.clock import MS
-from emopipe.stages.capture.pacing import MAX_AHEAD_ITEMS, due, in_time
+from emopipe.stages.capture.pacing import ITEM_BYTES, due, in_time
 from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock
 
@@ -15,7 +15,7 @@ def video(at: int) -> Item:
 
 
 def audio(at: int) -> Item:
-    return Item("audio", at * MS, 64 * MS, AudioBlock(samples=np.zeros(1024, np.float32)))
+    return Item("audio", at * MS, 64 * MS, AudioBlock(samples=np.zeros(128, np.float32)))
 
 
 def test_sound_is_due_when_it_is_complete() -> None:
@@ -46,12 +46,12 @@ def test_nothing_is_lost_each_track_keeps_its_order_and_little_is_held(steps: li
             yield item
 
     ordered = []
-    for item in in_time(source(), ["video", "audio"]):
+    for item in in_time(source(), ["video", "audio"], max_ahead=32 * ITEM_BYTES):
         ordered.append(item)
-        assert taken - len(ordered) <= MAX_AHEAD_ITEMS
+        assert taken - len(ordered) <= 32
     for kind in at:
         assert [i for i in ordered if i.kind == kind] == [i for i in items if i.kind == kind]
-    if len(items) <= MAX_AHEAD_ITEMS:
+    if len(items) <= 16:
         assert [due(item) for item in ordered] == sorted(due(item) for item in items)
 
 

@@ -5,19 +5,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.pipeline.errors import DataError, MediaError
 from emopipe.stages.media.audio import AudioConverter
-from emopipe.stages.media.container import unreadable
+from emopipe.stages.media.container import pixel_problem, too_large
 from emopipe.stages.media.damage import Damage
 from emopipe.stages.media.frames import FrameConverter
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 # What is taken from a folder; a file that is named may have any name.
-IMAGES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGES = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".jpeg", ".jpg"),
+    *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
 SOUNDS = (".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma")
 VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
 
@@ -36,21 +40,20 @@ def read_image(path: Path) -> VideoFrame:
     Raises:
         MediaError: it cannot be opened, is damaged, or shows nothing.
     """
-    if problem := unreadable(path):
-        raise MediaError(problem)
-    try:
-        recording = Recording(path)
-    except MediaError:
-        raise MediaError(f"{path} is no picture that can be decoded; copy it again, or convert it to PNG") from None
-    with recording:
-        pictures = (item.payload for item in recording if isinstance(item.payload, VideoFrame))
-        picture = next(pictures, None)
-        if picture is None:
+    with Recording(path) as recording:
+        frames = (item.payload for item in recording if isinstance(item.payload, VideoFrame))
+        frame = next(frames, None)
+        if frame is None:
             raise MediaError(f"{path} holds no picture")
-        next(pictures, None)  # what is wrong with a picture is known once it has been passed
+        next(frames, None)  # what is wrong with a picture is known once it has been passed
         if recording.damage:
             raise MediaError(f"{path} is damaged ({recording.damage[0].reason}); copy or make it again")
-        return picture
+        # FFmpeg and libjpeg differ by a little in their colours, and small faces are found by as little: so a picture
+        # is what it is to whoever gives it as an array.
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_ANYCOLOR) if recording.is_still else None
+        if pixels is None:
+            return frame
+        return image_frame(pixels if pixels.ndim == 2 else pixels[..., ::-1])
 
 
 def image_frame(image: NDArray[Any]) -> VideoFrame:
@@ -70,6 +73,8 @@ def image_frame(image: NDArray[Any]) -> VideoFrame:
         raise DataError(
             f"an image is uint8 or uint16, RGB [H, W, 3] or grey [H, W], but this is {array.dtype} {list(array.shape)}"
         )
+    if too_large(array.shape[1], array.shape[0]):
+        raise DataError(f"an image: {pixel_problem(array.shape[1], array.shape[0])}")
     layout = "gray" if array.ndim == 2 else "rgb24"
     pixels = np.ascontiguousarray(array if array.ndim == 2 else array[..., :3])
     return FrameConverter().read(av.VideoFrame.from_ndarray(pixels, layout))

@@ -134,8 +134,8 @@ def too_large(width: int, height: int) -> bool:
 def pixel_problem(width: int, height: int) -> str:
     """What to say of it."""
     return (
-        f"its pictures are {width} × {height} pixels by its header, more than the {MAX_PIXELS // 1_000_000} million "
-        "that are read; make them smaller"
+        f"{width} × {height} pixels in one picture are more than the {MAX_PIXELS // 1_000_000} million that are read; "
+        "make it smaller"
     )
 
 

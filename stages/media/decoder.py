@@ -1,5 +1,6 @@
 """Packets of one stream → decoded frames with the container's times, on through whatever is damaged."""
 
+import errno
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -37,6 +38,9 @@ class Decoder:
         errors: hears what FFmpeg says while it decodes.
         decode_times: the container has no others (AVI): frames are shown at the times at which packets are decoded,
             one after the other.
+
+    Attributes:
+        is_unsupported: something in the stream is right, but FFmpeg cannot decode it.
     """
 
     def __init__(self, stream: Any, errors: FFmpegErrors, *, decode_times: bool = False) -> None:
@@ -50,6 +54,7 @@ class Decoder:
         # What the container says of the pixels goes before what the codec says, as in players.
         self._aspect_is_coded = self._aspect == self._coded_aspect
         self._has_decoded = False
+        self.is_unsupported = False
 
     @property
     def earliest(self) -> int | None:
@@ -69,6 +74,7 @@ class Decoder:
             except av.error.EOFError:
                 pass  # at the end, and the decoder holds nothing
             except av.error.FFmpegError as error:
+                self.is_unsupported |= isinstance(error, av.error.PatchWelcomeError) or error.errno == errno.ENOSYS
                 wrong = explain(error, logs)
         # A recording may begin between two key frames: decoders complain of that, but nothing is damaged. Frames that
         # need no others, as in JPEG, are complained of for what is wrong with themselves.

@@ -16,11 +16,12 @@ import av
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.audio import BLOCK_S
-from emopipe.stages.media.container import best_stream, open_recording
+from emopipe.stages.media.container import best_stream, open_recording, pixel_problem, too_large
 from emopipe.stages.media.damage import Damage, DamageList, FFmpegErrors, MediaFault, clock_time
 from emopipe.stages.media.decoder import Decoded, Decoder
 from emopipe.stages.media.demuxer import Demuxer
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
+from emopipe.stages.media.heif import Grid, read_grid
 from emopipe.stages.media.timeline import ns
 from emopipe.stages.media.tracks import AudioTrack, Item, Track, VideoTrack
 
@@ -34,6 +35,7 @@ SHORTFALL_NS = SECOND  # a recording that ends this much earlier than its header
 # Their headers say how long they are; others are guessed from the bit rate.
 EXACT_HEADERS = frozenset({"mp4", "matroska", "webm", "flv", "wav"})
 
+CONVERT = "convert it: a recording to MP4 with H.264 and AAC, a picture to PNG or JPEG"
 KINDS: tuple[Literal["video"], Literal["audio"]] = ("video", "audio")
 
 
@@ -53,6 +55,7 @@ class Recording:
 
     Attributes:
         kinds: of the tracks that there are, `video` and `audio` at most.
+        is_still: it is a picture, not a recording.
         duration: ns as the header says it, 0 where it does not.
         counters: `frames` and `source-samples` (at their own rate) decoded, `samples` (of 16 kHz) given out,
             `skipped` (frames not wanted), `repaired` (frames whose time was missing or went back), `late` (frames left
@@ -86,6 +89,9 @@ class Recording:
             self._errors.close()
             raise
         try:
+            self._grid = read_grid(self.path)
+            if self._grid is not None and too_large(self._grid.width, self._grid.height):
+                raise MediaError(f"{self.path}: {pixel_problem(self._grid.width, self._grid.height)}")
             video, audio = (best_stream(self._container, kind) for kind in KINDS)
             self._tracks: dict[int, Track] = {}  # by the number of their stream
             if video is not None:
@@ -107,10 +113,11 @@ class Recording:
         self._demuxer = Demuxer(
             self._container, [track.stream for track in self._tracks.values()], self._errors, self._on_jump
         )
+        self.is_still = self._container.format.name == "image2" or self._container.format.name.endswith("_pipe")
         self.duration = round((self._container.duration or 0) * SECOND / av.time_base)
         if "matroska" in formats:  # says where it ends, not how long it is
             self.duration -= max(0, min(self.duration, (self._container.start_time or 0) * SECOND // av.time_base))
-        self._items = self._read()
+        self._items = self._read() if self._grid is None else self._read_tiles(self._grid)
 
     def __enter__(self) -> "Recording":
         return self
@@ -141,8 +148,11 @@ class Recording:
     # -- opening ---------------------------------------------------------------------------------------------
 
     def _inside(self) -> str:
-        found = ", ".join(f"{stream.type}" for stream in self._container.streams)
-        return f" (it holds: {found or 'nothing'}); convert it to MP4 with H.264 and AAC"
+        streams = self._container.streams
+        found = ", ".join(f"{stream.type}" for stream in streams)
+        lacking = any(stream.codec_context is None for stream in streams if stream.type in KINDS)
+        why = ", and this FFmpeg has no decoder for that" if lacking else ""
+        return f" (it holds: {found or 'nothing'}{why}); {CONVERT}"
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -169,6 +179,29 @@ class Recording:
             yield from self._handle(index, event)
         for track in self._tracks.values():
             yield from self._convert(track, track.flush())
+        self._end()
+
+    def _read_tiles(self, grid: Grid) -> Iterator[Item]:
+        """The one picture of a file of tiles."""
+        (track,) = (track for track in self._tracks.values() if track.kind == "video")
+        streams = [stream for stream in self._container.streams.video if stream.id in grid.tiles]
+        tiles = {}
+        for index, packet, wrong in Demuxer(self._container, streams, self._errors):
+            (stream,) = (stream for stream in streams if stream.index == index)
+            if wrong:
+                self._damaged(0, wrong)
+                continue
+            for _, frame, _, said in Decoder(stream, self._errors).decode(packet):
+                if said:
+                    self._damaged(0, said)
+                if frame is not None:
+                    tiles[stream.id] = frame.to_ndarray(format="rgb24")
+        try:
+            frame = av.VideoFrame.from_ndarray(grid.join(tiles), "rgb24")
+        except ValueError as error:
+            self._damaged(0, f"video: {error}")
+        else:
+            yield from self._convert(track, track.read(frame, 0))
         self._end()
 
     def _decode(self) -> Iterator[tuple[int, Decoded]]:
@@ -237,6 +270,8 @@ class Recording:
             self._damage.close()
         if not self.counters["frames"] and not self.counters["samples"]:
             said = f": {self.damage[0].reason}" if self.damage else ""
+            if any(decoder.is_unsupported for decoder in self._decoders.values()):
+                raise MediaError(f"{self.path} is of a kind that FFmpeg cannot decode{said}; {CONVERT}")
             raise MediaError(f"{self.path}: nothing in it can be decoded{said}; copy or record it again")
 
     def _stated(self) -> int:

@@ -34,6 +34,7 @@ _PICTURES = (
 )
 _TEXTS = "ass srt tty webvtt"  # recognised, so that it can be said what they are
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"<", b"v=0")  # how such files begin
+_SIZE_REFUSED = ("Picture size", "Invalid image size", "Failed to set dimensions")  # as FFmpeg says of `max_pixels`
 _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(f"{_RECORDINGS} {_SOUNDS} {_PICTURES} {_TEXTS}".split()),
@@ -87,20 +88,23 @@ def open_recording(path: str | Path, errors: FFmpegErrors) -> InputContainer:
             reason = explain(error if isinstance(error, av.error.FFmpegError) else None, logs) or str(error)
             raise MediaError(_problem(path, reason, " ".join(text for _, _, text in logs))) from None
     try:
-        _check(path, container)
+        _check(path, container, " ".join(text for _, _, text in logs))
     except MediaError:
         container.close()
         raise
     return container
 
 
-def _check(path: Path, container: InputContainer) -> None:
+def _check(path: Path, container: InputContainer, logs: str) -> None:
     if container.format.name == "tty":  # FFmpeg plays .txt files as ANSI art
         raise MediaError(_problem(path, "it is a text file", ""))
     for stream in container.streams.video:
+        width, height = stream.width, stream.height
+        if not width and any(words in logs for words in _SIZE_REFUSED):
+            raise MediaError(_problem(path, "", logs))
+        if too_large(width, height):
+            raise MediaError(f"{path}: {pixel_problem(width, height)}")
         limit_pixels(stream)
-        if too_large(stream.width, stream.height):
-            raise MediaError(f"{path}: {pixel_problem(stream.width, stream.height)}")
 
 
 def best_stream(container: InputContainer, kind: Literal["video", "audio"]) -> Any:
@@ -140,6 +144,11 @@ def pixel_problem(width: int, height: int) -> str:
 
 
 def _problem(path: Path, reason: str, logs: str) -> str:
+    if any(words in logs for words in _SIZE_REFUSED):
+        return (
+            f"{path}: by its header its pictures have more than the {MAX_PIXELS // 1_000_000} million pixels that are "
+            "read; make them smaller"
+        )
     if "whitelist" in logs:
         with path.open("rb") as file:
             begin = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")

@@ -18,12 +18,9 @@ from typing import Any
 import av
 import pytest
 
-from emopipe.graphs.replay import replay_table
-from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
-from emopipe.pipeline.runtime.result import RunResult
-from emopipe.pipeline.runtime.supervisor import Supervisor
 from tests.support.paths import ROOT
 from tests.support.processes import popen, wait_until_gone, workers_of
+from tests.support.replaying import replay
 
 GRAPH = ROOT / "pipeline.toml"
 SECOND = 1_000_000_000
@@ -52,14 +49,6 @@ def playing(clip: Path, out: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def results(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def replay(files: list[Path], out: Path, **overrides: Any) -> RunResult:
-    import asyncio
-
-    table = replay_table(read_table(GRAPH), [str(file) for file in files], [out], realtime=False)
-    graph: Graph = graph_from_table(table, GRAPH, [f"{key}={value}" for key, value in overrides.items()])
-    return asyncio.run(Supervisor(graph).run())
 
 
 def decoded(path: Path) -> Counter[str]:

@@ -11,7 +11,7 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
     add_set_argument(parser)
 
 
-def add_set_argument(parser: argparse.ArgumentParser) -> None:
+def add_set_argument(parser: argparse.ArgumentParser, example: str = "stages.capture.uri=clip.mp4") -> None:
     """What of a graph to override."""
     parser.add_argument(
         "--set",
@@ -19,7 +19,7 @@ def add_set_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="override one key of the graph, such as stages.capture.uri=clip.mp4; may be repeated",
+        help=f"override one key of the graph, such as {example}; may be repeated",
     )
 
 

@@ -7,18 +7,22 @@ but for the ending. A file that cannot be used is named and left out, the others
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from emopipe.commands.graph_arguments import add_set_argument
 from emopipe.commands.outputs import need_writable
 from emopipe.commands.playing import play
+from emopipe.graphs.ready import find_graph
 from emopipe.models import checkpoint
 from emopipe.models.calibration import PRIORS, Prior
 from emopipe.pipeline.errors import DataError, EmopipeError, MediaError
+from emopipe.pipeline.graph.load import overridden, read_table
+from emopipe.pipeline.graph.registry import GRAPH_KEYS
 
 if TYPE_CHECKING:
     from emopipe.predictor.prediction import Prediction
@@ -37,16 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "one JSON object a line, to FILE or to standard output, instead of a table"
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help=text)
     parser.add_argument("--whole", action="store_true", help="each image is a face already, as in FER2013")
-    text = f"how common each label is: {', '.join(PRIORS)}, or shares as neutral=0.5,happy=0.2 (%(default)s)"
-    parser.add_argument("--prior", type=prior, default="training", metavar="PRIOR", help=text)
+    text = f"how common each label is: {', '.join(PRIORS)}, or shares as neutral=0.5,happy=0.2 (default: training)"
+    parser.add_argument("--prior", type=prior, metavar="PRIOR", help=text)
     text = "share of wrong answers tolerated among those that are not uncertain (default: 0.3)"
     parser.add_argument("--risk", type=float, metavar="R", help=text)
     text = "weights instead of the shipped ones; a file says itself what it is for; may be repeated"
     parser.add_argument("--weights", action="append", default=[], type=Path, metavar="FILE", help=text)
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to infer (%(default)s)"
-    )
-    parser.add_argument("--graph", type=Path, help="the graph to play videos through (default: pipeline.toml)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to infer (default: auto)")
+    text = "the graph to play videos through, whose stages' settings hold for pictures too (default: pipeline.toml)"
+    parser.add_argument("--graph", type=Path, help=text)
+    add_set_argument(parser, "stages.faces.max_faces=20")
     text = "of a video, one moment in so many seconds (default: all)"
     parser.add_argument("--every", type=float, default=0.0, metavar="S", help=text)
 
@@ -60,6 +64,8 @@ def main(args: argparse.Namespace) -> int:
         raise EmopipeError("nothing to predict: name files with --image, --audio or --video, or folders that hold some")
     if not args.every >= 0:
         raise EmopipeError(f"--every {args.every:g}: expected seconds, at least 0")
+    graph = find_graph(args.graph)
+    table = overridden(read_table(graph), graph, args.overrides)
     weights = {checkpoint.read_card(path).task: path for path in args.weights}
     problems: list[str] = []
     with (
@@ -70,6 +76,7 @@ def main(args: argparse.Namespace) -> int:
             device=args.device,
             prior=args.prior,
             risk=args.risk,
+            settings=settings_of(table),
         ) as predictor,
         writer(args.json) as write,
     ):
@@ -78,8 +85,9 @@ def main(args: argparse.Namespace) -> int:
                 prediction = predictor.predict_from_file(image, sound, whole=args.whole)
                 write(prediction)
                 note(prediction, problems)
+        show_progress = partial(play, bar=True, verbose=False)
         if films := openable(films, problems):
-            for prediction in predictor.predict_videos(films, args.graph, partial(play, bar=True, verbose=False)):
+            for prediction in predictor.predict_videos(films, graph, args.overrides, show_progress):
                 decimate(prediction, args.every)
                 write(prediction)
                 note(prediction, problems)
@@ -87,6 +95,19 @@ def main(args: argparse.Namespace) -> int:
         noun = "problem" if len(problems) == 1 else "problems"
         print(f"emopipe: {len(problems)} {noun} with files; all else is done", file=sys.stderr)
     return FAILED if problems else 0
+
+
+def settings_of(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of those stages of a graph that a predictor is made of, by the stages' names for graphs."""
+    from emopipe.predictor.options import STAGES
+
+    stages = table.get("stages")
+    tables = [stage for stage in stages.values() if isinstance(stage, dict)] if isinstance(stages, dict) else []
+    return {
+        str(stage["use"]): {key: value for key, value in stage.items() if key not in GRAPH_KEYS}
+        for stage in reversed(tables)  # of several the first counts
+        if str(stage.get("use")) in STAGES
+    }
 
 
 def prior(text: str) -> Prior:

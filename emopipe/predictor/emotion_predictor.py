@@ -11,7 +11,7 @@ It stands above the stages and is made of their parts: the same reading, detecto
 a clip gives the same distributions by both ways.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +26,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.predictor import film
 from emopipe.predictor.faces import FacePredictor
 from emopipe.predictor.inputs import audio_chunks, image_frame, read_audio, read_image
-from emopipe.predictor.options import Options, torch_threads
+from emopipe.predictor.options import Options, read_settings, torch_threads
 from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction, VoicePrediction
 from emopipe.predictor.voice import Speech, VoicePredictor
 from emopipe.stages.media.damage import Damage
@@ -44,13 +44,16 @@ class EmotionPredictor:
 
     Args:
         facial, speech, fusion: files of weights made by `emopipe train`; by default the shipped ones.
-        device: where faces and voices are inferred: auto, cpu, cuda.
+        device: where faces and voices are inferred: auto (the default), cpu, cuda.
         prior: how common each label is where this is used (see `models.calibration`), by name or as a table of shares
             of `emopipe.models.labels.FACE`; it holds for voices too.
         risk: the share of wrong answers tolerated among those that are not `uncertain`; 1: never uncertain. By
             default 0.3, or 1 where the weights have no table of risks.
         min_confidence: of the face detector, 0..1.
-        threads: of the CPU while inferring; one gives the same bits as the stages.
+        threads: of the CPU while inferring; one, the default, gives the same bits as the stages.
+        settings: all other settings of the stages that this stands for, as graphs have them (docs/stages.md):
+            `{"face-detection": {"max_faces": 20, "margin": 1.1}, "speech-windows": {"hop": 0.25}}`. What is given above
+            comes before them; what is about streams (tracking, batches, smoothing, fusion's method) holds for films.
 
     Raises:
         EmopipeError: something given is wrong; raised when it is first needed.
@@ -62,21 +65,39 @@ class EmotionPredictor:
         facial: Path | None = None,
         speech: Path | None = None,
         fusion: Path | None = None,
-        device: str = "auto",
-        prior: Prior = "training",
+        device: str | None = None,
+        prior: Prior | None = None,
         risk: float | None = None,
-        min_confidence: float = 0.5,
-        threads: int = 1,
+        min_confidence: float | None = None,
+        threads: int | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         if risk is not None and not 0 < risk <= 1:
             raise EmopipeError(f"risk: {risk:g} is not above 0 and at most 1")
-        if problem := prior_problem(prior, FACE):
+        if prior is not None and (problem := prior_problem(prior, FACE)):
             raise EmopipeError(f"prior: {problem}")
-        self._files = {"facial": facial, "speech": speech, "fusion": fusion}
-        self._options = Options(device, prior, risk, threads)
-        self._min_confidence = min_confidence
-        self._faces = FacePredictor(facial, self._options, min_confidence)
-        self._voices = VoicePredictor(speech, self._options)
+        model = {"device": device, "threads": threads}
+        shares = None if prior is None or isinstance(prior, str) else dict(prior)
+        given: dict[str, dict[str, Any]] = {
+            "face-detection": {"min_confidence": min_confidence},
+            "facial-inference": {**model, "weights": facial and str(facial), "prior": shares or prior},
+            "speech-inference": {**model, "weights": speech and str(speech), "prior": None if shares else prior},
+            "fusion": {"weights": fusion and str(fusion), "risk": risk},
+        }
+        self._tables = {name: dict(table) for name, table in (settings or {}).items()}
+        for name, table in given.items():
+            chosen = {key: value for key, value in table.items() if value is not None}
+            self._tables[name] = self._tables.get(name, {}) | chosen
+        self._face_prior = shares
+        each = read_settings(self._tables)
+        self._risk: float | None = self._tables["fusion"].get("risk")
+        facial_options, speech_options = (
+            Options(stage.device, stage.prior, self._risk, stage.threads) for stage in (each.facial, each.speech)
+        )
+        self._faces = FacePredictor(_path(each.facial.weights), facial_options, each.detection)
+        self._voices = VoicePredictor(_path(each.speech.weights), speech_options, each.windows, shares)
+        self._fusion_weights = _path(each.fusion.weights)
+        self._options = facial_options
         self._fusion: FusionModel | None = None
 
     def __enter__(self) -> Self:
@@ -133,18 +154,23 @@ class EmotionPredictor:
         return result
 
     def predict_videos(
-        self, paths: Sequence[Path], graph: Path | None = None, play: film.Play = film.play
+        self,
+        paths: Sequence[Path],
+        graph: Path | None = None,
+        overrides: Sequence[str] = (),
+        play: film.Play = film.play,
     ) -> list[Prediction]:
         """The time lines of films, in the order of `paths`; see `Prediction.moments`.
 
         Args:
             graph: to play them through, by default the one that `emopipe run` plays.
+            overrides: of keys of it, such as `stages.fusion.smoothing=0`; this predictor's settings come after them.
             play: runs a graph; `emopipe.playing.play` shows progress.
 
         Raises:
             EmopipeError: one cannot be opened.
         """
-        return film.predict(paths, graph, self._adapt, play)
+        return film.predict(paths, graph, overrides, self._adapt, play)
 
     # -- arrays ----------------------------------------------------------------------------------------------------
 
@@ -211,7 +237,7 @@ class EmotionPredictor:
         if looks or observations:
             with torch_threads(self._options.threads):
                 if self._fusion is None:
-                    self._fusion = FusionModel.load(self._files["fusion"])
+                    self._fusion = FusionModel.load(self._fusion_weights)
                 rows = [shared(self._fusion.fuse(look, observations).tolist()) for look in looks or [[]]]
             least = self._options.threshold(self._fusion.selective)
             result.fused = [EmotionPrediction.of(FACE, row, least) for row in rows]
@@ -219,16 +245,13 @@ class EmotionPredictor:
 
     def _adapt(self, stages: dict[str, dict[str, Any]]) -> None:
         """Give the stages of a graph's table, by what they use, the settings of this predictor."""
-        tasks = {"facial-inference": "facial", "speech-inference": "speech", "fusion": "fusion"}
         for stage in stages.values():
-            task = tasks.get(str(stage.get("use")), "")
-            if self._files.get(task) is not None:
-                stage["weights"] = str(self._files[task])
-            if task in ("facial", "speech"):
-                prior = self._options.prior if task == "facial" else self._voices.prior()
-                stage["device"] = self._options.device
+            name = str(stage.get("use"))
+            stage.update(self._tables.get(name, {}))
+            if name == "speech-inference" and self._face_prior is not None:
+                prior = self._voices.prior()
                 stage["prior"] = prior if isinstance(prior, str) else dict(prior)
-            if task == "fusion" and self._options.risk is not None:
-                stage["risk"] = self._options.risk
-            if stage.get("use") == "face-detection":
-                stage["min_confidence"] = self._min_confidence
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from emopipe.models.facial.detection import FaceDetector, Framing, crop, frame_face, quality
 from emopipe.predictor.options import Options, torch_threads
 from emopipe.predictor.prediction import FacePrediction
+from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.types import VideoFrame
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ class FacePredictor:
 
     Args:
         weights: of the model, by default the shipped ones.
-        options: of the predictor.
-        min_confidence: of the detector, 0..1.
+        options: of the model.
+        detection: the settings of detector and framing.
     """
 
-    def __init__(self, weights: Path | None, options: Options, min_confidence: float) -> None:
+    def __init__(self, weights: Path | None, options: Options, detection: FaceDetection.Settings) -> None:
         self._weights = weights
         self._options = options
-        self._min_confidence = min_confidence
+        self._detection = detection
         self._model: FacialModel | None = None
         self._detector: FaceDetector | None = None
 
@@ -70,11 +71,11 @@ class FacePredictor:
 
     def _detect(self, picture: VideoFrame) -> list[Found]:
         if self._detector is None:
-            self._detector = FaceDetector(self._min_confidence)
+            self._detector = FaceDetector(self._detection.min_confidence, self._detection.max_faces)
         height, width = picture.luma.shape
         faces = []
         for face in self._detector.detect(picture.small, 0):
-            framing = frame_face(face, width, height)
+            framing = frame_face(face, width, height, self._detection.margin)
             cut = crop(picture.luma, framing)
             weight = quality(cut, face, framing, width, height).weight
             faces.append(({"box": face.box, "score": face.score, "quality": weight}, cut))

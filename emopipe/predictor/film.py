@@ -11,7 +11,7 @@ import msgspec
 
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import replay_table
-from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
+from emopipe.pipeline.graph.load import Graph, graph_from_table, overridden, read_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.predictor.prediction import Prediction
@@ -32,13 +32,18 @@ def play(graph: Graph) -> RunResult:
 
 
 def predict(
-    paths: Sequence[Path], path: Path | None, adapt: Callable[[dict[str, dict[str, Any]]], None], run: Play
+    paths: Sequence[Path],
+    path: Path | None,
+    overrides: Sequence[str],
+    adapt: Callable[[dict[str, dict[str, Any]]], None],
+    run: Play,
 ) -> list[Prediction]:
     """The time line of each film.
 
     Args:
         paths: of the films.
         path: of the graph; by default the one that `emopipe run` plays.
+        overrides: of its keys.
         adapt: changes the tables of its stages.
         run: runs it.
 
@@ -51,7 +56,7 @@ def predict(
     files = [str(film) for film in paths]
     with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
         results = Path(directory) / "results.jsonl"
-        table = replay_table(read_table(path), files, [results], realtime=False)
+        table = replay_table(overridden(read_table(path), path, overrides), files, [results], realtime=False)
         adapt(table["stages"])
         result = run(graph_from_table(table, path).in_one_process())
         predictions = {stream: Prediction(video=file) for file, stream in zip(files, stream_names(files), strict=True)}

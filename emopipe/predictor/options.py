@@ -1,20 +1,63 @@
-"""The options of a predictor that hold for all its models, and the threads they infer with."""
+"""The options of a predictor: the settings of the stages that it stands for, and the threads it infers with."""
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import msgspec
 
 from emopipe.models import calibration
 from emopipe.models.calibration import Prior, Selection
+from emopipe.models.thresholds import DEFAULT_RISK
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.graph.settings import convert
+from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.text import instead, show
+from emopipe.stages.faces.detection import FaceDetection
+from emopipe.stages.faces.inference import FacialInference
+from emopipe.stages.fusion.stage import Fusion
+from emopipe.stages.speech.inference import SpeechInference
+from emopipe.stages.speech.windows import SpeechWindows
 
-DEFAULT_RISK = 0.3
+
+class StageSettings(NamedTuple):
+    """The settings of all stages that a predictor is made of the parts of."""
+
+    detection: FaceDetection.Settings
+    facial: FacialInference.Settings
+    windows: SpeechWindows.Settings
+    speech: SpeechInference.Settings
+    fusion: Fusion.Settings
+
+
+STAGES: dict[str, type[Stage]] = {
+    stage.name: stage for stage in (FaceDetection, FacialInference, SpeechWindows, SpeechInference, Fusion)
+}
+"""Their stages, by the names that graphs use, in the order of the fields above."""
+
+
+def read_settings(tables: Mapping[str, Mapping[str, Any]]) -> StageSettings:
+    """The settings of each stage, by its name; those that are not given are the stage's own.
+
+    Raises:
+        EmopipeError: no such stage or setting, or a value of a wrong type or out of range.
+    """
+    for name in tables:
+        if name not in STAGES:
+            raise EmopipeError(f"settings: no stage {show(name)} in a predictor; {instead(name, STAGES)}")
+    found = []
+    for name, stage in STAGES.items():
+        settings, problems = convert(tables.get(name, {}), stage.Settings)
+        if problems:
+            raise EmopipeError("\n".join(f"{name}: {problem.key}: {problem.text}" for problem in problems))
+        found.append(settings)
+    return StageSettings(*found)  # type: ignore[arg-type]  # as STAGES says
 
 
 class Options(msgspec.Struct, frozen=True):
-    """See `emopipe.predictor.EmotionPredictor`; `risk` is None where nobody chose one."""
+    """How one model infers; `risk` is None where nobody chose one."""
 
     device: str
     prior: Prior

@@ -16,6 +16,7 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.predictor.inputs import AudioChunk
 from emopipe.predictor.options import Options, torch_threads
 from emopipe.predictor.prediction import VoicePrediction, WindowPrediction
+from emopipe.stages.speech.windows import SpeechWindows
 
 if TYPE_CHECKING:
     from emopipe.models.speech.model import SpeechModel
@@ -36,15 +37,21 @@ class VoicePredictor:
 
     Args:
         weights: of the model, by default the shipped ones.
-        options: of the predictor.
+        options: of the model.
+        windows: the settings of windows of speech.
+        face_prior: shares over the labels of faces, which hold for voices too; None: the options' prior holds.
 
     Attributes:
         speaker: the statistics of who speaks, None if unknown; see `emopipe.models.speech.speaker`.
     """
 
-    def __init__(self, weights: Path | None, options: Options) -> None:
+    def __init__(
+        self, weights: Path | None, options: Options, windows: SpeechWindows.Settings, face_prior: Prior | None
+    ) -> None:
         self._weights = weights or WEIGHTS_DIR / "speech.safetensors"
         self._options = options
+        self._windows = windows
+        self._face_prior = face_prior
         self._model: SpeechModel | None = None
         self.speaker: SpeakerStatistics | None = None
 
@@ -101,9 +108,9 @@ class VoicePredictor:
 
     def prior(self) -> Prior:
         """The chosen prior, over the labels of voices."""
-        if isinstance(self._options.prior, str):
+        if self._face_prior is None:
             return self._options.prior
-        return speech_prior(self._options.prior, read_card(self._weights).prior)
+        return speech_prior(self._face_prior, read_card(self._weights).prior)
 
     def _load(self) -> "SpeechModel":
         with torch_threads(self._options.threads):
@@ -115,7 +122,15 @@ class VoicePredictor:
 
     def _segment(self, chunks: Iterable[AudioChunk]) -> SpeechSegmenter:
         spec = self._load().spec
-        segmenter = SpeechSegmenter(SpeechWindower(spec=spec), spec)
+        windower = SpeechWindower(
+            window=self._windows.window,
+            hop=self._windows.hop,
+            aggressiveness=self._windows.aggressiveness,
+            hangover=self._windows.hangover,
+            min_speech=self._windows.min_speech,
+            spec=spec,
+        )
+        segmenter = SpeechSegmenter(windower, spec)
         for chunk in chunks:
             if chunk.samples is None:
                 segmenter.skip(chunk.pts + chunk.duration)

@@ -32,6 +32,7 @@ __all__ = [
     "instantiate",
     "load_graph",
     "make_importable",
+    "overridden",
     "read_table",
     "resolve",
 ]
@@ -74,6 +75,19 @@ def read_table(path: str | Path) -> dict[str, Any]:
     except ValueError as error:  # the parser's own: a null byte in the path, a number of thousands of digits
         problem = str(error)
     raise GraphError([Problem(text=problem)], str(path))
+
+
+def overridden(table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of a parsed TOML table with `overrides` applied, for those who change it further.
+
+    Raises:
+        GraphError: one cannot be applied.
+    """
+    problems = Problems()
+    changed = override(table, overrides, problems)
+    if found := problems.sorted([]):
+        raise GraphError(found, str(origin))
+    return changed
 
 
 def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str] = ()) -> Graph:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emopipe.commands.predict import decimate, expand, pairs, prior
+from emopipe.commands.predict import decimate, expand, pairs, prior, settings_of
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction, VoicePrediction
@@ -137,6 +137,8 @@ def test_one_moment_in_so_many_seconds() -> None:
         (["--image", "x.png", "--risk", "0"], "risk: 0 is not above 0"),
         (["--image", "x.png", "--prior", "neutrl"], 'did you mean "neutral"'),
         (["--image", "x.png", "--json", "{empty}"], "a folder; give the name of a file"),
+        (["--image", "x.png", "--set", "stages.faces.max_faces=200"], "max_faces: 200 is not between 1 and 100"),
+        (["--image", "x.png", "--set", "stages.facs.max_faces=2"], 'stages.facs: no such stage; did you mean "faces"'),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -153,3 +155,25 @@ def test_every_file_that_cannot_be_used_is_named(files: Path, capsys: pytest.Cap
         assert any(path in line and reason in line for line in shown.err.splitlines()), shown.err
     assert "4 problems with files" in shown.err
     assert "nothing was predicted" in shown.err
+
+
+def test_the_settings_are_those_of_the_graphs_stages() -> None:
+    table = {
+        "stages": {
+            "capture": {"use": "camera", "device": "x"},
+            "faces": {"use": "face-detection", "inputs": {"video": "capture.video"}, "max_faces": 3, "process": "p"},
+            "more": {"use": "face-detection", "max_faces": 4},
+            "mine": {"use": ["mine"]},
+            "none": 3,
+        }
+    }
+    assert settings_of(table) == {"face-detection": {"max_faces": 3}}
+    assert settings_of({"stages": 3}) == settings_of({}) == {}
+
+
+def test_the_command_passes_settings_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    face = pytest.importorskip("skimage.data").astronaut()[20:260, 110:350]
+    cv2.imwrite(str(tmp_path / "two.png"), cv2.cvtColor(np.hstack([face, face]), cv2.COLOR_RGB2BGR))
+    for limit, count in ((8, 2), (1, 1)):
+        assert verb("predict", "--image", str(tmp_path), "--json", "--set", f"stages.faces.max_faces={limit}") == 0
+        assert len(lines(capsys.readouterr().out)[0]["faces"]) == count

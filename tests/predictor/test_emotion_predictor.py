@@ -1,6 +1,7 @@
 """EmotionPredictor: the same numbers as the pipeline's, from files and arrays of all kinds."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.predictor.faces import FacePredictor
 from emopipe.predictor.options import Options
 from emopipe.predictor.prediction import Prediction
+from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import VideoFrame
 from tests.support.media import cut_off, every, make
@@ -96,7 +98,7 @@ def test_each_frame_as_a_picture_gives_what_the_film_says_of_it(
 ) -> None:
     with Recording(clip) as recording:
         frames = [item.payload for item in recording if isinstance(item.payload, VideoFrame)]
-    faces = FacePredictor(weights["facial"], Options("cpu", "training", None, 1), 0.5)
+    faces = FacePredictor(weights["facial"], Options("cpu", "training", None, 1), FaceDetection.Settings())
     alone = [face for found in faces.predict(frames, whole=False) for face in found]
     faces.close()
     filmed = [face for moment in film.moments if moment["source"] == "face" for face in moment["faces"]]
@@ -285,3 +287,37 @@ def test_a_picture_cut_off_is_refused(predictor: EmotionPredictor, portrait: Ima
     cv2.imwrite(str(tmp_path / "whole.jpg"), portrait)
     with pytest.raises(MediaError, match=r"whole\.jpg"):
         predictor.predict_from_file(image_path=cut_off(tmp_path / "whole.jpg", 0.4))
+
+
+def test_the_settings_of_the_stages_hold_for_pictures_and_sounds(portrait: Image, speech: NDArray[np.float32]) -> None:
+    two = np.hstack([portrait[20:260, 110:350]] * 2)
+    few = {"face-detection": {"max_faces": 1}, "speech-windows": {"hop": 0.25}}
+    wide = {"face-detection": {"margin": 1.3}}
+    with EmotionPredictor() as usual, EmotionPredictor(settings=few) as one, EmotionPredictor(settings=wide) as wider:
+        assert [len(predictor.predict_image(two)) for predictor in (usual, one, wider)] == [2, 1, 2]
+        assert wider.predict_image(portrait)[0].probabilities != usual.predict_image(portrait)[0].probabilities
+        rare, often = (predictor.predict_audio(speech, RATE) for predictor in (usual, one))
+    assert rare is not None
+    assert often is not None
+    assert len(often.windows) > len(rare.windows)
+
+
+def test_what_is_given_by_itself_comes_before_the_settings(portrait: Image) -> None:
+    settings = {"face-detection": {"min_confidence": 1.0}, "facial-inference": {"prior": {"neutral": 0.9}}}
+    with EmotionPredictor(settings=settings, min_confidence=0.5) as mixed, EmotionPredictor(prior="training") as plain:
+        (resting,), (usual,) = mixed.predict_image(portrait), plain.predict_image(portrait)
+    assert resting.probabilities["neutral"] > usual.probabilities["neutral"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"face-detecton": {}}, 'no stage "face-detecton" in a predictor; did you mean "face-detection"?'),
+        ({"face-detection": {"max_face": 3}}, 'face-detection: max_face: unknown setting; did you mean "max_faces"?'),
+        ({"face-detection": {"max_faces": 200}}, "face-detection: max_faces: 200 is not between 1 and 100"),
+        ({"speech-windows": {"hop": "often"}}, "speech-windows: hop: expected a number of seconds"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, dict[str, Any]], message: str) -> None:
+    with pytest.raises(EmopipeError, match=re.escape(message)):
+        EmotionPredictor(settings=settings)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 from emopipe.pipeline.errors import EmopipeError
@@ -121,15 +122,24 @@ def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> Non
     owners: dict[str, str] = {}
     for stage in stages.values():
         for endpoint in _ask(stage, "writes", _texts, problems) or []:
-            owner = owners.setdefault(endpoint, stage.name)
+            owner = owners.setdefault(_identity(endpoint), stage.name)
             if owner != stage.name:
                 problems.add(("stages", stage.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
     _check_served(stages, owners, problems)
     for stage in stages.values():
         for file in _ask(stage, "reads", _texts, problems) or []:
-            if file in owners:
+            if (writer := owners.get(_identity(file))) is not None:
                 text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
-                problems.add(("stages", owners[file]), text, other=stage.name)
+                problems.add(("stages", writer), text, other=stage.name)
+
+
+def _identity(endpoint: str) -> str:
+    """What is the same for all names of a file (hard links, too); of other endpoints their name."""
+    try:
+        status = Path(endpoint).stat()
+    except (OSError, ValueError):
+        return endpoint
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def _check_served(stages: Mapping[str, ParsedStage], owners: Mapping[str, str], problems: Problems) -> None:
@@ -138,9 +148,9 @@ def _check_served(stages: Mapping[str, ParsedStage], owners: Mapping[str, str], 
     for stage in stages.values():
         for endpoint in _ask(stage, "serves", _texts, problems) or []:
             other = first.setdefault(endpoint, stage)
-            if endpoint in owners:
+            if _identity(endpoint) in owners:
                 taken = f"{show(endpoint)} is taken by {{other}} already"
-                problems.add(("stages", stage.name), taken, other=owners[endpoint])
+                problems.add(("stages", stage.name), taken, other=owners[_identity(endpoint)])
             elif other.process != stage.process:
                 text = f"{show(endpoint)} is served by {{other}} too, which is in another process"
                 same = 'give both the same, such as process = "web"'

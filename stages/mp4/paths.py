@@ -1,5 +1,6 @@
 """Where films go: one file a stream, named after it where the path asks for that."""
 
+import os
 import re
 from itertools import chain, count
 from pathlib import Path
@@ -23,21 +24,32 @@ class OutputPaths:
 
     Args:
         path: where they go; `{stream}` stands for the stream's name.
+
+    Attributes:
+        taken: the files of this run, with the streams that are in them.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._taken: dict[Path, str] = {}
+        self.taken: dict[Path, str] = {}
 
     def take(self, stream: str) -> Path | None:
-        """A file for `stream` that none of this run's has; none where another stream has the only one.
+        """A file for `stream` that none of this run's has; None if another stream has the only one.
 
-        A stream that comes again gets a numbered file; in names, what no file system takes becomes `_`.
+        A file that is named after a stream replaces none that this run has not made: whoever names the stream would
+        choose what is lost. It gets a number, as that of a stream that comes again does; in names, what no file system
+        takes becomes `_`.
         """
-        if STREAM_SLOT not in self._path and stream not in [*self._taken.values(), *([] if self._taken else [stream])]:
+        named = STREAM_SLOT not in self._path  # by the user, who may have an old one replaced
+        if named and self.taken and stream not in self.taken.values():
             return None
-        whole = Path(self._path.replace(STREAM_SLOT, re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", stream)[:100] or "_"))
+        whole = self.name(stream)
         others = (whole.with_stem(f"{whole.stem}-{number}") for number in count(2))
-        path = next(each for each in chain([whole], others) if each not in self._taken)
-        self._taken[path] = stream
+        free = (path for path in chain([whole], others) if path not in self.taken)
+        path = next(path for path in free if (named and path == whole) or not os.path.lexists(path))
+        self.taken[path] = stream
         return path
+
+    def name(self, stream: str) -> Path:
+        """What the file of `stream` is called where nothing is in its way."""
+        return Path(self._path.replace(STREAM_SLOT, re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", stream)[:100] or "_"))

@@ -39,14 +39,6 @@ class FilmStage(Stage):
             problems = [Invalid("path", problem)] if (problem := path_problems(self.path)) else []
             files = self.recordings
             problems += [Invalid("sound", problem) for file in files if (problem := unreadable(file))]
-            names = OutputPaths(
-                self.path if STREAM_SLOT in self.path else ""
-            )  # one without a slot is checked by the graph
-            for stream, file in zip(stream_names(files), files, strict=True):
-                if (film := names.take(stream)) is not None and film.resolve() == Path(file).resolve():
-                    problems.append(
-                        Invalid("path", f"{film} would overwrite the recording itself; choose another path")
-                    )
             return problems
 
         def reads(self) -> list[str]:
@@ -71,6 +63,8 @@ class FilmStage(Stage):
                     f"{self.settings.path} is another stream's film already, so {stream} is not written; "
                     f"put {STREAM_SLOT} into the path, for a film each"
                 )
+            elif path != (wanted := self._paths.name(stream)) and wanted not in self._paths.taken:
+                self.warn(f"{wanted} is there already, and not of this run: {stream} is written to {path}")
             self._open[stream] = None if path is None else await self.compute(self._begin, path, stream)
         return self._open[stream]
 

@@ -1,4 +1,4 @@
-"""Hosts by name and number."""
+"""Addresses to bind: whether one is this machine's alone, and what to say of one that is taken."""
 
 import ipaddress
 
@@ -11,3 +11,8 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
+
+
+def in_use(address: str) -> str:
+    """What to tell a user whose address another program has bound."""
+    return f"{address} is in use; stop the program that has bound it (another run, perhaps), or choose another address"

@@ -13,14 +13,13 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.addresses import is_loopback
+from emopipe.stages.addresses import in_use, is_loopback
 from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.sinks.subscriptions import MAX_PER_CONNECTION, SUBSCRIBING, Subscriptions
 from emopipe.stages.types import Emotions
 
 TOPIC_PREFIX = b"emotions/"
-IN_USE_REMEDY = "stop the program that has bound it (another run, perhaps), or choose another address"
 LINGER_MS = 500  # ms that the last messages have to leave; less than a worker has to close its stages
 
 
@@ -140,7 +139,7 @@ class Publish(Stage):
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
             if error.errno == errno.EADDRINUSE:
-                raise EmopipeError(f"endpoint: {endpoint} is in use; {IN_USE_REMEDY}") from None
+                raise EmopipeError(f"endpoint: {in_use(endpoint)}") from None
             reason = zmq.strerror(error.errno or 0)
             raise EmopipeError(f"endpoint: {endpoint} cannot be bound: {reason}; choose another address") from None
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read_subscriptions)
@@ -201,7 +200,7 @@ def in_use_problem(endpoint: str) -> str | None:
             probe.connect(str(path))
         except OSError:
             return None  # left behind by a run that was killed
-    return f"{endpoint} is in use; {IN_USE_REMEDY}"
+    return in_use(endpoint)
 
 
 def _ipc_path(endpoint: str) -> Path | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.stages.addresses import is_loopback
+from emopipe.stages.addresses import in_use, is_loopback
 from emopipe.stages.web.callers import Caller
 from emopipe.stages.web.rate_limit import FairRateLimit
 from emopipe.stages.web.sessions import Session, Sessions
@@ -299,8 +299,7 @@ def _bind(where: Address) -> socket.socket:
         bound.close()
         name = f"{where.host}:{where.port}"
         if error.errno == errno.EADDRINUSE:
-            what = "is in use; stop the program that serves it (another run, perhaps), or choose another port"
-            raise EmopipeError(f"endpoint: {name} {what}") from None
+            raise EmopipeError(f"endpoint: {in_use(name)}") from None
         raise EmopipeError(f"endpoint: {name} cannot be bound: {error.strerror}; choose another address") from None
     return bound
 

@@ -133,7 +133,7 @@ def test_an_address_in_use_is_an_error_with_a_remedy() -> None:
         owner.bind(("127.0.0.1", 0))
         owner.listen()
         settings = WebSettings(endpoint=f"http://127.0.0.1:{owner.getsockname()[1]}")
-        with pytest.raises(EmopipeError, match="is in use; stop the program that serves it"):
+        with pytest.raises(EmopipeError, match="is in use; stop the program that has bound it"):
             asyncio.run(WebServer.join(settings))
 
 

@@ -1,15 +1,19 @@
 """The command: `emopipe VERB …`. Each verb is one module here with `HELP`, `add_arguments` and `main`."""
 
 import argparse
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 import emopipe
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.text import readable
 
 VERBS = ("run", "replay", "check", "inspect", "graph", "devices", "train", "evaluate", "predict", "export")
 INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a file that standard output goes to may say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,9 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
         given = parser.parse_args(arguments)
         verb = given.verb
-        return int(modules[verb].main(given))
+        code = int(modules[verb].main(given))
+        sys.stdout.flush()
+        return code
     except EmopipeError as error:
-        print(f"emopipe: {error}", file=sys.stderr)
+        print(f"emopipe: {readable(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("emopipe: interrupted; the files written so far are whole", file=sys.stderr)
@@ -36,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `emopipe inspect | head` has all it wanted; a run that nobody watches any more has not
         sys.stderr.close()
         return 1 if verb in ("run", "replay") else 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still buffered goes at the end
+        print(f"emopipe: standard output cannot be written ({error.strerror})", file=sys.stderr)
+        return EmopipeError.exit_code
 
 
 if __name__ == "__main__":

@@ -26,6 +26,11 @@ def printable(name: str) -> str:
     return "".join(map(_shown, name.replace("\\", "\\\\")))
 
 
+def readable(message: object) -> str:
+    """A message that quotes names from outside, for a terminal: as `printable`, but its lines and backslashes stay."""
+    return "\n".join("".join(map(_shown, line)) for line in str(message).split("\n"))
+
+
 def _shown(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
 

@@ -1,6 +1,8 @@
 """Files that a verb is asked to write: one that cannot be written is found before the work, not after it."""
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +38,38 @@ def need_folder(path: Path, option: str) -> None:
     need_writable(path / ".emopipe", option)
 
 
+@contextlib.contextmanager
+def writing(path: Path, option: str) -> Iterator[Callable[[str], None]]:
+    """Write `path` anew, by pieces that are whole on the disk once they are written.
+
+    Raises:
+        EmopipeError: it cannot be written, as when the disk is full.
+    """
+    need_writable(path, option)
+    file = path.open("w", encoding="utf-8")
+
+    def write(text: str) -> None:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError as error:
+            raise _unwritable(path, option, error) from None
+
+    try:
+        yield write
+    finally:
+        with contextlib.suppress(OSError):  # what could not be written is said already
+            file.close()
+
+
 def write_json(path: Path, content: dict[str, Any], option: str) -> None:
     """Write `content`, readable for people too.
 
     Raises:
         EmopipeError: it cannot be written after all, as when the disk is full.
     """
-    try:
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, option, error) from None
+    with writing(path, option) as write:
+        write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _unwritable(path: Path, option: str, error: OSError) -> EmopipeError:

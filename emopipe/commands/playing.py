@@ -12,6 +12,7 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.text import readable
 from emopipe.tables.live import latencies, slowest_sink, streams
 
 DAMAGED = 1  # the exit code of a run that lost part of its input
@@ -40,7 +41,7 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> RunResult:
 
     def warned(warning: RunWarning) -> None:
         again = f" ({warning.count} times)" if warning.count > 1 else ""
-        screen.print(f"emopipe: {warning.stage}: {warning.text}{again}", markup=False, soft_wrap=True)
+        screen.print(f"emopipe: {warning.stage}: {readable(warning.text)}{again}", markup=False, soft_wrap=True)
 
     def updated(result: RunResult) -> None:
         sources = [report for report in result.reports.values() if report.total]

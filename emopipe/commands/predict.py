@@ -7,7 +7,8 @@ but for the ending. A file that cannot be used is named and left out, the others
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from emopipe.commands.graph_arguments import add_set_argument
-from emopipe.commands.outputs import need_writable
+from emopipe.commands.outputs import writing
 from emopipe.commands.playing import play
 from emopipe.graphs.ready import find_graph
 from emopipe.models import checkpoint
@@ -23,6 +24,7 @@ from emopipe.models.calibration import PRIORS, Prior
 from emopipe.pipeline.errors import DataError, EmopipeError, MediaError
 from emopipe.pipeline.graph.load import overridden, read_table
 from emopipe.pipeline.graph.registry import GRAPH_KEYS
+from emopipe.pipeline.text import count, printable, readable
 
 if TYPE_CHECKING:
     from emopipe.predictor.prediction import Prediction
@@ -60,6 +62,8 @@ def main(args: argparse.Namespace) -> int:
     from emopipe.predictor.inputs import IMAGES, SOUNDS, VIDEOS
 
     images, sounds, films = expand(args.image, IMAGES), expand(args.audio, SOUNDS), expand(args.video, VIDEOS)
+    for text in left_out([*args.image, *args.audio, *args.video], {*images, *sounds, *films}):
+        print(f"emopipe: {text}", file=sys.stderr)
     if not (images or sounds or films):
         raise EmopipeError("nothing to predict: name files with --image, --audio or --video, or folders that hold some")
     if not args.every >= 0:
@@ -130,6 +134,20 @@ def expand(paths: Sequence[Path], endings: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def left_out(paths: Sequence[Path], taken: Collection[Path]) -> list[str]:
+    """What is said of each folder that holds files of which none of these options took any."""
+    said = []
+    for folder in dict.fromkeys(path for path in paths if path.is_dir()):
+        rest = [file for file in folder.rglob("*") if file.is_file() and file not in taken and file.name[0] != "."]
+        endings = Counter(file.suffix or "no ending" for file in rest)
+        if rest:
+            kinds = ", ".join(f"{number} {printable(ending)}" for ending, number in endings.most_common(5))
+            said.append(
+                f"{printable(str(folder))}: {count(len(rest), 'file')} left out by their names' endings: {kinds}"
+            )
+    return said
+
+
 def pairs(images: Sequence[Path], sounds: Sequence[Path]) -> list[Pair]:
     """What is predicted together: one image and one sound, or those of the same name; the others alone."""
     if len(images) == len(sounds) == 1:
@@ -175,9 +193,8 @@ def writer(json: str | None) -> "Iterator[Callable[[Prediction], Any]]":
     elif json == "-":
         yield lambda prediction: print(*json_lines(prediction), sep="\n", flush=True)
     else:
-        need_writable(Path(json), "--json")
-        with Path(json).open("w", encoding="utf-8") as file:
-            yield lambda prediction: file.writelines(f"{line}\n" for line in json_lines(prediction))
+        with writing(Path(json), "--json") as put:
+            yield lambda prediction: put("".join(f"{line}\n" for line in json_lines(prediction)))
 
 
 def json_lines(prediction: "Prediction") -> list[str]:
@@ -198,11 +215,11 @@ def naming_errors(problems: list[str]) -> Iterator[None]:
         yield
     except (MediaError, DataError) as error:
         problems.append(str(error))
-        print(f"emopipe: {error}", file=sys.stderr)
+        print(f"emopipe: {readable(error)}", file=sys.stderr)
 
 
 def note(prediction: "Prediction", problems: list[str]) -> None:
     """Name what could not be read of a sound or film."""
     for place in prediction.damage:
         problems.append(f"{prediction.audio or prediction.video}: {place}")
-        print(f"emopipe: {problems[-1]}", file=sys.stderr)
+        print(f"emopipe: {readable(problems[-1])}", file=sys.stderr)

@@ -1,16 +1,20 @@
 """Run a graph until its sources end or Ctrl-C.
 
-In live mode Ctrl-C lets what is under way come to its end, and the files are whole; a second one stops at once.
+A replay that is shown on the console ends with a table of who expressed what, and when. In live mode Ctrl-C lets what
+is under way come to its end, and the files are whole; a second one stops at once.
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from emopipe.commands.graph_arguments import add_graph_arguments, add_playing_arguments
 from emopipe.commands.outputs import need_writable, write_json
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.ready import find_graph
-from emopipe.pipeline.graph.load import load_graph
+from emopipe.graphs.replay import keep_results
+from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
+from emopipe.tables.results import print_summary
 from emopipe.tables.run import figures
 
 HELP = "run a graph"
@@ -23,12 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    graph = load_graph(find_graph(arguments.graph), arguments.overrides)
-    if arguments.one_process:
-        graph = graph.in_one_process()
-    if arguments.json is not None:
-        need_writable(arguments.json, "--json")
-    result = play(graph, bar=False, verbose=arguments.verbose)
+    path = find_graph(arguments.graph)
+    table = overridden(read_table(path), path, arguments.overrides)
+    with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
+        results = Path(directory) / "results.jsonl"
+        kept = keep_results(table, results)
+        graph = graph_from_table(table, path)
+        if arguments.one_process:
+            graph = graph.in_one_process()
+        if arguments.json is not None:
+            need_writable(arguments.json, "--json")
+        result = play(graph, bar=False, verbose=arguments.verbose)
+        code = conclude(result, graph)
+        if kept:
+            print_summary(results)
     if arguments.json is not None:
         write_json(arguments.json, figures(result, graph), "--json")
-    return conclude(result, graph)
+    return code

@@ -44,6 +44,24 @@ def replay_table(
     return table
 
 
+def keep_results(table: dict[str, Any], out: Path) -> bool:
+    """Let a graph that shows a replay's results on a console write them to `out` too; whether it is one."""
+    stages, pipeline = table.get("stages"), table.get("pipeline")
+    if not isinstance(stages, dict) or not isinstance(pipeline, dict) or pipeline.get("mode") != "replay":
+        return False
+    for name, stage in stages.items():
+        if isinstance(stage, dict) and stage.get("use") == "console" and isinstance(stage.get("inputs"), dict):
+            process = stage.get("process", name)
+            stages[f"{name}-results"] = {
+                "use": "jsonl",
+                "path": str(out),
+                "inputs": stage["inputs"],
+                "process": process,
+            }
+            return True
+    return False
+
+
 def _sink(out: Path, files: list[str], inputs: dict[str, Any], video: str) -> dict[str, Any]:
     """The table of the stage that writes `out`; `inputs` bring the results, `video` the pictures that belong to them.
 

@@ -17,13 +17,11 @@ from emopipe.stages.media.frames import FrameConverter
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 
-# What is taken from a folder; a file that is named may have any name.
-IMAGES = (
-    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".jpeg", ".jpg"),
-    *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
-)
-SOUNDS = (".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma")
-VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
+# What is taken from a folder, by the endings of names; a file that is named may have any name.
+_IMAGES = "avif bmp gif heic heif hif jfif jp2 jpe jpeg jpg jxl pbm pgm png pnm ppm tga tif tiff webp"
+_SOUNDS = "aac ac3 aif aifc aiff amr au caf flac m4a m4b mka mp2 mp3 oga ogg opus wav weba wma wv"
+_VIDEOS = "3g2 3gp asf avi f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogm ogv qt ts vob webm wmv"
+IMAGES, SOUNDS, VIDEOS = (tuple(f".{ending}" for ending in text.split()) for text in (_IMAGES, _SOUNDS, _VIDEOS))
 
 
 class AudioChunk(NamedTuple):

@@ -52,9 +52,8 @@ def print_segments(summaries: Sequence[StreamSummary]) -> None:
         return
     kept = sorted(found, key=lambda row: (-row[2].length, -row[2].results))[:MAX_ROWS]
     kept.sort(key=lambda row: (row[0], row[2].start, row[1]))
-    table = Table(
-        "recording", Column("who", no_wrap=True), "from s", "to s", Column("expresses", no_wrap=True), "confidence", ""
-    )
+    whole = ("who", "from s", "to s", "expresses", "confidence", "")  # where it is narrow, names are folded
+    table = Table(Column("recording", overflow="fold"), *(Column(name, no_wrap=True) for name in whole))
     for stream, who, segment in kept:
         table.add_row(
             Text(printable(stream)),

@@ -33,7 +33,10 @@ WORDS = (
 
 _BACKGROUND = (96, 108, 120)
 _HEAD = (slice(0, 224), slice(112, 336))  # rows and columns of scikit-image's astronaut
-_MISSING = "the test source needs scikit-image and espeakng-loader: pip install 'emopipe[demo]'"
+_MISSING = (
+    "the test source needs scikit-image and espeakng-loader: pip install 'emopipe[demo]'; "
+    "for a recording of your own: emopipe replay clip.mp4"
+)
 
 
 class TestPattern(Source):

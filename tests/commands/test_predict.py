@@ -12,6 +12,7 @@ import pytest
 from emopipe.commands.predict import decimate, expand, pairs, prior, settings_of
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.predictor.inputs import IMAGES
 from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction, VoicePrediction
 from emopipe.tables.prediction import print_predictions
 from tests.support.random_weights import facial_weights, fusion_weights, speech_weights
@@ -150,7 +151,7 @@ def test_every_file_that_cannot_be_used_is_named(files: Path, capsys: pytest.Cap
     bad = [str(files / "none.png"), str(files / "notes.txt"), str(files / "anna.wav")]
     assert verb("predict", "--image", *bad, "--video", str(files / "none.mp4")) == 2
     shown = capsys.readouterr()
-    reasons = ("no such file", "is no picture that can be decoded", "holds no picture")
+    reasons = ("no such file", "is not a recording that FFmpeg can read", "holds no picture")
     for path, reason in zip(bad, reasons, strict=True):
         assert any(path in line and reason in line for line in shown.err.splitlines()), shown.err
     assert "4 problems with files" in shown.err
@@ -177,3 +178,20 @@ def test_the_command_passes_settings_on(capsys: pytest.CaptureFixture[str], tmp_
     for limit, count in ((8, 2), (1, 1)):
         assert verb("predict", "--image", str(tmp_path), "--json", "--set", f"stages.faces.max_faces={limit}") == 0
         assert len(lines(capsys.readouterr().out)[0]["faces"]) == count
+
+
+def test_a_full_disk_is_said_in_one_line(files: Path) -> None:
+    with pytest.raises(EmopipeError) as caught:
+        verb("predict", "--image", str(files / "ben.png"), "--json", "/dev/full")
+    assert str(caught.value) == "--json /dev/full: cannot be written (No space left on device); choose another place"
+
+
+def test_a_folder_says_what_it_leaves_out(
+    weights: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("IMG_1.HEIC", "b.heif", "c.PNG", "notes.txt", "more.txt", "README", ".DS_Store", "d.wav"):
+        (tmp_path / name).touch()
+    assert [path.name for path in expand([tmp_path], IMAGES)] == ["IMG_1.HEIC", "b.heif", "c.PNG"]
+    assert verb("predict", "--image", str(tmp_path), *weights) == 2  # they are empty
+    left = f"emopipe: {tmp_path}: 4 files left out by their names' endings: 2 .txt, 1 no ending, 1 .wav"
+    assert sorted(left.split(", ")) == sorted(capsys.readouterr().err.splitlines()[0].split(", "))

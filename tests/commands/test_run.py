@@ -92,3 +92,40 @@ def test_ctrl_c_in_replay_mode_stops_at_once(toy: Callable[..., Path], tmp_path:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 130
+
+
+DEMO = """
+[pipeline]
+name = "demo"
+mode = "replay"
+[stages.capture]
+use = "test-pattern"
+duration = 3.0
+realtime = false
+[stages.faces]
+use = "face-detection"
+inputs.video = "capture.video"
+[stages.facial]
+use = "facial-inference"
+inputs.faces = "faces.faces"
+[stages.fusion]
+use = "fusion"
+inputs.faces = "facial.emotions"
+[stages.console]
+use = "console"
+inputs.emotions = "fusion.emotions"
+"""
+
+
+@pytest.mark.slow("whole processes that infer")
+def test_a_replay_on_the_console_ends_with_who_expressed_what(tmp_path: Path) -> None:
+    graph, figures = tmp_path / "demo.toml", tmp_path / "figures.json"
+    graph.write_text(DEMO)
+    with running(graph, "--json", figures, "--one-process") as process:
+        shown, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    before, _, table = shown.partition("ended\n")
+    assert "no face" in before
+    assert "face 0" in table
+    assert table.splitlines()[-1].startswith("test-pattern: Face 0 ")
+    assert json.loads(figures.read_text())["stages"]["console"]

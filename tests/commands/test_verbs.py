@@ -1,6 +1,8 @@
 """The command line as a whole: each verb by itself, and the version."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,24 @@ def test_no_verb_imports_another(verb: str) -> None:
     tree = ast.parse((Path(emopipe.__file__).parent / "commands" / f"{verb}.py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not imported & {f"emopipe.commands.{other}" for other in VERBS}
+
+
+@pytest.mark.parametrize("arguments", [["inspect"], ["inspect", "--markdown"], ["check"], ["graph"]])
+def test_a_full_disk_behind_standard_output_is_an_error_in_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "emopipe", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "emopipe: standard output cannot be written (No space left on device)\n"
+
+
+def test_a_reader_that_has_had_enough_is_no_error() -> None:
+    program = f"{sys.executable} -m emopipe inspect --markdown | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "# Stages\n", "")
+
+
+def test_what_an_error_quotes_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "\x1b[2Jnone.toml"]) == 2
+    assert capsys.readouterr().err.startswith("emopipe: \\x1b[2Jnone.toml: no such file")

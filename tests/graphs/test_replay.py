@@ -1,9 +1,12 @@
 """Graphs made for recordings: what becomes of a graph's source, its consoles and its page."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
-from emopipe.graphs.replay import NOTE, replay_table
+import pytest
+
+from emopipe.graphs.replay import NOTE, keep_results, replay_table
 
 
 def test_the_source_becomes_the_recordings_and_consoles_become_files() -> None:
@@ -51,3 +54,27 @@ def test_films_and_reports_see_the_recordings_too() -> None:
         "title": "What was expressed in a.mp4, b.mp4",
         "notes": [NOTE],
     }
+
+
+def test_a_replay_on_a_console_keeps_its_results_too(tmp_path: Path) -> None:
+    inputs = {"emotions": "fusion.emotions"}
+    stages: dict[str, Any] = {"cam": {"use": "camera"}, "screen": {"use": "console", "inputs": inputs}}
+    out = tmp_path / "results.jsonl"
+    assert keep_results({"pipeline": {"mode": "replay"}, "stages": stages}, out)
+    assert stages["screen-results"] == {"use": "jsonl", "path": str(out), "inputs": inputs, "process": "screen"}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"pipeline": {"mode": "live"}, "stages": {"screen": {"use": "console", "inputs": {}}}},
+        {"pipeline": {"mode": "replay"}, "stages": {"cam": {"use": "camera"}}},
+        {"pipeline": {"mode": "replay"}, "stages": {"screen": {"use": "console", "inputs": 3}, "none": 3}},
+        {"pipeline": 3, "stages": {}},
+        {"stages": 3},
+    ],
+)
+def test_all_other_graphs_stay_as_they_are(table: dict[str, Any], tmp_path: Path) -> None:
+    before = copy.deepcopy(table)
+    assert not keep_results(table, tmp_path / "results.jsonl")
+    assert table == before

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emopipe.pipeline.text import printable
+from emopipe.pipeline.text import printable, readable
 
 names = st.text(st.characters(), max_size=20)
 
@@ -17,3 +17,7 @@ def test_what_moves_a_cursor_or_turns_the_text_is_written_out() -> None:
 def test_different_names_stay_different(one: str, other: str) -> None:
     assert (printable(one) == printable(other)) == (one == other)
     assert printable(one).isprintable()
+
+
+def test_a_message_keeps_its_lines_and_backslashes_and_shows_what_would_steer_the_terminal() -> None:
+    assert readable("a\\b: \x1b[2J\nsecond\tline \u202e") == "a\\b: \\x1b[2J\nsecond\\tline \\u202e"

@@ -99,6 +99,8 @@ def _check(path: Path, container: InputContainer, logs: str) -> None:
     if container.format.name == "tty":  # FFmpeg plays .txt files as ANSI art
         raise MediaError(_problem(path, "it is a text file", ""))
     for stream in container.streams.video:
+        if stream.codec_context is None:  # there is no decoder for it, so PyAV knows nothing of it
+            continue
         width, height = stream.width, stream.height
         if not width and any(words in logs for words in _SIZE_REFUSED):
             raise MediaError(_problem(path, "", logs))
@@ -126,8 +128,7 @@ def best_stream(container: InputContainer, kind: Literal["video", "audio"]) -> A
 
 def limit_pixels(stream: Any) -> None:
     """Have the decoder of a video stream refuse larger frames than `MAX_PIXELS`."""
-    if stream.codec_context is not None:
-        stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(MAX_PIXELS)}
+    stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(MAX_PIXELS)}
 
 
 def too_large(width: int, height: int) -> bool:

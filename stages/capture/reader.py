@@ -13,6 +13,7 @@ from av.container import InputContainer
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import MediaError
+from emopipe.stages.media.container import limit_pixels, pixel_problem, too_large
 from emopipe.stages.media.damage import FFmpegErrors, explain
 
 Kind = Literal["video", "audio"]
@@ -172,6 +173,9 @@ class FFmpegReader:
                 chosen.append(stream)
                 self.kinds.append(kind)
                 if kind == "video":
+                    if too_large(stream.width, stream.height):
+                        raise OpenError(pixel_problem(stream.width, stream.height), None)
+                    limit_pixels(stream)
                     stream.codec_context.thread_count = 1  # more would only wait for each other's frames
                     self.size = (stream.width, stream.height)
         if not chosen:

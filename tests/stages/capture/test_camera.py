@@ -134,7 +134,7 @@ def test_settings_are_checked_before() -> None:
 
 def test_what_is_asked_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_devices, "default_format", lambda kind: "v4l2")
-    assert made(Camera)._options() == {"video_size": "640x480", "framerate": "30"}
-    asked = made(Camera, size="1280x720", fps=15.0, pixels="mjpeg")._options()
+    assert made(Camera).options() == {"video_size": "640x480", "framerate": "30"}
+    asked = made(Camera, size="1280x720", fps=15.0, pixels="mjpeg").options()
     assert asked == {"video_size": "1280x720", "framerate": "15", "input_format": "mjpeg"}
-    assert made(Camera, format="dshow", pixels="yuyv422")._options() == {"pixel_format": "yuyv422"}
+    assert made(Camera, format="dshow", pixels="yuyv422").options() == {"pixel_format": "yuyv422"}

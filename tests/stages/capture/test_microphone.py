@@ -81,5 +81,5 @@ def test_settings_are_checked_before() -> None:
 
 def test_what_is_asked_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_devices, "default_format", lambda kind: "alsa")
-    assert made(Microphone)._options() == {}
-    assert made(Microphone, rate=44_100, channels=1)._options() == {"sample_rate": "44100", "channels": "1"}
+    assert made(Microphone).options() == {}
+    assert made(Microphone, rate=44_100, channels=1).options() == {"sample_rate": "44100", "channels": "1"}

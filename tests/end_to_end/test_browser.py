@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_a_call_shows_what_face_and_voice_express_on_the_page_and_to_subscribers
         assert faces["neutral"] + faces["surprise"] > 0.7 * sum(faces.values())
         assert max(voices, key=voices.__getitem__) == "surprise"
     assert outcome["latency"].endswith("ms")
-    assert outcome["announced"].startswith("Face 0: ")
+    assert outcome["announced"].startswith("face 0")
     assert outcome["after"] == "Stopped: nothing is sent"
     assert outcome["at_the_end"].startswith("The server has stopped.")
     assert outcome["problems"] == []
@@ -90,8 +91,8 @@ def test_a_recording_is_watched_while_it_is_replayed(shared_media: Path, tmp_pat
             told = (await run.stderr.readline()).decode()
             assert told.strip() == f"emopipe: page: open {endpoint} to begin"
             await tab.goto(endpoint)
-            await expect(tab.locator("#now")).to_contain_text("Face 0", timeout=90_000)
-            await expect(tab.locator("#state")).to_have_text("The recording has ended", timeout=60_000)
+            await expect(tab.locator("#now")).to_contain_text("face 0", timeout=90_000)
+            await expect(tab.locator("#state")).to_have_text(f"Ended: {clip.stem}", timeout=60_000)
             await tab.screenshot(path=str(artefact("replay.png")), full_page=True)
             shown = "() => document.querySelector('#frames').getContext('2d').getImageData(5, 5, 1, 1).data.join()"
             assert await tab.evaluate(shown) == "255,255,255,255"  # the studio's white
@@ -192,12 +193,12 @@ def test_an_observer_sees_pictures_results_uncertainty_and_the_end() -> None:
                 await asyncio.sleep(0.02)
         await served.send(data(striped(), 99 * 40 * MS, stream="a"), port="video")
         row = tab.locator("#now tr").first
-        await expect(row).to_contain_text("Face 1")
+        await expect(row).to_contain_text("face 1")
         await expect(row).to_contain_text("fear")
         await expect(row).to_contain_text("uncertain")
         await expect(row).to_contain_text("44 %")
-        await expect(tab.locator("#now tr").nth(1)).to_contain_text("Voice")
-        await expect(tab.locator("#state")).to_have_text("Live: a")
+        await expect(tab.locator("#now tr").nth(1)).to_contain_text("voice")
+        await expect(tab.locator("#state")).to_have_text("Watching: a")
         # The picture is drawn in its colours, and what lies over it is where the box is.
         pixel = "() => [...document.querySelector('#frames').getContext('2d').getImageData(60, 300, 1, 1).data]"
         async with asyncio.timeout(30):
@@ -208,7 +209,7 @@ def test_an_observer_sees_pictures_results_uncertainty_and_the_end() -> None:
         await tab.screenshot(path=str(artefact("observer.png")), full_page=True)
         await served.send(eos("a"))
         await served.send(eos("a"), port="video")
-        await expect(tab.locator("#state")).to_have_text("The recording has ended")
+        await expect(tab.locator("#state")).to_have_text("Ended: a")
 
     drive(scenario, options={"viewport": {"width": 1200, "height": 900}})
 
@@ -236,10 +237,10 @@ def test_several_streams_are_chosen_from() -> None:
         await served.send(result(0, {1: "happy"}, stream="ada"), result(0, {7: "angry"}, stream="<b>grace</b>"))
         buttons = tab.locator("#streams button")
         await expect(buttons).to_have_text(["ada", "<b>grace</b>"])
-        await expect(tab.locator("#now")).to_contain_text("Face 1")
+        await expect(tab.locator("#now")).to_contain_text("face 1")
         await buttons.nth(1).click()
         await expect(buttons.nth(1)).to_have_attribute("aria-pressed", "true")
-        await expect(tab.locator("#now")).to_contain_text("Face 7")
+        await expect(tab.locator("#now")).to_contain_text("face 7")
         async with asyncio.timeout(30):
             while not any(watcher.sees("<b>grace</b>") for watcher in served.stage._pages):
                 await asyncio.sleep(0.02)
@@ -262,6 +263,43 @@ def test_streams_that_ended_long_ago_leave_the_page() -> None:
     drive(scenario)
 
 
+RECORD_WHAT_IS_DRAWN = """
+window.drawn = {};
+const fill = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+  if (/[0-9] %/.test(text)) window.drawn[this.canvas.id] = [...(window.drawn[this.canvas.id] ?? []).slice(-1), text];
+  return fill.call(this, text, ...place);
+};
+"""
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_one_instant_is_said_once_in_the_picture_the_table_and_the_time_line(pictures: bool) -> None:
+    """However fast results come, and however far the picture lies behind them: the same figures everywhere."""
+
+    async def scenario(served: Served) -> None:
+        tab = served.tab
+        await tab.add_init_script(RECORD_WHAT_IS_DRAWN)
+        await served.show()
+        await served.watched()
+        found = "() => [...Object.values(window.drawn), document.querySelector('#now .sure')?.innerText].map(String)"
+        seen = set()
+        for number in range(60):
+            share = 0.31 + 0.01 * number
+            await served.send(moment(number, share=share, voice=None))
+            if pictures:
+                await served.send(data(striped(), max(0, number - 3) * 40 * MS, stream="a"), port="video")
+            await tab.wait_for_timeout(40)
+            figures = [re.findall(r"(\d+) %", text) for text in await tab.evaluate(found)]
+            if len(figures) == 3:
+                shown = {each[0] for each in figures}
+                assert len(shown) == 1, figures
+                seen |= shown
+        assert len(seen) > 3
+
+    drive(scenario)
+
+
 def test_a_moment_is_looked_at_with_the_keyboard_alone() -> None:
     async def scenario(served: Served) -> None:
         tab = served.tab
@@ -275,9 +313,7 @@ def test_a_moment_is_looked_at_with_the_keyboard_alone() -> None:
         await tab.keyboard.press("Home")
         for _ in range(3):
             await tab.keyboard.press("ArrowRight")
-        await expect(line).to_have_attribute(
-            "aria-valuetext", "0:00.4: Face 1: happy, 80 per cent; Voice: sad, 70 per cent"
-        )
+        await expect(line).to_have_attribute("aria-valuetext", "0:00.4: face 1 + voice: happy 80 %; voice: sad 70 %")
         await expect(tab.locator("#now-title")).to_have_text("At 0:00.4")
         await expect(tab.locator("#now")).to_contain_text("happy")
         await expect(tab.locator("#pause")).to_have_attribute("aria-pressed", "true")
@@ -294,11 +330,11 @@ def test_changes_are_said_aloud() -> None:
         await served.watched()
         said = served.tab.locator("#said")
         await served.send(moment(0, voice=None))
-        await expect(said).to_have_text("Face 1: happy, 80 per cent")
+        await expect(said).to_have_text("face 1: happy 80 %")
         await expect(said).to_have_attribute("aria-live", "polite")
         await served.send(*(moment(number, voice=None) for number in range(55, 70)))
         await served.tab.wait_for_timeout(500)
-        assert await said.inner_text() == "Face 1: happy, 80 per cent"  # not before three seconds have passed
+        assert await said.inner_text() == "face 1: happy 80 %"  # not before three seconds have passed
 
     drive(scenario)
 
@@ -385,7 +421,7 @@ def test_a_server_that_goes_away_is_noticed() -> None:
         await served.show()
         await served.watched()
         await served.send(moment(0))
-        await expect(served.tab.locator("#state")).to_have_text("Live: a")
+        await expect(served.tab.locator("#state")).to_have_text("Watching: a")
         for watcher in list(served.stage._pages):
             await watcher.close()
         await expect(served.tab.locator("#state")).to_contain_text("was lost")
@@ -482,7 +518,7 @@ def test_the_page_is_for_everybody(scheme: str, width: int, height: int) -> None
         await served.show("/?observe")
         await served.watched()
         await served.send(*(moment(number, uncertain=number % 25 > 15) for number in range(100)))
-        await expect(tab.locator("#now")).to_contain_text("Face 1")
+        await expect(tab.locator("#now")).to_contain_text("face 1")
         await tab.locator("details.details > summary").click()
         await expect(tab.locator("#hops")).to_contain_text("faces")
         await audit(tab)
@@ -498,7 +534,7 @@ def test_nothing_moves_for_those_who_want_that() -> None:
         await served.show("/?observe")
         await served.watched()
         await served.send(*(moment(number) for number in range(10)))
-        await expect(served.tab.locator("#now")).to_contain_text("Face 1")
+        await expect(served.tab.locator("#now")).to_contain_text("face 1")
         transition = "() => getComputedStyle(document.querySelector('.bar span')).transitionDuration"
         assert await served.tab.evaluate(transition) == "0s"
 

@@ -241,7 +241,7 @@ def _read_table(page: Page, seen: dict[str, Counter[str]]) -> None:
         words = [word for word in rest.split("\t") if word.strip()]
         label = next((word.strip() for word in words if word.strip().isalpha()), None)
         if label is not None:
-            seen["voices" if who.startswith("Voice") else "faces"][label] += 1
+            seen["voices" if who.startswith("voice") else "faces"][label] += 1
 
 
 def _enough(seen: dict[str, Counter[str]], subscriber: Subscriber) -> bool:

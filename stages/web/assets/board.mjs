@@ -1,7 +1,7 @@
 // What is shown of the streams: the picture, the table of now, the time line, and how well all of it runs.
 
 import { Moment } from "./moment.mjs";
-import { element, losses, ms, showHops, showLosses, showNow } from "./now.mjs";
+import { element, losses, ms, showHops, showLosses, showMix, showNow } from "./now.mjs";
 import { drawOverlay } from "./overlay.mjs";
 import { begin } from "./paint.mjs";
 import { Stream } from "./stream.mjs";
@@ -12,6 +12,7 @@ const STALE = 1500; // ms after which a box says nothing of what the camera sees
 const AHEAD = 0.5; // s by which the time line may run on while nothing comes
 const DRAWN = 30; // ms between two drawings of what lies over the picture
 const LINE = 80; // ms between two of the time line, which takes longer and moves slowly
+const WORDS = 250; // ms between two changes of what is said: figures that change faster cannot be read
 const PENDING = 12; // pictures that wait for their results
 
 const NOTHING = new Stream("");
@@ -31,6 +32,8 @@ export class Board {
     this._moment = new Moment(() => this._current, this._keep);
     this._pictures = [];
     this._status = null;
+    this._said = null; // the result that picture, table and time line speak of
+    this._saidOf = null; // its stream
     this._calm = window.matchMedia("(prefers-reduced-motion: reduce)");
     this._announcer = new Announcer((text) => ($("said").textContent = text));
     this._drawn = { picture: 0, line: 0, words: 0 };
@@ -169,41 +172,54 @@ export class Board {
     this._drawn.picture = now;
     const stream = this._current;
     const fresh = stream && !stream.ended && now - stream.heard < STALE;
-    if (this.live) drawOverlay($("overlay"), fresh ? stream.newest : null, this);
-    else this._drawPicture(stream);
-    if (now - this._drawn.words > 250 || this._moment.at !== null) this._words(stream, now);
+    if (!this.live) this._drawPicture(stream);
+    const seen = this.live ? (fresh ? stream.newest : null) : this._seen(stream);
+    if (now - this._drawn.words > WORDS || this._moment.at !== null || stream !== this._saidOf) this._words(stream, seen, now);
+    drawOverlay($("overlay"), seen, { ...this._look, said: this._moment.at === null ? this._said : seen });
     if (now - this._drawn.line < (this._calm.matches ? 500 : LINE)) return;
     this._drawn.line = now;
     const running = fresh && !this._calm.matches ? Math.min((now - stream.heard) / 1000, AHEAD) : 0;
     const shown = stream ?? NOTHING;
     const { at, frozen, span } = this._moment;
     const to = Math.max(frozen ?? shown.end + running, span);
-    this._moment.scale = drawTimeline($("timeline"), shown, { from: to - span, to, at, palette: this.palette });
+    this._moment.scale = drawTimeline($("timeline"), shown, { from: to - span, to, at, said: this._said, palette: this.palette });
   }
 
-  /** The newest picture whose result is there, or the newest at all where results stay away. */
+  get _look() {
+    return { palette: this.palette, mirrored: this.mirrored };
+  }
+
+  /** Show the newest picture whose result is there, or the newest at all where results stay away. */
   _drawPicture(stream) {
     const known = stream?.end ?? -1;
     const ready = this._pictures.findLastIndex(({ time }) => time <= known + 1e-6);
     const chosen = ready >= 0 ? ready : this._pictures.length === PENDING ? 0 : -1;
-    if (chosen >= 0) {
-      const gone = this._pictures.splice(0, chosen + 1);
-      this._shown?.image.close();
-      this._shown = gone.pop();
-      for (const { image } of gone) image.close();
-      const { image } = this._shown;
-      this.shape(image.width, image.height);
-      const frames = $("frames");
-      begin(frames, frames.clientWidth, frames.clientHeight)
-        .drawImage(image, 0, 0, frames.clientWidth, frames.clientHeight);
-    }
-    const time = $("frames").hidden ? known : (this._shown?.time ?? known);
-    drawOverlay($("overlay"), stream && !stream.ended ? stream.at(time + 1e-6) : null, this);
+    if (chosen < 0) return;
+    const gone = this._pictures.splice(0, chosen + 1);
+    this._shown?.image.close();
+    this._shown = gone.pop();
+    for (const { image } of gone) image.close();
+    const { image } = this._shown;
+    this.shape(image.width, image.height);
+    const frames = $("frames");
+    begin(frames, frames.clientWidth, frames.clientHeight)
+      .drawImage(image, 0, 0, frames.clientWidth, frames.clientHeight);
   }
 
-  _words(stream, now) {
+  /** The result of the picture that is shown; without pictures the newest. */
+  _seen(stream) {
+    if (!stream || stream.ended) return null;
+    return stream.at(($("frames").hidden ? stream.end : (this._shown?.time ?? stream.end)) + 1e-6);
+  }
+
+  /** Say what is seen, or what was at the chosen moment: one result for the picture, the table and the time line. */
+  _words(stream, seen, now) {
     this._drawn.words = now;
-    showNow($("now"), stream && (this._moment.at === null ? stream.newest : stream.at(this._moment.at)), this.palette);
+    this._saidOf = stream;
+    this._drawn.line = -Infinity; // the time line says it, too
+    this._said = this._moment.at === null ? (seen ?? stream?.newest ?? null) : stream?.at(this._moment.at);
+    showNow($("now"), this._said, this.palette);
+    showMix($("mix"), this._said, this.palette);
     const figures = stream?.figures(now);
     const found = losses(this._status, stream?.forced ?? 0);
     $("latency").textContent = ms(figures?.latency.p50);

@@ -216,7 +216,7 @@ function listeners(wanted) {
         return;
       }
       board.take(message, performance.now());
-      if (message.type === "result") say("live", board.live ? "Live" : `Live: ${board.chosen}`);
+      if (message.type === "result") say("live", board.live ? "Live" : `Watching: ${board.chosen}`);
       if (message.type === "eos") ended();
     },
     picture: (header, blob) => board.picture(header, blob),
@@ -226,7 +226,7 @@ function listeners(wanted) {
 function ended() {
   if (!board.ended) return;
   if (board.live) lost("Lost");
-  else say("idle", "The recording has ended");
+  else say("idle", `Ended: ${board.chosen}`);
 }
 
 // -- beginning --------------------------------------------------------------------------------------------------

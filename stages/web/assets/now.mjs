@@ -1,6 +1,6 @@
 // What holds at one moment, as a table; and the figures of how well the run does.
 
-import { percent } from "./words.mjs";
+import { percent, verdict } from "./words.mjs";
 
 /** An element with text or children. */
 export function element(name, { text, children = [], ...properties } = {}) {
@@ -22,7 +22,7 @@ export function showNow(body, sample, palette) {
 }
 
 function row(finding, palette) {
-  const { who, emotion, confidence, uncertain, probabilities } = finding;
+  const { who, emotion, confidence, uncertain, probabilities, alone } = finding;
   const { colour } = palette.get(emotion);
   const swatch = element("span", { className: uncertain ? "swatch uncertain" : "swatch" });
   swatch.style.setProperty("--colour", colour);
@@ -34,14 +34,33 @@ function row(finding, palette) {
     .slice(0, 2)
     .map(([label, share]) => `${label} ${percent(share)}`)
     .join(", ");
+  const then = element("div", { className: "others", text: alone ? `the face by itself: ${verdict(alone)}` : `or else ${others}` });
   const bar = element("span", { className: uncertain ? "bar uncertain" : "bar", children: [element("span")] });
   bar.setAttribute("aria-hidden", "true");
   bar.firstChild.style.width = percent(confidence).replace(" ", "");
   bar.style.setProperty("--colour", colour);
   const head = element("th", { scope: "row", text: who });
   const sure = element("td", { className: "sure", children: [element("span", { text: percent(confidence) }), bar] });
-  const then = element("div", { className: "others", text: others });
   return element("tr", { children: [head, element("td", { children: [said, then] }), sure] });
+}
+
+/** Fill a list with the whole distribution of the first finding: a bar for each emotion, in the legend's order. */
+export function showMix(list, sample, palette) {
+  const finding = sample ? (sample.faces[0] ?? sample.voice) : null;
+  list.hidden = !finding;
+  if (!finding) return;
+  list.setAttribute("aria-label", `All that ${finding.who} may express`);
+  list.replaceChildren(
+    ...[...palette.values()].map(({ name, colour }) => {
+      const share = finding.probabilities[name] ?? 0;
+      const bar = element("span", { className: finding.uncertain ? "bar uncertain" : "bar", children: [element("span")] });
+      bar.setAttribute("aria-hidden", "true");
+      bar.firstChild.style.width = `${100 * share}%`;
+      bar.style.setProperty("--colour", colour);
+      const likeliest = name === finding.emotion ? "likeliest" : "";
+      return element("li", { className: likeliest, children: [element("span", { text: name }), bar, element("span", { text: percent(share) })] });
+    }),
+  );
 }
 
 /** "12 ms", or a dash where nothing is known. */

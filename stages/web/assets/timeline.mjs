@@ -4,7 +4,7 @@
 import { begin, colours, font, hatched } from "./paint.mjs";
 import { clock, scale, ticks } from "./scale.mjs";
 import { runs } from "./stream.mjs";
-import { percent } from "./words.mjs";
+import { verdict } from "./words.mjs";
 
 const TITLE = 20;
 const BAND = 46;
@@ -14,8 +14,8 @@ const GAP = 16;
 const AXIS = 24;
 const MOST = 6; // faces with a band; of more the last ones
 
-/** Draw a stream between two times. `at` marks a moment. Returns the mapping of pixels to times. */
-export function drawTimeline(canvas, stream, { from, to, at, palette }) {
+/** Draw a stream between two times. `at` marks a moment, `said` is the result that is spoken of. Returns the mapping of pixels to times. */
+export function drawTimeline(canvas, stream, { from, to, at, said, palette }) {
   const all = stream.lanes(from, to);
   const faces = [...all.keys()].filter((who) => who !== "voice").slice(-MOST);
   const lanes = [...(faces.length ? faces : ["face"]), "voice"].map((who) => ({ who, spans: all.get(who) ?? [] }));
@@ -23,7 +23,7 @@ export function drawTimeline(canvas, stream, { from, to, at, palette }) {
   const width = canvas.clientWidth;
   if (canvas.clientHeight !== height) canvas.style.height = `${height}px`;
   const context = begin(canvas, width, height);
-  const paint = { context, colours: colours(), palette, scale: scale(from, to, width), moment: at ?? Math.min(to, stream.end) };
+  const paint = { context, colours: colours(), palette, scale: scale(from, to, width), said };
   drawAxis(paint, height);
   let top = 0;
   for (const lane of lanes) {
@@ -49,29 +49,29 @@ function drawLane(paint, { who, spans }, top, first) {
   const written = [];
   for (const run of runs(spans)) written.push(...drawRun(paint, run, base, height));
   if (!voice) {
-    const alone = spans.map((span) => ({ ...span, ...(span.alone ?? span) }));
+    const alone = spans.filter((span) => span.alone).map((span) => ({ ...span, ...span.alone }));
     for (const run of runs(alone)) drawStrip(paint, run, base + 3);
   }
   for (const text of written) write(paint, text);
   drawTitle(paint, who, spans, top, first);
 }
 
-function drawTitle({ context, colours: { text, muted }, scale: { width }, moment }, who, spans, top, first) {
+function drawTitle({ context, colours: { text, muted }, scale: { width }, said }, lane, spans, top, first) {
   context.textBaseline = "alphabetic";
   context.font = font(13, 650);
   context.fillStyle = text;
+  const now = said && [...said.faces, said.voice].find((finding) => finding?.lane === lane);
+  const who = now ? `${now.who}:` : lane;
   context.fillText(who, 0, top + 14);
   const after = context.measureText(who).width + 8;
-  const now = spans.findLast((span) => span.from <= moment && moment - span.to < 0.3);
   context.font = font(13);
   context.fillStyle = muted;
-  const nothing = who === "voice" ? "silent" : "nobody in view";
-  const said = now ? `${now.emotion} ${percent(now.confidence)}${now.uncertain ? ", uncertain" : ""}` : nothing;
-  context.fillText(said, after, top + 14);
-  if (!first || !spans.length) return;
+  const words = now ? verdict(now) : lane === "voice" ? "silent" : "nobody in view";
+  context.fillText(words, after, top + 14);
+  if (!first || !spans.some(({ alone }) => alone)) return;
   context.font = font(12);
-  const legend = "band: with the voice · thin: the face alone";
-  const room = width - after - context.measureText(said).width - 24;
+  const legend = "band: with the voice · thin: the face by itself";
+  const room = width - after - context.measureText(words).width - 24;
   const length = context.measureText(legend).width;
   if (length < room) context.fillText(legend, width - length, top + 14);
 }

@@ -5,8 +5,13 @@ export function percent(share) {
 }
 
 /** One finding: "face 1: happy 71 %", "voice: sad 40 %, uncertain". */
-export function phrase({ who, emotion, confidence, uncertain }) {
-  return `${who}: ${emotion} ${percent(confidence)}${uncertain ? ", uncertain" : ""}`;
+export function phrase(finding) {
+  return `${finding.who}: ${verdict(finding)}`;
+}
+
+/** "happy 71 %", "sad 40 %, uncertain". */
+export function verdict({ emotion, confidence, uncertain }) {
+  return `${emotion} ${percent(confidence)}${uncertain ? ", uncertain" : ""}`;
 }
 
 /** Everything a moment shows, as one sentence. */

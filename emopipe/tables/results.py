@@ -70,4 +70,4 @@ def print_segments(summaries: Sequence[StreamSummary]) -> None:
         console.print(f"… and {len(found) - len(kept)} shorter segments")
     for summary in summaries:
         for sentence in summary.sentences():
-            console.print(Text(f"{printable(summary.stream)}: {sentence}"))
+            console.print(Text(f"{printable(summary.stream)}: {sentence}"), soft_wrap=True)

@@ -10,6 +10,7 @@ from emopipe.stages.types import Emotions
 
 MAX_FACES = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
 BRIEF_NS = SECOND // 2  # a face in view for less was there for a moment only
+MAX_DOUBT = 0.995  # of the time: more than that is all of it
 MAX_VOICE_NS = SECOND  # of speech that a result beside a face stands for, if it is the first of its utterance
 
 
@@ -127,19 +128,27 @@ class StreamSummary:
 
 
 def verdict_sentence(who: str, timeline: Timeline) -> str:
-    """What a timeline comes to, as one sentence: `Face 0 mostly expresses surprise, 62 % of 8.6 s.`"""
-    both: Counter[str] = timeline.certain + timeline.uncertain
-    total = timeline.total
+    """What a timeline comes to: `Face 0 mostly expresses surprise, 62 % of 8.6 s; 20 % is uncertain.`
+
+    The emotion is the one that was certain for longest.
+    """
     who = who[:1].upper() + who[1:]
+    total = timeline.total
     if not total:
         return f"{who} is there for a moment only."
-    emotion = min(both, key=lambda label: (-both[label], label))
-    share = both[emotion] / total
-    sure = timeline.certain[emotion] / both[emotion]
-    seconds = f"{total / SECOND:.1f} s"
-    how = "all the time" if share > 0.995 else f"{percent(share)} of {seconds}"
-    often = "" if share > 0.995 else "mostly " if share > 0.5 else "most often "
-    if timeline.certain.total() < 0.05 * total:
-        return f"{who}: uncertain throughout; {often or 'only '}{emotion}, {how}."
-    doubt = "" if sure > 0.995 else f", {percent(1 - sure)} of that uncertain"
-    return f"{who} {often}expresses {emotion}, {how}{doubt}."
+    length = f"{total / SECOND:.1f} s"
+    doubt = timeline.uncertain.total() / total
+    if doubt > MAX_DOUBT:
+        emotion, ns = _longest(timeline.uncertain)
+        return f"{who}: uncertain throughout; likeliest is {emotion}, {percent(ns / total)} of {length}."
+    emotion, ns = _longest(timeline.certain)
+    share = ns / total
+    if share > MAX_DOUBT:
+        return f"{who} expresses {emotion}, all of {length}."
+    often = "mostly" if share > 0.5 else "most often"
+    rest = f"; {percent(doubt)} is uncertain" if doubt > 1 - MAX_DOUBT else ""
+    return f"{who} {often} expresses {emotion}, {percent(share)} of {length}{rest}."
+
+
+def _longest(times: Counter[str]) -> tuple[str, int]:
+    return min(times.items(), key=lambda item: (-item[1], item[0]))

@@ -292,7 +292,7 @@ def test_one_instant_is_said_once_in_the_picture_the_table_and_the_time_line(pic
             await tab.wait_for_timeout(40)
             figures = [re.findall(r"(\d+) %", text) for text in await tab.evaluate(found)]
             if len(figures) == 3:
-                shown = {each[0] for each in figures}
+                shown = {each[-1] for each in figures}
                 assert len(shown) == 1, figures
                 seen |= shown
         assert len(seen) > 3

@@ -47,7 +47,7 @@ def test_who_what_how_sure_and_whether_it_is_uncertain(capsys: pytest.CaptureFix
         ["a", "face 0 + voice", "1.00", "1.10", "sad", "70 %", ""],
         ["a", "voice", "8.50", "9.00", "angry", "70 %", ""],
     ]
-    assert "a: Face 0 mostly expresses sad, 55 % of 1.1 s." in said
+    assert "a: Face 0 mostly expresses sad, 55 % of 1.1 s; 9 % is uncertain." in said
     assert "a: The voice mostly expresses fear, 67 % of 1.5 s." in said
 
 

@@ -91,7 +91,7 @@ def test_who_expressed_what_and_when(tmp_path: Path) -> None:
     assert "0:00.8 0:01.2 face 0 + voice sad 70 %" in page.words
     assert "voice angry 70 %" in page.words
     assert "happy 67 % sad 33 %" in page.words
-    assert "Face 0 mostly expresses happy, 67 % of 1.2 s. The voice expresses angry, all the time." in page.words
+    assert "Face 0 mostly expresses happy, 67 % of 1.2 s. The voice expresses angry, all of 1.0 s." in page.words
     assert "with the voice" in page.words
     assert "Expressed is not felt" in page.words
     assert re.search(r"Faces: right in \d\d % of 3,589 samples", page.words)

@@ -86,13 +86,16 @@ def test_with_and_without_the_voice_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
-        ([("happy", 2, False)], "Face 0 expresses happy, all the time."),
+        ([("happy", 2, False)], "Face 0 expresses happy, all of 2.0 s."),
         ([("happy", 6, False), ("sad", 4, False)], "Face 0 mostly expresses happy, 60 % of 10.0 s."),
         (
-            [("happy", 3, False), ("happy", 1, True), ("sad", 3, False), ("fear", 3, False)],
-            "Face 0 most often expresses happy, 40 % of 10.0 s, 25 % of that uncertain.",
+            [("happy", 3, True), ("sad", 4, False), ("fear", 2, False), ("happy", 1, False)],
+            "Face 0 most often expresses sad, 40 % of 10.0 s; 30 % is uncertain.",
         ),
-        ([("happy", 6, True), ("sad", 4, True)], "Face 0: uncertain throughout; mostly happy, 60 % of 10.0 s."),
+        (
+            [("happy", 6, True), ("sad", 4, True)],
+            "Face 0: uncertain throughout; likeliest is happy, 60 % of 10.0 s.",
+        ),
         ([], "Face 0 is there for a moment only."),
     ],
 )

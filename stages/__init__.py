@@ -22,5 +22,5 @@ STAGES = {
     "page": "emopipe.stages.web.page:Page",
     "publish": "emopipe.stages.sinks.publish:Publish",
     "record": "emopipe.stages.mp4.record:Record",
-    "report": "emopipe.stages.report.stage:Report",
+    "report": "emopipe.stages.report.stage:HtmlReport",
 }

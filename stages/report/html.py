@@ -36,7 +36,7 @@ class RunInfo(NamedTuple):
         measured: how right the models are, one sentence each.
         losses: what happened to the data on its way: (stage, what, how many); none where nobody has said.
         notes: further lines, in the user's own words.
-        more: streams that have no section, since there were too many.
+        omitted: streams that have no section, since there were too many.
     """
 
     title: str
@@ -44,7 +44,7 @@ class RunInfo(NamedTuple):
     measured: Sequence[str]
     losses: Sequence[tuple[str, str, str]] | None
     notes: Sequence[str]
-    more: int
+    omitted: int
 
 
 def page(sections: Sequence[StreamSection], run: RunInfo) -> str:
@@ -203,7 +203,7 @@ def _footer(run: RunInfo) -> Iterator[str]:
         "<p>Inferring emotions at work or in education is prohibited in the European Union (AI Act, Article 5(1)(f)), "
         "and people who are analysed must be told (Article 50(3)).</p>"
     )
-    if run.losses is not None or run.notes or run.more:
+    if run.losses is not None or run.notes or run.omitted:
         yield "<h3>How this was made</h3>"
     if run.losses:
         yield "<table><caption>What was left out, repaired or late on the way.</caption><thead><tr>"
@@ -214,8 +214,8 @@ def _footer(run: RunInfo) -> Iterator[str]:
         yield "</tbody></table>"
     elif run.losses is not None:
         yield "<p>Nothing was dropped, damaged or late on the way.</p>"
-    if run.more:
-        yield f"<p>{_counted(run.more, 'more stream')} had no room in this report.</p>"
+    if run.omitted:
+        yield f"<p>{_counted(run.omitted, 'more stream')} had no room in this report.</p>"
     yield from (f"<p>{escape(note)}</p>" for note in run.notes)
     yield "</footer>"
 

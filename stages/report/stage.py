@@ -14,7 +14,7 @@ from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
 from emopipe.pipeline.files import replacing
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
-from emopipe.pipeline.report import Report as StageReport
+from emopipe.pipeline.report import Report
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.stream_join import Pair, Pairing, StreamJoin, latest_within
 from emopipe.stages.report.html import RunInfo, StreamSection, page
@@ -40,7 +40,7 @@ COUNTER_TEXTS = {  # counters of other stages that a reader should know of
 }
 
 
-class Report(Stage):
+class HtmlReport(Stage):
     """Writes who expressed what, and when, as one HTML page: faces, time lines, a table, and how far to trust it.
 
     The page holds all it needs and works without a network. It is written when everything has ended; until then an
@@ -88,9 +88,9 @@ class Report(Stage):
             raise EmopipeError(problem)
         self._sections: list[StreamSection] = []
         self._open: dict[str, StreamSection] = {}  # of the streams that have not ended
-        self._more: set[str] = set()
-        self._reports: Mapping[str, StageReport] = {}
-        self._told = asyncio.Event()
+        self._omitted: set[str] = set()
+        self._reports: Mapping[str, Report] = {}
+        self._report_received = asyncio.Event()
         self._began = datetime.now(UTC)
         wait = PICTURE_WAIT_NS
         self._join = StreamJoin(
@@ -102,9 +102,9 @@ class Report(Stage):
             idle=wait,
         )
 
-    def status(self, reports: Mapping[str, StageReport]) -> None:
+    def status(self, reports: Mapping[str, Report]) -> None:
         self._reports = reports
-        self._told.set()
+        self._report_received.set()
 
     async def process(self, port: str, message: Message) -> None:
         section = self._section(message.stream)
@@ -137,8 +137,8 @@ class Report(Stage):
             async with asyncio.timeout(FINAL_REPORTS_TIMEOUT_S):
                 # What is told now may be older than the end, and lack what was lost last.
                 while any(report.links and not report.ended for report in self._reports.values()):
-                    self._told.clear()
-                    await self._told.wait()
+                    self._report_received.clear()
+                    await self._report_received.wait()
         await self.compute(self._write)
 
     def _section(self, stream: str) -> StreamSection:
@@ -147,7 +147,7 @@ class Report(Stage):
             if len(self._sections) < MAX_STREAMS:
                 self._sections.append(section)
             else:
-                self._more.add(stream)
+                self._omitted.add(stream)
         return self._open[stream]
 
     async def _add(self, stream: str, pair: Pair, following: int) -> None:
@@ -161,7 +161,7 @@ class Report(Stage):
             del thumbnails[key]
         for face in result.payload.faces:
             own = thumbnails.setdefault((summary.jumps, face.id), Thumbnails())
-            if own.wants(face):
+            if own.improves(face):
                 await self.compute(own.add, face, frame.payload, at)
 
     # -- the page --------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class Report(Stage):
             measured=[sentence for path in self.settings.weights for sentence in _measured(path)],
             losses=losses if losses or (live and self._reports) else None,
             notes=self.settings.notes,
-            more=len(self._more),
+            omitted=len(self._omitted),
         )
 
 
@@ -209,7 +209,7 @@ def _measured(path: Path) -> Iterator[str]:
     yield f"{TASK_NAMES.get(card.task, card.task)}: {right}{several}{guessing}."
 
 
-def _losses(reports: Mapping[str, StageReport]) -> Iterator[tuple[str, str, str]]:
+def _losses(reports: Mapping[str, Report]) -> Iterator[tuple[str, str, str]]:
     """What other stages counted that a reader should know of."""
     for report in reports.values():
         for counter, words in COUNTER_TEXTS.items():

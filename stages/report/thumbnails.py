@@ -34,7 +34,7 @@ class Thumbnails:
     def __init__(self) -> None:
         self.by_emotion: dict[str, Thumbnail] = {}
 
-    def wants(self, face: PersonEmotion) -> bool:
+    def improves(self, face: PersonEmotion) -> bool:
         """Whether `face` never showed its emotion as clearly."""
         known = self.by_emotion.get(face.emotion)
         return known is None or clarity_of(face) > MIN_GAIN * known.clarity

@@ -34,7 +34,7 @@ class PageConnection:
         stream: the only stream the page hears of; None: of all; NO_STREAM: of none any more.
         session: of the sender whose page this is; None: an observer's.
         network: the caller's (`Caller.network`).
-        lost: results that were dropped because the page was too slow.
+        dropped: results that were dropped because the page was too slow.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class PageConnection:
         self.session = session
         self.network = network
         self.stream = None if session is None else NO_STREAM if session.closed else session.stream
-        self.lost = 0
+        self.dropped = 0
         self._page = page
         self._transport = transport
         self._watched: str | None = None
@@ -96,7 +96,7 @@ class PageConnection:
         return self._watched == stream and self.stream in (None, stream)
 
     @property
-    def over(self) -> bool:
+    def sender_gone(self) -> bool:
         """Whether the sender whose page this is has gone."""
         return self.session is not None and self.session.closed
 
@@ -112,7 +112,7 @@ class PageConnection:
         if self._droppable > MAX_WAITING_RESULTS:
             del self._waiting[next(at for at, (_, may) in enumerate(self._waiting) if may)]
             self._droppable -= 1
-            self.lost += 1
+            self.dropped += 1
         if len(self._waiting) > 4 * MAX_WAITING_RESULTS:  # it takes nothing, while streams come and go
             self._transport.abort()
         self._wake()

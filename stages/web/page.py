@@ -134,7 +134,7 @@ class Page(Stage):
 
     def status(self, reports: Mapping[str, Report]) -> None:
         for page in self._pages:
-            page.put_status(self._encoder.encode(status(reports, page.stream, page.lost, (self.label, "video"))))
+            page.put_status(self._encoder.encode(status(reports, page.stream, page.dropped, (self.label, "video"))))
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError):  # a page that is stuck has heard enough
@@ -152,7 +152,7 @@ class Page(Stage):
     def _begin(self, stream: str) -> None:
         if self._history.begin(stream):
             for page in self._pages:
-                if page.over:
+                if page.sender_gone:
                     page.detach(stream)
                 if page.stream in (None, stream):
                     page.put(self._streams(page))
@@ -233,7 +233,7 @@ class Page(Stage):
         if page in self._pages:
             self._pages.discard(page)
             self._viewers.add(-1)
-            self.counters["lost_by_pages"] += page.lost
+            self.counters["lost_by_pages"] += page.dropped
 
     def _refuse_observers(self) -> None:
         from aiohttp import web

@@ -1,28 +1,28 @@
 // The page: starting, sending, watching, and what is shown meanwhile.
 
-import { Board } from "./board.mjs";
+import { Dashboard } from "./dashboard.mjs";
 import { bearer, Feed, keepToken, token } from "./feed.mjs";
-import { Sender, Trouble, capture, devices } from "./sender.mjs";
-import { refusal, trouble } from "./words.mjs";
+import { Sender, UserError, capture, devices } from "./sender.mjs";
+import { serverError, browserError } from "./text.mjs";
 
 const $ = (id) => document.getElementById(id);
 const observing = new URL(window.location).searchParams.has("observe");
 
 let about;
-let board;
+let dashboard;
 let key = token();
 let sender = null;
 let media = null;
 let feed = null;
 let over = null; // why a session has ended, if it has
 
-function say(kind, text) {
+function showState(kind, text) {
   if ($("state").textContent === text) return;
   $("state").dataset.kind = kind;
   $("state").textContent = text;
 }
 
-function alarm({ what, remedy }, again = null) {
+function showError({ what, remedy }, again = null) {
   $("what").textContent = what;
   $("remedy").textContent = remedy;
   $("again").hidden = !again;
@@ -39,7 +39,7 @@ function show(id) {
 /** Ask until the person has entered something. */
 function askForToken() {
   show("asking");
-  say("idle", "Waiting for a token");
+  showState("idle", "Waiting for a token");
   $("token").focus();
   return new Promise((resolve) => {
     $("asking").onsubmit = (event) => {
@@ -65,14 +65,14 @@ function chosen() {
 async function start() {
   $("alert").hidden = true;
   $("go").disabled = true;
-  say("busy", "Waiting for your permission …");
+  showState("busy", "Waiting for your permission …");
   try {
     media = await capture(chosen());
-    say("busy", "Connecting …");
+    showState("busy", "Connecting …");
     over = null;
-    const made = (sender = new Sender({ token: key, on: { state: (state) => made === sender && moved(state), gone } }));
+    const made = (sender = new Sender({ token: key, on: { state: (state) => made === sender && moved(state), unplugged } }));
     const session = await sender.start(media);
-    board.open({ live: true });
+    dashboard.open({ live: true });
     showMedia();
     show("view");
     $("main").focus();
@@ -81,13 +81,13 @@ async function start() {
   } catch (error) {
     stop();
     show("start");
-    say("idle", "Not connected");
+    showState("idle", "Not connected");
     if (error.status === 401) {
-      alarm(error);
+      showError(error);
       await askForToken();
       await start();
     } else {
-      alarm(error instanceof Trouble ? error : trouble(error.name, error.message));
+      showError(error instanceof UserError ? error : browserError(error.name, error.message));
     }
   } finally {
     $("go").disabled = false;
@@ -102,9 +102,9 @@ function showMedia() {
   video.hidden = !camera;
   const mirrored = camera?.getSettings().facingMode !== "environment";
   video.classList.toggle("mirrored", mirrored);
-  video.onresize = () => board.shape(video.videoWidth, video.videoHeight);
-  board.mirrored = Boolean(camera) && mirrored;
-  board.blank(camera ? "" : "Microphone only: your voice is on the time line below.");
+  video.onresize = () => dashboard.shape(video.videoWidth, video.videoHeight);
+  dashboard.mirrored = Boolean(camera) && mirrored;
+  dashboard.blank(camera ? "" : "Microphone only: your voice is on the time line below.");
   $("camera").parentElement.hidden = !camera;
   $("microphone").parentElement.hidden = !microphone;
   $("controls").hidden = false;
@@ -120,23 +120,23 @@ function stop() {
 }
 
 function moved(state) {
-  board.connection = `Pictures and sound: ${state}`;
-  if (state === "connected") say("busy", "Connected, waiting for results …");
+  dashboard.connection = `Pictures and sound: ${state}`;
+  if (state === "connected") showState("busy", "Connected, waiting for results …");
   if (state === "failed") lost("Failed");
-  if (state === "disconnected") say("bad", "The connection is interrupted …");
+  if (state === "disconnected") showState("bad", "The connection is interrupted …");
 }
 
 function lost(name) {
-  const reason = over ? { what: over, remedy: "" } : trouble(name);
+  const reason = over ? { what: over, remedy: "" } : browserError(name);
   stop();
-  say("bad", "Not connected");
-  alarm(reason, start);
+  showState("bad", "Not connected");
+  showError(reason, start);
 }
 
-function gone(track) {
+function unplugged(track) {
   if (!sender) return;
   const what = track.kind === "video" ? "The camera was unplugged." : "The microphone was unplugged.";
-  alarm({ what, remedy: "Plug it in again, or choose another one below." });
+  showError({ what, remedy: "Plug it in again, or choose another one below." });
   listDevices();
 }
 
@@ -165,7 +165,7 @@ async function change(kind) {
     $("alert").hidden = true;
     showMedia();
   } catch (error) {
-    alarm(error instanceof Trouble ? error : trouble(error.name, error.message));
+    showError(error instanceof UserError ? error : browserError(error.name, error.message));
   }
 }
 
@@ -173,23 +173,23 @@ async function change(kind) {
 
 async function observe() {
   const answer = await fetch("/streams", { headers: bearer(key) }).catch(() => null);
-  if (!answer) return alarm(trouble("Unreachable"), () => window.location.reload());
+  if (!answer) return showError(browserError("Unreachable"), () => window.location.reload());
   if (answer.status === 401) {
-    if (key) alarm(refusal(401, await answer.text()));
+    if (key) showError(serverError(401, await answer.text()));
     await askForToken();
     return observe();
   }
-  if (!answer.ok) return alarm(refusal(answer.status, await answer.text()));
-  board.open({ live: false, pictures: about.pictures });
+  if (!answer.ok) return showError(serverError(answer.status, await answer.text()));
+  dashboard.open({ live: false, pictures: about.pictures });
   show("view");
   feed = new Feed({ token: key, on: listeners(() => true) });
-  board.chose = (stream) => feed.watch(stream);
+  dashboard.chose = (stream) => feed.watch(stream);
   if (!observing) setTimeout(lookAgain, 2000);
 }
 
 /** A server that is still starting may take cameras in a moment. */
 async function lookAgain() {
-  if (board.chosen !== null) return;
+  if (dashboard.chosen !== null) return;
   const again = await fetch("/about.json").then((answer) => answer.json(), () => about);
   if (again.senders) window.location.reload();
   else setTimeout(lookAgain, 2000);
@@ -202,31 +202,31 @@ function listeners(wanted) {
     state: (state) => {
       if (!wanted()) return;
       if (state === "open") {
-        board.begin();
-        if (!board.live) say("busy", "Waiting for results …");
+        dashboard.begin();
+        if (!dashboard.live) showState("busy", "Waiting for results …");
       }
-      if (state === "lost" && board.live && over) lost("Lost");
-      else if (state === "lost" && !board.ended) say("bad", "The connection to the server was lost; trying again …");
-      if (!board.live) board.connection = state === "open" ? "Results arrive" : "No connection to the server";
+      if (state === "lost" && dashboard.live && over) lost("Lost");
+      else if (state === "lost" && !dashboard.ended) showState("bad", "The connection to the server was lost; trying again …");
+      if (!dashboard.live) dashboard.connection = state === "open" ? "Results arrive" : "No connection to the server";
     },
     message: (message) => {
       if (message.type === "notice") {
         if (message.last) over = message.text;
-        alarm({ what: message.text, remedy: "" });
+        showError({ what: message.text, remedy: "" });
         return;
       }
-      board.take(message, performance.now());
-      if (message.type === "result") say("live", board.live ? "Live" : `Watching: ${board.chosen}`);
+      dashboard.take(message, performance.now());
+      if (message.type === "result") showState("live", dashboard.live ? "Live" : `Watching: ${dashboard.chosen}`);
       if (message.type === "eos") ended();
     },
-    picture: (header, blob) => board.picture(header, blob),
+    picture: (header, blob) => dashboard.picture(header, blob),
   };
 }
 
 function ended() {
-  if (!board.ended) return;
-  if (board.live) lost("Lost");
-  else say("idle", `Ended: ${board.chosen}`);
+  if (!dashboard.ended) return;
+  if (dashboard.live) lost("Lost");
+  else showState("idle", `Ended: ${dashboard.chosen}`);
 }
 
 // -- beginning --------------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ async function begin() {
   $("stop").onclick = () => {
     stop();
     show("start");
-    say("idle", "Stopped: nothing is sent");
+    showState("idle", "Stopped: nothing is sent");
     $("go").focus();
   };
   $("camera").onchange = () => change("camera");
@@ -253,11 +253,11 @@ async function begin() {
   try {
     about = await (await fetch("/about.json")).json();
   } catch {
-    say("bad", "No server");
-    alarm(trouble("Unreachable"), () => window.location.reload());
+    showState("bad", "No server");
+    showError(browserError("Unreachable"), () => window.location.reload());
     return;
   }
-  board = new Board(about);
+  dashboard = new Dashboard(about);
   $("notice").textContent = about.notice;
   $("instead").hidden = !about.observers;
   if (observing || !about.senders) {
@@ -265,8 +265,8 @@ async function begin() {
     return;
   }
   show("start");
-  say("idle", "Not connected");
-  if (!window.isSecureContext || !navigator.mediaDevices) alarm(trouble("Insecure"));
+  showState("idle", "Not connected");
+  if (!window.isSecureContext || !navigator.mediaDevices) showError(browserError("Insecure"));
 }
 
 begin();

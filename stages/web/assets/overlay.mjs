@@ -1,8 +1,8 @@
 // What each face expresses, over its picture.
 
-import { begin, font } from "./paint.mjs";
-import { placed, plate } from "./scale.mjs";
-import { verdict } from "./words.mjs";
+import { begin, font } from "./canvas.mjs";
+import { placed, plate } from "./geometry.mjs";
+import { verdict } from "./text.mjs";
 
 const PLATE = "rgba(12, 15, 19, 0.82)";
 

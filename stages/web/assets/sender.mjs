@@ -1,16 +1,16 @@
 // Camera and microphone to the server, by WHIP (RFC 9725).
 
 import { bearer } from "./feed.mjs";
-import { refusal, trouble } from "./words.mjs";
+import { serverError, browserError } from "./text.mjs";
 
-const GATHERING = 1000; // ms for finding our own addresses
-const LOADING = 180; // s that a server may take to load its models
-const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+const GATHERING_MS = 1000; // ms for finding our own addresses
+const LOADING_S = 180; // s that a server may take to load its models
+const VIDEO_CONSTRAINTS = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 // What a browser does for calls changes the voice: its level, and what it takes for noise.
-const AUDIO = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const AUDIO_CONSTRAINTS = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
 /** What the person is told instead of what went wrong inside: `what` and `remedy`. */
-export class Trouble extends Error {
+export class UserError extends Error {
   constructor({ what, remedy }) {
     super(what);
     this.what = what;
@@ -26,20 +26,20 @@ export async function devices() {
 
 /** Ask the person for what `wanted` names: {camera, microphone}, each a device's id, "" for any, or null for none. */
 export async function capture({ camera, microphone }) {
-  if (!navigator.mediaDevices?.getUserMedia) throw new Trouble(trouble("Insecure"));
+  if (!navigator.mediaDevices?.getUserMedia) throw new UserError(browserError("Insecure"));
   const exactly = (id, rest) => (id === null ? false : id ? { ...rest, deviceId: { exact: id } } : rest);
   try {
     return await navigator.mediaDevices.getUserMedia({
-      video: exactly(camera, VIDEO),
-      audio: exactly(microphone, AUDIO),
+      video: exactly(camera, VIDEO_CONSTRAINTS),
+      audio: exactly(microphone, AUDIO_CONSTRAINTS),
     });
   } catch (error) {
-    throw new Trouble(trouble(error.name, error.message));
+    throw new UserError(browserError(error.name, error.message));
   }
 }
 
 export class Sender {
-  /** `on` has `state(RTCPeerConnectionState)` and `gone(track)`: a device was unplugged. */
+  /** `on` has `state(RTCPeerConnectionState)` and `unplugged(track)`: a device was unplugged. */
   constructor({ token, on }) {
     this._token = token;
     this._on = on;
@@ -53,7 +53,7 @@ export class Sender {
     const peer = this._peer;
     for (const track of media.getTracks()) {
       peer.addTransceiver(track, { direction: "sendonly", streams: [media] });
-      track.onended = () => this._on.gone(track);
+      track.onended = () => this._on.unplugged(track);
     }
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
@@ -67,7 +67,7 @@ export class Sender {
   async replace(track) {
     const sender = this._peer.getSenders().find((each) => each.track?.kind === track.kind);
     await sender?.replaceTrack(track);
-    track.onended = () => this._on.gone(track);
+    track.onended = () => this._on.unplugged(track);
   }
 
   /** End the session, also while the page is being left. */
@@ -90,10 +90,10 @@ export class Sender {
       try {
         response = await fetch("/whip", { method: "POST", headers, body: sdp });
       } catch {
-        throw new Trouble(trouble("Unreachable"));
+        throw new UserError(browserError("Unreachable"));
       }
       const loading = response.status === 503 && response.headers.get("Retry-After") === "1";
-      if (!loading || second === LOADING || !this._peer) return response;
+      if (!loading || second === LOADING_S || !this._peer) return response;
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
@@ -102,7 +102,7 @@ export class Sender {
     const response = await this._offer(sdp);
     const text = await response.text();
     if (response.status !== 201) {
-      const error = new Trouble(refusal(response.status, text, response.headers.get("Retry-After")));
+      const error = new UserError(serverError(response.status, text, response.headers.get("Retry-After")));
       error.status = response.status;
       throw error;
     }
@@ -114,7 +114,7 @@ export class Sender {
 function gathered(peer) {
   if (peer.iceGatheringState === "complete") return Promise.resolve();
   return new Promise((resolve) => {
-    setTimeout(resolve, GATHERING);
+    setTimeout(resolve, GATHERING_MS);
     peer.addEventListener("icegatheringstatechange", () => peer.iceGatheringState === "complete" && resolve());
   });
 }

@@ -1,11 +1,11 @@
 // What is known of one stream: the newest results as samples, and how fast and how old they have lately been.
 
-import { percentile } from "./scale.mjs";
+import { percentile } from "./geometry.mjs";
 
-const RECENT = 5000; // ms that rates and latencies are taken over
-const HOLD = 0.6; // s that a sample stands for, if nothing follows it
-const KEPT = 6000; // samples
-const JUMP = 1; // s
+const RECENT_MS = 5000; // ms that rates and latencies are taken over
+const HOLD_S = 0.6; // s that a sample stands for, if nothing follows it
+const MAX_SAMPLES = 6000; // samples
+const MIN_JUMP_S = 1; // s
 
 /** The likeliest label of a distribution, with its probability. */
 export function likeliest(probabilities) {
@@ -51,7 +51,7 @@ export class Stream {
     this.heard = -Infinity; // when (ms) the newest result came
     this.forced = 0;
     this._span = span;
-    this._spoken = { voice: null, until: -Infinity }; // the voice while no face is in view
+    this._voiceAlone = { voice: null, until: -Infinity }; // the voice while no face is in view
     this._recent = []; // {at, timing}
   }
 
@@ -59,13 +59,13 @@ export class Stream {
   add(result, now) {
     const added = sample(result);
     // Frames without a face know nothing of the voice; its own results hold until the next is due.
-    if (result.source === "voice") this._spoken = { voice: added.voice, until: result.time + result.duration / 1e9 };
-    else if (!added.faces.length && added.time <= this._spoken.until) added.voice ??= this._spoken.voice;
-    if (added.time < this.end - JUMP) this.samples = []; // its time has jumped back
+    if (result.source === "voice") this._voiceAlone = { voice: added.voice, until: result.time + result.duration / 1e9 };
+    else if (!added.faces.length && added.time <= this._voiceAlone.until) added.voice ??= this._voiceAlone.voice;
+    if (added.time < this.end - MIN_JUMP_S) this.samples = []; // its time has jumped back
     this.samples.push(added);
     const from = added.time - this._span;
-    if (this.samples.length > KEPT || this.samples[0].time < from - this._span / 4) {
-      this.samples = this.samples.filter((each) => each.time >= from).slice(-KEPT);
+    if (this.samples.length > MAX_SAMPLES || this.samples[0].time < from - this._span / 4) {
+      this.samples = this.samples.filter((each) => each.time >= from).slice(-MAX_SAMPLES);
     }
     if (now === undefined) return;
     this.heard = now;
@@ -76,7 +76,7 @@ export class Stream {
 
   /** Silence until `time`. Where frames come as well they say more; alone it moves the time line on. */
   silence(time, now) {
-    if (time < this.end + HOLD) return;
+    if (time < this.end + HOLD_S) return;
     this.samples.push({ time, forced: false, faces: [], voice: null });
     this.heard = now;
   }
@@ -93,7 +93,7 @@ export class Stream {
   /** The sample that holds at `time`, if one does. */
   at(time) {
     const index = this._before(time);
-    return index >= 0 && time - this.samples[index].time <= HOLD ? this.samples[index] : null;
+    return index >= 0 && time - this.samples[index].time <= HOLD_S ? this.samples[index] : null;
   }
 
   /** The time of the next sample in a direction (1 or -1) that is at least `step` s away, or of the outermost. */
@@ -110,7 +110,7 @@ export class Stream {
     const first = Math.max(0, this._before(from));
     for (let index = first; index < this.samples.length && this.samples[index].time <= to; index++) {
       const each = this.samples[index];
-      const until = Math.min(this.samples[index + 1]?.time ?? Infinity, each.time + HOLD);
+      const until = Math.min(this.samples[index + 1]?.time ?? Infinity, each.time + HOLD_S);
       for (const finding of [...each.faces, each.voice]) {
         if (!finding) continue;
         if (!lanes.has(finding.lane)) lanes.set(finding.lane, []);
@@ -155,7 +155,7 @@ export class Stream {
   }
 
   _forget(now) {
-    while (this._recent.length && this._recent[0].at < now - RECENT) this._recent.shift();
+    while (this._recent.length && this._recent[0].at < now - RECENT_MS) this._recent.shift();
   }
 }
 

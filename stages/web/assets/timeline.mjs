@@ -1,25 +1,25 @@
 // The time line: a band for each face and for the voice. Its height is the confidence, its colour and its words the
 // emotion; stripes say that it is uncertain. Under a face's band lies a thin one: the face alone, without the voice.
 
-import { begin, colours, font, hatched } from "./paint.mjs";
-import { clock, scale, ticks } from "./scale.mjs";
+import { begin, colours, font, hatched } from "./canvas.mjs";
+import { clock, scale, ticks } from "./geometry.mjs";
 import { runs } from "./stream.mjs";
-import { verdict } from "./words.mjs";
+import { verdict } from "./text.mjs";
 
-const TITLE = 20;
-const BAND = 46;
-const VOICE = 32;
-const ALONE = 7;
-const GAP = 16;
-const AXIS = 24;
-const MOST = 6; // faces with a band; of more the last ones
+const TITLE_PX = 20;
+const BAND_PX = 46;
+const VOICE_PX = 32;
+const THIN_PX = 7;
+const GAP_PX = 16;
+const AXIS_PX = 24;
+const MAX_FACES = 6; // faces with a band; of more the last ones
 
 /** Draw a stream between two times. `at` marks a moment, `said` is the result that is spoken of. Returns the mapping of pixels to times. */
 export function drawTimeline(canvas, stream, { from, to, at, said, palette }) {
   const all = stream.lanes(from, to);
-  const faces = [...all.keys()].filter((who) => who !== "voice").slice(-MOST);
+  const faces = [...all.keys()].filter((who) => who !== "voice").slice(-MAX_FACES);
   const lanes = [...(faces.length ? faces : ["face"]), "voice"].map((who) => ({ who, spans: all.get(who) ?? [] }));
-  const height = lanes.reduce((sum, { who }) => sum + laneHeight(who), 0) + AXIS;
+  const height = lanes.reduce((sum, { who }) => sum + laneHeight(who), 0) + AXIS_PX;
   const width = canvas.clientWidth;
   if (canvas.clientHeight !== height) canvas.style.height = `${height}px`;
   const context = begin(canvas, width, height);
@@ -35,17 +35,17 @@ export function drawTimeline(canvas, stream, { from, to, at, said, palette }) {
 }
 
 function laneHeight(who) {
-  return TITLE + (who === "voice" ? VOICE : BAND + 3 + ALONE) + GAP;
+  return TITLE_PX + (who === "voice" ? VOICE_PX : BAND_PX + 3 + THIN_PX) + GAP_PX;
 }
 
 function drawLane(paint, { who, spans }, top, first) {
   const { context } = paint;
   const voice = who === "voice";
-  const height = voice ? VOICE : BAND;
-  const base = top + TITLE + height;
+  const height = voice ? VOICE_PX : BAND_PX;
+  const base = top + TITLE_PX + height;
   context.fillStyle = paint.colours.sunken;
-  context.fillRect(0, top + TITLE, paint.scale.width, height);
-  drawTicks(paint, top + TITLE, base);
+  context.fillRect(0, top + TITLE_PX, paint.scale.width, height);
+  drawTicks(paint, top + TITLE_PX, base);
   const written = [];
   for (const run of runs(spans)) written.push(...drawRun(paint, run, base, height));
   if (!voice) {
@@ -133,7 +133,7 @@ function drawStrip({ context, palette, scale: { x, width } }, run, top) {
   const right = Math.min(width, x(run.spans[run.spans.length - 1].to));
   const { colour } = palette.get(run.emotion);
   context.fillStyle = run.uncertain ? hatched(context, colour) : colour;
-  context.fillRect(left, top, Math.max(0, right - left), ALONE);
+  context.fillRect(left, top, Math.max(0, right - left), THIN_PX);
 }
 
 function drawTicks({ context, colours: { line }, scale: mapping }, top, bottom) {
@@ -158,7 +158,7 @@ function drawCursor({ context, colours: { accent }, scale: { x } }, at, height) 
   context.strokeStyle = accent;
   context.lineWidth = 2;
   context.beginPath();
-  context.moveTo(x(at), TITLE - 4);
-  context.lineTo(x(at), height - AXIS + 6);
+  context.moveTo(x(at), TITLE_PX - 4);
+  context.lineTo(x(at), height - AXIS_PX + 6);
   context.stroke();
 }

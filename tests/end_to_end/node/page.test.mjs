@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { clock, percentile, placed, plate, scale, ticks } from "../../../stages/web/assets/scale.mjs";
+import { clock, percentile, placed, plate, scale, ticks } from "../../../stages/web/assets/geometry.mjs";
 import { Stream, runs, sample } from "../../../stages/web/assets/stream.mjs";
-import { Announcer, phrase, refusal, sentence, trouble } from "../../../stages/web/assets/words.mjs";
-import { losses } from "../../../stages/web/assets/now.mjs";
+import { Announcer, phrase, serverError, sentence, browserError } from "../../../stages/web/assets/text.mjs";
+import { losses } from "../../../stages/web/assets/findings.mjs";
 
 const LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
 const over = (label, share) =>
@@ -177,12 +177,12 @@ test("the announcer says changes of what is shown, not of figures, and not too o
 test("everything that goes wrong comes with a remedy", () => {
   for (const name of ["NotAllowedError", "NotFoundError", "NotReadableError", "OverconstrainedError", "AbortError",
     "SecurityError", "Insecure", "Failed", "Lost", "Unreachable", "SomethingNew"]) {
-    const { what, remedy } = trouble(name, "detail");
+    const { what, remedy } = browserError(name, "detail");
     assert.ok(what.length > 10 && remedy.length > 5, name);
   }
-  assert.match(refusal(503, "All 8 places are taken; try again later.", "5").remedy, /5 s/);
-  assert.match(refusal(401, "", null).remedy, /token/);
-  assert.equal(refusal(422, "There is no video.\nmore", null).what, "There is no video.");
+  assert.match(serverError(503, "All 8 places are taken; try again later.", "5").remedy, /5 s/);
+  assert.match(serverError(401, "", null).remedy, /token/);
+  assert.equal(serverError(422, "There is no video.\nmore", null).what, "There is no video.");
 });
 
 test("what was left out is counted once each, and forced results are not lost ones", () => {

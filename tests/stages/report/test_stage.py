@@ -14,9 +14,9 @@ from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.report import Report as StageReport
+from emopipe.pipeline.report import Report
 from emopipe.pipeline.testing import StageHarness, gap, run_stage
-from emopipe.stages.report.stage import Report
+from emopipe.stages.report.stage import HtmlReport
 from emopipe.stages.types import VideoFrame
 from tests.support.factories import result
 from tests.support.films import STEP, picture, told
@@ -61,8 +61,8 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.said).split())
 
 
-def report(path: Path, **settings: object) -> Report:
-    return Report(Report.Settings(path=str(path), **settings), label="report")  # type: ignore[arg-type]
+def report(path: Path, **settings: object) -> HtmlReport:
+    return HtmlReport(HtmlReport.Settings(path=str(path), **settings), label="report")  # type: ignore[arg-type]
 
 
 def written(
@@ -190,13 +190,13 @@ def test_a_page_stays_small_and_many_rows_are_left_out(tmp_path: Path) -> None:
     assert len(page.text) < 600_000
 
 
-def test_what_others_lost_is_told(tmp_path: Path) -> None:
+def test_what_others_lost_is_report_received(tmp_path: Path) -> None:
     async def drive() -> None:
         async with StageHarness(report(tmp_path / "a.html"), mode="live", connect=["emotions"]) as harness:
             await harness.send("emotions", told(0, {0: "happy"}))
             links = {LinkId("camera", "video", "faces", "video"): LinkCounts(dropped={"old": 12})}
-            busy = StageReport(stage="camera", counters={"damaged": 2}, links=links)
-            last = StageReport(stage="camera", counters={"damaged": 3}, links=links, ended=True)
+            busy = Report(stage="camera", counters={"damaged": 2}, links=links)
+            last = Report(stage="camera", counters={"damaged": 3}, links=links, ended=True)
             harness.stage.status({"camera": busy})
             ending = asyncio.create_task(harness.finish())
             for camera in (busy, busy, last):  # it waits for the last word
@@ -225,7 +225,7 @@ def test_an_old_report_stays_until_there_is_a_new_one(tmp_path: Path) -> None:
 
 def test_wrong_paths(tmp_path: Path) -> None:
     def problems(path: Path, **settings: object) -> list[tuple[str, str]]:
-        return Report.Settings(path=str(path), **settings).check()  # type: ignore[arg-type]
+        return HtmlReport.Settings(path=str(path), **settings).check()  # type: ignore[arg-type]
 
     assert problems(tmp_path / "a.html") == []
     assert problems(tmp_path / "a.txt") == [("path", f"{tmp_path}/a.txt: expected a name that ends in .html")]
@@ -263,7 +263,7 @@ def test_live_pictures_that_do_not_come_hold_nothing_up(tmp_path: Path) -> None:
     assert "0:00.0 0:04.0 face 0 happy" in Page((tmp_path / "a.html").read_text()).words
 
 
-def test_results_that_wait_for_a_picture_when_time_jumps_are_told(tmp_path: Path) -> None:
+def test_results_that_wait_for_a_picture_when_time_jumps_are_report_received(tmp_path: Path) -> None:
     async def drive() -> None:
         async with StageHarness(report(tmp_path / "a.html"), mode="live") as harness:
             await harness.send("emotions", told(0, {0: "happy"}))

@@ -346,7 +346,7 @@ def test_a_page_that_reads_nothing_holds_nobody_up_and_is_told_what_it_lost() ->
                 await served.send(result(number * 40 * MS, {1: "happy", 2: "sad"}, "angry", seq=number))
                 seen = await read(page, "result")
                 assert seen["seq"] == number
-            lost = {watcher.lost for watcher in served.stage._pages}
+            lost = {page.dropped for watcher in served.stage._pages}
             assert min(lost) == 0
             assert max(lost) > 300
             served.stage.status({})

@@ -1,6 +1,6 @@
 // What holds at one moment, as a table; and the figures of how well the run does.
 
-import { percent, verdict } from "./words.mjs";
+import { percent, verdict } from "./text.mjs";
 
 /** An element with text or children. */
 export function element(name, { text, children = [], ...properties } = {}) {

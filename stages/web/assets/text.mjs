@@ -42,7 +42,7 @@ export class Announcer {
   }
 }
 
-const BROWSER = {
+const BROWSER_ERRORS = {
   NotAllowedError: ["The browser was not allowed to use the camera or microphone.",
     "Allow both in the address bar or in the browser's settings for this site, then start again."],
   NotFoundError: ["There is no such camera or microphone.",
@@ -57,18 +57,18 @@ const BROWSER = {
   Lost: ["The connection was lost.", "Check that the server is still running, then reconnect."],
   Unreachable: ["The server did not answer.", "Check that it is still running, then try again."],
 };
-BROWSER.AbortError = BROWSER.NotReadableError;
-BROWSER.SecurityError = BROWSER.NotAllowedError;
-BROWSER.DevicesNotFoundError = BROWSER.NotFoundError;
+BROWSER_ERRORS.AbortError = BROWSER_ERRORS.NotReadableError;
+BROWSER_ERRORS.SecurityError = BROWSER_ERRORS.NotAllowedError;
+BROWSER_ERRORS.DevicesNotFoundError = BROWSER_ERRORS.NotFoundError;
 
 /** What went wrong in the browser, as {what, remedy}; `name` is a DOMException's name or one of ours. */
-export function trouble(name, detail = "") {
-  const [what, remedy] = BROWSER[name] ?? [`Something went wrong${detail ? `: ${detail}` : ""}.`, "Try again."];
+export function browserError(name, detail = "") {
+  const [what, remedy] = BROWSER_ERRORS[name] ?? [`Something went wrong${detail ? `: ${detail}` : ""}.`, "Try again."];
   return { what, remedy };
 }
 
 /** Why the server did not take an offer, as {what, remedy}; `text` is what it said. */
-export function refusal(status, text, retryAfter) {
+export function serverError(status, text, retryAfter) {
   const said = text.trim().split("\n")[0].slice(0, 300);
   const wait = retryAfter ? `Try again in ${retryAfter} s.` : "Try again in a moment.";
   if (status === 401) return { what: said || "The server asks for a token.", remedy: "Enter the right token." };

@@ -1,11 +1,11 @@
 // The moment that is looked at, by pointer or by keyboard, and whether the time line stands still for it.
 
-import { clock } from "./scale.mjs";
-import { sentence } from "./words.mjs";
+import { clock } from "./geometry.mjs";
+import { sentence } from "./text.mjs";
 
 const $ = (id) => document.getElementById(id);
 
-export class Moment {
+export class TimeCursor {
   /** `current()` is the stream that is shown, or null; `keep` is how many seconds of it are there to look at. */
   constructor(current, keep) {
     this.at = null; // s; null: now

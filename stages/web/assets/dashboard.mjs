@@ -1,25 +1,25 @@
 // What is shown of the streams: the picture, the table of now, the time line, and how well all of it runs.
 
-import { Moment } from "./moment.mjs";
-import { element, losses, ms, showHops, showLosses, showMix, showNow } from "./now.mjs";
+import { TimeCursor } from "./cursor.mjs";
+import { element, losses, ms, showHops, showLosses, showMix, showNow } from "./findings.mjs";
 import { drawOverlay } from "./overlay.mjs";
-import { begin } from "./paint.mjs";
+import { begin } from "./canvas.mjs";
 import { Stream } from "./stream.mjs";
 import { drawTimeline } from "./timeline.mjs";
-import { Announcer } from "./words.mjs";
+import { Announcer } from "./text.mjs";
 
-const STALE = 1500; // ms after which a box says nothing of what the camera sees
-const AHEAD = 0.5; // s by which the time line may run on while nothing comes
-const DRAWN = 30; // ms between two drawings of what lies over the picture
-const LINE = 80; // ms between two of the time line, which takes longer and moves slowly
-const WORDS = 250; // ms between two changes of what is said: figures that change faster cannot be read
-const PENDING = 12; // pictures that wait for their results
+const STALE_MS = 1500; // ms after which a box says nothing of what the camera sees
+const MAX_AHEAD_S = 0.5; // s by which the time line may run on while nothing comes
+const PICTURE_PERIOD_MS = 30; // ms between two drawings of what lies over the picture
+const TIMELINE_PERIOD_MS = 80; // ms between two of the time line, which takes longer and moves slowly
+const TEXT_PERIOD_MS = 250; // ms between two changes of what is said: figures that change faster cannot be read
+const MAX_PENDING_PICTURES = 12; // pictures that wait for their results
 
 const NOTHING = new Stream("");
 
 const $ = (id) => document.getElementById(id);
 
-export class Board {
+export class Dashboard {
   constructor({ labels, history }) {
     this.palette = new Map(labels.map((label) => [label.name, label]));
     this.live = false;
@@ -29,7 +29,7 @@ export class Board {
     this.chosen = null;
     this._keep = Math.max(history, 60) * 2;
     this._streams = new Map();
-    this._moment = new Moment(() => this._current, this._keep);
+    this._cursor = new TimeCursor(() => this._current, this._keep);
     this._pictures = [];
     this._status = null;
     this._said = null; // the result that picture, table and time line speak of
@@ -58,7 +58,7 @@ export class Board {
     this._pictures = [];
     this._status = null;
     this.chosen = null;
-    this._moment.resume();
+    this._cursor.resume();
   }
 
   blank(text) {
@@ -88,7 +88,7 @@ export class Board {
         break;
       case "result":
         this._stream(message.stream).add(message, now);
-        if (message.stream === this.chosen && this._moment.at === null) this._announcer.hear(this._current.newest, now);
+        if (message.stream === this.chosen && this._cursor.at === null) this._announcer.hear(this._current.newest, now);
         break;
       case "gap":
         this._stream(message.stream).silence(message.pts / 1e9, now);
@@ -109,7 +109,7 @@ export class Board {
     const image = await createImageBitmap(blob);
     if (header.stream !== this.chosen) return image.close(); // another one has been chosen meanwhile
     this._pictures.push({ time: header.pts / 1e9, image });
-    while (this._pictures.length > PENDING) this._pictures.shift().image.close();
+    while (this._pictures.length > MAX_PENDING_PICTURES) this._pictures.shift().image.close();
   }
 
   /** The server has forgotten the others: they ended long ago. */
@@ -138,7 +138,7 @@ export class Board {
     if (wanted !== this.chosen) {
       this.chosen = wanted;
       this._pictures = [];
-      this._moment.resume();
+      this._cursor.resume();
       if (wanted !== null) this.chose(wanted);
     }
     const several = this._streams.size > 1;
@@ -168,21 +168,21 @@ export class Board {
 
   _draw(now) {
     requestAnimationFrame((next) => this._draw(next));
-    if (now - this._drawn.picture < DRAWN) return;
+    if (now - this._drawn.picture < PICTURE_PERIOD_MS) return;
     this._drawn.picture = now;
     const stream = this._current;
-    const fresh = stream && !stream.ended && now - stream.heard < STALE;
+    const fresh = stream && !stream.ended && now - stream.heard < STALE_MS;
     if (!this.live) this._drawPicture(stream);
     const seen = this.live ? (fresh ? stream.newest : null) : this._seen(stream);
-    if (now - this._drawn.words > WORDS || this._moment.at !== null || stream !== this._saidOf) this._words(stream, seen, now);
-    drawOverlay($("overlay"), seen, { ...this._look, said: this._moment.at === null ? this._said : seen });
-    if (now - this._drawn.line < (this._calm.matches ? 500 : LINE)) return;
+    if (now - this._drawn.words > TEXT_PERIOD_MS || this._cursor.at !== null || stream !== this._saidOf) this._words(stream, seen, now);
+    drawOverlay($("overlay"), seen, { ...this._look, said: this._cursor.at === null ? this._said : seen });
+    if (now - this._drawn.line < (this._calm.matches ? 500 : TIMELINE_PERIOD_MS)) return;
     this._drawn.line = now;
-    const running = fresh && !this._calm.matches ? Math.min((now - stream.heard) / 1000, AHEAD) : 0;
+    const running = fresh && !this._calm.matches ? Math.min((now - stream.heard) / 1000, MAX_AHEAD_S) : 0;
     const shown = stream ?? NOTHING;
-    const { at, frozen, span } = this._moment;
+    const { at, frozen, span } = this._cursor;
     const to = Math.max(frozen ?? shown.end + running, span);
-    this._moment.scale = drawTimeline($("timeline"), shown, { from: to - span, to, at, said: this._said, palette: this.palette });
+    this._cursor.scale = drawTimeline($("timeline"), shown, { from: to - span, to, at, said: this._said, palette: this.palette });
   }
 
   get _look() {
@@ -193,7 +193,7 @@ export class Board {
   _drawPicture(stream) {
     const known = stream?.end ?? -1;
     const ready = this._pictures.findLastIndex(({ time }) => time <= known + 1e-6);
-    const chosen = ready >= 0 ? ready : this._pictures.length === PENDING ? 0 : -1;
+    const chosen = ready >= 0 ? ready : this._pictures.length === MAX_PENDING_PICTURES ? 0 : -1;
     if (chosen < 0) return;
     const gone = this._pictures.splice(0, chosen + 1);
     this._shown?.image.close();
@@ -217,7 +217,7 @@ export class Board {
     this._drawn.words = now;
     this._saidOf = stream;
     this._drawn.line = -Infinity; // the time line says it, too
-    this._said = this._moment.at === null ? (seen ?? stream?.newest ?? null) : stream?.at(this._moment.at);
+    this._said = this._cursor.at === null ? (seen ?? stream?.newest ?? null) : stream?.at(this._cursor.at);
     showNow($("now"), this._said, this.palette);
     showMix($("mix"), this._said, this.palette);
     const figures = stream?.figures(now);

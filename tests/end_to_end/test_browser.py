@@ -548,7 +548,6 @@ def test_what_the_page_computes() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs Node")
-    done = subprocess.run(
-        [node, "--test", "tests/node/page.test.mjs"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [node, "--test", "tests/end_to_end/node/page.test.mjs"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -36,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EmopipeError as error:
         print(f"emopipe: {readable(error)}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("emopipe: interrupted; the files written so far are whole", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        how = f"ended by {interrupt}" if interrupt.args else "interrupted"
+        print(f"emopipe: {how}; the files written so far are whole", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `emopipe inspect | head` has all it wanted; a run that nobody watches any more has not
         sys.stderr.close()

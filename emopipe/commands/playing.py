@@ -21,10 +21,11 @@ DAMAGED = 1  # the exit code of a run that lost part of its input
 def play(graph: Graph, *, bar: bool, verbose: bool) -> RunResult:
     """Run the graph to its end; warnings go to standard error, at once.
 
-    In live mode Ctrl-C (or SIGTERM) ends the sources, and what is under way comes to its end; once more stops it.
+    In live mode Ctrl-C ends the sources, and what is under way comes to its end; once more stops it. SIGTERM and SIGHUP
+    do what Ctrl-C does.
 
     Raises:
-        KeyboardInterrupt: it was stopped.
+        KeyboardInterrupt: it was stopped; by which signal, where it was not Ctrl-C.
     """
     screen = Console(stderr=True, highlight=False)
     progress = Progress(
@@ -54,35 +55,38 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> RunResult:
 
     with progress:
         supervisor = Supervisor(graph, updated=updated, warned=warned, verbose=verbose)
-        if graph.mode == "replay":
-            return asyncio.run(supervisor.run())
-        result = asyncio.run(_until_stopped(supervisor))
-    if result is None:
-        raise KeyboardInterrupt
+        result = asyncio.run(_until_stopped(supervisor, screen, drains=graph.mode == "live"))
+    if isinstance(result, signal.Signals):
+        raise KeyboardInterrupt(*[result.name] if result != signal.SIGINT else [])
     return result
 
 
-async def _until_stopped(supervisor: Supervisor) -> RunResult | None:
-    """The result of a live run; none if it was stopped before it had come to its end."""
+async def _until_stopped(supervisor: Supervisor, screen: Console, *, drains: bool) -> RunResult | signal.Signals:
+    """The result of a run, or the signal that stopped it before it had come to its end."""
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(supervisor.run())
+    stopped_by = signal.SIGINT
     draining = False
 
-    def stop() -> None:
-        nonlocal draining
-        if draining or not supervisor.drain():
+    def stop(number: signal.Signals) -> None:
+        nonlocal draining, stopped_by
+        stopped_by = number
+        if number == signal.SIGHUP:
+            screen.quiet = True  # its terminal has gone
+        if draining or not (drains and supervisor.drain()):
             running.cancel()
         else:
             draining = True
-            print("emopipe: ending; once more stops at once", file=sys.stderr)
+            screen.print("emopipe: ending; once more stops at once")
 
     with contextlib.ExitStack() as handlers:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels this task, as in replay
-                loop.add_signal_handler(number, stop)
-                handlers.callback(loop.remove_signal_handler, number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup
+            loop.add_signal_handler(number, stop, number)
+            handlers.callback(loop.remove_signal_handler, number)
         await asyncio.wait([running])
-    return None if running.cancelled() else running.result()
+    return stopped_by if running.cancelled() else running.result()
 
 
 def account(result: RunResult, graph: Graph) -> list[str]:

@@ -4,7 +4,6 @@ The graph's source becomes a file capture of the given recordings, and its conso
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from emopipe.commands.graph_arguments import add_playing_arguments, add_set_argument
@@ -13,6 +12,7 @@ from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
 from emopipe.pipeline.graph.load import graph_from_table, read_table
+from emopipe.pipeline.runtime.folder import run_folder
 from emopipe.tables.results import print_summary
 
 HELP = "replay recordings, without loss"
@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     path = find_graph(arguments.graph)
-    with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
+    with run_folder() as folder:
         outs = list(arguments.out)
         results = next((out for out in outs if out.suffix == ".jsonl"), None)
         if results is None:
-            outs.append(results := Path(directory) / "results.jsonl")
+            outs.append(results := folder / "results.jsonl")
         realtime = arguments.realtime or arguments.page
         table = replay_table(read_table(path), arguments.files, outs, realtime=realtime, page=arguments.page)
         try:

@@ -1,7 +1,6 @@
 """Films for the predictor: played through a graph, as a replay is, their results taken as records."""
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.graph.load import Graph, graph_from_table, overridden, read_table
+from emopipe.pipeline.runtime.folder import run_folder
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.predictor.prediction import Prediction
@@ -54,8 +54,8 @@ def predict(
         Recording(film).close()
     path = find_graph(path)
     files = [str(film) for film in paths]
-    with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
-        results = Path(directory) / "results.jsonl"
+    with run_folder() as folder:
+        results = folder / "results.jsonl"
         table = replay_table(overridden(read_table(path), path, overrides), files, [results], realtime=False)
         adapt(table["stages"])
         result = run(graph_from_table(table, path).in_one_process())

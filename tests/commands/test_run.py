@@ -23,7 +23,7 @@ process = "source"
 use = "tests.support.toy_stages:Double"
 inputs.numbers = "count.numbers"
 at = {at}
-how = "hang"
+how = "{how}"
 [stages.write]
 use = "tests.support.toy_stages:Write"
 inputs.numbers = "double.numbers"
@@ -38,9 +38,9 @@ def lines(path: Path) -> list[str]:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Callable[..., Path]:
-    def make(mode: str = "live", at: int = -1) -> Path:
+    def make(mode: str = "live", at: int = -1, how: str = "hang") -> Path:
         path = tmp_path / "toy.toml"
-        path.write_text(TOY.format(mode=mode, path=tmp_path / "out.txt", at=at))
+        path.write_text(TOY.format(mode=mode, path=tmp_path / "out.txt", at=at, how=how))
         return path
 
     return make
@@ -85,12 +85,62 @@ def test_a_second_ctrl_c_stops_what_does_not_come_to_its_end(toy: Callable[..., 
     assert "interrupted" in errors
 
 
-def test_ctrl_c_in_replay_mode_stops_at_once(toy: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM"), (signal.SIGHUP, "ended by SIGHUP")],
+)
+def test_in_replay_mode_a_signal_stops_at_once(
+    toy: Callable[..., Path], tmp_path: Path, number: signal.Signals, how: str
+) -> None:
     out = tmp_path / "out.txt"
     with running(toy(mode="replay")) as process:
         wait_for(lambda: len(lines(out)) > 20, process, "nothing came")
+        workers = workers_of(process.pid)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+        assert wait_until_gone(workers, 1.0) == []
+    assert process.returncode == 130
+    assert errors == f"emopipe: {how}; the files written so far are whole\n"
+    assert lines(out)[-1] == "closed"
+
+
+def test_ctrl_c_gets_through_any_number_of_warnings(toy: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    with running(toy(mode="replay", how="deluge")) as process:
+        wait_for(lambda: len(lines(out)) > 50, process, "nothing came")  # and 50,000 warnings
+        workers = workers_of(process.pid)
+        stopped = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=30)
+        assert wait_until_gone(workers, 2.0 - (time.monotonic() - stopped)) == []
+    assert process.returncode == 130
+    assert "more warnings came too fast to be shown" in errors
+    assert len(errors.splitlines()) < 1000
+
+
+def test_in_live_mode_sigterm_lets_everything_come_to_its_end(toy: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    with running(toy()) as process:
+        wait_for(lambda: len(lines(out)) > 20, process, "nothing came")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert lines(out)[-1] == "closed"
+
+
+def test_what_was_told_to_outlive_its_terminal_does(toy: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        with running(toy(mode="replay")) as process:
+            wait_for(lambda: len(lines(out)) > 20, process, "nothing came")
+            process.send_signal(signal.SIGHUP)
+            so_far = len(lines(out))
+            wait_for(lambda: len(lines(out)) > so_far + 50, process, "it has stopped")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert process.returncode == 130
 
 

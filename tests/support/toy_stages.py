@@ -61,8 +61,8 @@ class Double(Stage):
         how: Annotated[
             str,
             about(
-                "what happens: raise, mend, kill, exit, hang, setup, hang-setup, warn, flood, child, noise, dtype, "
-                "close, slow-close"
+                "what happens: raise, mend, kill, exit, hang, setup, hang-setup, warn, flood, deluge, child, noise, "
+                "dtype, close, slow-close"
             ),
         ] = ""
         slow: Annotated[float, about("time for each number", unit="s")] = 0.0
@@ -88,6 +88,9 @@ class Double(Stage):
             self._misbehave()
         if self.settings.slow:
             await self.compute(time.sleep, self.settings.slow)
+        if self.settings.how == "deluge":
+            for scratch in range(1000):
+                self.warn(f"scratch {scratch} on {message.payload.value}")
         ballast = message.payload.ballast.astype(self._dtype)
         doubled = Number(value=2 * message.payload.value, ballast=ballast)
         await self.emit("numbers", doubled, cause=message)

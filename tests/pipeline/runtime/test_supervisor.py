@@ -156,15 +156,6 @@ def test_an_error_of_whoever_watches_ends_the_run(out: Path) -> None:
         asyncio.run(Supervisor(graph(out), updated=updated).run())
 
 
-def test_a_folder_for_sockets_with_a_long_name_will_do(
-    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / ("long" * 30)
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    assert run(graph(out)).reports["write"].counters == {"lines": 100}
-
-
 def test_one_stream_from_two_stages_is_refused(out: Path) -> None:
     table: dict[str, Any] = {
         "a": {"use": f"{TOY}Numbers", "ballast": 0},

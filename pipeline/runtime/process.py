@@ -3,16 +3,39 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
+from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
+from emopipe.pipeline.text import count
 
+DESCRIPTORS = 20  # the supervisor's own
+DESCRIPTORS_PER_WORKER = 3
 KEPT_LINES = 20  # of its standard error are shown when it dies without a word
 MAX_LINE_BYTES = 2000  # of each: a progress bar may never end its line
+
+
+def need_descriptors(workers: int) -> None:
+    """Let this process open as many files as that many workers take, if the system allows it.
+
+    Raises:
+        EmopipeError: it does not; where ZeroMQ notices, it aborts.
+    """
+    needed = DESCRIPTORS + DESCRIPTORS_PER_WORKER * workers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if hard != unlimited and hard < needed:
+        processes = count(workers, "process")
+        raise EmopipeError(
+            f"a run in {processes} needs {needed} open files, but only {hard} are allowed; see ulimit -n"
+        )
+    if soft != unlimited and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):

@@ -24,7 +24,7 @@ from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import BoundChannel, Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.folder import run_folder
-from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.process import WorkerProcess, need_descriptors
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.stage import Stage
 
@@ -44,6 +44,9 @@ class Supervisor:
         updated: called with the result so far whenever a worker has reported.
         warned: called with each warning, again when it was repeated 10, 100, 1000 … times.
         verbose: pass the workers' standard error and the tracebacks of failed stages through.
+
+    Raises:
+        EmopipeError: too few files may be open at a time.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Supervisor:
         warned: Callable[[RunWarning], None] = lambda warning: None,
         verbose: bool = False,
     ) -> None:
+        need_descriptors(len(graph.processes))
         self._graph = graph
         self._updated = updated
         self._warned = warned

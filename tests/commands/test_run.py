@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +118,16 @@ def test_ctrl_c_gets_through_any_number_of_warnings(toy: Callable[..., Path], tm
     assert process.returncode == 130
     assert "more warnings came too fast to be shown" in errors
     assert len(errors.splitlines()) < 1000
+
+
+@pytest.mark.parametrize("allowed", [7, 12, 16, 24])
+def test_too_few_open_files_are_told_in_one_sentence(toy: Callable[..., Path], allowed: int) -> None:
+    command = f'ulimit -n {allowed}; exec "$0" -m emopipe run "$1"'
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable, str(toy())], capture_output=True, text=True, check=False
+    )
+    needs = f"a run in 2 processes needs 26 open files, but only {allowed} are allowed; see ulimit -n"
+    assert (done.returncode, done.stderr) == (2, f"emopipe: {needs}\n")
 
 
 def test_in_live_mode_sigterm_lets_everything_come_to_its_end(toy: Callable[..., Path], tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class BoundChannel(Channel):
         address: where; a wildcard port is filled in.
         peers: what to call each peer, by its key.
         received: called with the name of the peer and the parts of each of its messages.
-        window: how many messages of a peer may wait in the socket; more wait in the sender's.
+        window: how many messages of a peer may wait in the socket; others wait with it, and are lost when it ends.
 
     Attributes:
         address: where it is bound.

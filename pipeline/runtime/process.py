@@ -30,10 +30,8 @@ def need_descriptors(workers: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     if hard != unlimited and hard < needed:
-        processes = count(workers, "process")
-        raise EmopipeError(
-            f"a run in {processes} needs {needed} open files, but only {hard} are allowed; see ulimit -n"
-        )
+        run = f"a run in {count(workers, 'process')}"
+        raise EmopipeError(f"{run} needs {needed} open files, but only {hard} are allowed; see ulimit -n")
     if soft != unlimited and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 

@@ -31,7 +31,7 @@ from emopipe.pipeline.stage import Stage
 STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
 STATUS_INTERVAL_S = 1.0
 FOLDER_INTERVAL_S = 0.5
-CONTROL_WINDOW_MESSAGES = 100
+CONTROL_WINDOW_MESSAGES = 1000
 START_TIMEOUT_S = 180.0  # for all stages to be ready, besides what they wait for others
 DRAIN_TIMEOUT_S = 10.0  # for the stages to end after their sources, and to close: there may be files to finish
 

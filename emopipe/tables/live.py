@@ -1,10 +1,12 @@
 """What a live run shows at its end: where the time went, and what became of each stream."""
 
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.report import Latency, Report
 from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.text import printable
 
 MAX_STREAMS = 40
 
@@ -20,11 +22,11 @@ def latencies(result: RunResult) -> Table | None:
     sink = slowest_sink(result)
     if sink is None:
         return None
-    table = Table(f"to {sink.stage}", box=None, pad_edge=False, header_style="dim")
+    table = Table(Column(Text(f"to {sink.stage}")), box=None, pad_edge=False, header_style="dim")
     for column in ("waited, ms: p50", "p95", "p99", "worked, ms: p50", "p95", "p99"):
         table.add_column(column, justify="right")
     for stage, hop in sink.hops.items():
-        table.add_row(stage, *_percentiles(hop.queued), *_percentiles(hop.working))
+        table.add_row(Text(stage), *_percentiles(hop.queued), *_percentiles(hop.working))
     table.add_row("from capture", *_percentiles(sink.age), "", "", "")
     return table
 
@@ -42,7 +44,9 @@ def streams(result: RunResult) -> Table | None:
         counts = [report.streams.get(stream, {}) for report in reports]
         results = [sum(each.get(kind, 0) for kind in RESULTS) for each in counts]
         figures = [max(each.get(name, 0) for each in counts) for name in ("frames", "forced")]
-        table.add_row(stream, str(figures[0]), str(max(results)), str(figures[1]), str(dropped(result, stream)))
+        table.add_row(
+            Text(printable(stream)), str(figures[0]), str(max(results)), str(figures[1]), str(dropped(result, stream))
+        )
     return table
 
 

@@ -57,3 +57,10 @@ def test_streams_are_told_apart_where_there_are_several() -> None:
 
 def test_a_run_without_results_has_no_table() -> None:
     assert latencies(RunResult({"capture": Report(stage="capture")})) is None
+
+
+def test_streams_are_told_apart_whatever_they_are_called() -> None:
+    names = ["call [anna]", "call [bea]", "call\x1b[2J"]
+    result = RunResult({"file": sink("file", 12, **{name: {"frames": 3} for name in names})})
+    said = [" ".join(line) for line in cells(streams(result))]
+    assert [line.rpartition(" 3 ")[0] for line in said] == ["call [anna]", "call [bea]", r"call\x1b[2J"]

@@ -5,7 +5,6 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -13,10 +12,8 @@ import pytest
 from aiohttp import web
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.stages.web.callers import Caller
-from emopipe.stages.web.rate_limit import FairRateLimit, RateLimit
-from emopipe.stages.web.server import Session, Sessions, WebServer, WebSettings, parse_endpoint
-from emopipe.stages.web.sessions import MAX_CLOSED_SESSIONS, MAX_NOTICES
+from emopipe.stages.web.rate_limit import FairRateLimit
+from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint
 
 TOKEN = "a-token-of-enough-characters"
 
@@ -260,7 +257,7 @@ def test_half_requests_keep_nobody_out() -> None:
                 writer.close()
         return took
 
-    assert asyncio.run(drive()) < 3
+    assert asyncio.run(drive()) < 8  # s; half a request may stay for 10
 
 
 def test_where_all_are_busy_a_new_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,33 +296,6 @@ def test_a_body_that_nobody_wants_is_not_read_to_its_end() -> None:
     assert asyncio.run(drive()) < 1 << 24  # what fits into buffers, and 256 KiB
 
 
-def test_no_network_gets_more_than_half() -> None:
-    now = 0.0
-    limit = FairRateLimit(10, 10, clock=lambda: now)
-    assert [limit.take("a") for _ in range(20)].count(True) == 5
-    assert [limit.take("b") for _ in range(20)].count(True) == 5
-    assert not limit.take(None)
-    now = 1.0
-    assert [limit.take(f"{n}") for n in range(20)].count(True) == 10
-
-
-@pytest.mark.parametrize(
-    ("remote", "headers", "network"),
-    [
-        ("198.51.100.7", {}, "198.51.100.7"),
-        ("::ffff:198.51.100.7", {}, "198.51.100.7"),
-        ("2001:db8:1:2:3::4", {}, "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", {}, "fe80::/64"),
-        ("127.0.0.1", {}, None),
-        ("198.51.100.7", {"X-Forwarded-For": "203.0.113.1"}, None),
-        (None, {}, None),
-    ],
-)
-def test_what_counts_as_one_address(remote: str | None, headers: dict[str, str], network: str | None) -> None:
-    request: Any = SimpleNamespace(remote=remote, headers=headers)
-    assert Caller.of(request).network == network
-
-
 def test_a_connection_that_asks_for_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emopipe.stages.web.server.KEEP_ALIVE_S", 0.2)
 
@@ -341,58 +311,7 @@ def test_a_connection_that_asks_for_nothing_more_is_closed(monkeypatch: pytest.M
     asyncio.run(drive())
 
 
-def test_a_rate_limit_lets_so_many_through_and_a_burst_after_a_pause() -> None:
-    now = 0.0
-    limit = RateLimit(10, 5, clock=lambda: now)
-    assert [limit.take() for _ in range(6)] == [True] * 5 + [False]
-    assert limit.retry_after == 1
-    now = 0.1
-    assert [limit.take() for _ in range(2)] == [True, False]
-    now = 100.0
-    assert sum(limit.take() for _ in range(20)) == 5
-
-
 # -- settings ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "problem"),
-    [
-        ("127.0.0.1:8080", "is not an address"),
-        ("tcp://127.0.0.1:8080", "is not an address"),
-        ("http://:8080", "is not an address"),
-        ("http://127.0.0.1", "has no port"),
-        ("http://127.0.0.1:0", "has no port"),
-        ("http://127.0.0.1:99999", "is not an address"),
-        ("http://127.0.0.1:8080/page", "says more than a host and a port"),
-        ("http://[::1:8080", "is not an address"),
-    ],
-)
-def test_what_is_no_address_is_said_with_an_example(endpoint: str, problem: str) -> None:
-    ((key, text),) = WebSettings(endpoint=endpoint).check()
-    assert key == "endpoint"
-    assert problem in text
-    assert "http://127.0.0.1:8080" in text
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.2", "[::]", "example.org"])
-def test_an_address_others_reach_needs_a_token(host: str) -> None:
-    ((key, text),) = WebSettings(endpoint=f"http://{host}:8080").check()
-    assert key == "token"
-    assert "EMOPIPE_TOKEN" in text
-    assert not WebSettings(endpoint=f"http://{host}:8080", token=TOKEN).check()
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.5.0.1", "localhost", "[::1]"])
-def test_loopback_needs_no_token(host: str) -> None:
-    assert not WebSettings(endpoint=f"http://{host}:8080").check()
-
-
-@pytest.mark.parametrize(("bad", "problem"), [("short", "too easily guessed"), ("with spaces in between", "letters")])
-def test_a_token_that_protects_nothing_is_refused(bad: str, problem: str) -> None:
-    ((key, text),) = WebSettings(token=bad).check()
-    assert key == "token"
-    assert problem in text
 
 
 def test_https_needs_a_certificate_and_its_key(tmp_path: Path) -> None:
@@ -440,68 +359,3 @@ def self_signed(folder: Path) -> tuple[str, str]:
         )
     )
     return str(certificate), str(key)
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_endpoints_that_collide_are_spelled_alike(host: str) -> None:
-    assert parse_endpoint(f"http://{host}:8080").endpoint == "tcp://127.0.0.1:8080"
-
-
-# -- sessions ------------------------------------------------------------------------------------------------
-
-
-def test_a_session_is_found_by_its_secret_alone() -> None:
-    sessions = Sessions()
-    one, other = sessions.open("peer-1"), sessions.open("peer-2")
-    assert len(one.secret) >= 32
-    assert one.secret != other.secret
-    assert sessions.find(one.secret) is one
-    assert sessions.find("peer-1") is None
-    assert sessions.streams == ["peer-1", "peer-2"]
-
-
-def test_what_a_person_is_told_is_kept_until_the_page_asks() -> None:
-    async def drive(session: Session) -> list[list[str]]:
-        session.notify("one")
-        session.notify("two")
-        first = await session.notices()
-        waiting = asyncio.create_task(session.notices())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        session.notify("three")
-        return [first, await waiting]
-
-    assert asyncio.run(drive(Sessions().open("peer-1"))) == [["one", "two"], ["three"]]
-
-
-def test_texts_nobody_asks_for_do_not_pile_up() -> None:
-    session = Sessions().open("peer-1")
-    for number in range(1000):
-        session.notify(str(number))
-    assert asyncio.run(session.notices()) == [str(number) for number in range(1000 - MAX_NOTICES, 1000)]
-
-
-def test_a_session_that_is_over_keeps_its_last_words_and_is_forgotten_later() -> None:
-    sessions = Sessions()
-    session = sessions.open("peer-1")
-    session.notify("too large")
-    sessions.close(session)
-    assert session.closed
-    assert sessions.streams == []
-    assert sessions.find(session.secret) is session
-    assert asyncio.run(session.notices()) == ["too large"]
-    for number in range(MAX_CLOSED_SESSIONS):
-        sessions.close(sessions.open(f"peer-{number}"))
-    assert sessions.find(session.secret) is None
-
-
-def test_the_last_page_that_goes_is_noticed() -> None:
-    session = Sessions().open("peer-1")
-    gone: list[str] = []
-    session.left.append(lambda: gone.append("left"))
-    session.page_opened()
-    session.page_opened()
-    session.page_closed()
-    assert gone == []
-    session.page_closed()
-    assert gone == ["left"]

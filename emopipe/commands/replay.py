@@ -55,7 +55,10 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.one_process:
             graph = graph.in_one_process()
         code = conclude(play(graph, bar=True, verbose=arguments.verbose), graph)
-        print_summary(results)
+        try:
+            print_summary(results)
+        except FileNotFoundError:
+            raise EmopipeError(f"{results} has vanished meanwhile: there is no summary") from None
     return code
 
 

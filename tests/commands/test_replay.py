@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from emopipe.__main__ import main
+from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.report import Report
+from emopipe.pipeline.runtime.result import RunResult
 from tests.support.media import every, make
 
 
@@ -55,6 +58,17 @@ def test_a_recording_is_never_overwritten(capsys: pytest.CaptureFixture[str], tm
     recording.write_bytes(b"a recording")
     assert "would overwrite" in errors(capsys, recording, "--out", recording)
     assert recording.read_bytes() == b"a recording"
+
+
+def test_results_that_vanish_during_the_run_are_told_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(graph: Graph, *, bar: bool, verbose: bool) -> RunResult:
+        return RunResult({name: Report(stage=name) for name in graph.stages})
+
+    monkeypatch.setattr("emopipe.commands.replay.play", play)
+    said = errors(capsys, make(tmp_path / "a.mkv", pictures=every(25, 0.2)))
+    assert said.endswith("results.jsonl has vanished meanwhile: there is no summary\n")
 
 
 def test_recordings_cannot_share_a_film(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

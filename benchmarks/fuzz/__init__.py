@@ -2,6 +2,8 @@
 
     python -m benchmarks.fuzz messages --cases 10000
     python -m benchmarks.fuzz graphs --cases 1000 --seed 7
+    python -m benchmarks.fuzz.media --help     # media and offers need more than a count: each has a command of its own
+    python -m benchmarks.fuzz.offers --help
 
 A kind is one module here with `fuzz(seed, cases)`, listed in `KINDS`; `benchmarks.fuzz.cases` holds what kinds share.
 A case is known by the seed and its number, and comes out the same each time; numbers that once found something are

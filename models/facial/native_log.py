@@ -3,11 +3,47 @@
 import contextlib
 import os
 import re
-import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from typing import IO
 
 _CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d:")  # of TensorFlow Lite and of Abseil; errors are not
+
+
+class _StandardError:
+    """The process's standard error, which one thread at a time may turn aside."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._kept = -1  # where it goes but for the moment
+
+    @contextlib.contextmanager
+    def aside(self, log: IO[bytes]) -> Iterator[None]:
+        """Let what the process writes to it go to `log`."""
+        with self._lock:
+            self._kept = os.dup(2)
+            os.dup2(log.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+                self._kept = -1
+
+    def after_fork(self) -> None:
+        """Set the child's right, where the fork came meanwhile."""
+        if self._kept >= 0:
+            os.dup2(self._kept, 2)
+        self._begin()
+
+
+_standard_error = _StandardError()
+if hasattr(os, "register_at_fork"):  # where there is fork
+    os.register_at_fork(after_in_child=_standard_error.after_fork)
 
 
 @contextlib.contextmanager
@@ -16,21 +52,16 @@ def without_chatter() -> Iterator[None]:
 
     MediaPipe has no setting for it. All that the process writes to standard error meanwhile comes a moment later.
     """
-    sys.stderr.flush()
     try:
-        kept = os.dup(2)
-    except OSError:  # there is no standard error
+        os.fstat(2)
+    except OSError:  # there is none
         yield
         return
     with tempfile.TemporaryFile() as log:
-        os.dup2(log.fileno(), 2)
         try:
-            yield
+            with _standard_error.aside(log):
+                yield
         finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
             log.seek(0)
-            said = b"".join(line for line in log if not _CHATTER.match(line))
-            if said:
+            if said := b"".join(line for line in log if not _CHATTER.match(line)):
                 os.write(2, said)

@@ -33,7 +33,7 @@ _PICTURES = (
     "xpm_pipe xwd_pipe"
 )
 _TEXTS = "ass srt tty webvtt"  # recognised, so that it can be said what they are
-_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"<", b"v=0")  # how such files begin
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"<MPD", b"v=0")  # how such files begin
 _SIZE_REFUSED = ("Picture size", "Invalid image size", "Failed to set dimensions")  # as FFmpeg says of `max_pixels`
 _OPTIONS = {
     "protocol_whitelist": "file",

@@ -215,16 +215,17 @@ class Recording:
 
     def _find_origin(self, head: list[tuple[int, Decoded]]) -> int:
         """The container's time (ns) at which running time begins: its first frame; where what came before that is
-        damaged or was not seen yet, what the header says."""
+        damaged or was not seen yet, what its packets and the header say."""
         firsts = []
         for index, track in self._tracks.items():
             mine = [event for owner, event in head if owner == index]
-            time = next((event.time for event in mine if event.frame is not None), None)
-            if time is None or mine[0].wrong:
-                stated = track.stream.start_time
-                time = stated if time is None or stated is None else min(time, stated)
-            if time is not None:
-                firsts.append(ns(time, track.base))
+            first = next((event.time for event in mine if event.frame is not None), None)
+            times = [first]
+            if first is None:
+                times += [self._decoders[index].earliest, track.stream.start_time]
+            elif mine[0].wrong:
+                times.append(track.stream.start_time)
+            firsts += [ns(time, track.base) for time in times if time is not None]
         return min(firsts, default=0)
 
     def _handle(self, index: int, event: Decoded) -> Iterator[Item]:

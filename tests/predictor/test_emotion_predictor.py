@@ -321,3 +321,33 @@ def test_what_is_given_by_itself_comes_before_the_settings(portrait: Image) -> N
 def test_a_wrong_setting_is_named(settings: dict[str, dict[str, Any]], message: str) -> None:
     with pytest.raises(EmopipeError, match=re.escape(message)):
         EmotionPredictor(settings=settings)
+
+
+# -- a file and the array of it ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "grey.jpg", "a.webp"])
+def test_a_picture_and_its_array_give_the_same_faces(
+    predictor: EmotionPredictor, portrait: Image, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    pixels = cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY if name.startswith("grey") else cv2.COLOR_RGB2BGR)
+    assert cv2.imwrite(str(path), pixels)
+    array = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR)
+    assert array is not None
+    faces = predictor.predict_from_file(image_path=path).faces
+    assert faces
+    assert faces == predictor.predict_image(array if array.ndim == 2 else array[..., ::-1])
+
+
+def test_tiles_of_a_photo_show_the_face_of_the_whole(predictor: EmotionPredictor, shared_cases: Path) -> None:
+    whole = predictor.predict_from_file(image_path=shared_cases / "big.png").faces
+    tiled = predictor.predict_from_file(image_path=shared_cases / "grid.heic").faces
+    assert whole is not None
+    assert tiled is not None
+    assert [face.box for face in tiled] == [pytest.approx(face.box, abs=0.01) for face in whole]
+
+
+def test_a_too_large_array_is_refused(predictor: EmotionPredictor) -> None:
+    with pytest.raises(DataError, match="20000 × 20000 pixels in one picture are more than the 134 million"):
+        predictor.predict_image(np.broadcast_to(np.uint8(0), (20_000, 20_000)))

@@ -1,6 +1,7 @@
 """Recordings put into other containers, with audio early, late, missing, or far behind in the file; and their truth."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ CONTAINERS: dict[str, tuple[str, str, str, dict[str, str]]] = {
     "ts": ("ts", "libx264", "aac", {}),
     "flv": ("flv", "libx264", "aac", {}),
 }
-VARIANTS = {"plain": 0.0, "early": 0.7, "late": 0.7, "missing": 0.0, "behind": 0.0}
+VARIANTS = ("plain", "early", "late", "missing", "behind")
 _FITS = {  # what a container takes as it is
     "mp4": {"h264", "aac"},
     "mkv": {"h264", "aac", "flac", "pcm_s16le", "mpeg4"},
@@ -47,18 +48,21 @@ def remux(source: Path, folder: Path, container: str, variant: str) -> Path:
     suffix, video_codec, audio_codec, options = CONTAINERS[container]
     path = folder / f"{source.stem}-{container}-{variant}.{suffix}"
     options = {**options, "max_interleave_delta": "1"} if variant == "behind" else options
-    with av.open(str(source)) as reading, av.open(str(path), "w", container_options=options) as writing:
-        streams = [reading.streams.best("video")]
-        if variant != "missing":
-            streams.append(reading.streams.best("audio"))
-        outputs = {}
-        delays = {}
-        for stream in [stream for stream in streams if stream is not None]:
-            codec = video_codec if stream.type == "video" else audio_codec
-            delayed = {"early": "video", "late": "audio"}.get(variant)
-            delays[stream.index] = VARIANTS[variant] if stream.type == delayed else 0.0
-            outputs[stream.index] = _output(writing, stream, codec, suffix)
-        events = sorted(_packets(reading, outputs, delays), key=lambda event: event[0])
+    kinds = ("video",) if variant == "missing" else ("video", "audio")
+    delayed = {"early": "video", "late": "audio"}.get(variant)
+    with ExitStack() as stack:
+        writing = stack.enter_context(av.open(str(path), "w", container_options=options))
+        read = []
+        for kind in kinds:
+            reading = stack.enter_context(av.open(str(source)))  # once for each: some cannot be read twice
+            if (stream := reading.streams.best(kind)) is not None:
+                copied = kind == "video" and stream.codec_context.name in _FITS[suffix]
+                output = _output(writing, stream, video_codec if kind == "video" else audio_codec, copied)
+                read.append((_copied if copied else _encoded, reading, stream, output, kind == delayed))
+        events = []
+        for packets, reading, stream, output, late in read:
+            events += list(packets(reading, stream, output, Fraction(7, 10) if late else Fraction(0)))
+        events.sort(key=lambda event: event[0])
         if variant == "behind":
             events.sort(key=lambda event: event[0] + (BEHIND_S if event[1].stream.type == "audio" else 0))
         for _, packet in events:
@@ -66,44 +70,48 @@ def remux(source: Path, folder: Path, container: str, variant: str) -> Path:
     return path
 
 
-def _output(writing: Any, stream: Any, codec: str, suffix: str) -> Any:
-    if stream.codec_context.name in _FITS[suffix] and stream.type == "video":
+def _output(writing: Any, stream: Any, codec: str, copied: bool) -> Any:
+    if copied:
         return writing.add_stream_from_template(stream)
     if stream.type == "video":
         output = writing.add_stream(codec, rate=stream.average_rate or 25)
         output.width, output.height, output.pix_fmt = stream.width, stream.height, "yuv420p"
-        output.codec_context.time_base = stream.time_base if suffix != "avi" else 1 / (stream.average_rate or 25)
+        output.codec_context.time_base = stream.time_base
         return output
     layout = "stereo" if stream.codec_context.layout.nb_channels > 1 else "mono"
     return writing.add_stream(codec, rate=48_000, layout=layout)
 
 
-def _packets(reading: Any, outputs: dict[int, Any], delays: dict[int, float]) -> Iterator[tuple[float, Any]]:
-    """Each packet to write, with the time (s) by which they are ordered."""
-    resampler = av.AudioResampler(rate=48_000)
-    for packet in reading.demux([reading.streams[index] for index in outputs]):
-        index = packet.stream_index
-        output, delay = outputs[index], Fraction(delays[index])
-        if output.codec_context is not None and output.codec_context.is_encoder:
-            for frame in packet.decode():
-                frames = [frame]
-                if packet.stream.type == "audio":
-                    frames = resampler.resample(frame)
-                for each in frames:
-                    each.pts = round(each.pts + delay / each.time_base)
-                    for made in output.encode(each):
-                        yield float(made.dts * made.time_base), made
-        elif packet.dts is not None:
-            for name in ("pts", "dts"):
-                if getattr(packet, name) is not None:
-                    setattr(packet, name, round(getattr(packet, name) + delay / packet.time_base))
-            at = float(packet.dts * packet.time_base)
-            packet.stream = output
-            yield at, packet
-    for output in outputs.values():
-        if output.codec_context is not None and output.codec_context.is_encoder:
-            for made in output.encode(None):
-                yield float(made.dts * made.time_base), made
+def _copied(reading: Any, stream: Any, output: Any, delay: Fraction) -> Iterator[tuple[float, Any]]:
+    """The packets of a stream as they are, each with the time (s) by which they are ordered."""
+    packets = [packet for packet in reading.demux(stream) if packet.size]
+    if "matroska" in reading.format.name:  # has no decode times, and those that FFmpeg makes up are wrong
+        shown = sorted(packet.pts for packet in packets)
+        early = max(time - packet.pts for time, packet in zip(shown, packets, strict=True))
+        for time, packet in zip(shown, packets, strict=True):
+            packet.dts = time - early
+    for packet in packets:
+        shift = round(delay / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts = None if packet.dts is None else packet.dts + shift
+        at = float(packet.dts * packet.time_base)
+        packet.stream = output
+        yield at, packet
+
+
+def _encoded(reading: Any, stream: Any, output: Any, delay: Fraction) -> Iterator[tuple[float, Any]]:
+    """The packets of a stream made anew, likewise."""
+    resampler = av.AudioResampler(rate=48_000) if stream.type == "audio" else None
+    frames: Iterator[Any] = reading.decode(stream)
+    for frame in frames:
+        for each in [frame] if resampler is None else resampler.resample(frame):
+            each.pts = round(each.pts + delay / each.time_base)
+            if resampler is None:
+                each.pict_type = 0
+            for packet in output.encode(each):
+                yield float(packet.dts * packet.time_base), packet
+    for packet in output.encode(None):
+        yield float(packet.dts * packet.time_base), packet
 
 
 class Truth(NamedTuple):

@@ -62,6 +62,12 @@ def test_a_playlist_reads_no_other_file(tmp_path: Path, name: str, text: str) ->
     assert f"{name} is a playlist: it names other files, which are not opened" in refusal(tmp_path / name)
 
 
+def test_a_drawing_that_may_name_other_files_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.svg"
+    path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file:///x"/></svg>')
+    assert "a.svg is of a format that is not read here, since it may name other files; convert it" in refusal(path)
+
+
 def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
     from PIL import Image
 

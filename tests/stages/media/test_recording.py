@@ -341,6 +341,33 @@ def test_only_as_large_as_asked_for(tmp_path: Path) -> None:
     assert (frame.luma.shape, frame.small.shape) == ((800, 1600), (100, 200, 3))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_and_mirrored_as_its_exif_says(tmp_path: Path, orientation: int) -> None:
+    from PIL import Image, ImageOps
+
+    stored = Image.fromarray(corner(160, 96))
+    exif = stored.getexif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    upright = ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg"))
+    assert upright is not None
+    (item,) = pictures(read(tmp_path / "a.jpg")[0])
+    assert isinstance(item.payload, VideoFrame)
+    expected = np.asarray(upright.convert("L")).astype(int)
+    assert item.payload.luma.shape == expected.shape
+    assert np.abs(item.payload.luma - expected).mean() < 2
+    assert item.payload.small.shape == (*expected.shape, 3)
+    assert np.abs(item.payload.small[..., 1] - expected).mean() < 3
+
+
+def test_a_kind_that_ffmpeg_lacks_is_named(tmp_path: Path) -> None:
+    """Nothing is wrong with the file, so copying it again would not help."""
+    path = tmp_path / "a.jxl"
+    path.write_bytes(bytes([0xFF, 0x0A]) + bytes(range(200)))
+    with pytest.raises(MediaError, match=r"holds: video, and this FFmpeg has no decoder for that\); convert it"):
+        Recording(path)
+
+
 # -- which streams -------------------------------------------------------------------------------------------
 
 

@@ -15,8 +15,8 @@ from emopipe.pipeline.runtime.folder import run_folder
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.predictor.prediction import Prediction
+from emopipe.stages.media.container import stream_names
 from emopipe.stages.media.recording import Recording
-from emopipe.stages.media.stream_names import stream_names
 
 Play = Callable[[Graph], RunResult]
 

@@ -12,11 +12,10 @@ from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.source import Source
 from emopipe.stages.capture.pacing import ahead, content, due, in_time, send
 from emopipe.stages.media.audio import BLOCK_S
-from emopipe.stages.media.container import unreadable
+from emopipe.stages.media.container import stream_names, unreadable
 from emopipe.stages.media.damage import Damage
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
 from emopipe.stages.media.recording import Item, Recording
-from emopipe.stages.media.stream_names import stream_names
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 LATE = SECOND // 10  # ns that a picture may be behind its time in live mode

@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +66,16 @@ def unreadable(path: str | Path) -> str:
     if status.st_size == 0:
         return f"{path} is empty (0 bytes); copy or record it again"
     return ""
+
+
+def stream_names(files: Sequence[str]) -> list[str]:
+    """One for each file: its name without folder and suffix, with a number where another has the same."""
+    names: list[str] = []
+    for file in files:
+        stem = Path(file).stem
+        candidates = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        names.append(next(name for name in candidates if name not in names))
+    return names
 
 
 def open_recording(path: str | Path, errors: FFmpegErrors) -> InputContainer:

@@ -1,6 +1,6 @@
 """A result drawn over its frame: a box and a tag for each face, and a line for the voice."""
 
-from emopipe.stages.media.canvas import Canvas, Rect
+from emopipe.stages.mp4.canvas import Canvas, Rect
 from emopipe.stages.mp4.lettering import text_mask
 from emopipe.stages.palette import EMOTION, RGB, ink, rgb
 from emopipe.stages.sinks.findings import Finding, findings, verdict

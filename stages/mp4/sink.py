@@ -6,8 +6,7 @@ from typing import Annotated
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.media.container import unreadable
-from emopipe.stages.media.stream_names import stream_names
+from emopipe.stages.media.container import stream_names, unreadable
 from emopipe.stages.mp4.paths import STREAM_SLOT, OutputPaths, path_problems
 from emopipe.stages.mp4.source_audio import SourceAudio
 from emopipe.stages.mp4.writer import Mp4Writer

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import StageFailed
 from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
-from emopipe.stages.media.canvas import Canvas, Restorer, even_size, matrix_of
+from emopipe.stages.mp4.canvas import Canvas, Restorer, even_size, matrix_of
 from emopipe.stages.mp4.source_audio import SourceAudio
 from emopipe.stages.types import VideoFrame
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emopipe.pipeline.errors import MediaError
-from emopipe.stages.media.container import MAX_PIXELS, open_recording, unreadable
+from emopipe.stages.media.container import MAX_PIXELS, open_recording, stream_names, unreadable
 from emopipe.stages.media.damage import FFmpegErrors
 from tests.support.media import every, make
 
@@ -111,3 +111,7 @@ def test_a_recording_of_too_large_frames_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.y4m"
     path.write_bytes(b"YUV4MPEG2 W30000 H30000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000))
     assert "by its header its pictures have more than the 134 million pixels that are read" in refusal(path)
+
+
+def test_stream_names_are_stems_made_unique() -> None:
+    assert stream_names(["a/x.mp4", "b/x.mov", "x-2.mp4", "y", "c/x.mkv"]) == ["x", "x-2", "x-2-2", "y", "x-3"]

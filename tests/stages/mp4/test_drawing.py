@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
-from emopipe.stages.media.canvas import Canvas, Restorer
+from emopipe.stages.mp4.canvas import Canvas, Restorer
 from emopipe.stages.mp4.drawing import draw
 from emopipe.stages.mp4.lettering import text_mask
 from emopipe.stages.sinks.view import findings

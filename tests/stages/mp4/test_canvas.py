@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
-from emopipe.stages.media.canvas import Canvas, Rect, Restorer, even_size, matrix_of
 from emopipe.stages.media.frames import FrameConverter
+from emopipe.stages.mp4.canvas import Canvas, Rect, Restorer, even_size, matrix_of
 from emopipe.stages.types import VideoFrame
 
 

@@ -83,7 +83,7 @@ def look_at(path: Path, streams: set[str], *, lossless: bool) -> None:
         case ".html":
             text = path.read_text()
             assert all(f">{stream}</h2>" in text for stream in streams)
-            assert 'alt="Face 0 at' in text
+            assert 'alt="face 0 at' in text
         case ".mp4":
             look_at_film(path, lossless=lossless)
         case other:

@@ -34,7 +34,8 @@ function row(finding, palette) {
     .slice(0, 2)
     .map(([label, share]) => `${label} ${percent(share)}`)
     .join(", ");
-  const then = element("div", { className: "others", text: alone ? `the face by itself: ${verdict(alone)}` : `or else ${others}` });
+  const text = (alone ? `face alone: ${verdict(alone)}` : `else ${others}`).replaceAll(" %", "\u00a0%");
+  const then = element("div", { className: "others", text });
   const bar = element("span", { className: uncertain ? "bar uncertain" : "bar", children: [element("span")] });
   bar.setAttribute("aria-hidden", "true");
   bar.firstChild.style.width = percent(confidence).replace(" ", "");

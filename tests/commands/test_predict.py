@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from emopipe.commands.predict import decimate, expand, pairs, prior, settings_of
-from emopipe.models.labels import FACE, SPEECH
+from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.predictor.inputs import IMAGES
-from emopipe.predictor.prediction import EmotionPrediction, FacePrediction, Prediction, VoicePrediction
-from emopipe.tables.prediction import print_predictions
+from emopipe.predictor.prediction import Prediction
 from tests.support.random_weights import facial_weights, fusion_weights, speech_weights
 from tests.support.verbs import verb
 from tests.support.voices import silence, voice, write
@@ -94,31 +93,6 @@ def test_json_to_standard_output_holds_nothing_else(
 ) -> None:
     assert verb("predict", "--image", str(files / "ben.png"), "--json", *weights) == 0
     assert lines(capsys.readouterr().out) == [{"image": str(files / "ben.png"), "faces": []}]
-
-
-def test_a_table_says_who_expresses_what(capsys: pytest.CaptureFixture[str]) -> None:
-    row = dict(zip(FACE, (0.05, 0.05, 0.05, 0.6, 0.05, 0.05, 0.15), strict=True))
-    sure = {"emotion": "happy", "confidence": 0.6, "probabilities": row}
-    face = FacePrediction(**sure, uncertain=True, box=(0, 0, 1, 1), score=1.0, quality=1.0)
-    print_predictions(
-        [
-            Prediction(
-                image="a.png", faces=[face, face], audio="a.wav", fused=[EmotionPrediction(**sure, uncertain=False)] * 2
-            ),
-            Prediction(image="b.png", faces=[]),
-        ]
-    )
-    shown = capsys.readouterr().out
-    for text in ("face 1", "uncertain", "60 %", "neutral 15 %", "nobody speaks", "no face found", "both"):
-        assert text in shown
-
-
-def test_a_voice_is_told_in_the_labels_of_all_results(capsys: pytest.CaptureFixture[str]) -> None:
-    row = dict(zip(SPEECH, (0.2, 0.3, 0.05, 0.05, 0.0, 0.25, 0.1, 0.05), strict=True))
-    voice = VoicePrediction(emotion="calm", confidence=0.3, uncertain=False, probabilities=row, seconds=2.0, windows=[])
-    print_predictions([Prediction(audio="[a].wav", voice=voice)])
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "[a].wav │ voice │ neutral │ 50 % │ │ fear 25 %" in shown
 
 
 def test_one_moment_in_so_many_seconds() -> None:

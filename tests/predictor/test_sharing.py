@@ -19,16 +19,9 @@ Image = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def portrait() -> Image:
-    """A real face, in RGB."""
-    picture: Image = pytest.importorskip("skimage.data").astronaut()[:320, :480]
-    return picture
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Iterator[EmotionPredictor]:
-    with EmotionPredictor(device="cpu") as shared:
-        yield shared
+def shared_predictor() -> Iterator[EmotionPredictor]:
+    with EmotionPredictor(device="cpu") as predictor:
+        yield predictor
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +47,15 @@ def run(folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
 
-def test_threads_get_what_one_alone_gets(predictor: EmotionPredictor, portrait: Image) -> None:
+def test_threads_get_what_one_alone_gets(shared_predictor: EmotionPredictor, portrait: Image) -> None:
     pictures = [portrait, np.ascontiguousarray(portrait[:, ::-1]), np.roll(portrait, 60, 1), np.zeros_like(portrait)]
     sounds = [np.concatenate([silence(0.3), voice(1.0, pitch), silence(0.6)]) for pitch in (110.0, 150.0, 190.0, 230.0)]
-    alone = [predictor.predict(*pair, RATE) for pair in zip(pictures, sounds, strict=True)]
+    alone = [shared_predictor.predict(*pair, RATE) for pair in zip(pictures, sounds, strict=True)]
     assert [len(each.faces or []) for each in alone] == [1, 1, 1, 0]
     with ThreadPoolExecutor(6) as threads:
-        together = list(threads.map(lambda n: predictor.predict(pictures[n % 4], sounds[n % 4], RATE), range(40)))
+        together = list(
+            threads.map(lambda n: shared_predictor.predict(pictures[n % 4], sounds[n % 4], RATE), range(40))
+        )
     assert together == alone * 10
 
 

@@ -32,7 +32,7 @@ _FITS = {  # what a container takes as it is
     "mkv": {"h264", "aac", "flac", "pcm_s16le", "mpeg4"},
     "webm": {"vp8", "vp9", "opus"},
     "mov": {"h264", "aac", "pcm_s16le"},
-    "avi": {"h264", "pcm_s16le", "mp3", "mpeg4"},
+    "avi": {"mpeg4"},
     "ts": {"h264", "aac"},
     "flv": {"h264", "aac", "flv1"},
 }

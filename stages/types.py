@@ -34,6 +34,7 @@ class Face(Payload):
     score: float  # the detector's, 0..1
     quality: float  # 0..1: how far the crop can be trusted (size, sharpness, pose)
     crop: NDArray[np.uint8]  # [48, 48], framed as FER2013's are
+    mouth: float | None = None  # how fast it opens and closes (`emopipe.models.facial.mouth`); none if that is unknown
 
 
 class Faces(Payload):
@@ -43,13 +44,14 @@ class Faces(Payload):
 
 
 class FaceEmotion(Payload):
-    """What one face expresses: a calibrated distribution over `emopipe.models.labels.FACE`."""
+    """What one face expresses: a calibrated distribution over `emopipe.models.labels.FACE`; `mouth` as in `Face`."""
 
     id: int
     box: tuple[float, float, float, float]
     score: float
     quality: float
     probabilities: list[float]
+    mouth: float | None = None
 
 
 class FaceEmotions(Payload):
@@ -63,7 +65,8 @@ class SpeechWindow(Payload):
 
     `start` and `end` are the true span in ns of running time (at the end of a recording `end` may lie before
     the grid), `mfcc` is float32 [frames, 40], `voiced` the fraction of the window that held speech, and
-    `level` its root mean square in dB relative to full scale.
+    `level` its root mean square in dB relative to full scale. `envelope` says how loud the newest hop was, step by
+    step up to `end` (float32 [steps], `emopipe.models.speech.envelope`).
     """
 
     start: int
@@ -71,12 +74,14 @@ class SpeechWindow(Payload):
     mfcc: NDArray[np.float32]
     voiced: float
     level: float
+    envelope: NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty(0, np.float32))
 
 
 class SpeechEmotion(Payload):
     """What the voice expresses in one window: a calibrated distribution over `emopipe.models.labels.SPEECH`.
 
-    `timbre` is how the window sounds, float32 [120] (`emopipe.models.fusion.model.timbre`); empty where nobody knows.
+    `timbre` is how the window sounds, float32 [120] (`emopipe.models.fusion.model.timbre`), and `envelope` as in
+    `SpeechWindow`; each is empty where nobody knows.
     """
 
     start: int
@@ -85,6 +90,7 @@ class SpeechEmotion(Payload):
     level: float
     probabilities: list[float]
     timbre: NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty(0, np.float32))
+    envelope: NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty(0, np.float32))
 
 
 class Modality(Payload):
@@ -113,7 +119,9 @@ class PersonEmotion(Payload):
     """What one face, with the voice where there is one, expresses.
 
     `emotion` is the most probable label of the fused and smoothed `probabilities`, `confidence` its probability, and
-    `uncertain` says that it lies below the threshold for the risk that the fusion's settings allow.
+    `uncertain` says that it lies below the threshold for the risk that the fusion's settings allow. `speaking` is the
+    probability that the voice is this face's, and 0 where there is no voice; what the faces' add up to less than 1 is
+    that of somebody who is not in view.
     """
 
     id: int
@@ -123,6 +131,7 @@ class PersonEmotion(Payload):
     probabilities: dict[str, float]
     face: Modality
     uncertain: bool = False
+    speaking: float = 0.0
 
 
 class VoiceEmotion(Payload):

@@ -179,15 +179,16 @@ def _pixels(point: Point, width: int, height: int) -> Point:
     return point[0] * width, point[1] * height
 
 
-def crop(gray: NDArray[np.uint8], framing: Framing) -> NDArray[np.uint8]:
+def crop(gray: NDArray[np.uint8], framing: Framing, max_factor: int = 16) -> NDArray[np.uint8]:
     """The square's content, level, as uint8 [48, 48], out of a picture uint8 [H, W].
 
     What lies outside the picture repeats its border. A large face is first cut out at about its own resolution and
-    then averaged over whole blocks of pixels: sampling it at 48 points a row would alias.
+    then averaged over whole blocks of pixels, of `max_factor` a side at most: sampling it at 48 points a row would
+    alias.
     """
     import cv2
 
-    factor = max(1, min(16, math.ceil(framing.side / SIZE)))
+    factor = max(1, min(max_factor, math.ceil(framing.side / SIZE)))
     size = SIZE * factor
     scale = framing.side / size
     cos, sin = math.cos(framing.angle) * scale, math.sin(framing.angle) * scale

@@ -10,6 +10,7 @@ import math
 import msgspec
 import numpy as np
 
+from emopipe.models.speech.envelope import envelope
 from emopipe.models.speech.features import Floats, MfccSpec, StreamingMfcc
 from emopipe.models.speech.vad import AGGRESSIVENESS, FRAME_SAMPLES, VoiceActivity
 from emopipe.pipeline.clock import SECOND
@@ -29,6 +30,7 @@ class Window(msgspec.Struct, frozen=True, eq=False):
         voiced: the fraction of the span in which the detector heard speech, 0..1.
         level: root mean square of the span in dB relative to full scale.
         samples: how many samples came since the last event.
+        envelope: float32 [steps], the level of those of them that the span holds (`models.speech.envelope`).
     """
 
     pts: int
@@ -39,6 +41,7 @@ class Window(msgspec.Struct, frozen=True, eq=False):
     voiced: float
     level: float
     samples: int
+    envelope: Floats
 
 
 class Silence(msgspec.Struct, frozen=True):
@@ -220,6 +223,7 @@ class SpeechWindower:
             voiced=min(1.0, float(voiced.sum()) * FRAME_SAMPLES / len(sound)),
             level=max(_MIN_LEVEL_DB, 10 * math.log10(power)) if power else _MIN_LEVEL_DB,
             samples=samples,
+            envelope=envelope(self._kept[max(start - self._kept_from, len(self._kept) - samples) :]),
         )
 
     def _trim(self) -> None:

@@ -1,16 +1,26 @@
 """Detection of faces, frame by frame, with their tracks and crops."""
 
-from typing import Annotated, ClassVar
+from collections import deque
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.facial.detection import Detection, FaceDetector, crop, frame_face, quality
+from emopipe.models.facial.mouth import MAX_INTERVAL_NS, MIN_INTERVAL_NS, mouth_speed
 from emopipe.models.facial.tracking import Tracker
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.types import Face, Faces, VideoFrame
+
+
+class _Earlier(NamedTuple):
+    """A frame that is past, and whose faces were in it."""
+
+    pts: int
+    luma: NDArray[np.uint8]
+    ids: list[int]
 
 
 class FaceDetection(Stage):
@@ -39,18 +49,28 @@ class FaceDetection(Stage):
         self._detector = await self.exit.enter(FaceDetector, settings.min_confidence, settings.max_faces)
         await self.compute(self._detector.detect, np.zeros((180, 320, 3), np.uint8), 0)  # warm-up
         self._trackers = self.per_stream(lambda: Tracker(max_gap=self.settings.max_gap))
+        self._earlier = self.per_stream(deque[_Earlier])
 
     async def process(self, port: str, message: Message) -> None:
         frame: VideoFrame = message.payload
         found = await self.compute(self._detector.detect, frame.small, message.pts)
         ids = self._trackers[message.stream].update([face.box for face in found], message.pts)
-        faces = [self._cut(frame.luma, face, id) for face, id in zip(found, ids, strict=True)]
+        earlier = self._earlier[message.stream]
+        while len(earlier) > 1 and message.pts - earlier[1].pts >= MIN_INTERVAL_NS:
+            earlier.popleft()  # what is left first is the newest frame that is old enough
+        near = earlier and MIN_INTERVAL_NS <= message.pts - earlier[0].pts <= MAX_INTERVAL_NS
+        before = earlier[0] if near else None
+        faces = [self._cut(frame.luma, face, id, before) for face, id in zip(found, ids, strict=True)]
+        earlier.append(_Earlier(message.pts, frame.luma, ids))
         self.count("faces", message.stream, len(faces))
         await self.emit("faces", Faces(faces=faces), cause=message)
 
-    def _cut(self, luma: NDArray[np.uint8], found: Detection, id: int) -> Face:
+    def _cut(self, luma: NDArray[np.uint8], found: Detection, id: int, before: _Earlier | None) -> Face:
         height, width = luma.shape
         framing = frame_face(found, width, height, self.settings.margin)
         cut = crop(luma, framing)
         weight = quality(cut, found, framing, width, height).weight
-        return Face(id=id, box=found.box, score=found.score, quality=weight, crop=cut)
+        mouth = None
+        if before is not None and id in before.ids and before.luma.shape == luma.shape:
+            mouth = mouth_speed(luma, before.luma, frame_face(found, width, height))
+        return Face(id=id, box=found.box, score=found.score, quality=weight, crop=cut, mouth=mouth)

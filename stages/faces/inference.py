@@ -48,7 +48,14 @@ class FacialInference(Inference[Crop]):
     def result(self, payload: Faces, answers: list[list[float]]) -> FaceEmotions:
         return FaceEmotions(
             faces=[
-                FaceEmotion(id=face.id, box=face.box, score=face.score, quality=face.quality, probabilities=answer)
+                FaceEmotion(
+                    id=face.id,
+                    box=face.box,
+                    score=face.score,
+                    quality=face.quality,
+                    probabilities=answer,
+                    mouth=face.mouth,
+                )
                 for face, answer in zip(payload.faces, answers, strict=True)
             ]
         )

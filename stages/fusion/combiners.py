@@ -29,8 +29,8 @@ class Combined(NamedTuple):
 class Combiner(Protocol):
     """The interface of a fuser's combiner, for one stream in the order of time; of `windows` the newest is the last."""
 
-    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion]) -> Combined:
-        """A face at `pts` (ns), with the voice unless `windows` is empty."""
+    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion], share: float = 1.0) -> Combined:
+        """A face at `pts` (ns), with the voice unless `windows` is empty; `share` is how far the voice is its own."""
 
     def voice(self, pts: int, windows: Sequence[SpeechEmotion]) -> Combined:
         """The voice alone."""
@@ -46,14 +46,15 @@ class PoolCombiner:
     def __init__(self, face_weight: float = 1.0, voice_weight: float = 1.0) -> None:
         self._face_weight, self._voice_weight = face_weight, voice_weight
 
-    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion]) -> Combined:
-        opinions = [face.probabilities]
-        weights = [self._face_weight * face.quality * certainty(face.probabilities)]
-        if windows:
-            opinions.append(shared(windows[-1].probabilities))
-            weights.append(self._weight(windows[-1]))
+    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion], share: float = 1.0) -> Combined:
+        weight = self._face_weight * face.quality * certainty(face.probabilities)
+        alone = Combined(pool([face.probabilities], [1.0]), 1.0, weight)
+        if not windows:
+            return alone
+        weights = [weight, self._weight(windows[-1])]
         own = shares(weights)
-        return Combined(pool(opinions, own), own[0], sum(weights))
+        both = Combined(pool([face.probabilities, shared(windows[-1].probabilities)], own), own[0], sum(weights))
+        return _mixed(both, alone, share)
 
     def voice(self, pts: int, windows: Sequence[SpeechEmotion]) -> Combined:
         return Combined(pool([shared(windows[-1].probabilities)], [1.0]), 0.0, self._weight(windows[-1]))
@@ -80,7 +81,7 @@ class NetworkCombiner:
         self._face_weight, self._voice_weight = face_weight, voice_weight
         self._histories: dict[int, deque[tuple[int, Doubles]]] = {}
 
-    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion]) -> Combined:
+    def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion], share: float = 1.0) -> Combined:
         history = self._extend_history(pts, face)
         ages = np.array([pts - at for at, _ in history], np.float64) / SECOND
         faces = np.stack([evidence for _, evidence in history])
@@ -88,14 +89,12 @@ class NetworkCombiner:
             ages, faces = ages[:0], faces[:0]
         both = moment_from_arrays(ages, faces, self._observations(pts, windows))
         fused = self._fuse(both)
-        weight = 1.0
-        if both.heard.any():
-            without_face = _distance(
-                fused, self._fuse(moment_from_arrays(ages[:0], faces[:0], self._observations(pts, windows)))
-            )
-            without_voice = _distance(fused, self._fuse(moment_from_arrays(ages, faces, [])))
-            weight = shares([without_face, without_voice])[0]
-        return Combined(fused, weight, certainty(fused))
+        if not both.heard.any():
+            return Combined(fused, 1.0, certainty(fused))
+        seen = self._fuse(moment_from_arrays(ages, faces, []))
+        heard = self._fuse(moment_from_arrays(ages[:0], faces[:0], self._observations(pts, windows)))
+        weight = shares([_distance(fused, heard), _distance(fused, seen)])[0]
+        return _mixed(Combined(fused, weight, certainty(fused)), Combined(seen, 1.0, certainty(seen)), share)
 
     def voice(self, pts: int, windows: Sequence[SpeechEmotion]) -> Combined:
         nobody = np.empty(0), np.empty((0, len(FACE)))
@@ -130,6 +129,18 @@ class NetworkCombiner:
 
     def _fuse(self, moment: Moment) -> list[float]:
         return shared(self._model.probabilities(moment)[0].tolist())
+
+
+def _mixed(both: Combined, alone: Combined, share: float) -> Combined:
+    """What is said of a face whose voice it may be or not: either way's distribution, by how likely it is."""
+    if share >= 1:
+        return both
+    rest = 1 - share
+    return Combined(
+        [share * a + rest * b for a, b in zip(both.probabilities, alone.probabilities, strict=True)],
+        1 - share * (1 - both.face_weight),
+        share * both.evidence + rest * alone.evidence,
+    )
 
 
 def _distance(one: Sequence[float], other: Sequence[float]) -> float:

@@ -10,6 +10,7 @@ out of the join, or can no longer come.
 from collections import Counter, deque
 from typing import NamedTuple
 
+from emopipe.models.fusion.attribution import VoiceAttribution, voice_share
 from emopipe.models.fusion.networks import MAX_WINDOWS
 from emopipe.models.fusion.opinion_pool import likeliest, named, shared
 from emopipe.models.thresholds import Thresholds
@@ -50,6 +51,7 @@ class Fuser(Fold[Output]):
         smoother: of faces by their id, and of the voice alone.
         threshold: the confidence below which a result is uncertain.
         alone: the confidences below which a face, or the voice, would be by itself.
+        attribution: who of the faces speaks; without it the voice is everybody's.
         faces: whether faces may come at all.
         counters: `windows_superseded` counts windows heard with a face that a newer one replaced before any frame.
     """
@@ -62,6 +64,7 @@ class Fuser(Fold[Output]):
         smoother: Smoother,
         threshold: float = 0.0,
         alone: Thresholds = CERTAIN,
+        attribution: VoiceAttribution | None = None,
         faces: bool = True,
         counters: Counter[str] | None = None,
     ) -> None:
@@ -70,6 +73,7 @@ class Fuser(Fold[Output]):
         self._combine = combine
         self._threshold = threshold
         self._thresholds = alone
+        self._attribution = attribution
         self._faces_ended = not faces
         self._counters: Counter[str] = Counter() if counters is None else counters
         self._recent: deque[Message] = deque(maxlen=MAX_WINDOWS)  # windows in order; the newest may be a partner
@@ -91,11 +95,13 @@ class Fuser(Fold[Output]):
         outputs = self.flush_before(event.pts)
         if message.kind == "data" and event.input == "faces":
             seen: FaceEmotions = message.payload
+            if self._attribution is not None:
+                self._attribution.see(event.pts, {face.id: face.mouth for face in seen.faces})
             outputs += self._drop_superseded() if seen.faces else self.flush_voice_only()
             return [*outputs, Output(message, self._frame_result(message, seen.faces, event.forced))]
         self._pending.append(message)
         if message.kind == "data":
-            self._recent.append(message)
+            self._hear(message)
             if event.forced or self._faces_ended:
                 return outputs + self.flush_voice_only(event.forced)
         return outputs + self.flush_before(event.pts)
@@ -109,7 +115,7 @@ class Fuser(Fold[Output]):
 
     def on_late(self, input: str, message: Message) -> None:
         if input == "speech" and (not self._recent or self._recent[-1].pts < message.pts):
-            self._recent.append(message)
+            self._hear(message)
 
     def flush_before(self, watermark: int) -> list[Output]:
         outputs: list[Output] = []
@@ -125,6 +131,12 @@ class Fuser(Fold[Output]):
         self._pending.clear()
         return outputs
 
+    def _hear(self, message: Message) -> None:
+        self._recent.append(message)
+        if self._attribution is not None:
+            window: SpeechEmotion = message.payload
+            self._attribution.hear(window.end, message.duration, window.envelope.tolist(), window.level)
+
     def _drop_superseded(self) -> list[Output]:
         gaps = [Output(message, None) for message in self._pending if message.kind == "gap"]
         windows = len(self._pending) - len(gaps)
@@ -136,15 +148,20 @@ class Fuser(Fold[Output]):
         newest = self._recent[-1] if self._recent and faces else None
         partner = self._partner.choose(newest, message.pts)
         windows = [each.payload for each in self._recent] if partner is not None else []
-        people = [self._person_result(message.pts, face, windows) for face in faces]
+        speaking = dict.fromkeys((face.id for face in faces), float(partner is not None))
+        if self._attribution is not None and partner is not None:
+            speaking = self._attribution.probabilities()
+        people = [self._person_result(message.pts, face, windows, speaking[face.id]) for face in faces]
         voice = None
         if partner is not None:
             share = sum(1 - person.face.weight for person in people) / len(people)
             voice = self._voice(partner.payload, message.pts, share)
         return Emotions(source="face", faces=people, voice=voice, alone=None, forced=forced)
 
-    def _person_result(self, pts: int, face: FaceEmotion, windows: list[SpeechEmotion]) -> PersonEmotion:
-        combined = self._combine.person(pts, face, windows)
+    def _person_result(
+        self, pts: int, face: FaceEmotion, windows: list[SpeechEmotion], speaking: float
+    ) -> PersonEmotion:
+        combined = self._combine.person(pts, face, windows, voice_share(speaking))
         result = self._smoother.push(face.id, pts, combined.probabilities, combined.evidence)
         emotion, confidence = likeliest(result)
         seen = named(face.probabilities)
@@ -157,6 +174,7 @@ class Fuser(Fold[Output]):
             probabilities=named(result),
             face=Modality(probabilities=seen, weight=combined.face_weight, age=0, uncertain=doubtful),
             uncertain=confidence < self._threshold,
+            speaking=speaking,
         )
 
     def _voice_result(self, message: Message, forced: bool) -> Output:

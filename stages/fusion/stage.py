@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from emopipe.models.calibration import threshold
 from emopipe.models.checkpoint import WEIGHTS_DIR
+from emopipe.models.fusion.attribution import VoiceAttribution
 from emopipe.models.fusion.model import HISTORY_S, FusionModel
 from emopipe.models.thresholds import DEFAULT_RISK, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import SECOND
@@ -50,6 +51,10 @@ class Fusion(Stage):
         history: Annotated[
             float, about("how long a face's past counts for a trained network", unit="s", gt=0, le=HISTORY_S)
         ] = 2.0
+        attribution: Annotated[
+            Literal["mouth", "all"],
+            about("whose the voice is: by the motion of the mouths one face's, or nobody's in view; or all faces'"),
+        ] = "mouth"
         risk: Annotated[
             float, about("share of wrong answers tolerated among those that are not uncertain; 1: none is", gt=0, le=1)
         ] = DEFAULT_RISK
@@ -139,6 +144,7 @@ class Fusion(Stage):
             smoother=Smoother(settings.smoothing, settings.forget),
             threshold=self._threshold,
             alone=self._thresholds,
+            attribution=VoiceAttribution() if settings.attribution == "mouth" else None,
             faces=self.connected("faces"),
             counters=self.counters,
         )

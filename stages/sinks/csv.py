@@ -18,7 +18,7 @@ from emopipe.stages.types import Emotions
 COLUMNS = (
     *("stream", "time_s", "pts_ns", "source", "face", "left", "top", "width", "height"),
     *("who", "emotion", "confidence", "uncertain", *FACE),
-    *("face_emotion", "face_confidence", "face_uncertain"),
+    *("face_emotion", "face_confidence", "face_uncertain", "speaking"),
     *("voice_emotion", "voice_confidence", "voice_uncertain", "voice_start_s", "voice_end_s", "voice_age_s"),
     "forced",
 )
@@ -29,7 +29,7 @@ class CsvTable(Stage):
     """Writes one row for each face of each result, and one for a result without a face.
 
     `who` is a face, the voice, or both (`face 3 + voice`), and `emotion` what they express together; the columns
-    `face_…` and `voice_…` say it of each by itself. What a row has nothing to say of stays empty. A stream's name that
+    `face_…` and `voice_…` say it of each by itself, `speaking` how likely the voice is the face's. What a row has nothing to say of stays empty. A stream's name that
     a spreadsheet would take for a formula begins with an apostrophe. A row is written at once and whole.
     """
 
@@ -86,7 +86,7 @@ def rows(message: Message) -> Iterator[dict[str, Any]]:
     for face, finding in zip(emotions.faces, findings(emotions), strict=False):
         box = zip(("left", "top", "width", "height"), face.box, strict=True)
         alone = _verdict(face_finding(face), "face_")
-        yield common | {"face": face.id, **dict(box)} | _row(finding) | alone
+        yield common | {"face": face.id, "speaking": face.speaking, **dict(box)} | _row(finding) | alone
     if not emotions.faces:
         yield common | (_row(voice) if voice is not None else {})
 

@@ -94,4 +94,5 @@ class SpeechInference(Inference[Mfcc]):
             level=payload.level,
             probabilities=answers[0],
             timbre=timbre(payload.mfcc),
+            envelope=payload.envelope,
         )

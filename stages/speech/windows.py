@@ -112,6 +112,11 @@ class SpeechWindows(Stage):
             else:
                 self.count("windows", stream)
                 payload = SpeechWindow(
-                    start=event.start, end=event.end, mfcc=event.mfcc, voiced=event.voiced, level=event.level
+                    start=event.start,
+                    end=event.end,
+                    mfcc=event.mfcc,
+                    voiced=event.voiced,
+                    level=event.level,
+                    envelope=event.envelope,
                 )
                 await self.emit("windows", payload, **placement)

@@ -21,7 +21,7 @@ def test_a_record_holds_the_fields_of_the_result_in_their_order() -> None:
     assert list(found) == ["stream", "seq", "pts", "time", "duration", *Emotions.__struct_fields__]
     assert (found["stream"], found["seq"], found["pts"], found["time"]) == ("cam", 7, 1_500_000_000, 1.5)
     face = found["faces"][0]
-    assert list(face) == ["id", "box", "emotion", "confidence", "probabilities", "face", "uncertain"]
+    assert list(face) == ["id", "box", "emotion", "confidence", "probabilities", "face", "uncertain", "speaking"]
     assert (face["id"], face["box"], face["emotion"], face["confidence"]) == (3, [0.25, 0.125, 0.5, 0.5], "happy", 0.7)
     assert face["face"]["weight"] == 0.6
     assert face["face"]["age"] == 0

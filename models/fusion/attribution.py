@@ -21,7 +21,7 @@ from emopipe.models.speech.envelope import STEP_NS
 from emopipe.pipeline.clock import MS, SECOND
 
 # Mean and standard deviation of log(speed + _FLOOR) in mouths that speak and in silent ones, and how often one does as
-# the other kind: who speaks pauses, who is silent smiles. By `benchmarks/studies/speaker.py`, from its people to tune by.
+# the other kind: who speaks pauses, who is silent smiles. Of few people: see docs/decisions.md.
 _FLOOR = 0.3
 _SPEAKING = (0.95, 0.95)
 _SILENT = (-0.1, 0.8)
@@ -112,7 +112,7 @@ class VoiceAttribution:
         self._ahead.step(frame, loud=pts <= self._until)
 
     def hear(self, end: int, hop: int, levels: Sequence[float], level: float) -> None:
-        """Take a window of speech that ends at `end` (ns): the levels (dB) of its newest hop up to there, and its own."""
+        """Take a window of speech that ends at `end` (ns): its level (dB), and those of its newest hop up to there."""
         start = end - len(levels) * STEP_NS
         loud = [each - level >= LOUD_DB for each in levels]
         while self._pending and self._pending[0].pts + LEAD_NS < end:

@@ -29,8 +29,9 @@ class CsvTable(Stage):
     """Writes one row for each face of each result, and one for a result without a face.
 
     `who` is a face, the voice, or both (`face 3 + voice`), and `emotion` what they express together; the columns
-    `face_…` and `voice_…` say it of each by itself, `speaking` how likely the voice is the face's. What a row has nothing to say of stays empty. A stream's name that
-    a spreadsheet would take for a formula begins with an apostrophe. A row is written at once and whole.
+    `face_…` and `voice_…` say it of each by itself, `speaking` how likely the voice is the face's. What a row has
+    nothing to say of stays empty. A stream's name that a spreadsheet would take for a formula begins with an
+    apostrophe. A row is written at once and whole.
     """
 
     name = "csv"

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from emopipe.models.labels import FACE, SPEECH
+from emopipe.models.speech.envelope import STEP_NS
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import data
@@ -22,14 +25,20 @@ def frame(
     *,
     share: float = 0.8,
     quality: float = 1.0,
+    mouths: Mapping[int, float] | None = None,
     watermark: int | None = None,
     stream: str = "test",
     epoch: int = 0,
 ) -> Message:
-    """A frame with `faces` by id, each showing a label."""
+    """A frame with `faces` by id, each showing a label; `mouths` says how fast theirs move."""
     found = [
         FaceEmotion(
-            id=number, box=(0.1, 0.2, 0.3, 0.4), score=0.9, quality=quality, probabilities=over(FACE, label, share)
+            id=number,
+            box=(0.1, 0.2, 0.3, 0.4),
+            score=0.9,
+            quality=quality,
+            probabilities=over(FACE, label, share),
+            mouth=(mouths or {}).get(number),
         )
         for number, label in (faces or {}).items()
     ]
@@ -54,5 +63,6 @@ def window(
         voiced=voiced,
         level=-20.0,
         probabilities=over(SPEECH, label, share),
+        envelope=np.full(HOP // STEP_NS, -20, np.float32),
     )
     return data(spoken, pts, duration=HOP, watermark=watermark, stream=stream, epoch=epoch)

@@ -41,6 +41,7 @@ def make_emotions(
                     age=0,
                     uncertain=False,
                 ),
+                speaking=0.75 if voice is not None else 0.0,
             )
             for number, label in (faces or {}).items()
         ],

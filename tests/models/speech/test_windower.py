@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emopipe.models.speech.envelope import envelope
 from emopipe.models.speech.features import mfcc
 from emopipe.models.speech.windower import Silence, SpeechWindower, Window
 from emopipe.pipeline.clock import SECOND
@@ -34,7 +35,9 @@ def windows(events: Sequence[Event]) -> list[Window]:
 
 def content(events: Sequence[Event]) -> list[object]:
     return [
-        (e.pts, e.start, e.end, e.mfcc.tobytes(), e.voiced, e.level, e.samples) if isinstance(e, Window) else e
+        (e.pts, e.start, e.end, e.mfcc.tobytes(), e.voiced, e.level, e.samples, e.envelope.tobytes())
+        if isinstance(e, Window)
+        else e
         for e in events
     ]
 
@@ -67,6 +70,13 @@ def test_a_window_holds_the_frames_of_its_span_bit_for_bit() -> None:
         first = window.start // (10 * MS)
         assert np.array_equal(window.mfcc, whole[first : first + len(window.mfcc)])
         assert len(window.mfcc) == (window.end - window.start) // (10 * MS) - 2
+
+
+def test_a_window_holds_the_envelope_of_its_newest_hop() -> None:
+    for window in windows(feed(SOUND)):
+        first, last = max(window.start, window.pts - HOP), window.end
+        samples = SOUND[first * RATE // SECOND : last * RATE // SECOND]
+        assert np.array_equal(window.envelope, envelope(samples))
 
 
 def test_the_last_partial_hop_is_flushed_at_its_point_with_its_true_end() -> None:

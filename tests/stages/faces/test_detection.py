@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import Detection
+from emopipe.models.facial.detection import Detection, Framing
 from emopipe.pipeline.testing import data, eos, run_stage
 from emopipe.stages.faces.detection import FaceDetection
-from emopipe.stages.types import Faces
+from emopipe.stages.types import Faces, VideoFrame
 from tests.support.pictures import striped
 
 MS = 1_000_000
@@ -52,3 +52,25 @@ def test_faces_are_followed_cut_out_and_absent_where_there_are_none(monkeypatch:
     assert {face.crop.shape for result in results for face in result.faces} == {(48, 48)}
     assert all(0 <= face.quality <= 1 for result in results for face in result.faces)
     assert TwoFaces.closed == 1
+
+
+def test_a_mouth_is_compared_with_a_frame_that_had_the_face_and_is_neither_too_new_nor_too_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("emopipe.stages.faces.detection.FaceDetector", TwoFaces)
+    compared: list[tuple[int, int]] = []
+
+    def speed(picture: NDArray[np.uint8], earlier: NDArray[np.uint8], framing: Framing) -> float:
+        compared.append((int(picture[0, 0]), int(earlier[0, 0])))
+        return 1.5
+
+    monkeypatch.setattr("emopipe.stages.faces.detection.mouth_speed", speed)
+    times = [0, 17, 33, 50, 67, 84, 400]  # in ms; at the third there is no face
+    frames = [
+        ("video", data(VideoFrame(np.full((90, 160), place, np.uint8), striped().small), time * MS, stream="a"))
+        for place, time in enumerate(times)
+    ]
+    ran = run_stage(FaceDetection(), [*frames, ("video", eos("a"))])
+    mouths = [[face.mouth for face in result.faces] for result in ran.payloads("faces")]
+    assert mouths == [[None] * 2, [None] * 2, [], [1.5] * 2, [None] * 2, [1.5] * 2, [None] * 2]
+    assert sorted(set(compared)) == [(3, 1), (5, 3)]

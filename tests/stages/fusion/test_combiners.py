@@ -1,5 +1,6 @@
 """A face and the voice as one distribution: the pool's, or a trained network's over a stream."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.join import Released
 from emopipe.pipeline.stream_join import latest_within
-from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
+from emopipe.stages.fusion.combiners import Combiner, NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser
 from emopipe.stages.fusion.smoothing import Smoother
 from emopipe.stages.types import FaceEmotion, FaceEmotions, SpeechEmotion
@@ -155,3 +156,18 @@ def test_a_shipped_network_says_what_a_notebook_says(tmp_path: Path) -> None:
     ]
     voice = SpeechObservation(2 * FRAME / SECOND, 0.0, over(SPEECH, "sad", 0.8))
     assert combined.probabilities == pytest.approx(shared(trained.fuse(faces, [voice]).tolist()))
+
+
+@pytest.mark.parametrize("combiner", [learned, PoolCombiner])
+def test_a_voice_counts_as_far_as_it_is_the_faces(combiner: Callable[[], Combiner]) -> None:
+    shown, heard = face("happy", share=0.6), [spoken("sad", share=0.9)]
+    whole, half, none, unheard = (
+        combiner().person(HOP, shown, windows, share)
+        for windows, share in ((heard, 1.0), (heard, 0.5), (heard, 0.0), ([], 1.0))
+    )
+    assert none.probabilities == pytest.approx(unheard.probabilities)
+    assert (none.face_weight, none.evidence) == (1, unheard.evidence)
+    sad = FACE.index("sad")
+    assert half.probabilities[sad] == pytest.approx((whole.probabilities[sad] + none.probabilities[sad]) / 2)
+    assert 1 - half.face_weight == pytest.approx((1 - whole.face_weight) / 2)
+    assert sum(half.probabilities) == pytest.approx(1)

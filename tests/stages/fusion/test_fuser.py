@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emopipe.models.fusion.attribution import VoiceAttribution
 from emopipe.models.fusion.opinion_pool import named, pool, shared
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.join import Ended, EventTimeJoin, Released
@@ -267,3 +268,33 @@ def test_timing_changes_nothing_and_everything_is_accounted_for(faces: Script, s
             assert math.fsum(person.probabilities.values()) == pytest.approx(1)
         if emotions.voice is not None and emotions.faces:
             assert 0 <= emotions.voice.age <= HOLD
+
+
+def test_the_voice_goes_to_whose_mouth_moves() -> None:
+    def told(attribution: VoiceAttribution | None) -> Emotions:
+        fold = Fuser(PoolCombiner(), partner=latest_within(HOLD), smoother=Smoother(0.0, 2.0), attribution=attribution)
+        outputs: list[Output] = []
+        for pts in range(0, 4 * HOP + 1, FRAME):
+            if pts and pts % HOP == 0:
+                outputs = fold.push(speech_event(window(pts, "sad", share=0.95)))
+            seen = frame(pts, {0: "happy", 1: "happy"}, mouths={0: 0.5, 1: 4.0})
+            outputs = fold.push(face_event(seen))
+        return result(outputs)
+
+    emotions = told(VoiceAttribution())
+    silent, speaker = emotions.faces
+    assert speaker.speaking > 0.9
+    assert silent.speaking < 0.05
+    assert silent.face.weight == 1  # surely not its voice
+    everybody = told(None)
+    assert [face.speaking for face in everybody.faces] == [1, 1]
+    assert speaker.probabilities == everybody.faces[1].probabilities  # as good as surely its voice
+    assert silent.probabilities["happy"] > speaker.probabilities["happy"]
+
+
+def test_nobody_speaks_where_there_is_no_voice() -> None:
+    fold = Fuser(
+        PoolCombiner(), partner=latest_within(HOLD), smoother=Smoother(0.0, 2.0), attribution=VoiceAttribution()
+    )
+    emotions = result(fold.push(face_event(frame(FRAME, {0: "happy"}, mouths={0: 4.0}))))
+    assert emotions.faces[0].speaking == 0

@@ -31,6 +31,7 @@ def test_a_row_for_each_face(tmp_path: Path) -> None:
     assert {label: first[label] for label in FACE} == {label: "0.7" if label == "happy" else "0.05" for label in FACE}
     assert first["who"] == "face 1 + voice"
     assert (first["face_emotion"], first["face_confidence"], first["face_uncertain"]) == ("happy", "0.7", "false")
+    assert first["speaking"] == "0.75"
     assert (first["voice_emotion"], first["voice_confidence"], first["voice_uncertain"]) == ("angry", "0.7", "false")
     assert (first["voice_start_s"], first["voice_end_s"], first["voice_age_s"]) == ("0.0", "3.0", "0.04")
     assert (second["face"], second["emotion"]) == ("4", "sad")

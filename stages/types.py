@@ -66,7 +66,7 @@ class SpeechWindow(Payload):
     `start` and `end` are the true span in ns of running time (at the end of a recording `end` may lie before
     the grid), `mfcc` is float32 [frames, 40], `voiced` the fraction of the window that held speech, and
     `level` its root mean square in dB relative to full scale. `envelope` says how loud the newest hop was, step by
-    step up to `end` (float32 [steps], `emopipe.models.speech.envelope`).
+    step up to `end` (float32 [steps], `emopipe.models.envelope`).
     """
 
     start: int

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.studies.recordings import replay
 from emopipe.graphs.ready import default_graph
-from emopipe.models.speech.envelope import STEP_NS, envelope
+from emopipe.models.envelope import STEP_NS, envelope
 from emopipe.models.speech.vad import SAMPLE_RATE_HZ
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import DataError

@@ -4,7 +4,7 @@ Pure and in event time, so usable without the runtime:
 
     attribution = VoiceAttribution()
     attribution.see(pts, {0: 0.8, 1: 5.2})  # how fast each face's mouth moves (`models.facial.mouth`)
-    attribution.hear(end, hop, levels, level)  # the newest hop of a window of speech (`models.speech.envelope`)
+    attribution.hear(end, hop, levels, level)  # the newest hop of a window of speech (`models.envelope`)
     attribution.probabilities()  # {0: 0.03, 1: 0.94}; what is missing from 1 is nobody's in view
 
 Who speaks is the hidden state of a Markov chain, known by its forward filter (Rabiner 1989, A tutorial on hidden Markov
@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from emopipe.models.speech.envelope import STEP_NS
+from emopipe.models.envelope import STEP_NS
 from emopipe.pipeline.clock import MS, SECOND
 
 # Mean and standard deviation of log(speed + _FLOOR) in mouths that speak and in silent ones, and how often one does as
@@ -46,7 +46,7 @@ NOBODY: Speaker = None
 
 class _Frame(NamedTuple):
     pts: int
-    evidence: dict[int, float]  # of each face in it
+    evidence: dict[Speaker, float]  # of each face in it
 
 
 class _Belief:
@@ -55,7 +55,7 @@ class _Belief:
     def __init__(self) -> None:
         self.pts: int | None = None
         self.of: dict[Speaker, float] = {NOBODY: 1.0}
-        self._seen: dict[int, int] = {}
+        self._seen: dict[Speaker, int] = {}
 
     def copy(self) -> "_Belief":
         copy = _Belief()
@@ -71,9 +71,8 @@ class _Belief:
         prior[NOBODY] = OFF_SCREEN if len(prior) > 1 else 1.0
         kept = math.exp(-elapsed / SECOND / TURN_S)
         observations = min(elapsed, MAX_STEP_NS) / SECOND / CORRELATED_S if loud else 0.0
-        evidence: dict[Speaker, float] = {**frame.evidence}
         odds = {
-            who: (prior[who] + (p - prior[who]) * kept) * math.exp(observations * evidence.get(who, 0.0))
+            who: (prior[who] + (p - prior[who]) * kept) * math.exp(observations * frame.evidence.get(who, 0.0))
             for who, p in self.of.items()
         }
         total = math.fsum(odds.values())
@@ -126,7 +125,7 @@ class VoiceAttribution:
 
     def probabilities(self) -> dict[int, float]:
         """The probability of each face seen lately that the voice is theirs."""
-        return {who: p for who, p in self._ahead.of.items() if who is not NOBODY}
+        return {who: p for who, p in self._ahead.of.items() if who is not None}
 
 
 def log_likelihood_ratio(speed: float | None) -> float:

@@ -10,7 +10,7 @@ import math
 import msgspec
 import numpy as np
 
-from emopipe.models.speech.envelope import envelope
+from emopipe.models.envelope import envelope
 from emopipe.models.speech.features import Floats, MfccSpec, StreamingMfcc
 from emopipe.models.speech.vad import AGGRESSIVENESS, FRAME_SAMPLES, VoiceActivity
 from emopipe.pipeline.clock import SECOND
@@ -30,7 +30,7 @@ class Window(msgspec.Struct, frozen=True, eq=False):
         voiced: the fraction of the span in which the detector heard speech, 0..1.
         level: root mean square of the span in dB relative to full scale.
         samples: how many samples came since the last event.
-        envelope: float32 [steps], the level of those of them that the span holds (`models.speech.envelope`).
+        envelope: float32 [steps], the level of those of them that the span holds (`models.envelope`).
     """
 
     pts: int

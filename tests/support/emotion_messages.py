@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from emopipe.models.labels import FACE, SPEECH
-from emopipe.models.speech.envelope import STEP_NS
+from emopipe.models.envelope import STEP_NS
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import data

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emopipe.models.speech.envelope import envelope
+from emopipe.models.envelope import envelope
 from emopipe.models.speech.features import mfcc
 from emopipe.models.speech.windower import Silence, SpeechWindower, Window
 from emopipe.pipeline.clock import SECOND

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from emopipe.models.speech.envelope import envelope
+from emopipe.models.envelope import envelope
 
 
 def test_each_step_has_its_level_and_the_last_ends_with_the_sound() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from emopipe.models.labels import FACE, SPEECH
 from emopipe.models.envelope import STEP_NS
+from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import data

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from emopipe.models.fusion.attribution import FORGET_NS, OFF_SCREEN, VoiceAttribution, log_likelihood_ratio, voice_share
 from emopipe.models.envelope import STEP_NS
+from emopipe.models.fusion.attribution import FORGET_NS, OFF_SCREEN, VoiceAttribution, log_likelihood_ratio, voice_share
 from emopipe.pipeline.clock import MS, SECOND
 
 FRAME = 40 * MS

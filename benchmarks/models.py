@@ -31,7 +31,7 @@ from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObse
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
-from emopipe.models.speech.model import SpeechModel
+from emopipe.models.speech.model import FALLBACK, SpeechModel
 
 BATCH_SIZE = 16
 WINDOW_S = 3.0  # the longest window of a stream
@@ -93,7 +93,7 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
             "f4"
         )
     )
-    _, shipped = checkpoint.load(checkpoint.WEIGHTS_DIR / "speech.safetensors", "speech")
+    _, shipped = checkpoint.load(FALLBACK, "speech")
     for name, network in speech_networks.NETWORKS.items():
         if only and name not in only:
             continue

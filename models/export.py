@@ -37,6 +37,7 @@ from emopipe.models.fusion.networks import Moment
 from emopipe.models.loading import load_network
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
+from emopipe.models.speech.model import FALLBACK
 from emopipe.pipeline.errors import EmopipeError, ModelError
 from emopipe.pipeline.files import replacing
 
@@ -110,7 +111,7 @@ class Speech(Exportable):
 
     def __init__(self, path: Path | None) -> None:
         super().__init__()
-        self.network, self.card = load_network(path, "speech", speech_networks.NETWORKS)
+        self.network, self.card = load_network(path or FALLBACK, "speech", speech_networks.NETWORKS)
         self.spec = msgspec.convert(self.card.features, MfccSpec)
         self.calibrated = _Calibrated(self.card)
 
@@ -250,7 +251,7 @@ def _file(model: Exportable, example: Arrays) -> bytes:
 
 def _difference(model: Exportable, path: Path, random: np.random.Generator) -> float:
     """The largest one between the probabilities of the file and of the model."""
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     used = [each.name for each in session.get_inputs()]  # a trace leaves out what has no influence

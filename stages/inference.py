@@ -95,8 +95,8 @@ class Inference(Stage, Generic[Row]):
         """The rows of one message."""
         raise NotImplementedError
 
-    def result(self, payload: Any, answers: list[list[float]]) -> Payload:
-        """The payload for one message, from one distribution for each of its rows."""
+    def result(self, payload: Any, answers: list[list[float]]) -> Payload | None:
+        """The payload for one message, from one distribution for each of its rows; None leaves a gap."""
         raise NotImplementedError
 
     # -- the stage -----------------------------------------------------------------------------------------------
@@ -141,7 +141,12 @@ class Inference(Stage, Generic[Row]):
             await self.emit_gap(output, cause=message, watermark=bound)
         else:
             self.count("inferred", message.stream, len(answers))
-            await self.emit(output, self.result(message.payload, answers), cause=message, watermark=bound)
+            payload = self.result(message.payload, answers)
+            if payload is None:
+                self.count("unanswered", message.stream)
+                await self.emit_gap(output, cause=message, watermark=bound)
+            else:
+                await self.emit(output, payload, cause=message, watermark=bound)
 
     def _open(self) -> Any:
         import torch

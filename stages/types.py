@@ -61,17 +61,18 @@ class FaceEmotions(Payload):
 
 
 class SpeechWindow(Payload):
-    """The MFCC of one window of speech; the message's pts is the window's end on the hop grid.
+    """One window of speech, as MFCC and as sound; the message's pts is the window's end on the hop grid.
 
     `start` and `end` are the true span in ns of running time (at the end of a recording `end` may lie before
-    the grid), `mfcc` is float32 [frames, 40], `voiced` the fraction of the window that held speech, and
-    `level` its root mean square in dB relative to full scale. `envelope` says how loud the newest hop was, step by
-    step up to `end` (float32 [steps], `emopipe.models.envelope`).
+    the grid), `mfcc` is float32 [frames, 40], `audio` 16 kHz mono float32 [samples] in -1..1, `voiced` the fraction of
+    the window that held speech, and `level` its root mean square in dB relative to full scale. `envelope` says how loud
+    the newest hop was, step by step up to `end` (float32 [steps], `emopipe.models.envelope`).
     """
 
     start: int
     end: int
     mfcc: NDArray[np.float32]
+    audio: NDArray[np.float32]
     voiced: float
     level: float
     envelope: NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty(0, np.float32))

@@ -8,6 +8,8 @@ from emopipe.commands.outputs import need_folder, need_writable, write_json
 from emopipe.commands.training_arguments import (
     TASKS,
     add_data_arguments,
+    data_name,
+    find_corpora,
     find_data,
     find_faces,
     log_to_stderr,
@@ -21,10 +23,11 @@ HELP = "evaluate a model"
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 PROTOCOLS = {
     "model": "scores the weights as they are",
-    "actor-folds": "trains and tests in the literature's folds of whole actors",
+    "corpora": "trains on all corpora but one in turn, and tests on that one",
+    "actor-folds": "trains and tests in folds of whole speakers, RAVDESS's those of the literature",
     "random": "does so in random folds of clips, which leak the speaker, and shows both",
 }
-OFFERED = {"speech": ("model", "actor-folds", "random"), "fusion": ("model", "actor-folds")}
+OFFERED = {"speech": ("model", "corpora", "actor-folds", "random"), "fusion": ("model", "actor-folds")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
 
     report = evaluation.report()
     leaks = " (leaks the speaker)" if how == "random" else ""
-    show(report, f"{args.task} · {how}{leaks} · {arguments['data'].name}")
+    show(report, f"{args.task} · {how}{leaks} · {data_name(arguments['data'])}")
     if args.json:
         write_json(args.json, report.json(), "--json")
     if args.pictures:
@@ -88,7 +91,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _arguments(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
     """What `training.<task>.evaluate` is called with."""
-    arguments: dict[str, Any] = {"data": find_data(args.task, args.data, config), "weights": args.weights}
+    data = find_corpora(args.data, config) if args.task == "speech" else find_data(args.task, args.data, config)
+    arguments: dict[str, Any] = {"data": data, "weights": args.weights}
     if args.task == "facial":
         return arguments | {"split": args.split}
     if args.task == "fusion":

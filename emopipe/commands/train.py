@@ -1,4 +1,4 @@
-"""Train a model: the faces' on FER2013, the voices' on RAVDESS, or both together on RAVDESS's pairs."""
+"""Train a model: the faces' on FER2013, the voices' on emotional speech, or both on RAVDESS's pairs."""
 
 import argparse
 from pathlib import Path
@@ -7,6 +7,8 @@ from emopipe.commands.outputs import need_writable
 from emopipe.commands.training_arguments import (
     TASKS,
     add_data_arguments,
+    data_name,
+    find_corpora,
     find_data,
     find_faces,
     log_to_stderr,
@@ -36,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
     log_to_stderr()
     with naming(args.config):
         config = read_config(args.config) if args.config else {}
-        data = find_data(args.task, args.data, config)
+        data = find_corpora(args.data, config) if args.task == "speech" else find_data(args.task, args.data, config)
         if args.task == "fusion":
             config["faces"] = str(find_faces(args.faces, config))
         need_writable(args.out, "--out")
@@ -48,5 +50,5 @@ def main(args: argparse.Namespace) -> int:
         from emopipe.tables.evaluation import show
 
         faces = {"faces": Path(config["faces"])} if args.task == "fusion" else {}
-        show(training.evaluate(data, weights=args.out, **faces).report(), f"{args.out.name} on {data.name}")
+        show(training.evaluate(data, weights=args.out, **faces).report(), f"{args.out.name} on {data_name(data)}")
     return 0

@@ -7,7 +7,7 @@ import argparse
 import importlib
 import logging
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from emopipe.pipeline.errors import DataError, EmopipeError
 
 TASKS = {
     "facial": "faces, on FER2013",
-    "speech": "voices, on RAVDESS",
+    "speech": "voices, on corpora of emotional speech",
     "fusion": "faces and voices together, on RAVDESS",
 }
 
@@ -46,7 +46,12 @@ DATA = {
         "fer2013.csv, or train/<class>/Training_N.jpg and test/<class>/PublicTest_N.jpg in a folder or zip",
         Path("data/fer2013.zip"),
     ),
-    "speech": _RAVDESS,
+    "speech": DataSet(
+        "corpora of emotional speech: RAVDESS, TESS, nEMO, EMOVO, EmoDB, CREMA-D, SAVEE, URDU",
+        'their homes, such as Zenodo, record 1188976, the file "Audio_Speech_Actors_01-24.zip"',
+        "files named as each corpus does (03-01-EE-II-SS-RR-AA.wav, 03a01Fa.wav, …) in a folder or zip, or several",
+        Path("data/ravdess-speech.zip"),
+    ),
     "fusion": _RAVDESS,
 }
 """By the model that is made from them."""
@@ -66,6 +71,27 @@ def find_data(task: str, given: Path | None, config: Mapping[str, Any]) -> Path:
         DataError: nothing is there; the message says what is missing, where to get it and how it must lie.
     """
     return _existing(DATA[task], "data", given, config)
+
+
+def find_corpora(given: Sequence[Path] | None, config: Mapping[str, Any]) -> list[Path]:
+    """The corpora of voices: `--data`, else the config's `data`, one path or a list, else the usual place.
+
+    Raises:
+        DataError: one of them is not there.
+    """
+    written = config.get("data")
+    if given:
+        paths = list(given)
+    elif isinstance(written, list) and written and all(isinstance(path, str) for path in written):
+        paths = [Path(path) for path in written]
+    else:
+        return [find_data("speech", None, config)]
+    return [find_data("speech", path, {}) for path in paths]
+
+
+def data_name(data: Path | Sequence[Path]) -> str:
+    """What the data is called in a heading."""
+    return data.name if isinstance(data, Path) else ", ".join(path.name for path in data)
 
 
 def find_faces(given: Path | None, config: Mapping[str, Any]) -> Path:
@@ -98,7 +124,8 @@ def add_data_arguments(options: argparse.ArgumentParser, task: str, *, config: b
     given = "the config's, else " if config else ""
     data, faces = DATA[task], FACES
     help_ = f"{data.name}: {data.layout} (default: {given}{data.default})"
-    options.add_argument("--data", type=Path, metavar="PATH", help=help_)
+    several: dict[str, Any] = {"nargs": "+"} if task == "speech" else {}
+    options.add_argument("--data", type=Path, metavar="PATH", help=help_, **several)
     if task == "fusion":
         help_ = f"{faces.name} (default: {given}{faces.default})"
         options.add_argument("--faces", type=Path, metavar="FILE", help=help_)

@@ -95,7 +95,7 @@ class EmotionPredictor:
             Options(stage.device, stage.prior, self._risk, stage.threads) for stage in (each.facial, each.speech)
         )
         self._faces = FacePredictor(_path(each.facial.weights), facial_options, each.detection)
-        self._voices = VoicePredictor(_path(each.speech.weights), speech_options, each.windows, shares)
+        self._voices = VoicePredictor(_path(each.speech.weights), speech_options, each.windows, each.speech, shares)
         self._fusion_weights = _path(each.fusion.weights)
         self._options = facial_options
         self._fusion: FusionModel | None = None

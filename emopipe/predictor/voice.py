@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,21 @@ from numpy.typing import NDArray
 from emopipe.models.calibration import Prior, softmax, speech_prior
 from emopipe.models.checkpoint import WEIGHTS_DIR, read_card
 from emopipe.models.fusion.model import SpeechObservation, timbre
-from emopipe.models.speech.segmenter import SpeechSegmenter
-from emopipe.models.speech.windower import SpeechWindower
+from emopipe.models.speech.features import Floats
+from emopipe.models.speech.segmenter import Segment, SpeechSegmenter
+from emopipe.models.speech.windower import SpeechWindower, Window
 from emopipe.pipeline.clock import SECOND
 from emopipe.predictor.inputs import AudioChunk
 from emopipe.predictor.options import Options, torch_threads
 from emopipe.predictor.prediction import VoicePrediction, WindowPrediction
+from emopipe.stages.speech.inference import SpeechInference
 from emopipe.stages.speech.windows import SpeechWindows
 
 if TYPE_CHECKING:
     from emopipe.models.speech.model import SpeechModel
     from emopipe.models.speech.speaker import SpeakerStatistics
+
+U = TypeVar("U", Window, Segment)
 
 _FLOOR = 1e-12  # a classifier's zero is only a rounding
 
@@ -39,6 +43,7 @@ class VoicePredictor:
         weights: of the model, by default the shipped ones.
         options: of the model.
         windows: the settings of windows of speech.
+        inference: the settings of what is done with them.
         face_prior: shares over the labels of faces, which hold for voices too; None: the options' prior holds.
 
     Attributes:
@@ -46,11 +51,17 @@ class VoicePredictor:
     """
 
     def __init__(
-        self, weights: Path | None, options: Options, windows: SpeechWindows.Settings, face_prior: Prior | None
+        self,
+        weights: Path | None,
+        options: Options,
+        windows: SpeechWindows.Settings,
+        inference: SpeechInference.Settings,
+        face_prior: Prior | None,
     ) -> None:
         self._weights = weights or WEIGHTS_DIR / "speech.safetensors"
         self._options = options
         self._windows = windows
+        self._inference = inference
         self._face_prior = face_prior
         self._model: SpeechModel | None = None
         self.speaker: SpeakerStatistics | None = None
@@ -60,15 +71,17 @@ class VoicePredictor:
         model = self._load()
         with torch_threads(self._options.threads):
             segmenter = self._segment(chunks)
-            if not segmenter.segments:
+            heard, rows = self._voices(segmenter.windows)
+            spoken, whole_rows = self._voices(segmenter.segments)
+            if not spoken or not heard:
                 return None
-            segments = self._infer([segment.mfcc for segment in segmenter.segments])
-            windows = self._infer([window.mfcc for window in segmenter.windows])
-        seconds = np.array([segment.end - segment.start for segment in segmenter.segments]) / SECOND
+            windows, known = self._infer(heard, rows)
+            segments = model.probabilities([known.apply(row) for row in whole_rows] if known else whole_rows)
+        seconds = np.array([segment.end - segment.start for segment in spoken]) / SECOND
         least = self._options.threshold(model.selective)
-        end = segmenter.windows[-1].end
+        end = heard[-1].end
         predictions, observations = [], []
-        for window, row in zip(segmenter.windows, windows, strict=True):
+        for window, row in zip(heard, windows, strict=True):
             predictions.append(
                 WindowPrediction.of(
                     model.labels,
@@ -98,7 +111,7 @@ class VoicePredictor:
         with torch_threads(self._options.threads):
             for chunks in recordings:
                 for segment in self._segment(chunks).segments:
-                    speaker.update(segment.mfcc)
+                    speaker.update(self._load().row(segment))
         self.speaker = speaker
         return speaker
 
@@ -121,7 +134,7 @@ class VoicePredictor:
             return self._model
 
     def _segment(self, chunks: Iterable[AudioChunk]) -> SpeechSegmenter:
-        spec = self._load().spec
+        spec = self._load().mfcc_spec
         windower = SpeechWindower(
             window=self._windows.window,
             hop=self._windows.hop,
@@ -139,9 +152,28 @@ class VoicePredictor:
         segmenter.finish()
         return segmenter
 
-    def _infer(self, mfcc: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        speaker = self.speaker
-        return self._load().probabilities([speaker.apply(each) for each in mfcc] if speaker else mfcc)
+    def _voices(self, utterances: Sequence[U]) -> tuple[list[U], list[Floats]]:
+        """Those that are voices, and what the model takes of each."""
+        model = self._load()
+        rows = [model.row(each) for each in utterances]
+        likely = model.voice(rows) >= self._inference.min_voice
+        places = [place for place in range(len(rows)) if likely[place]]
+        return [utterances[place] for place in places], [rows[place] for place in places]
+
+    def _infer(
+        self, windows: Sequence[Window], rows: Sequence[Floats]
+    ) -> tuple[NDArray[np.float32], "SpeakerStatistics | None"]:
+        """Infer windows as the stage does, each normalised by what was heard up to its own end; and give what is known
+        of the speaker then. Whoever is known beforehand stays as they are."""
+        model, speaker = self._load(), self.speaker
+        if speaker or not self._inference.speaker_calibration:
+            return model.probabilities([speaker.apply(row) for row in rows] if speaker else rows), speaker
+        speaker, until, normalised = model.speaker(), windows[0].start, []
+        for window, row in zip(windows, rows, strict=True):
+            speaker.update(row, (window.end - max(until, window.start)) / SECOND)
+            normalised.append(speaker.apply(row))
+            until = window.end
+        return model.probabilities(normalised), speaker
 
 
 def _pooled(distributions: NDArray[np.float32], seconds: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -1,9 +1,16 @@
-"""The model that hears voices: a network of `emopipe.models.speech.networks` with its features and its calibration."""
+"""The model that hears voices: a network with its features and its calibration.
 
+Two kinds of network hear the same stretches of speech. Those of `emopipe.models.speech.networks` take MFCC; a head
+(`emopipe.models.speech.heads`) takes the vector that the voice encoder and functionals make of the sound
+(`emopipe.models.speech.embedding`). What a network takes of one stretch is a *row*: MFCC float32 [T, coefficients], or
+a vector float32 [D].
+"""
+
+import logging
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -11,42 +18,67 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from emopipe.models.assets import voice_encoder_sha256
 from emopipe.models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
+from emopipe.models.checkpoint import WEIGHTS_DIR, Card
 from emopipe.models.loading import load_network, pick_device
+from emopipe.models.speech.embedding import KNOWN, Embedder, EmbeddingSpec, seconds_of
 from emopipe.models.speech.features import Floats, MfccSpec, window_features
-from emopipe.models.speech.networks import NETWORKS, SpeechNetwork
-from emopipe.models.speech.speaker import MIN_CLIPS, SpeakerStatistics
-from emopipe.models.speech.temperature import Knot, temperature_at
+from emopipe.models.speech.heads import Head
+from emopipe.models.speech.networks import NETWORKS as MFCC_NETWORKS
+from emopipe.models.speech.networks import SpeechNetwork
+from emopipe.models.speech.speaker import MIN_CLIPS, MfccStatistics, SpeakerStatistics, VectorStatistics
+from emopipe.models.speech.temperature import Context, Temperature
 from emopipe.pipeline.errors import ModelError
 
-__all__ = ["NETWORKS", "Outputs", "SpeechModel", "SpeechNetwork", "compute_outputs"]
+NETWORKS: dict[str, type[SpeechNetwork]] = {**MFCC_NETWORKS, "head": Head}
+"""By the name that a checkpoint's card has."""
+
+SHIPPED = WEIGHTS_DIR / "speech.safetensors"
+FALLBACK = WEIGHTS_DIR / "speech-small.safetensors"
+"""Where there is no voice encoder."""
+
+logger = logging.getLogger(__name__)
+
+Spec = MfccSpec | EmbeddingSpec
+"""What makes a row of a stretch of speech."""
+
+
+class Utterance(Protocol):
+    """A stretch of speech: a window or a segment."""
+
+    @property
+    def mfcc(self) -> Floats: ...
+
+    @property
+    def audio(self) -> Floats: ...
 
 
 class Outputs(NamedTuple):
-    """Outputs of a network for N windows, float32 on the CPU: logits [N, classes] and embeddings [N, D]."""
+    """What a network makes of N rows, float32 on the CPU: logits [N, classes] and embeddings [N, D]."""
 
     logits: Tensor
     embeddings: Tensor
 
 
 @torch.inference_mode()
-def compute_outputs(network: SpeechNetwork, windows: Sequence[Floats], spec: MfccSpec) -> Outputs:
-    """Run a network over windows of MFCC, each [T, coefficients] with a T of its own.
+def compute_outputs(network: SpeechNetwork, rows: Sequence[Floats], spec: Spec) -> Outputs:
+    """Run a network over rows.
 
-    On a CPU the windows go through one by one: a GEMM rounds differently for different batch sizes (measured: a batch
-    of two already differs in the last bit), while a replay has to give the same bits for all. A voice has but two
-    windows a second. On another device those of one length go through together.
+    On a CPU they go through one by one: a GEMM rounds differently for different batch sizes (measured: a batch of two
+    already differs in the last bit), while a replay has to give the same bits for all. A voice has but two windows a
+    second. On another device those of one length go through together.
     """
     device = network.mean.device
-    if not windows:
-        raise ValueError("no windows")
-    logits: list[Tensor] = [torch.empty(0)] * len(windows)
+    if not rows:
+        raise ValueError("no rows")
+    logits: list[Tensor] = [torch.empty(0)] * len(rows)
     embeddings = list(logits)
-    order = sorted(range(len(windows)), key=lambda index: len(windows[index]))
-    for _, group in groupby(order, key=lambda index: index if device.type == "cpu" else len(windows[index])):
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    for _, group in groupby(order, key=lambda index: index if device.type == "cpu" else len(rows[index])):
         same = list(group)
-        mfcc = torch.from_numpy(np.stack([windows[index] for index in same])).to(device)
-        embedding = network.embed(window_features(mfcc, spec))
+        inputs = torch.from_numpy(np.stack([rows[index] for index in same])).to(device)
+        embedding = network.embed(inputs if isinstance(spec, EmbeddingSpec) else window_features(inputs, spec))
         for index, row, vector in zip(same, network.classify(embedding).cpu(), embedding.cpu(), strict=True):
             logits[index], embeddings[index] = row, vector
     return Outputs(torch.stack(logits), torch.stack(embeddings))
@@ -56,88 +88,141 @@ class SpeechModel:
     """A trained network with its labels, its features' settings and its calibration.
 
     Args:
-        network: see `emopipe.models.speech.networks`.
-        spec: of the MFCC it was trained on.
+        network: see `emopipe.models.speech.networks` and `emopipe.models.speech.heads`.
+        spec: of the rows it was trained on.
         labels: of its outputs.
-        temperature: divides the logits where there are no `temperatures`.
+        temperature: divides the logits; by the row, if it is a `Temperature`.
         odds: by which probabilities are multiplied for another prior (`emopipe.models.calibration.prior_odds`).
         selective: below which confidence an answer is uncertain (`emopipe.models.calibration`).
-        temperatures: by the length of a window (`emopipe.models.speech.temperature`).
+        embedder: makes a head's rows.
     """
 
     def __init__(
         self,
         network: SpeechNetwork,
-        spec: MfccSpec,
+        spec: Spec,
         labels: Sequence[str],
-        temperature: float,
+        temperature: float | Temperature,
         odds: Doubles | None = None,
         selective: Sequence[Selection] = (),
-        temperatures: Sequence[Knot] = (),
+        embedder: Embedder | None = None,
     ) -> None:
         self.network = network.eval()
         self.spec = spec
         self.labels = tuple(labels)
         self.temperature = temperature
-        self.temperatures = tuple(temperatures)
         self.selective = selective
         self._odds = odds
+        self.embedder = embedder
 
     @classmethod
     def load(cls, path: Path | None = None, device: str = "auto", prior: Prior = "training") -> Self:
         """Load a checkpoint, by default the one trained here. `device`: auto, cpu, cuda, mps or as torch says.
 
         Under another `prior` than that of the training data (see `emopipe.models.calibration`) its probabilities shift.
+        Where the shipped head's voice encoder is not to be had, the small network takes its place, and the log says so.
 
         Raises:
             ModelError: the file is missing, damaged or of another task, its network is unknown or does not fit
-                its weights, or the device is not there.
+                its weights, the voice encoder that it needs is not to be had, or the device is not there.
             EmopipeError: no such prior.
         """
+        path = path or SHIPPED
         network, card = load_network(path, "speech", NETWORKS)
-        try:
-            spec = msgspec.convert(card.features, MfccSpec)
-        except msgspec.ValidationError as error:
-            raise ModelError(f"{path}: its features do not fit its card: {error}; train it again") from None
+        spec = spec_of(card, path)
+        embedder = None
+        if isinstance(spec, EmbeddingSpec):
+            try:
+                embedder = Embedder(spec)
+            except ModelError as error:
+                if path != SHIPPED:
+                    raise
+                logger.warning("%s: %s; the small network for voices, which knows strangers less, is used", path, error)
+                return cls.load(FALLBACK, device, prior)
+        else:
+            network.to(pick_device(device))
         odds = prior_odds(prior, card.labels, card.prior)
-        network.to(pick_device(device))
-        return cls(network, spec, card.labels, card.temperature, odds, card.selective, card.temperatures)
+        temperature = Temperature(card.temperatures, *card.doubt) if card.temperatures else card.temperature
+        return cls(network, spec, card.labels, temperature, odds, card.selective, embedder)
 
-    def outputs(self, windows: Sequence[Floats]) -> Outputs:
-        """Logits before calibration, and embeddings, of windows of MFCC float32 [T, coefficients]."""
-        if not windows:
+    @property
+    def mfcc_spec(self) -> MfccSpec:
+        """The features of the windows that it hears."""
+        return self.spec if isinstance(self.spec, MfccSpec) else MfccSpec()
+
+    def row(self, utterance: Utterance) -> Floats:
+        """What the network takes of a stretch of speech."""
+        return utterance.mfcc if self.embedder is None else self.embedder(utterance.audio)
+
+    def outputs(self, rows: Sequence[Floats]) -> Outputs:
+        """Logits before calibration, and embeddings."""
+        if not rows:
             return Outputs(torch.empty(0, len(self.labels)), torch.empty(0, self.network.width))
-        return compute_outputs(self.network, windows, self.spec)
+        return compute_outputs(self.network, rows, self.spec)
 
-    def logits(self, windows: Sequence[Floats]) -> Tensor:
+    def logits(self, rows: Sequence[Floats]) -> Tensor:
         """Logits [N, classes] before calibration."""
-        return self.outputs(windows).logits
+        return self.outputs(rows).logits
 
-    def temperature_of(self, windows: Sequence[Floats]) -> Doubles:
-        """The temperature of each window's logits, [N]."""
-        if not self.temperatures:
-            return np.full(len(windows), self.temperature)
-        return temperature_at(self.temperatures, [self.seconds(len(window)) for window in windows])
+    def temperature_of(self, rows: Sequence[Floats]) -> Doubles:
+        """What divides each row's logits, [N]."""
+        if isinstance(self.temperature, Temperature):
+            return self.temperature.at(context_of(self.network, rows))
+        return np.full(len(rows), self.temperature)
 
-    def seconds(self, frames: int) -> float:
-        """The duration of so many frames."""
-        return frames * self.spec.hop / self.spec.sample_rate
-
-    def calibrated(self, logits: Tensor, windows: Sequence[Floats]) -> npt.NDArray[np.float32]:
-        """Turn these windows' logits into calibrated distributions over `labels`, float32 [N, classes]."""
-        if not windows:
+    def calibrated(self, logits: Tensor, rows: Sequence[Floats]) -> npt.NDArray[np.float32]:
+        """These rows' logits as calibrated distributions over `labels`, float32 [N, classes]."""
+        if not rows:
             return np.empty((0, len(self.labels)), np.float32)
-        return reweighed(softmax(logits, self.temperature_of(windows)), self._odds).astype(np.float32)
+        return reweighed(softmax(logits, self.temperature_of(rows)), self._odds).astype(np.float32)
 
-    def probabilities(self, windows: Sequence[Floats]) -> npt.NDArray[np.float32]:
-        """Calibrated distributions over `labels`, float32 [N, classes], of windows of MFCC float32 [T, coefficients].
+    def probabilities(self, rows: Sequence[Floats]) -> npt.NDArray[np.float32]:
+        """Calibrated distributions over `labels`, float32 [N, classes].
 
-        On a CPU a window's result is bit-identical whatever it is inferred together with.
+        On a CPU a row's result is bit-identical whatever it is inferred together with.
         """
-        return self.calibrated(self.logits(windows), windows)
+        return self.calibrated(self.logits(rows), rows)
+
+    @torch.inference_mode()
+    def voice(self, rows: Sequence[Floats]) -> npt.NDArray[np.float32]:
+        """How likely each row is a voice at all, float32 [N]; a network without a gate takes all for voices."""
+        if not isinstance(self.network, Head) or not rows:
+            return np.ones(len(rows), np.float32)
+        logits = [self.network.voice(self.network.embed(torch.from_numpy(row)[None])) for row in rows]
+        result: npt.NDArray[np.float32] = torch.cat(logits).sigmoid().numpy()
+        return result
 
     def speaker(self) -> SpeakerStatistics:
         """Statistics of a speaker of whom nothing has been heard: those of the network's training speakers."""
+        mean, deviation = self.network.mean.cpu().numpy(), 1 / self.network.scale.cpu().numpy()
+        if isinstance(self.spec, EmbeddingSpec):
+            return VectorStatistics(mean, deviation)
         coefficients = self.spec.coefficients
-        mean, scale = self.network.mean[:coefficients].cpu().numpy(), self.network.scale[:coefficients].cpu().numpy()
-        return SpeakerStatistics(mean, 1 / scale, MIN_CLIPS)
+        return MfccStatistics(mean[:coefficients], deviation[:coefficients], MIN_CLIPS)
+
+
+@torch.inference_mode()
+def context_of(network: SpeechNetwork, rows: Sequence[Floats]) -> Context:
+    """What is known of rows beside what was said."""
+    seconds = np.array([seconds_of(row) for row in rows])
+    if not isinstance(network, Head) or not rows:
+        return Context(seconds, np.ones(len(rows)), np.zeros(len(rows)))
+    distances = [float(network.distance(network.embed(torch.from_numpy(row)[None]))) for row in rows]
+    return Context(seconds, np.array(distances), np.array([float(row[KNOWN]) for row in rows]))
+
+
+def spec_of(card: Card, path: Path) -> Spec:
+    """What makes the rows of the network in a checkpoint.
+
+    Raises:
+        ModelError: the card does not say it, or names another voice encoder.
+    """
+    try:
+        if card.network != "head":
+            return msgspec.convert(card.features, MfccSpec)
+        spec = msgspec.convert(card.features, EmbeddingSpec)
+    except msgspec.ValidationError as error:
+        raise ModelError(f"{path}: its features do not fit its card: {error}; train it again") from None
+    if spec.encoder != voice_encoder_sha256():
+        raise ModelError(f"{path}: trained on another version of the voice encoder; train it again")
+    return spec

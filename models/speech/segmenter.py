@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from emopipe.models.speech.features import Floats, MfccSpec, StreamingMfcc
@@ -12,12 +13,17 @@ MAX_SEGMENT_NS = 10 * SECOND
 """A segment is no longer (ns), pauses included: networks learn from clips of a few seconds."""
 
 
+_NO_AUDIO = np.empty(0, np.float32)
+
+
 class Segment(NamedTuple):
-    """Speech from `start` to `end` (ns), with the pauses in it, as MFCC float32 [T, coefficients]."""
+    """Speech from `start` to `end` (ns), with the pauses in it, as MFCC float32 [T, coefficients] and as
+    audio float32 [n]."""
 
     start: int
     end: int
     mfcc: Floats
+    audio: Floats
 
 
 class SpeechSegmenter:
@@ -42,6 +48,7 @@ class SpeechSegmenter:
             self._anchor = self._until = pts
         self._until += len(samples) * SECOND // self._spec.sample_rate
         self._frames.append(self._mfcc.push(samples))
+        self._audio.append(samples)
         self._add(self._windower.push(samples, pts))
 
     def skip(self, pts: int) -> None:
@@ -61,19 +68,26 @@ class SpeechSegmenter:
     def _restart(self) -> None:
         self._mfcc = StreamingMfcc(self._spec)
         self._frames: list[Floats] = []
+        self._audio: list[Floats] = []
         self._anchor = None  # where the sound since the last hole begins
         self._until = 0  # … and where it ends so far
         self._pending: list[Window] = []
 
     def _add(self, events: list[Window | Silence]) -> None:
-        self._pending += [event for event in events if isinstance(event, Window)]
+        # Windows overlap: their sound is cut from the recording's at the end, rather than kept six times.
+        self._pending += [
+            msgspec.structs.replace(event, audio=_NO_AUDIO) for event in events if isinstance(event, Window)
+        ]
 
     def _close(self) -> None:
         """Make segments of the windows since the last hole, each as long as may be."""
-        self.windows += self._pending
         if self._anchor is None or not self._pending:
             return
-        frames = np.concatenate(self._frames)
+        frames, audio = np.concatenate(self._frames), np.concatenate(self._audio)
+        for window in self._pending:
+            first = self._sample(window.start)
+            last = min(self._sample(window.end), len(audio))
+            self.windows.append(msgspec.structs.replace(window, audio=audio[first:last]))
         spans: list[tuple[int, int]] = []
         for window in self._pending:
             first = self._frame(window.start)
@@ -83,7 +97,14 @@ class SpeechSegmenter:
             else:
                 first = max(first, spans[-1][1]) if spans else first
                 spans += [(first, end)] if end > first else []
-        self.segments += [Segment(self._time(first), self._time(end), frames[first:end]) for first, end in spans]
+        hop = self._spec.hop
+        self.segments += [
+            Segment(self._time(first), self._time(end), frames[first:end], audio[first * hop : end * hop])
+            for first, end in spans
+        ]
+
+    def _sample(self, pts: int) -> int:
+        return -(-(pts - (self._anchor or 0)) * self._spec.sample_rate // SECOND)
 
     def _frame(self, pts: int) -> int:
         anchor = self._anchor or 0

@@ -27,6 +27,7 @@ class Window(msgspec.Struct, frozen=True, eq=False):
         duration: to the next point of the grid (ns).
         start, end: the span it covers (ns), `window` long at most, of one utterance.
         mfcc: float32 [frames, 40].
+        audio: float32 [n], the sound of the span.
         voiced: the fraction of the span in which the detector heard speech, 0..1.
         level: root mean square of the span in dB relative to full scale.
         samples: how many samples came since the last event.
@@ -38,6 +39,7 @@ class Window(msgspec.Struct, frozen=True, eq=False):
     start: int
     end: int
     mfcc: Floats
+    audio: Floats
     voiced: float
     level: float
     samples: int
@@ -211,8 +213,8 @@ class SpeechWindower:
         mfcc = self._frames[first:].copy()
         if not len(mfcc):  # the recording ended within its first frame
             return Silence(pts, self.hop, samples)
-        sound = self._kept[start - self._kept_from :].astype(np.float64)
-        power = float(np.mean(sound**2))
+        audio = self._kept[start - self._kept_from :].copy()
+        power = float(np.mean(audio.astype(np.float64) ** 2))
         voiced = self._voiced[(start - self._kept_from) // FRAME_SAMPLES :]
         return Window(
             pts=pts,
@@ -220,7 +222,8 @@ class SpeechWindower:
             start=self._time(start),
             end=min(pts, self._time(self._count)),
             mfcc=mfcc,
-            voiced=min(1.0, float(voiced.sum()) * FRAME_SAMPLES / len(sound)),
+            audio=audio,
+            voiced=min(1.0, float(voiced.sum()) * FRAME_SAMPLES / len(audio)),
             level=max(_MIN_LEVEL_DB, 10 * math.log10(power)) if power else _MIN_LEVEL_DB,
             samples=samples,
             envelope=envelope(self._kept[max(start - self._kept_from, len(self._kept) - samples) :]),

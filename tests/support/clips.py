@@ -3,7 +3,7 @@
 import numpy as np
 
 from emopipe.training.speech.clips import Clip
-from emopipe.training.speech.ravdess import parse_name
+from emopipe.training.speech.layouts import parse
 
 
 def make_clips(count: int = 10, frames: int = 350, speech: tuple[int, int] = (100, 260)) -> list[Clip]:
@@ -12,5 +12,5 @@ def make_clips(count: int = 10, frames: int = 350, speech: tuple[int, int] = (10
     for number in range(count):
         mfcc = np.repeat(np.arange(frames, dtype=np.float32)[:, None], 40, axis=1)
         mfcc[:, 1] = number
-        clips.append(Clip(parse_name(f"03-01-{number % 8 + 1:02d}-01-01-01-01"), mfcc, [], speech))
+        clips.append(Clip(parse(f"03-01-{number % 8 + 1:02d}-01-01-01-01.wav"), mfcc, [], speech))
     return clips

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from emopipe.models.calibration import Doubles
 from emopipe.models.fusion.model import centred_log_ratios
 from emopipe.models.labels import FACE
+from emopipe.models.speech.embedding import Embedder
 from emopipe.models.speech.features import MfccSpec
 from emopipe.pipeline.errors import DataError
-from emopipe.training.speech import ravdess
-from emopipe.training.speech.ravdess import Clip, Name
+from emopipe.training.speech import corpora
+from emopipe.training.speech.clips import Clip, Name
+from emopipe.training.speech.ravdess import Codes, parse_codes
 
 logger = logging.getLogger(__name__)
 
@@ -67,19 +70,25 @@ class Pairs(NamedTuple):
     sha256: str
 
     @property
-    def actors(self) -> list[int]:
-        return sorted({pair.name.actor for pair in self.pairs})
+    def actors(self) -> list[str]:
+        return sorted({pair.name.speaker for pair in self.pairs})
+
+    @property
+    def speakers(self) -> torch.Tensor:
+        """The actor of each recording [N], as its place in `actors`."""
+        return torch.tensor([self.actors.index(pair.name.speaker) for pair in self.pairs])
 
 
-def read(data: Path, faces: Path) -> Pairs:
-    """The recordings that are in both `data` (see `ravdess.read`) and `faces`.
+def read(data: Path, faces: Path, embedder: Embedder | None = None) -> Pairs:
+    """The recordings that are in both `data` (see `corpora.read`) and `faces`; RAVDESS alone has both.
 
     Raises:
         DataError: either is missing, damaged or empty, or they have no recording in common.
     """
     tracks, dropped = read_faces(faces)
-    corpus = ravdess.read(data, MfccSpec())[1.0]
-    found = [(clip, tracks.pop(_key(clip.name), None)) for clip in corpus.clips]
+    corpus = corpora.read(data, MfccSpec(), embedder=embedder)[1.0]
+    clips = [clip for clip in corpus.clips if clip.name.corpus == "ravdess"]
+    found = [(clip, tracks.pop(_key(parse_codes(clip.name.stem)), None)) for clip in clips]
     pairs = [Pair(clip, face) for clip, face in found if face is not None]
     if not pairs:
         raise DataError(
@@ -117,7 +126,7 @@ def read_faces(path: Path) -> tuple[dict[tuple[int, ...], FaceTrack], int]:
     tracks: dict[tuple[int, ...], FaceTrack] = {}
     for place, stem in enumerate(clips):
         try:
-            name = ravdess.parse_name(str(stem))
+            name = parse_codes(str(stem))
         except DataError:
             name = None
         rows = np.flatnonzero((owners == place) & good)
@@ -153,5 +162,5 @@ def _columns(path: Path) -> dict[str, NDArray[np.generic]]:
     return {name: table[name].to_numpy(zero_copy_only=False) for name in wanted}
 
 
-def _key(name: Name) -> tuple[int, ...]:
+def _key(name: Codes) -> tuple[int, ...]:
     return (name.channel, name.emotion, name.intensity, name.statement, name.repetition, name.actor)

@@ -45,7 +45,7 @@ def study(
     """
     random = np.random.default_rng(seed)
     targets = torch.tensor([pair.name.label for pair in found.pairs])
-    actors = torch.tensor([pair.name.actor for pair in found.pairs])
+    actors = found.speakers
 
     def fused(moment: Moment) -> Answers:
         return Answers(torch.from_numpy(logits(moment)), targets, SPEECH, temperature, actors, folds)
@@ -108,7 +108,7 @@ def shared_labels(probabilities: Doubles, targets: NDArray[np.int64]) -> tuple[D
 def draw_contradicting(pairs: Sequence[Pair], random: np.random.Generator) -> NDArray[np.int64]:
     """For each recording another one [N] of the same actor with another emotion; empty where an actor has but one."""
     labels = np.array([_SHARED[pair.name.label] for pair in pairs])
-    actors = np.array([pair.name.actor for pair in pairs])
+    actors = np.array([pair.name.speaker for pair in pairs])
     donors = []
     for label, actor in zip(labels, actors, strict=True):
         others = np.flatnonzero((actors == actor) & (labels != label))
@@ -163,7 +163,7 @@ def _accuracy(answers: Answers) -> float:
 def _groups(pairs: Sequence[Pair], fused: Answers) -> dict[str, float]:
     """Accuracy and UAR by sex and by intensity."""
     women = torch.tensor([pair.name.sex == "female" for pair in pairs])
-    strong = torch.tensor([pair.name.intensity == 2 for pair in pairs])
+    strong = torch.tensor([pair.name.intensity == "02" for pair in pairs])
     result: dict[str, float] = {}
     for name, rows in {"female": women, "male": ~women, "normal": ~strong, "strong": strong}.items():
         if rows.any():

@@ -23,18 +23,35 @@ from emopipe.models.calibration import class_shares, selective, softmax
 from emopipe.models.fusion.model import FusionModel
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.labels import SPEECH
+from emopipe.models.speech.embedding import Embedder, EmbeddingSpec
+from emopipe.models.speech.model import SHIPPED, spec_of
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation import metrics
 from emopipe.training.evaluation.results import Evaluation
 from emopipe.training.fusion import pairs
-from emopipe.training.fusion.batches import as_tensors, concatenate, random_moments, select, whole_recordings
+from emopipe.training.fusion.batches import (
+    as_tensors,
+    concatenate,
+    random_moments,
+    select,
+    whole_recordings,
+    without_face,
+    without_voice,
+)
 from emopipe.training.fusion.module import FusionTraining
-from emopipe.training.fusion.out_of_fold import SpeechAnswerCache, SpeechAnswers, add_noise, fold_checkpoints
+from emopipe.training.fusion.out_of_fold import (
+    SpeechAnswerCache,
+    SpeechAnswers,
+    add_noise,
+    checkpoint_without_corpus,
+    fold_checkpoints,
+)
 from emopipe.training.fusion.pairs import Pairs
 from emopipe.training.fusion.settings import Settings, network_options, read_settings
 from emopipe.training.fusion.study import shared_labels, study
 from emopipe.training.speech import folds, ravdess
 from emopipe.training.speech import train as speech_training
+from emopipe.training.speech.clips import Clip
 from emopipe.training.speech.settings import Settings as SpeechSettings
 from emopipe.training.trainer.fit import fit
 from emopipe.training.trainer.settings import record_run, typed_command, without_folders
@@ -44,17 +61,22 @@ CACHE = Path(".cache")
 
 
 class TrainingRun:
-    """Trains networks on some actors each, in folders of `run`; with `resume` it goes on with what lies there."""
+    """Trains networks on some actors each, in folders of `run`; with `resume` it goes on with what lies there.
+
+    `voices` are several networks' answers about the same recordings; the first ones are what is tested.
+    """
 
     def __init__(
-        self, config: Settings, found: Pairs, voices: Sequence[SpeechAnswers], run: Path, resume: bool
+        self, config: Settings, found: Pairs, voices: Sequence[Sequence[SpeechAnswers]], run: Path, resume: bool
     ) -> None:
         self.config, self.found, self.run, self.resume = config, found, run, resume
-        self.actors = torch.tensor([pair.name.actor for pair in found.pairs])
+        self.actors = found.speakers
         self.targets = torch.tensor([pair.name.label for pair in found.pairs])
         random = np.random.default_rng(config.seed)
-        self.whole = whole_recordings(found.pairs, voices)
-        self.some = [random_moments(found.pairs, voices, random) for _ in range(config.moments)]
+        self.wholes = [whole_recordings(found.pairs, each) for each in voices]
+        self.whole = self.wholes[0]
+        self.repeats = max(1, config.moments // len(voices))
+        self.some = [random_moments(found.pairs, each, random) for _ in range(self.repeats) for each in voices]
         record_run(run / "settings.json", config, found.sha256, resume)
 
     def fit(self, name: str, rows: Tensor, watched: Tensor) -> FusionModel:
@@ -62,7 +84,7 @@ class TrainingRun:
         config, folder = self.config, self.run / name
         torch.manual_seed(config.seed)
         # Half of what is learned from are whole recordings, half are moments within them.
-        parts = [self.whole] * config.moments + self.some
+        parts = self.wholes * self.repeats + self.some
         moment = as_tensors(concatenate([select(part, rows.numpy()) for part in parts]))
         module = FusionTraining(
             config,
@@ -83,8 +105,9 @@ class TrainingRun:
 
     def folds(self) -> list[Tensor]:
         """The recordings (indices) of the actors of each usual fold."""
-        groups = ravdess.folds(sorted(set(self.actors.tolist())))
-        return [torch.isin(self.actors, torch.tensor(group)).nonzero()[:, 0] for group in groups]
+        groups = ravdess.folds(self.found.actors)
+        places = [torch.tensor([self.found.actors.index(actor) for actor in group]) for group in groups]
+        return [torch.isin(self.actors, place).nonzero()[:, 0] for place in places]
 
     def cross_validate(self) -> "OutOfFoldModels":
         """Train once for each fold on the others."""
@@ -139,10 +162,10 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         DataError: the data are missing, or lack what is needed.
     """
     chosen = read_settings(config)
-    found = pairs.read(data, Path(chosen.faces))
-    clips = [pair.clip for pair in found.pairs]
     folder = _speech_runs(chosen, data)
-    voices = SpeechAnswerCache(CACHE).out_of_fold(clips, folder)
+    found = pairs.read(data, Path(chosen.faces), _embedder(fold_checkpoints(folder)[0]))
+    clips = [pair.clip for pair in found.pairs]
+    voices = _voices(clips, folder)
     run = runs / "fusion" / chosen.network
     training = TrainingRun(chosen, found, voices, run, resume)
     temperature, measured, table = 1.0, dict[str, float](), []
@@ -151,7 +174,8 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         logits = unseen.logits(training.whole)
         temperature = metrics.fit_temperature(torch.from_numpy(logits), training.targets)
         noisy = SpeechAnswerCache(CACHE).out_of_fold(add_noise(clips), folder)
-        measured = study(found, voices, noisy, unseen.logits, unseen.temperatures, unseen.number).report().flat()
+        measured = study(found, voices[0], noisy, unseen.logits, unseen.temperatures, unseen.number).report().flat()
+        measured |= _foreign_figures(found, voices, unseen)
         # What is asked of a stream is one moment, in the labels that faces and voices share.
         answers = softmax(unseen.logits(training.some[0]), unseen.temperatures.numpy())
         table = selective(*shared_labels(answers, training.targets.numpy()))
@@ -210,21 +234,23 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise EmopipeError(f"protocol: {protocol!r} is unknown; the protocols are {', '.join(PROTOCOLS)}")
-    found = pairs.read(data, faces)
-    clips = [pair.clip for pair in found.pairs]
     answers = SpeechAnswerCache(CACHE)
     if protocol == "model":
+        found = pairs.read(data, faces, _embedder(speech or SHIPPED))
+        clips = [pair.clip for pair in found.pairs]
         model = FusionModel.load(weights)
         voices, noisy = answers.of(clips, speech), answers.of(add_noise(clips), speech)
         evaluation = study(found, voices, noisy, model.logits, model.temperature, None)
         return _with_notes(evaluation, [*found.notes, *_overlap_notes(found, weights, speech)])
     chosen = read_settings((config or {}) | {"faces": str(faces)})
-    ravdess.folds(found.actors)  # before hours of work
     folder = _speech_runs(chosen, data)
-    voices, noisy = answers.out_of_fold(clips, folder), answers.out_of_fold(add_noise(clips), folder)
-    training = TrainingRun(chosen, found, voices, runs / "fusion" / chosen.network, resume)
+    found = pairs.read(data, faces, _embedder(fold_checkpoints(folder)[0]))
+    clips = [pair.clip for pair in found.pairs]
+    known, noisy = _voices(clips, folder), answers.out_of_fold(add_noise(clips), folder)
+    training = TrainingRun(chosen, found, known, runs / "fusion" / chosen.network, resume)
     unseen = training.cross_validate()
-    evaluation = study(found, voices, noisy, unseen.logits, unseen.temperatures, unseen.number)
+    evaluation = study(found, known[0], noisy, unseen.logits, unseen.temperatures, unseen.number)
+    evaluation.figures.update(_foreign_figures(found, known, unseen))
     return _with_notes(evaluation, [*found.notes, f"The network is {chosen.network!r}."])
 
 
@@ -235,8 +261,43 @@ def _speech_runs(config: Settings, data: Path) -> Path:
         print(f"{folder}: no networks for voices that leave actors out; training them first", flush=True)
         resume = (folder / "settings.json").is_file()
         training = speech_training.TrainingRun(SpeechSettings(), data, folder, resume)
-        training.cross_validate(folds.actor_folds(training.corpus, training.seeds))
+        training.cross_validate(folds.speaker_folds(training.corpus, training.seeds))
     return folder
+
+
+def _embedder(weights: Path) -> Embedder | None:
+    """What makes the vectors that these weights for voices take; None if they take MFCC."""
+    spec = spec_of(checkpoint.load_arrays(weights, "speech")[1], weights)
+    return Embedder(spec) if isinstance(spec, EmbeddingSpec) else None
+
+
+def _voices(clips: Sequence[Clip], folder: Path) -> list[list[SpeechAnswers]]:
+    """Answers about the clips of speakers that a network has not met: as strangers, and getting to know them; and, if
+    there is one, those of a network that knows nothing of their corpus, which is how most voices will meet it."""
+    answers = SpeechAnswerCache(CACHE)
+    found = [answers.out_of_fold(clips, folder), answers.out_of_fold(clips, folder, calibrated=True)]
+    if (foreign := checkpoint_without_corpus("ravdess", folder)) is not None:
+        found += [answers.of(clips, foreign), answers.of(clips, foreign, calibrated=True)]
+    return found
+
+
+def _foreign_figures(
+    found: Pairs, voices: Sequence[Sequence[SpeechAnswers]], unseen: "OutOfFoldModels"
+) -> dict[str, float]:
+    """Accuracy in the shared labels where the voices' network knows nothing of the corpus: fused, and either alone."""
+    if len(voices) < 3:
+        return {}
+    targets = np.array([pair.name.label for pair in found.pairs])
+    moment = whole_recordings(found.pairs, voices[2])
+    figures = {}
+    for name, part in {
+        "fused": moment,
+        "face": without_voice(moment),
+        "voice": without_face(moment),
+    }.items():
+        said, right = shared_labels(softmax(unseen.logits(part), unseen.temperatures.numpy()), targets)
+        figures[f"foreign_{name}_accuracy"] = float((said.argmax(1) == right).mean())
+    return figures
 
 
 def _overlap_notes(found: Pairs, weights: Path | None, speech: Path | None) -> list[str]:
@@ -247,7 +308,7 @@ def _overlap_notes(found: Pairs, weights: Path | None, speech: Path | None) -> l
         met = [actor for actor in found.actors if actor in card.config.get("trained_on", [])]
         if met:
             listed = ", ".join(map(str, met))
-            notes.append(f"The {task} model was trained on actors {listed}: their recordings flatter it.")
+            notes.append(f"The {task} model was trained on {listed}: their recordings flatter it.")
     return notes
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from emopipe.models.speech.features import Floats, MfccSpec, window_features
-from emopipe.models.speech.speaker import SpeakerStatistics
-from emopipe.training.speech.ravdess import Clip
+from emopipe.models.speech.speaker import MfccStatistics
+from emopipe.training.speech.clips import Clip
 from emopipe.training.speech.settings import Augmentation
 from emopipe.training.speech.speakers import Speakers
 
@@ -22,7 +22,7 @@ class SpeechBatches:
 
     All crops of a batch have one random length T, as a stream's windows have all lengths up to the longest; so
     nothing is padded. Each clip plays at one of the speeds, by chance. The share `calibrate` of the crops is normalised
-    as if some other clips of the actor had been heard before, so that one network serves strangers and known speakers.
+    as if some other clips of the speaker had been heard before, so that one network serves strangers and known people.
 
     Args:
         versions: the same clips at each speed.
@@ -41,8 +41,10 @@ class SpeechBatches:
         # A gain of 1 dB adds this to each log-mel, and to the first coefficient of their orthonormal DCT:
         self._decibel = math.log(10) / 10 * math.sqrt(spec.mels)
         speech = np.concatenate([clip.mfcc[slice(*clip.speech)] for clips in versions for clip in clips])
-        prior = SpeakerStatistics(speech.mean(axis=0, dtype=np.float64), speech.std(axis=0, dtype=np.float64))
-        self._speakers = [Speakers(clips, prior) for clips in versions]
+        prior = MfccStatistics(speech.mean(axis=0, dtype=np.float64), speech.std(axis=0, dtype=np.float64))
+        self._speakers = [
+            Speakers(((clip.name, clip.rows(MfccSpec)[0]) for clip in clips), prior) for clips in versions
+        ]
 
     def __len__(self) -> int:
         return max(1, len(self.versions[0]) // self.size)

@@ -16,12 +16,12 @@ from emopipe.training.speech.clips import Clip, Corpus, Name
 
 log = logging.getLogger(__name__)
 
-_LAYOUT = 1  # of these files, and of what is computed: raise it when either changes
+_LAYOUT = 2  # of these files, and of what is computed: raise it when either changes
 
 
-def fingerprint(sounds: Sequence[tuple[str, str]], spec: MfccSpec) -> str:
-    """The digest of the paths and checksums of all sounds, and of the settings of their features."""
-    settings = msgspec.json.encode([_LAYOUT, spec, list(sounds)])
+def fingerprint(sounds: Sequence[tuple[str, str]], spec: MfccSpec, embedder: str) -> str:
+    """Of the paths and checksums of all sounds, the settings of their features, and what makes their vectors."""
+    settings = msgspec.json.encode([_LAYOUT, spec, embedder, list(sounds)])
     return hashlib.sha256(settings).hexdigest()[:32]
 
 
@@ -53,7 +53,7 @@ def keep(cache: Path, key: str, corpora: Mapping[float, Corpus]) -> None:
 
 
 def _path(cache: Path, key: str, speed: float) -> Path:
-    return cache / f"ravdess-{key}-{speed:g}.npz"
+    return cache / f"voices-{key}-{speed:g}.npz"
 
 
 def _write(path: Path, corpus: Corpus) -> None:
@@ -63,12 +63,15 @@ def _write(path: Path, corpus: Corpus) -> None:
         np.savez(
             file,
             about=np.frombuffer(about, np.uint8),
-            names=np.array([msgspec.structs.astuple(clip.name) for clip in clips]),
+            names=np.frombuffer(msgspec.json.encode([clip.name for clip in clips]), np.uint8),
             mfcc=np.concatenate([clip.mfcc for clip in clips]),
             frames=np.array([len(clip.mfcc) for clip in clips]),
             speech=np.array([clip.speech for clip in clips]),
             windows=np.array([window for clip in clips for window in clip.windows], np.int64).reshape(-1, 2),
             counts=np.array([len(clip.windows) for clip in clips]),
+            vectors=np.concatenate([clip.vectors for clip in clips]),
+            degraded=np.concatenate([clip.degraded for clip in clips]),
+            degraded_sizes=np.array([len(clip.degraded) for clip in clips]),
         )
 
 
@@ -77,9 +80,13 @@ def _read(path: Path) -> Corpus:
         about = json.loads(kept["about"].tobytes())
         mfcc = np.split(kept["mfcc"], np.cumsum(kept["frames"])[:-1])
         windows = np.split(kept["windows"], np.cumsum(kept["counts"])[:-1])
-        parts = zip(kept["names"].tolist(), mfcc, windows, kept["speech"].tolist(), strict=True)
+        names = msgspec.json.decode(kept["names"].tobytes(), type=list[Name])
+        vectors = kept["vectors"]
+        rows = np.cumsum(1 + kept["counts"])[:-1] if len(vectors) else np.zeros(len(names) - 1, np.int64)
+        degraded = np.split(kept["degraded"], np.cumsum(kept["degraded_sizes"])[:-1])
+        parts = zip(names, mfcc, windows, kept["speech"].tolist(), np.split(vectors, rows), degraded, strict=True)
         clips = [
-            Clip(Name(*name), frames, [(first, end) for first, end in cut.tolist()], (speech[0], speech[1]))
-            for name, frames, cut, speech in parts
+            Clip(name, frames, [(first, end) for first, end in cut.tolist()], (speech[0], speech[1]), made, spoilt)
+            for name, frames, cut, speech, made, spoilt in parts
         ]
     return Corpus(clips, about["skipped"], about["sha256"])

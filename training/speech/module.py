@@ -14,8 +14,8 @@ from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec, window_features
 from emopipe.models.speech.networks import NETWORKS, SpeechNetwork
 from emopipe.training.speech.batches import SpeechBatches, mask_features
-from emopipe.training.speech.ravdess import Clip
-from emopipe.training.speech.scoring import score_clips
+from emopipe.training.speech.clips import Clip
+from emopipe.training.speech.scoring import score_rows
 from emopipe.training.speech.settings import Settings, network_options
 
 
@@ -60,7 +60,7 @@ class SpeechTraining(pl.LightningModule):
         return self.batches
 
     def val_dataloader(self) -> list[int]:
-        # All of the validation actors at once (see `validation_step`), or nobody.
+        # All of the validation speakers at once (see `validation_step`), or nobody.
         return [0] if self.validation else []
 
     def on_train_epoch_start(self) -> None:
@@ -85,7 +85,8 @@ class SpeechTraining(pl.LightningModule):
         self.average.update_parameters(self.network)
 
     def validation_step(self, _batch: Any, _index: int) -> None:
-        scored = score_clips(self.result(), self.validation, self.spec)
+        rows = [clip.rows(MfccSpec) for clip in self.validation]
+        scored = score_rows(self.result(), [clip.name for clip in self.validation], rows, self.spec)
         uar = self.recall(scored.window_logits, scored.window_targets)
         nll = F.cross_entropy(scored.window_logits, scored.window_targets)
         self.log_dict({"window_uar": uar, "window_nll": nll}, prog_bar=True, batch_size=1)

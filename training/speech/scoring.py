@@ -3,36 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from emopipe.models.labels import SPEECH
-from emopipe.models.speech.features import MfccSpec
-from emopipe.models.speech.model import compute_outputs
+from emopipe.models.speech.model import Spec, compute_outputs, context_of
 from emopipe.models.speech.networks import SpeechNetwork
-from emopipe.models.speech.temperature import Knot, temperature_at
+from emopipe.models.speech.temperature import Context, Temperature
 from emopipe.training.evaluation import metrics
 from emopipe.training.evaluation.results import Answers
-from emopipe.training.speech.ravdess import Clip, Name
-from emopipe.training.speech.temperature import fit_temperatures
+from emopipe.training.speech.clips import Name
+from emopipe.training.speech.layouts import WITH_CALM
+from emopipe.training.speech.speakers import Rows
 
-FRAME_HOP_S = 0.01
-"""Seconds from one frame to the next."""
+SHARED = ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+"""The labels in which clips are scored that are not all of a corpus with *calm*, which then counts as neutral."""
 
 
 @dataclass(frozen=True)
 class ScoredClips:
     """Logits of each clip's whole speech [clips, classes], and of each of its windows [windows, classes].
 
-    `clip_frames` and `frames` say how long each is, `owners` which clip a window is of.
+    `clip_context` and `context` say what else is known of each, `owners` which clip a window is of, and
+    `shared` [clips] whether calm and neutral are one for it: few corpora tell them apart.
     """
 
     names: list[Name]
     clip_logits: Tensor
-    clip_frames: Tensor
+    clip_context: Context
     window_logits: Tensor
     owners: Tensor
-    frames: Tensor
+    context: Context
+    shared: Tensor
 
     @property
     def clip_targets(self) -> Tensor:
@@ -43,8 +46,10 @@ class ScoredClips:
         return self.clip_targets[self.owners]
 
     @property
-    def actors(self) -> Tensor:
-        return torch.tensor([name.actor for name in self.names])
+    def speakers(self) -> Tensor:
+        """Who speaks in each clip, as numbers in the order of the names."""
+        numbers = {speaker: number for number, speaker in enumerate(sorted({name.speaker for name in self.names}))}
+        return torch.tensor([numbers[name.speaker] for name in self.names])
 
     def of(self, keep: Sequence[bool] | Tensor) -> "ScoredClips":
         """The clips for which `keep` is true."""
@@ -55,37 +60,28 @@ class ScoredClips:
         return ScoredClips(
             names,
             self.clip_logits[chosen],
-            self.clip_frames[chosen],
+            Context(*(part[chosen.numpy()] for part in self.clip_context)),
             self.window_logits[windows],
             number[self.owners[windows]],
-            self.frames[windows],
+            Context(*(part[windows.numpy()] for part in self.context)),
+            self.shared[chosen],
         )
 
-    def temperatures(self) -> list[Knot]:
-        """Fit temperatures to clips and windows together, by length, but none below what fits whole clips alone.
 
-        There are five times as many windows as clips, and the longest ones come from the end of long clips: by them
-        alone, whole clips would be believed too much (an ECE of 4.4 instead of 3.7 %, on folds that were left out).
-        """
-        logits = torch.cat([self.clip_logits, self.window_logits])
-        frames = torch.cat([self.clip_frames, self.frames])
-        found = fit_temperatures(logits, torch.cat([self.clip_targets, self.window_targets]), frames * FRAME_HOP_S)
-        whole = metrics.fit_temperature(self.clip_logits, self.clip_targets)
-        return [(seconds, max(value, whole)) for seconds, value in found]
-
-
-def score_clips(network: SpeechNetwork, clips: Sequence[Clip], spec: MfccSpec, windows: bool = True) -> ScoredClips:
-    """Run a network, in evaluation mode, over clips, and over their windows unless they are not asked for."""
-    cut = [clip.mfcc[first:end] for clip in clips for first, end in clip.windows] if windows else []
-    owners = [index for index, clip in enumerate(clips) for _ in clip.windows] if windows else []
-    whole = [clip.mfcc[slice(*clip.speech)] for clip in clips]
+def score_rows(
+    network: SpeechNetwork, names: Sequence[Name], clips: Sequence[Rows], spec: Spec, calm: bool = True
+) -> ScoredClips:
+    """Run a network, in evaluation mode, over the rows of clips; `calm` says whether it was taught what that is."""
+    whole = [rows[0] for rows in clips]
+    cut = [row for rows in clips for row in rows[1:]]
     return ScoredClips(
-        [clip.name for clip in clips],
+        list(names),
         compute_outputs(network, whole, spec).logits,
-        torch.tensor([len(speech) for speech in whole]),
+        context_of(network, whole),
         compute_outputs(network, cut, spec).logits if cut else torch.empty(0, len(SPEECH)),
-        torch.tensor(owners, dtype=torch.long),
-        torch.tensor([len(window) for window in cut], dtype=torch.long),
+        torch.tensor([index for index, rows in enumerate(clips) for _ in rows[1:]], dtype=torch.long),
+        context_of(network, cut),
+        torch.tensor([not calm or name.corpus not in WITH_CALM for name in names]),
     )
 
 
@@ -95,61 +91,84 @@ def concatenate(parts: Sequence[ScoredClips]) -> ScoredClips:
     return ScoredClips(
         [name for part in parts for name in part.names],
         torch.cat([part.clip_logits for part in parts]),
-        torch.cat([part.clip_frames for part in parts]),
+        _joined([part.clip_context for part in parts]),
         torch.cat([part.window_logits for part in parts]),
         torch.cat([part.owners + offset for part, offset in zip(parts, offsets, strict=True)]),
-        torch.cat([part.frames for part in parts]),
+        _joined([part.context for part in parts]),
+        torch.cat([part.shared for part in parts]),
     )
 
 
+def _joined(parts: Sequence[Context]) -> Context:
+    return Context(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
 def answers(
-    scored: ScoredClips, temperatures: Sequence[Sequence[Knot]], folds: Tensor | None = None
+    scored: ScoredClips, temperatures: Sequence[Temperature], folds: Tensor | None = None
 ) -> tuple[Answers, Answers]:
-    """The answers about whole clips, and about windows.
+    """What was said of whole clips, and of windows; in the `SHARED` labels unless every clip may be calm.
 
     Args:
         temperatures: of each fold, or of all as the only one.
         folds: [clips] in which fold each was tested.
     """
     index = folds if folds is not None else torch.zeros(len(scored.names), dtype=torch.long)
+    of, shared = scored.owners, bool(scored.shared.any())
 
-    def scaled(frames: Tensor, fold: Tensor) -> Tensor:
-        each = [torch.from_numpy(temperature_at(knots, (frames * FRAME_HOP_S).numpy())) for knots in temperatures]
-        return torch.stack(each)[fold, torch.arange(len(fold))]
+    def answered(logits: Tensor, targets: Tensor, context: Context, fold: Tensor, rows: Tensor) -> Answers:
+        each = torch.stack([torch.from_numpy(temperature.at(context)) for temperature in temperatures])
+        scale = each[fold, torch.arange(len(fold))]
+        tested = None if folds is None else folds[rows]
+        if not shared:
+            return Answers(logits, targets, SPEECH, scale, scored.speakers[rows], tested)
+        joined = shared_logits(logits, scale)
+        return Answers(joined, shared_targets(targets), SHARED, 1.0, scored.speakers[rows], tested)
 
-    of = scored.owners
-    clips = Answers(
-        scored.clip_logits, scored.clip_targets, SPEECH, scaled(scored.clip_frames, index), scored.actors, folds
-    )
-    windows = Answers(
-        scored.window_logits,
-        scored.window_targets,
-        SPEECH,
-        scaled(scored.frames, index[of]),
-        scored.actors[of],
-        None if folds is None else folds[of],
-    )
+    clips = answered(scored.clip_logits, scored.clip_targets, scored.clip_context, index, torch.arange(len(index)))
+    windows = answered(scored.window_logits, scored.window_targets, scored.context, index[of], of)
     return clips, windows
 
 
-def group_figures(scored: ScoredClips) -> dict[str, float]:
-    """UAR of whole clips by sex and by intensity, and of windows by length.
+def shared_logits(logits: Tensor, temperature: Tensor) -> Tensor:
+    """The logarithms of calibrated probabilities [N, 8] over `labels.SPEECH`, as [N, 7] over `SHARED`."""
+    logs = metrics.calibrate(logits, temperature).log_softmax(dim=1)
+    neutral = logs[:, [SPEECH.index("neutral"), SPEECH.index("calm")]].logsumexp(dim=1, keepdim=True)
+    return torch.cat([neutral, logs[:, [SPEECH.index(label) for label in SHARED[1:]]]], dim=1)
+
+
+def shared_targets(targets: Tensor) -> Tensor:
+    """Indices into `labels.SPEECH` as indices into `SHARED`."""
+    places = [SHARED.index("neutral" if label == "calm" else label) for label in SPEECH]
+    return torch.tensor(places)[targets]
+
+
+def group_figures(scored: ScoredClips, temperatures: Sequence[Temperature], folds: Tensor | None) -> dict[str, float]:
+    """UAR of whole clips by corpus, by sex and by intensity, and of windows by length.
 
     The windows last under a second, under two seconds, or longer. `unheard` is the number of clips in which the
     detector heard no speech: a stream says nothing of them.
     """
-    clips, windows = scored.clip_targets, scored.window_targets
-    female = torch.tensor([name.sex == "female" for name in scored.names])
-    strong = torch.tensor([name.intensity == 2 for name in scored.names])
     result = {"unheard": float(len(scored.names) - len(set(scored.owners.tolist())))}
-    for group, of in {"female": female, "male": ~female, "normal": ~strong, "strong": strong}.items():
-        result |= _uar(f"uar_{group}", scored.clip_logits[of], clips[of])
-    seconds = scored.frames * FRAME_HOP_S
-    short, long = seconds < 0.98, seconds >= 1.96  # a second holds 98 whole frames
+    corpora = sorted({name.corpus for name in scored.names})
+    if len(corpora) > 1:
+        for corpus in corpora:
+            of = torch.tensor([name.corpus == corpus for name in scored.names])
+            clips, windows = answers(scored.of(of), temperatures, None if folds is None else folds[of])
+            figures = clips.figures()
+            result |= {f"{figure}_{corpus}": figures[figure] for figure in ("n", "uar", "accuracy", "ece")}
+            result |= {f"windows_uar_{corpus}": windows.figures()["uar"]} if len(windows.targets) else {}
+    clips, windows = answers(scored, temperatures, folds)
+    groups = {sex: [name.sex == sex for name in scored.names] for sex in ("female", "male")}
+    levels = {"normal": ("01", "lo", "md"), "strong": ("02", "hi")}  # of RAVDESS, of CREMA-D
+    groups |= {level: [name.intensity in codes for name in scored.names] for level, codes in levels.items()}
+    for group, members in groups.items():
+        result |= _uar(f"uar_{group}", clips, torch.tensor(members, dtype=torch.bool))
+    seconds = torch.from_numpy(scored.context.seconds)
+    short, long = seconds < 1.0, seconds >= 2.0
     for group, of in {"under_1s": short, "1_to_2s": ~short & ~long, "over_2s": long}.items():
-        result |= _uar(f"windows_uar_{group}", scored.window_logits[of], windows[of])
+        result |= _uar(f"windows_uar_{group}", windows, of)
     return result
 
 
-def _uar(name: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
-    return {name: metrics.summarise(logits, targets, SPEECH, 1.0)["uar"]} if len(targets) else {}
+def _uar(name: str, answered: Answers, of: Tensor) -> dict[str, float]:
+    return {name: answered.of(of).figures()["uar"]} if bool(of.any()) else {}

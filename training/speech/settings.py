@@ -5,10 +5,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from emopipe.models.speech.networks import NETWORKS, SINGLE_NETWORKS
+from emopipe.models.speech.embedding import EmbeddingSpec
+from emopipe.models.speech.encoder import LAYERS
+from emopipe.models.speech.heads import ABOUT
+from emopipe.models.speech.model import NETWORKS
+from emopipe.models.speech.networks import SINGLE_NETWORKS
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.trainer.settings import Count, Fraction, NotNegative, Positive, Precision, Share, parse_settings
 
+Layer = Annotated[int, msgspec.Meta(ge=0, le=LAYERS)]
 Speed = Annotated[float, msgspec.Meta(gt=0.5, lt=2)]
 
 NETWORK_OPTIONS = ("channels", "blocks", "hidden", "embedding", "dropout")
@@ -28,9 +33,16 @@ class Augmentation(msgspec.Struct, kw_only=True):
 
 
 class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
-    """The network and the training."""
+    """What is trained, and how."""
 
-    network: str = "ensemble"  # a name in `emopipe.models.speech.networks.NETWORKS`
+    network: str = "head"  # on the voice encoder, or a name in `emopipe.models.speech.networks.NETWORKS`
+    layers: Annotated[tuple[Layer, ...], msgspec.Meta(min_length=1)] = (1, 2, 3)  # of the encoder, that a head sees
+    shrinkage: Fraction = 0.5  # of a head's covariance towards the identity
+    speakers: NotNegative = 1.0  # how much in it the training speakers' covariance counts …
+    strangers: NotNegative = 8.0  # … its diagonal, for people who are like none of them …
+    degradation: NotNegative = 1.0  # … and that of rooms, noise and telephones
+    directions: Count = 128  # in which a head measures the distance from its training data
+    non_voices: Count = 25  # of each kind, for a head's gate
     members: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("cnn", "lstm")  # of an ensemble
     channels: Count = 128  # of each step of 40 ms, and of every convolution
     blocks: Count = 3  # dilated convolutions of cnn and cnn-lstm
@@ -49,7 +61,7 @@ class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
     label_smoothing: Share = 0.1  # probability spread evenly over the classes
     ema_decay: Share = 0.99  # of the averaged weights, each step; these are saved
     cross_validate: bool = True  # first test on the actors of each fold what was trained on the others
-    validation_actors: tuple[int, ...] = ()  # never trained on; watched while training
+    validation_speakers: tuple[str, ...] = ()  # such as "ravdess/03": never trained on; watched while training
     precision: Precision = "32-true"  # mixed ones need a GPU
     devices: Literal[1] | Literal["auto"] = 1  # auto: all GPUs share each batch
     threads: Count = 1  # CPU threads of torch
@@ -73,13 +85,16 @@ def read_settings(config: dict[str, Any]) -> Settings:
         raise EmopipeError(
             f"cycles: {settings.epochs} epochs cannot be divided into {settings.cycles} of the same length"
         )
-    if settings.patience and not settings.validation_actors:
-        raise EmopipeError("patience: somebody has to be listened to who is not trained on; set validation_actors")
+    if settings.patience and not settings.validation_speakers:
+        raise EmopipeError("patience: somebody has to be listened to who is not trained on; set validation_speakers")
     return settings
 
 
 def network_options(settings: Settings) -> dict[str, Any]:
     """The network's constructor arguments."""
+    if settings.network == "head":
+        size = EmbeddingSpec(layers=settings.layers).size
+        return {"inputs": size, "directions": min(settings.directions, size - ABOUT)}
     if settings.network == "ensemble":
         members = settings.members
         return {"members": list(members), "options": {name: _single(name, settings) for name in members}}

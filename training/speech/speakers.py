@@ -1,45 +1,73 @@
-"""Statistics of actors from some of their clips, to train and to test speaker calibration."""
+"""What can be known of a speaker from some of their clips, to train and to test speaker calibration."""
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
 import numpy as np
 
+from emopipe.models.speech.features import Floats
 from emopipe.models.speech.speaker import SpeakerStatistics
-from emopipe.training.speech.ravdess import Clip, Name
+from emopipe.training.speech.clips import Name
+
+Rows = list[Floats]
+"""What a network takes of one clip: of its whole speech, then of each window."""
 
 
 class Speakers:
-    """Statistics of each actor's clips.
+    """Statistics of each speaker's clips.
 
     Args:
-        clips: of any actors, at one speed.
+        clips: names of any speakers' clips, and a row of the whole speech of each.
         prior: of a speaker of whom nothing has been heard.
     """
 
-    def __init__(self, clips: Iterable[Clip], prior: SpeakerStatistics) -> None:
+    def __init__(self, clips: Iterable[tuple[Name, Floats]], prior: SpeakerStatistics) -> None:
         self._prior = prior
-        self._of: dict[int, dict[Name, SpeakerStatistics]] = {}
-        for clip in clips:
+        self._of: dict[str, dict[Name, SpeakerStatistics]] = {}
+        for name, row in clips:
             learnt = prior.fresh()
-            learnt.update(clip.mfcc[slice(*clip.speech)])
-            self._of.setdefault(clip.name.actor, {})[clip.name] = learnt
+            learnt.update(row)
+            self._of.setdefault(name.speaker, {})[name] = learnt
 
     def others(self, name: Name, count: int, random: np.random.Generator) -> SpeakerStatistics:
-        """The statistics of `count` other clips of the same actor, by chance; of all if there are fewer."""
-        known = [learnt for other, learnt in self._of[name.actor].items() if other != name]
+        """Of `count` other clips of the same speaker, by chance; of all if there are fewer."""
+        known = [learnt for other, learnt in self._of[name.speaker].items() if other != name]
         result = self._prior.fresh()
         for place in random.permutation(len(known))[:count]:
             result.add(known[place])
         return result
 
 
-def calibrate_speakers(clips: Sequence[Clip], prior: SpeakerStatistics, count: int, seed: int = 0) -> list[Clip]:
-    """The clips, each normalised by what `count` other clips of its actor say of the voice.
+def calibrate_by_others(
+    names: Sequence[Name], clips: Sequence[Rows], prior: SpeakerStatistics, count: int, seed: int = 0
+) -> list[Rows]:
+    """The rows of clips, normalised by what `count` other clips of the speaker say of the voice.
 
     No label is used, and neither is the clip itself.
     """
-    speakers, random = Speakers(clips, prior), np.random.default_rng(seed)
-    return [
-        msgspec.structs.replace(clip, mfcc=speakers.others(clip.name, count, random).apply(clip.mfcc)) for clip in clips
-    ]
+    speakers = Speakers(((name, rows[0]) for name, rows in zip(names, clips, strict=True)), prior)
+    random, result = np.random.default_rng(seed), []
+    for name, rows in zip(names, clips, strict=True):
+        known = speakers.others(name, count, random)
+        result.append([known.apply(row) for row in rows])
+    return result
+
+
+def calibrate_in_order(names: Sequence[Name], clips: Sequence[Rows], prior: SpeakerStatistics) -> list[Rows]:
+    """The rows of clips as a stream would have them that heard each speaker's clips one after the other.
+
+    Each row is normalised by the clips before its own, and by itself. No label is used.
+    """
+    before: dict[str, SpeakerStatistics] = {}
+    result = []
+    for name, rows in zip(names, clips, strict=True):
+        known = before.setdefault(name.speaker, prior.fresh())
+        result.append([_with(known, row).apply(row) for row in rows])
+        known.update(rows[0])
+    return result
+
+
+def _with(known: SpeakerStatistics, row: Floats) -> SpeakerStatistics:
+    result = known.fresh()
+    result.add(known)
+    result.update(row)
+    return result

@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emopipe.models.speech.speaker import CLIP_FRAMES, SpeakerStatistics
+from emopipe.models.speech.embedding import KNOWN, SECONDS
+from emopipe.models.speech.speaker import MfccStatistics, VectorStatistics
 from emopipe.pipeline.errors import DataError
 
+CLIP_FRAMES = 262  # in a clip, on average
 MEAN, DEVIATION = np.linspace(-5, 5, 40), np.linspace(1, 3, 40)
 
 
-def stranger() -> SpeakerStatistics:
-    return SpeakerStatistics(MEAN, DEVIATION)
+def stranger() -> MfccStatistics:
+    return MfccStatistics(MEAN, DEVIATION)
 
 
 def speech(frames: int, seed: int = 0, shift: float = 2.0, stretch: float = 1.5) -> np.ndarray:
@@ -37,7 +39,7 @@ def test_the_more_was_heard_the_more_it_counts() -> None:
 
 
 def test_too_little_speech_changes_nothing() -> None:
-    speaker = SpeakerStatistics(MEAN, DEVIATION, min_clips=3)
+    speaker = MfccStatistics(MEAN, DEVIATION, min_clips=3)
     mfcc = speech(50)
     for number in range(2):
         speaker.update(speech(CLIP_FRAMES, number))
@@ -78,7 +80,8 @@ def test_pieces_and_parts_give_what_the_whole_gives(sizes: list[int]) -> None:
         part.update(mfcc[start : start + size])
         parts.add(part)
         start += size
-    assert pieces.frames == parts.frames == whole.frames
+    assert pieces.seconds == pytest.approx(whole.seconds)
+    assert parts.seconds == pytest.approx(whole.seconds)
     for other in (pieces, parts):
         assert other.apply(mfcc) == pytest.approx(whole.apply(mfcc), abs=1e-4)
 
@@ -105,8 +108,40 @@ def test_profiles_that_are_none(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(DataError, match=r"profile.json: not a speaker's profile"):
         stranger().load(path)
-    SpeakerStatistics(MEAN[:3], DEVIATION[:3]).save(path)
-    with pytest.raises(DataError, match="3 coefficients, but the model has 40; make it again"):
+    MfccStatistics(MEAN[:3], DEVIATION[:3]).save(path)
+    with pytest.raises(DataError, match="3 numbers, but the model has 40; make it again"):
         stranger().load(path)
     with pytest.raises(DataError, match="cannot be written"):
         stranger().save(tmp_path / "none" / "profile.json")
+
+
+def test_only_what_is_new_in_a_row_is_learnt() -> None:
+    whole, pieces, mfcc = stranger(), stranger(), speech(200)
+    whole.update(mfcc)
+    pieces.update(mfcc[:150])
+    pieces.update(mfcc[50:], seconds=0.5)
+    assert pieces.apply(speech(9, 1)) == pytest.approx(whole.apply(speech(9, 1)), abs=1e-4)
+
+
+def vector(seconds: float, level: float) -> np.ndarray:
+    return np.concatenate([[seconds, 0.0], np.full(5, level)]).astype(np.float32)
+
+
+def test_a_speaker_s_vectors_lose_their_mean_as_it_becomes_known() -> None:
+    speaker = VectorStatistics(np.zeros(7), np.ones(7))
+    assert speaker.apply(vector(2.0, 4.0)).tolist() == vector(2.0, 4.0).tolist()
+    for number in range(1, 60):
+        speaker.update(vector(2.62, 3.0))
+        found = speaker.apply(vector(2.0, 4.0))
+        assert found[SECONDS] == 2.0
+        assert found[KNOWN] == pytest.approx(number / (number + 3))
+        assert found[2:] == pytest.approx(4.0 - 3.0 * number / (number + 3), abs=1e-4)
+
+
+def test_a_vector_counts_by_its_new_seconds() -> None:
+    speaker = VectorStatistics(np.zeros(7), np.ones(7))
+    speaker.update(vector(3.0, 1.0))
+    speaker.update(vector(3.0, 5.0), seconds=1.0)
+    assert speaker.seconds == 4.0
+    weight = speaker.weight
+    assert speaker.apply(vector(1.0, 0.0))[2:] == pytest.approx(-weight * 2.0)

@@ -18,6 +18,7 @@ from emopipe.stages.types import SpeechEmotion, SpeechWindow
 from tests.support.random_weights import speech_weights
 
 HOP = 500 * MS
+NO_AUDIO = np.empty(0, np.float32)  # networks on MFCC need none
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def stage(weights: Path, batch_size: int = 16, speaker_calibration: bool = False
 def window(pts: int, frames: int) -> Message:
     """A window with so many frames of noise."""
     mfcc = np.random.default_rng(frames).normal(size=(frames, 40)).astype(np.float32)
-    payload = SpeechWindow(start=pts - frames * 10 * MS, end=pts, mfcc=mfcc, voiced=0.75, level=-20.0)
+    payload = SpeechWindow(start=pts - frames * 10 * MS, end=pts, mfcc=mfcc, audio=NO_AUDIO, voiced=0.75, level=-20.0)
     return data(payload, pts, duration=HOP, watermark=pts + HOP)
 
 
@@ -77,7 +78,9 @@ def spoken() -> list[tuple[str, Message]]:
     mfcc = np.random.default_rng(7).normal(3, 2, (198, 40)).astype(np.float32)
     script = []
     for place in range(1, 5):
-        payload = SpeechWindow(start=0, end=place * HOP, mfcc=mfcc[: 50 * place - 2], voiced=1.0, level=-20.0)
+        payload = SpeechWindow(
+            start=0, end=place * HOP, mfcc=mfcc[: 50 * place - 2], audio=NO_AUDIO, voiced=1.0, level=-20.0
+        )
         script.append(("windows", data(payload, place * HOP, duration=HOP, watermark=(place + 1) * HOP)))
     return script
 

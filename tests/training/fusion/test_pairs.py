@@ -9,6 +9,7 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import DataError
 from emopipe.training.fusion import pairs
 from emopipe.training.fusion.pairs import Pairs
+from emopipe.training.speech.ravdess import speaker
 from tests.support.pairs import table
 
 ACTORS = (1, 2)
@@ -16,11 +17,11 @@ EVEN: dict[str, object] = {"clip": ["01-01-03-01-01-01-01"], "frame": [26], **{l
 
 
 def test_sound_and_face_of_one_recording_are_put_together(found: Pairs) -> None:
-    names = sorted((pair.name.actor, pair.name.emotion) for pair in found.pairs)
-    assert names == [(actor, emotion) for actor in ACTORS for emotion in (1, 3, 5)]
-    assert found.actors == [1, 2]
+    names = sorted((pair.name.speaker, pair.name.label + 1) for pair in found.pairs)
+    assert names == [(speaker(actor), emotion) for actor in ACTORS for emotion in (1, 3, 5)]
+    assert found.actors == [speaker(1), speaker(2)]
     assert found.notes == ["6 recordings have both a face and a voice.", "3 clips have a face only and were left out."]
-    happy = next(pair for pair in found.pairs if pair.name.emotion == 3)
+    happy = next(pair for pair in found.pairs if pair.name.label == 2)
     assert FACE[int(happy.face.probabilities.mean(0).argmax())] == "happy"
     assert happy.face.times[0] == pytest.approx(25 / 30)
     assert happy.face.probabilities.sum(1) == pytest.approx(np.ones(29))

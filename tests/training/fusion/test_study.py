@@ -12,8 +12,8 @@ def test_contradictions_are_of_the_same_actor_and_of_another_emotion(found: Pair
     donors = draw_contradicting(found.pairs, np.random.default_rng(0))
     for pair, donor in zip(found.pairs, donors, strict=True):
         other = found.pairs[donor].name
-        assert other.actor == pair.name.actor
-        assert other.emotion != pair.name.emotion
+        assert other.speaker == pair.name.speaker
+        assert other.label != pair.name.label
     assert not len(draw_contradicting(found.pairs[:1], np.random.default_rng(0)))
 
 

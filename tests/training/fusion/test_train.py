@@ -1,5 +1,6 @@
 """Training fusion and evaluating it, on recordings small enough for a test."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from emopipe.models.fusion.networks import NETWORKS
 from emopipe.models.labels import SPEECH
 from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.fusion import train as fusion
+from emopipe.training.speech.ravdess import speaker
 from tests.support.pairs import faces, voices
 from tests.support.random_weights import speech_weights
 
 ACTORS = (1, 2, 3)  # of three folds
+SPEAKERS = [speaker(actor) for actor in ACTORS]
 QUICK: dict[str, Any] = {"epochs": 2, "moments": 2, "batch_size": 16}
 
 
@@ -25,7 +28,7 @@ def leaving_out(folder: Path, *actors: int) -> Path:
     """A network for voices, of random weights, that was trained on all `ACTORS` but these."""
     path = speech_weights(folder / "speech.safetensors")
     state, card = checkpoint.load(path, "speech")
-    trained_on = [actor for actor in ACTORS if actor not in actors]
+    trained_on = [speaker(actor) for actor in ACTORS if actor not in actors]
     checkpoint.save(path, state, msgspec.structs.replace(card, config={"trained_on": trained_on}, temperature=1.0))
     return path
 
@@ -67,7 +70,7 @@ def trained(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_learns_and_the_checkpoint_says_what_it_is(place: Place, trained: Path) -> None:
     _, card = checkpoint.load_arrays(trained, "fusion")
-    assert (card.network, card.labels, card.config["trained_on"]) == ("decision", list(SPEECH), list(ACTORS))
+    assert (card.network, card.labels, card.config["trained_on"]) == ("decision", list(SPEECH), SPEAKERS)
     assert card.prior == pytest.approx(
         {label: 1 / 3 if label in ("neutral", "happy", "angry") else 0 for label in SPEECH}
     )
@@ -102,8 +105,8 @@ def test_the_weights_are_scored_as_they_are(place: Place, trained: Path) -> None
         assert 0 <= figures[f"{name}_accuracy"] <= 1
     follows = [figures[f"contradicting_follows_{half}"] for half in ("face", "voice", "neither")]
     assert sum(follows) == pytest.approx(1)
-    assert any("fusion model was trained on actors 1, 2, 3" in note for note in report.notes)
-    assert any("speech model was trained on actors 1, 2:" in note for note in report.notes)
+    assert any("fusion model was trained on ravdess/01, ravdess/02, ravdess/03:" in note for note in report.notes)
+    assert any("speech model was trained on ravdess/01, ravdess/02:" in note for note in report.notes)
 
 
 def test_some_actors_of_one_fold_are_enough_for_scoring(place: Place, trained: Path, tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def test_some_actors_of_one_fold_are_enough_for_scoring(place: Place, trained: P
     report = fusion.evaluate(data, seen, trained, speech=place.speech).report()
     assert report.flat()["n"] == 2
     assert "2 clips have a face only and were left out." in report.notes
-    with pytest.raises(DataError, match="at least two of the five folds"):
+    with pytest.raises(DataError, match="at least two of RAVDESS's five folds"):
         fusion.evaluate(data, seen, protocol="actor-folds", config=place.config())
 
 
@@ -122,7 +125,7 @@ def test_in_folds_nobody_is_tested_on_who_was_trained_on(place: Place, tmp_path:
     figures = report.flat()
     assert (figures["n"], figures["folds"]) == (9, 3)
     assert (tmp_path / "fusion/feature/fold-3/last.ckpt").is_file()
-    assert not any("trained on actors" in note for note in report.notes)
+    assert not any("was trained on" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -153,16 +156,29 @@ def test_networks_for_voices_are_trained_where_there_are_none(
                 leaving_out(tmp_path / "made" / f"fold-{number}", actor)
 
     monkeypatch.setattr("emopipe.training.speech.train.TrainingRun", Quick)
-    monkeypatch.setattr("emopipe.training.speech.folds.actor_folds", lambda corpus, seeds: [])
+    monkeypatch.setattr("emopipe.training.speech.folds.speaker_folds", lambda corpus, seeds: [])
     config = place.config(epochs=1, cross_validate=False, voices=str(tmp_path / "made"))
     fusion.train(config, place.data, tmp_path / "out.safetensors", runs=tmp_path)
     assert made == [(place.data, tmp_path / "made", False)]
     assert (tmp_path / "out.safetensors").is_file()
 
 
+def test_fusion_learns_from_strangers_of_an_unknown_corpus_too_where_a_network_is_one(
+    place: Place, tmp_path: Path
+) -> None:
+    for number, actor in enumerate(ACTORS, 1):
+        leaving_out(tmp_path / "networks" / f"fold-{number}", actor)
+    config = place.config(voices=str(tmp_path / "networks"), network="feature")
+    evaluate = partial(fusion.evaluate, place.data, place.faces, protocol="actor-folds", runs=tmp_path)
+    assert "foreign_fused_accuracy" not in evaluate(config=config).report().flat()
+    leaving_out(tmp_path / "networks/fold-without-ravdess", *ACTORS)
+    figures = evaluate(config=config).report().flat()
+    assert {"foreign_fused_accuracy", "foreign_face_accuracy", "foreign_voice_accuracy"} <= set(figures)
+
+
 def test_a_voice_that_every_network_knows_is_refused(place: Place, tmp_path: Path) -> None:
     leaving_out(tmp_path / "networks/fold-1", 1)
-    with pytest.raises(DataError, match="no network for voices that was not trained on actor 2"):
+    with pytest.raises(DataError, match="no network for voices that was not trained on ravdess/02"):
         fusion.train(place.config(voices=str(tmp_path / "networks")), place.data, tmp_path / "out.safetensors")
 
 

@@ -92,7 +92,7 @@ def test_the_statistics_are_those_of_the_speech_alone() -> None:
 def test_some_crops_are_calibrated_by_other_clips_of_their_speaker() -> None:
     clips = make_clips(64)
     for place in range(0, 64, 2):  # another actor, whose voice lies elsewhere
-        name = msgspec.structs.replace(clips[place].name, actor=2, statement=1 + place % 4 // 2, repetition=1)
+        name = msgspec.structs.replace(clips[place].name, speaker="ravdess/02", stem=f"another-{place % 4 // 2}")
         clips[place] = msgspec.structs.replace(clips[place], name=name, mfcc=clips[place].mfcc + 500)
 
     def calibrated(share: float) -> float:

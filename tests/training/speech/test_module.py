@@ -39,7 +39,7 @@ def test_a_finished_cycle_is_carried_on_as_if_both_had_been_meant_from_the_start
 
 
 def test_an_ensemble_takes_the_settings_that_its_members_have() -> None:
-    found = network_options(Settings(members=("cnn", "lstm"), channels=32, hidden=16, blocks=2))
+    found = network_options(Settings(network="ensemble", members=("cnn", "lstm"), channels=32, hidden=16, blocks=2))
     assert found["members"] == ["cnn", "lstm"]
     assert found["options"]["cnn"] == {"channels": 32, "blocks": 2, "embedding": 64, "dropout": 0.05}
     assert found["options"]["lstm"] == {"channels": 32, "hidden": 16, "embedding": 64, "dropout": 0.05}
@@ -52,7 +52,9 @@ def test_cycles_have_to_divide_the_epochs() -> None:
 
 
 def test_every_member_is_trained_for_itself_and_the_average_takes_no_gradient() -> None:
-    config = Settings(members=("cnn", "lstm"), channels=16, hidden=8, embedding=8, batch_size=8, speeds=(1.0,))
+    config = Settings(
+        network="ensemble", members=("cnn", "lstm"), channels=16, hidden=8, embedding=8, batch_size=8, speeds=(1.0,)
+    )
     training = SpeechTraining(config, MfccSpec(), [make_clips(16)])
     assert not any(parameter.requires_grad for parameter in training.average.parameters())
     assert training.network.mean.shape == (120,)

@@ -1,4 +1,4 @@
-"""The voice classifier's settings and their file."""
+"""The voice classifier's settings and their files."""
 
 import tomllib
 
@@ -6,8 +6,10 @@ from emopipe.training.speech.settings import Settings, read_settings
 from tests.support.paths import ROOT
 
 
-def test_the_config_file_is_the_defaults_and_says_all_of_them() -> None:
-    config = tomllib.loads((ROOT / "configs/training/speech.toml").read_text())
-    assert config.pop("data") == "data/ravdess-speech.zip"
-    assert read_settings(config) == Settings()
-    assert set(config) == set(Settings.__struct_fields__)
+def test_the_config_files_are_the_defaults_and_say_all_of_them() -> None:
+    head = tomllib.loads((ROOT / "configs/training/speech.toml").read_text())
+    small = tomllib.loads((ROOT / "configs/training/speech-small.toml").read_text())
+    assert head.pop("data") == small.pop("data") == "data/ravdess-speech.zip"
+    assert read_settings(head) == Settings()
+    assert read_settings(small) == Settings(network="ensemble")
+    assert set(head) | set(small) == set(Settings.__struct_fields__)

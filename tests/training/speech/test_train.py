@@ -24,7 +24,7 @@ QUICK: dict[str, Any] = {
     "batch_size": 8,
     "speeds": [1.0],
     "cross_validate": False,
-    "validation_actors": [3],
+    "validation_speakers": ["ravdess/03"],
 }
 
 
@@ -45,7 +45,7 @@ def test_it_learns_and_the_checkpoint_says_what_it_is(tmp_path: Path, data: Path
     _, card = checkpoint.load(out, "speech")
     assert card.labels == list(SPEECH)
     assert card.prior == dict.fromkeys(SPEECH, 1 / 8)
-    assert card.config["trained_on"] == [1, 2]
+    assert card.config["trained_on"] == ["ravdess/01", "ravdess/02"]
     assert card.config["epochs"] == 40
     assert card.metrics["validation_n"] == 8
     assert card.metrics["validation_uar"] > 0.5  # an actor it has not heard; chance is 0.125
@@ -59,7 +59,7 @@ def test_it_learns_and_the_checkpoint_says_what_it_is(tmp_path: Path, data: Path
     assert (figures["n"], figures["unseen_n"], figures["calibrated_n"]) == (24, 8, 24)
     assert figures["unseen_uar"] == pytest.approx(card.metrics["validation_uar"])
     assert figures["accuracy_after_0_clips"] == pytest.approx(figures["accuracy"])
-    assert "trained on actors 1, 2" in evaluation.notes[0]
+    assert "trained on ravdess/01, ravdess/02:" in evaluation.notes[0]
 
 
 def test_a_model_is_scored_on_a_single_stranger(data: Path, tmp_path: Path) -> None:
@@ -68,20 +68,23 @@ def test_a_model_is_scored_on_a_single_stranger(data: Path, tmp_path: Path) -> N
     evaluation = speech.evaluate(data / "Actor_03", out)
     assert evaluation.notes == []
     assert evaluation.report().flat()["n"] == 8
-    with pytest.raises(DataError, match="at least two of the five folds"):
-        speech.evaluate(data / "Actor_03", protocol="actor-folds", config=QUICK | {"validation_actors": []})
-    alone = speech.evaluate(data / "Actor_03", protocol="random", config=QUICK | {"epochs": 1, "validation_actors": []})
-    assert "no actor-folds beside it: only actors 3" in alone.notes[1]
+    with pytest.raises(DataError, match="at least two of RAVDESS's five folds"):
+        speech.evaluate(data / "Actor_03", protocol="actor-folds", config=QUICK | {"validation_speakers": []})
+    alone = speech.evaluate(
+        data / "Actor_03", protocol="random", config=QUICK | {"epochs": 1, "validation_speakers": []}
+    )
+    assert "no actor-folds beside it: only ravdess/03" in alone.notes[1]
 
 
 def test_cross_validation_tests_each_fold_on_what_the_others_taught(tmp_path: Path) -> None:
     data = ravdess(tmp_path / "data", (1, 2, 3, 4, 6), (1, 5))
     out = tmp_path / "speech.safetensors"
-    config = QUICK | {"epochs": 1, "cross_validate": True, "validation_actors": [], "batch_size": 2}
+    config = QUICK | {"epochs": 1, "cross_validate": True, "validation_speakers": [], "batch_size": 2}
     speech.train(config, data, out)
     run = tmp_path / "runs/speech"
     # Folds {2}, {3, 6} and {1, 4}.
-    for number, others in enumerate(([1, 3, 4, 6], [1, 2, 4], [2, 3, 6]), 1):
+    for number, actors in enumerate(([1, 3, 4, 6], [1, 2, 4], [2, 3, 6]), 1):
+        others = [f"ravdess/{actor:02d}" for actor in actors]
         card = checkpoint.load(run / f"fold-{number}/speech.safetensors", "speech")[1]
         assert card.config["trained_on"] == others
         assert len(card.temperatures) == 4  # fitted on the other folds' answers
@@ -90,20 +93,19 @@ def test_cross_validation_tests_each_fold_on_what_the_others_taught(tmp_path: Pa
     assert {"uar_mean", "uar_sd", "windows_ece", "calibrated_accuracy", "uar_after_8_clips"} <= set(found)
     card = checkpoint.load(out, "speech")[1]
     assert card.metrics == found
-    assert card.config["trained_on"] == [1, 2, 3, 4, 6]
+    assert card.config["trained_on"] == [f"ravdess/{actor:02d}" for actor in (1, 2, 3, 4, 6)]
     kept = load_file(run / "out-of-fold.safetensors")
-    assert sorted(kept["names"][:, 6].tolist()) == sorted([1, 2, 3, 4, 6] * 2)
     assert kept["clips"].shape == kept["calibrated"].shape == (10, 8)
     # Each fold's network gives the very logits that were kept.
     first = SpeechModel.load(run / "fold-1/speech.safetensors", "cpu")
-    clips = [clip for clip in speech.ravdess.read(data)[1.0].clips if clip.name.actor == 2]
+    clips = [clip for clip in speech.corpora.read(data)[1.0].clips if clip.name.speaker == "ravdess/02"]
     again = first.logits([clip.mfcc[slice(*clip.speech)] for clip in clips])
     assert torch.equal(again, kept["clips"][kept["folds"] == 0])
 
 
 def test_folds_that_are_trained_are_not_trained_again(tmp_path: Path) -> None:
     data = ravdess(tmp_path / "data", (1, 2), (1, 5))
-    config = QUICK | {"epochs": 1, "validation_actors": [], "batch_size": 2, "seeds": 2}
+    config = QUICK | {"epochs": 1, "validation_speakers": [], "batch_size": 2, "seeds": 2}
     first = speech.evaluate(data, protocol="actor-folds", config=config)
 
     def never(*_: Any, **__: Any) -> None:
@@ -165,7 +167,7 @@ def test_patience_stops_a_training_that_no_longer_improves(tmp_path: Path, data:
         ({"network": "gru"}, "network: 'gru' is unknown; the networks are lstm, cnn"),
         ({"members": ["cnn", "ensemble"]}, "members: 'ensemble' is unknown; the members may be lstm, cnn"),
         ({"shortest": 4.0}, "shortest: 4.0 is more than longest"),
-        ({"patience": 2, "validation_actors": []}, "patience: somebody has to be listened to"),
+        ({"patience": 2, "validation_speakers": []}, "patience: somebody has to be listened to"),
     ],
 )
 def test_wrong_settings_are_named(tmp_path: Path, data: Path, change: dict[str, Any], message: str) -> None:
@@ -174,10 +176,14 @@ def test_wrong_settings_are_named(tmp_path: Path, data: Path, change: dict[str, 
 
 
 def test_actors_that_are_not_there(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(DataError, match=r"validation_actors: 9 are not among the actors of .* \(1, 2, 3\)"):
-        speech.train(QUICK | {"validation_actors": [3, 9]}, data, tmp_path / "out")
+    with pytest.raises(
+        DataError, match=r"validation_speakers: ravdess/09 are not among the speakers of the data \(ravdess/01, ravd"
+    ):
+        speech.train(QUICK | {"validation_speakers": ["ravdess/03", "ravdess/09"]}, data, tmp_path / "out")
     with pytest.raises(DataError, match="nobody is left to train on"):
-        speech.train(QUICK | {"validation_actors": [1, 2, 3]}, data, tmp_path / "out")
+        speech.train(
+            QUICK | {"validation_speakers": ["ravdess/01", "ravdess/02", "ravdess/03"]}, data, tmp_path / "out"
+        )
 
 
 def test_resuming_needs_a_run_with_the_same_settings_and_data(tmp_path: Path, data: Path) -> None:
@@ -191,5 +197,5 @@ def test_resuming_needs_a_run_with_the_same_settings_and_data(tmp_path: Path, da
 
 
 def test_an_unknown_protocol(data: Path) -> None:
-    with pytest.raises(EmopipeError, match="protocol: 'folds' is unknown; the protocols are model, actor-folds, rand"):
+    with pytest.raises(EmopipeError, match="protocol: 'folds' is unknown; the protocols are model, corpora, actor-f"):
         speech.evaluate(data, protocol="folds")

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec, mfcc
 from emopipe.pipeline.errors import DataError
-from emopipe.training.speech.ravdess import FOLDS, decode, folds, parse_name, read
+from emopipe.training.speech.corpora import decode, read
+from emopipe.training.speech.ravdess import FOLDS, folds, parse_codes, speaker
 from tests.support.voices import RATE, ravdess, silence, voice, write
 
 NAME = "03-01-05-02-01-02-12"
@@ -27,10 +27,8 @@ def packed(folder: Path, path: Path) -> Path:
 
 
 def test_a_name_says_who_what_and_how() -> None:
-    name = parse_name(NAME)
-    assert (name.actor, name.sex, name.intensity, name.statement, name.repetition) == (12, "female", 2, 1, 2)
-    assert SPEECH[name.label] == "angry"
-    assert parse_name("03-01-01-01-01-01-01").sex == "male"
+    codes = parse_codes(NAME)
+    assert (codes.actor, codes.emotion, codes.intensity, codes.statement, codes.repetition) == (12, 5, 2, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -45,18 +43,19 @@ def test_a_name_says_who_what_and_how() -> None:
 )
 def test_a_name_of_something_else(stem: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        parse_name(stem)
+        parse_codes(stem)
 
 
 def test_folds_cover_each_actor_once() -> None:
     everyone = [actor for fold in FOLDS for actor in fold]
     assert sorted(everyone) == list(range(1, 25))
-    assert folds([1, 2, 5, 9, 22, 3]) == [(2, 5), (3,), (1, 9, 22)]
+    some = [speaker(actor) for actor in (1, 2, 5, 9, 22, 3)]
+    assert folds(some) == [tuple(map(speaker, fold)) for fold in ((2, 5), (3,), (1, 9, 22))]
 
 
 def test_one_fold_alone_leaves_nobody_to_train_on() -> None:
-    with pytest.raises(DataError, match="only actors 2, 5: at least two of the five folds"):
-        folds([2, 5])
+    with pytest.raises(DataError, match="only ravdess/02, ravdess/05: at least two of RAVDESS's five folds"):
+        folds([speaker(2), speaker(5)])
 
 
 def test_a_clip_carries_its_features_and_the_windows_a_stream_would_cut(tmp_path: Path) -> None:
@@ -73,9 +72,9 @@ def test_folder_and_zip_read_the_same_in_the_order_of_the_names(tmp_path: Path) 
     folder = ravdess(tmp_path / "data", (2, 1), (1, 3))
     loose, archive = read(folder)[1.0], read(packed(folder, tmp_path / "data.zip"))[1.0]
     assert [clip.name for clip in loose.clips] == [clip.name for clip in archive.clips]
-    assert [clip.name.actor for clip in loose.clips] == [1, 2, 1, 2]
+    assert [clip.name.speaker[-2:] for clip in loose.clips] == ["01", "02", "01", "02"]
     assert loose.sha256 == archive.sha256
-    assert loose.actors == [1, 2]
+    assert loose.speakers == ["ravdess/01", "ravdess/02"]
     assert all(np.array_equal(a.mfcc, b.mfcc) for a, b in zip(loose.clips, archive.clips, strict=True))
 
 
@@ -133,11 +132,11 @@ def test_what_cannot_be_used_is_named_skipped_and_counted(tmp_path: Path, caplog
         "03-01-05-01-01-01-01.wav": "silent: every sample is zero",
         "03-01-06-01-01-01-01.wav": "too short: 320 samples at 16 kHz (expected at least 400)",
         "03-02-01-01-01-01-01.wav": "not speech alone (expected a name that starts with 03-01)",
-        "03-01-09-01-01-01-01.wav": "emotion 09 does not exist (expected 01 to 08)",
+        "03-01-09-01-01-01-01.wav": "emotion '09' does not exist in RAVDESS (expected 01, 02, 03, 04, 05, 06, 07, 08)",
         "copy": "the same clip as Actor_01/03-01-01-01-01-01-01.wav",
     }
     assert "Actor_01/03-01-05-01-01-01-01.wav: skipped: silent" in caplog.text
-    assert "1 recordings are songs or films; left out" in caplog.text
+    assert "1 clips left out: not speech alone" in caplog.text
     assert "7 of 9 sounds skipped" in caplog.text
 
 
@@ -149,10 +148,10 @@ def test_a_clip_in_which_nobody_is_heard_still_counts(tmp_path: Path) -> None:
 
 
 def test_missing_empty_and_half_downloaded_data(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file or folder; expected a folder or zip of RAVDESS speech"):
+    with pytest.raises(DataError, match="no such file or folder; expected a folder or zip of emotional speech"):
         read(tmp_path / "none.zip")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no RAVDESS speech in it"):
+    with pytest.raises(DataError, match="no emotional speech of a known corpus in it"):
         read(tmp_path / "empty")
     whole = packed(ravdess(tmp_path / "data", (1,), (1, 2)), tmp_path / "whole.zip").read_bytes()
     (tmp_path / "half.zip").write_bytes(whole[: len(whole) // 2])
@@ -180,7 +179,7 @@ def test_the_second_time_comes_from_the_cache_and_names_what_was_skipped_again(
     data = ravdess(tmp_path / "data", (1,), (1, 2))
     write(data / "03-01-05-01-01-01-01.wav", np.zeros(RATE, np.float32))
     first = read(data, speeds=(1.0, 1.1), cache=tmp_path / "cache")
-    monkeypatch.setattr("emopipe.training.speech.ravdess.decode", None)  # nothing is decoded any more
+    monkeypatch.setattr("emopipe.training.speech.corpora.decode", None)  # nothing is decoded any more
     caplog.clear()
     again = read(data, speeds=(1.0, 1.1), cache=tmp_path / "cache")
     assert "03-01-05-01-01-01-01.wav: skipped: silent" in caplog.text
@@ -214,5 +213,49 @@ def test_a_cache_that_cannot_be_written_is_said_and_done_without(
 
 def test_nothing_but_songs_is_no_speech(tmp_path: Path) -> None:
     write(tmp_path / "03-02-01-01-01-01-01.wav", voice(1.0))
-    with pytest.raises(DataError, match=r"no RAVDESS speech in it \(1 sounds skipped: 03-02-01.*not speech alone"):
+    with pytest.raises(
+        DataError, match=r"no emotional speech of a known corpus in it \(1 sounds skipped: 03-02-01.*not speech alone"
+    ):
         read(tmp_path)
+
+
+def corpus_of(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        write(folder / name, np.concatenate([silence(0.4, number), voice(0.8, 110 + 15 * number), silence(0.4, 9)]))
+    return folder
+
+
+def test_several_corpora_make_one_whose_speakers_never_mix(tmp_path: Path) -> None:
+    one = corpus_of(tmp_path / "emodb", "wav/03a01Fa.wav", "wav/08a01Na.wav")
+    other = packed(corpus_of(tmp_path / "urdu", "Angry/SM1_F10_A010.wav"), tmp_path / "urdu.zip")
+    corpus = read([one, other])[1.0]
+    assert corpus.corpora == ["emodb", "urdu"]
+    assert corpus.speakers == ["emodb/03", "emodb/08", "urdu/sm1"]
+    assert [clip.name.stem for clip in corpus.clips] == ["03a01Fa", "08a01Na", "SM1_F10_A010"]
+
+
+def test_two_halves_of_one_corpus_share_their_speakers_and_a_copy_is_refused(tmp_path: Path) -> None:
+    first = corpus_of(tmp_path / "first", "03a01Fa.wav", "03a02Na.wav")
+    second = corpus_of(tmp_path / "second", "03a04Wa.wav", "03a01Fa.wav")
+    corpus = read([first, second])[1.0]
+    assert corpus.speakers == ["emodb/03"]
+    assert corpus.skipped == {"second/03a01Fa.wav": "the same clip as 03a01Fa.wav"}
+    with pytest.raises(DataError, match="first: all of its 2 clips are in the data before it; give each corpus once"):
+        read([first, first])
+
+
+def test_emotions_without_a_class_are_counted_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = corpus_of(tmp_path, "03a01La.wav", "08b02Lb.wav", "08a01Na.wav")
+    with caplog.at_level(logging.WARNING):
+        corpus = read(data)[1.0]
+    assert len(corpus.clips) == 1
+    assert "2 clips left out: its emotion ('l' in EmoDB) is none of the classes" in caplog.text
+
+
+def test_clips_without_a_speaker_and_an_unknown_layout_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not say who speaks; put each speaker's clips into a folder"):
+        read(corpus_of(tmp_path / "savee", "a01.wav", "sa02.wav"))
+    with pytest.raises(DataError, match=r"expected files named as in RAVDESS .*, TESS"):
+        read(corpus_of(tmp_path / "other", "my-voice-1.wav"))

@@ -1,0 +1,71 @@
+"""The voice encoder, as it is fetched: what its layers make of sound, and what becomes of damaged files."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from emopipe.models import assets
+from emopipe.models.speech.embedding import SECONDS, Embedder, EmbeddingSpec, seconds_of
+from emopipe.models.speech.encoder import Encoder, with_outputs
+from emopipe.models.speech.prosody import FUNCTIONALS, functionals, pitch
+from tests.support.voices import silence, voice
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder()
+
+
+def test_every_layer_answers_41_times_a_second(encoder: Encoder) -> None:
+    layers = encoder(voice(2.0))
+    assert layers.shape == (7, 82, 288)
+    assert len({layer.tobytes() for layer in layers}) == 7
+
+
+def test_the_last_layer_is_what_the_model_itself_gives(encoder: Encoder) -> None:
+    sound = voice(1.0)
+    session = onnxruntime.InferenceSession(assets.voice_encoder_model())
+    inputs = {"input_values": sound[None], "attention_mask": np.ones((1, len(sound)), np.int64)}
+    assert np.array_equal(encoder(sound)[-1], session.run(None, inputs)[0][0])
+
+
+def test_sound_shorter_than_its_convolutions_is_padded(encoder: Encoder) -> None:
+    assert encoder(voice(0.01)).shape[1] >= 1
+
+
+def test_outputs_are_added_behind_all_else_and_the_rest_stays() -> None:
+    model = assets.voice_encoder_model().read_bytes()
+    more = with_outputs(model, ["/layers.0/Add_1_output_0"])
+    assert sum(a != b for a, b in zip(model, more, strict=False)) <= 4  # one offset
+    session = onnxruntime.InferenceSession(more)
+    assert [each.name for each in session.get_outputs()] == ["/layers.0/Add_1_output_0"]
+
+
+def test_a_vector_starts_with_its_seconds_and_is_the_same_each_time() -> None:
+    embedder = Embedder(EmbeddingSpec(layers=(2,)))
+    vector = embedder(voice(1.5))
+    assert vector.shape == (embedder.spec.size,) == (2 + FUNCTIONALS + 576,)
+    assert vector[SECONDS] == seconds_of(vector) == 1.5
+    assert np.array_equal(vector, embedder(voice(1.5)))
+    assert embedder.fingerprint != Embedder(EmbeddingSpec(layers=(3,))).fingerprint
+
+
+@pytest.mark.parametrize("hertz", [90.0, 150.0, 310.0])
+def test_pitch_in_semitones_above_100_hz(hertz: float) -> None:
+    sound = voice(1.0, hertz)
+    semitones, periodic = pitch(sound, 97)
+    heard = semitones[periodic > 0.8]
+    assert len(heard) > 80
+    assert np.median(heard) == pytest.approx(12 * np.log2(hertz / 100), abs=0.4)
+
+
+@pytest.mark.parametrize("sound", [np.zeros(16000, np.float32), silence(1.0), voice(0.005), voice(3.0)])
+def test_functionals_are_finite_whatever_the_sound(sound: np.ndarray) -> None:
+    found = functionals(sound)
+    assert found.shape == (FUNCTIONALS,)
+    assert np.isfinite(found).all()
+
+
+def test_loudness_says_nothing() -> None:
+    sound = voice(1.0, level=0.2) + 0.01 * np.random.default_rng(0).normal(size=16000).astype(np.float32)
+    assert functionals(sound) == pytest.approx(functionals(0.2 * sound), abs=0.05)

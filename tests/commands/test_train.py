@@ -79,9 +79,9 @@ def test_the_committed_config_holds_the_defaults() -> None:
     import msgspec
 
     from emopipe.training.facial.train import Settings
-    from emopipe.training.trainer.settings import settings
+    from emopipe.training.trainer.settings import parse_settings
 
     config = tomllib.loads((ROOT / "configs/training/facial.toml").read_text())
     config.pop("data", None)  # says where, not how
-    assert settings(config, Settings) == Settings()
+    assert parse_settings(config, Settings) == Settings()
     assert config.keys() | {"data"} == msgspec.structs.asdict(Settings()).keys() | {"data"}

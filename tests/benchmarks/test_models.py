@@ -1,11 +1,14 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
 from benchmarks.models import macs
 from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.slow("measures every network")
 
 
 def test_multiplications_are_counted() -> None:

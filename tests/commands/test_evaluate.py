@@ -10,6 +10,8 @@ from tests.support.fer2013 import write_folder
 from tests.support.random_weights import facial_weights, speech_weights
 from tests.support.voices import ravdess
 
+pytestmark = pytest.mark.slow("trains small models first")
+
 Captured = pytest.CaptureFixture[str]
 
 

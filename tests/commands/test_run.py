@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.processes import running, wait_for, wait_until_gone, workers_of
 
+pytestmark = pytest.mark.slow("starts whole runs, and waits for their end")
+
 TOY = """
 [pipeline]
 mode = "{mode}"

@@ -15,6 +15,8 @@ from emopipe.stages.sinks.publish import Publish
 from tests.support.factories import result
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow("runs the examples as programs")
+
 EXAMPLES = ROOT / "examples"
 # Half a second at a time: face 1 smiles from 0.5 s to 2 s and again from 3 s to 4 s, face 2 at 1 s only.
 SMILES = [

@@ -10,6 +10,8 @@ import pytest
 from tests.support.processes import running, wait_for, wait_until_gone, workers_of
 from tests.support.random_weights import facial_weights
 
+pytestmark = pytest.mark.slow("plays live runs in real time")
+
 GRAPH = """
 [pipeline]
 mode = "live"

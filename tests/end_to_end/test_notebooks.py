@@ -15,6 +15,8 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow("runs whole notebooks")
+
 TIMEOUT = 280  # s a cell
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

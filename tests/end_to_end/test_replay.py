@@ -22,6 +22,8 @@ from tests.support.paths import ROOT
 from tests.support.processes import popen, wait_until_gone, workers_of
 from tests.support.replaying import replay
 
+pytestmark = pytest.mark.slow("replays real recordings")
+
 GRAPH = ROOT / "pipeline.toml"
 SECOND = 1_000_000_000
 

@@ -26,6 +26,8 @@ from emopipe.stages.speech.windows import SpeechWindows
 from emopipe.stages.types import AudioBlock, VideoFrame
 from tests.support.local_graph import names_held, play_together
 
+pytestmark = pytest.mark.slow("replays real recordings")
+
 VISITORS = 2000
 AT_ONCE = 20
 BLOCK = 64 * MS

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow("plays a camera in real time")
+
 CLIP = "ravdess/Actor_01/01-01-08-01-01-02-01.mp4"
 PATIENCE = 150.0  # s: loading takes ten on an idle machine
 PLAYING = 6.0  # s

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.peers.whip_client import WhipClient, encode, recorded
 from emopipe.pipeline.clock import MS
 from emopipe.stages.sinks.records import record
@@ -19,6 +21,8 @@ from tests.support.endpoints import free_endpoint
 from tests.support.paths import ROOT
 from tests.support.subscribers import Subscriber
 from tests.support.verbs import verb
+
+pytestmark = pytest.mark.slow("sends over WebRTC in real time")
 
 GRAPH = ROOT / "configs" / "webrtc.toml"
 CLIP = "ravdess/Actor_01/01-01-08-02-02-02-01.mp4"

@@ -23,6 +23,8 @@ from emopipe.stages.types import AudioBlock, Emotions, Modality, PersonEmotion, 
 from tests.support.factories import make_emotions, result
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow("installs Node's packages")
+
 NODE = Path(__file__).parent / "node"
 TEXT = (ROOT / "docs" / "wire-format.md").read_text()
 RESULTS = (Emotions, PersonEmotion, Modality, Voice, VoiceEmotion)

@@ -26,6 +26,8 @@ from emopipe.pipeline.errors import EmopipeError, ModelError
 from tests.support.random_weights import fusion_weights
 from tests.support.verbs import verb
 
+pytestmark = pytest.mark.slow("exports every network")
+
 # Small ones, where a network can be made small: what is tested is how its parts are translated.
 OPTIONS: dict[str, dict[str, Any]] = {
     "custom": {},

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from emopipe import EmotionPredictor
@@ -20,6 +21,8 @@ from emopipe.predictor.prediction import Prediction
 from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import VideoFrame
+
+pytestmark = pytest.mark.slow("plays films through a whole graph")
 
 Image = NDArray[np.uint8]
 

@@ -15,6 +15,8 @@ from emopipe import EmotionPredictor
 from emopipe.predictor.options import torch_threads
 from tests.support.voices import RATE, silence, voice
 
+pytestmark = pytest.mark.slow("starts programs that load every model")
+
 Image = NDArray[np.uint8]
 
 

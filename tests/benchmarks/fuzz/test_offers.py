@@ -11,6 +11,8 @@ from benchmarks.fuzz.offers import mutations, originals
 from emopipe.stages.webrtc.offer import OfferError, parse_offer
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow("sends offers to a running server")
+
 
 def test_the_same_seed_gives_the_same_offers() -> None:
     offers = ["v=0\r\ns=-\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"]

@@ -21,6 +21,8 @@ from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from tests.support.processes import popen, wait_until_gone, workers_of
 
+pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
+
 TOY = "tests.support.toy_stages:"
 
 

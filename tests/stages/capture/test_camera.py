@@ -16,6 +16,8 @@ from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.camera import Camera
 from tests.support.live_sources import made, play, playing, until
 
+pytestmark = pytest.mark.slow("plays made-up devices in real time")
+
 PATTERN = "testsrc2=size=320x240:rate=30,realtime"
 
 

@@ -15,6 +15,8 @@ from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.microphone import Microphone
 from tests.support.live_sources import made, play
 
+pytestmark = pytest.mark.slow("plays made-up devices in real time")
+
 TONE = "sine=frequency=440:sample_rate=44100,arealtime"
 
 

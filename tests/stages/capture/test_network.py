@@ -25,6 +25,8 @@ from emopipe.stages.capture.network import NetworkCapture
 from tests.support.live_sources import Sender, beeps, flashes, free_port, made, play, playing, sender_apart, until
 from tests.support.media import make, tone
 
+pytestmark = pytest.mark.slow("waits for network streams in real time")
+
 
 def capture(uri: str, **settings: Any) -> NetworkCapture:
     return made(NetworkCapture, uri=uri, **settings)

@@ -15,6 +15,8 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
 from emopipe.stages.media.clocked_audio import AudioSpan, DriftCompensatedAudio
 
+pytestmark = pytest.mark.slow("simulates half an hour of sound")
+
 FRAME = 320  # samples, 20 ms
 CLICKS = 0.25  # s between two clicks
 

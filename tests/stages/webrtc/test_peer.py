@@ -19,6 +19,8 @@ from emopipe.pipeline.testing import StageHarness
 from emopipe.stages.web.server import Session, WebServer
 from tests.support.webrtc import Never, beeps, ended, flashes, flashes_and_beeps, serving, until
 
+pytestmark = pytest.mark.slow("sends over WebRTC in real time")
+
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from tests.support.endpoints import free_endpoint
 from tests.support.offers import make_offer
 from tests.support.webrtc import Never, ended, flashes_and_beeps, serving, until
 
+pytestmark = pytest.mark.slow("sends over WebRTC in real time")
+
 SDP = {"Content-Type": "application/sdp"}
 TOKEN = "a-token-of-enough-characters"
 

@@ -18,6 +18,8 @@ from emopipe.training.facial import train as facial
 from emopipe.training.facial.module import FacialTraining
 from tests.support.fer2013 import encoded, image, write_folder
 
+pytestmark = pytest.mark.slow("trains")
+
 CONFIG = {
     "epochs": 2,
     "batch_size": 7,

@@ -19,6 +19,8 @@ from emopipe.training.speech.ravdess import speaker
 from tests.support.pairs import faces, voices
 from tests.support.random_weights import speech_weights
 
+pytestmark = pytest.mark.slow("trains")
+
 ACTORS = (1, 2, 3)  # of three folds
 SPEAKERS = [speaker(actor) for actor in ACTORS]
 QUICK: dict[str, Any] = {"epochs": 2, "moments": 2, "batch_size": 16}

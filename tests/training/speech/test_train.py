@@ -13,6 +13,8 @@ from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.speech import train as speech
 from tests.support.voices import ravdess
 
+pytestmark = pytest.mark.slow("trains")
+
 # Small enough for a test. The synthetic clips differ by pitch alone, which is soon learnt.
 QUICK: dict[str, Any] = {
     "network": "cnn",

@@ -17,6 +17,8 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.trainer.fit import AtomicCheckpoints, fit
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow("trains")
+
 
 class Points:
     """64 points, in batches of `size`, in another order each time."""

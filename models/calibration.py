@@ -37,6 +37,21 @@ def softmax(logits: ArrayLike, temperature: ArrayLike = 1.0) -> Doubles:
     return result
 
 
+Knot = tuple[float, float]
+"""(place, temperature), both above 0."""
+
+
+def temperature_at(knots: Sequence[Knot], places: ArrayLike) -> Doubles:
+    """The temperature at each of `places` [N], such as a face's distance from those trained on.
+
+    Between two knots its logarithm is linear in the logarithm of the place; before the first and behind the last it
+    stays.
+    """
+    at, temperatures = np.log(np.array(knots, np.float64)).T
+    result: Doubles = np.exp(np.interp(np.log(np.maximum(np.asarray(places, np.float64), 1e-9)), at, temperatures))
+    return result
+
+
 # -- priors ------------------------------------------------------------------------------------------------------
 
 

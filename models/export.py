@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from emopipe.models import checkpoint
 from emopipe.models.checkpoint import Card
 from emopipe.models.facial import networks as facial_networks
-from emopipe.models.facial.base import MEAN, SIZE, STD
+from emopipe.models.facial.base import SIZE, prepare
 from emopipe.models.fusion.model import FusionModel, make_moment
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.loading import load_network
@@ -92,8 +92,7 @@ class Facial(Exportable):
         self.calibrated = _Calibrated(self.card)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        images = (faces.unsqueeze(1).to(torch.float32) / 255.0 - MEAN) / STD
-        answers: tuple[Tensor, Tensor] = self.calibrated(self.network(images))
+        answers: tuple[Tensor, Tensor] = self.calibrated(self.network(prepare(faces)))
         return answers
 
     def inputs(self, random: np.random.Generator) -> Iterator[Arrays]:

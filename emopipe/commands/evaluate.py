@@ -20,7 +20,6 @@ from emopipe.commands.training_arguments import (
 from emopipe.pipeline.errors import EmopipeError
 
 HELP = "evaluate a model"
-SPLITS = ("Training", "PublicTest", "PrivateTest")
 PROTOCOLS = {
     "model": "scores the weights as they are",
     "corpora": "trains on all corpora but one in turn, and tests on that one",
@@ -39,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--weights", type=Path, metavar="FILE", help="weights to score (default: the shipped ones)"
         )
         if task == "facial":
-            help_ = "PublicTest is FER2013's validation split, PrivateTest its test split (default: %(default)s)"
-            options.add_argument("--split", choices=SPLITS, default="PublicTest", help=help_)
+            help_ = (
+                "of FER2013: Training, PublicTest (default), PrivateTest; of RAF-DB: train, validation, test (default)"
+            )
+            options.add_argument("--split", metavar="NAME", help=help_)
+            help_ = "FER+'s votes on FER2013's images, Parquet or csv: scores what is shown against what people saw"
+            options.add_argument("--votes", type=Path, metavar="FILE", help=help_)
         else:
             help_ = "; ".join(f"{name} {PROTOCOLS[name]}" for name in OFFERED[task])
             options.add_argument(
@@ -67,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
         need_writable(args.json, "--json")
     if args.pictures:
         need_folder(args.pictures, "--pictures")
-    how = args.split if args.task == "facial" else args.protocol
+    how = args.split or "" if args.task == "facial" else args.protocol
     config_file = getattr(args, "config", None)
     with naming(config_file):
         config = read_config(config_file) if config_file else {}
@@ -78,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
 
     report = evaluation.report()
     leaks = " (leaks the speaker)" if how == "random" else ""
-    show(report, f"{args.task} · {how}{leaks} · {data_name(arguments['data'])}")
+    show(report, " · ".join(filter(None, (args.task, f"{how}{leaks}", data_name(arguments["data"])))))
     if args.json:
         write_json(args.json, report.json(), "--json")
     if args.pictures:
@@ -94,7 +97,7 @@ def _arguments(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, An
     data = find_corpora(args.data, config) if args.task == "speech" else find_data(args.task, args.data, config)
     arguments: dict[str, Any] = {"data": data, "weights": args.weights}
     if args.task == "facial":
-        return arguments | {"split": args.split}
+        return arguments | {"split": args.split, "votes": args.votes}
     if args.task == "fusion":
         arguments["faces"] = find_faces(args.faces, config)
     chosen = {key: value for key, value in config.items() if key != "data"}

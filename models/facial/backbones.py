@@ -29,11 +29,6 @@ class Backbone(FaceNetwork):
     left_out: str
     body: nn.Module
 
-    def __init__(self, width: int, dropout: float, classes: int) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, classes)
-
     def embed(self, x: Tensor) -> Tensor:
         embedded: Tensor = self.body(x)
         return embedded

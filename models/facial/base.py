@@ -1,6 +1,7 @@
 """The base of every network for faces: the preparation of crops, and the interface of training and inference."""
 
 from itertools import pairwise
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -11,17 +12,34 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 SIZE = 48
 """Height and width of a crop, in pixels."""
 
-# Mean and standard deviation of FER2013's Training images, so that inputs are about N(0, 1).
-MEAN, STD = 0.5077, 0.2550
+CONTRAST_FLOOR = 0.03 * 255
+"""Added to a crop's standard deviation, in grey levels: what is nearly flat is not blown up to a face."""
 
 
 def prepare(gray: NDArray[np.uint8] | Tensor) -> Tensor:
-    """Normalise grey crops for every network here: uint8 [N, 48, 48] → float32 [N, 1, 48, 48].
+    """Standardise grey crops, each by its own mean and deviation: [N, 48, 48] → float32 [N, 1, 48, 48].
 
-    One function for training, evaluation and the stages, so that they cannot drift apart.
+    So light and contrast are taken out before any network sees a face. One function for training, evaluation, export
+    and the stages, so that they cannot drift apart. Sums of whole numbers are exact in float64 whatever their order:
+    a crop's values have the same bits in any batch.
+
+    Args:
+        gray: whole levels, 0–255; also as [N, 1, 48, 48].
     """
     images = torch.as_tensor(gray)
-    return images.unsqueeze(1).to(torch.float32).div_(255.0).sub_(MEAN).div_(STD)
+    images = (images.unsqueeze(1) if images.ndim == 3 else images).to(torch.float64)
+    mean = images.mean((2, 3), keepdim=True)
+    variance = (images * images).mean((2, 3), keepdim=True) - mean * mean
+    return ((images - mean) / (variance.clamp_min(0).sqrt() + CONTRAST_FLOOR)).to(torch.float32)
+
+
+class Judgement(NamedTuple):
+    """What a network makes of N faces: logits [N, classes] of what people see and of what FER2013 would call it, and
+    how far the faces are from those it was trained on, [N] (`FaceNetwork.distance`)."""
+
+    people: Tensor
+    fer2013: Tensor
+    distance: Tensor
 
 
 class FaceNetwork(nn.Module):
@@ -29,27 +47,72 @@ class FaceNetwork(nn.Module):
 
         class Tiny(FaceNetwork):
             def __init__(self, dropout: float = 0.2, classes: int = len(FACE)) -> None:
-                super().__init__()
+                super().__init__(32, dropout, classes)
                 self.features = nn.Sequential(nn.Conv2d(1, 32, 7, stride=4, bias=False), nn.BatchNorm2d(32), nn.ReLU())
-                self.dropout, self.head = nn.Dropout(dropout), nn.Linear(32, classes)
 
             def embed(self, x: Tensor) -> Tensor:
                 return self.features(x).mean((2, 3))
 
-    `embed` should end in a mean over all pixels: then a network also takes smaller faces, as training begins with.
+    Two linear layers judge by the same embedding, since the corpora disagree on what a face shows (FER+'s voters and
+    FER2013's labels on 37 % of the images): `head` says what people see, as FER+'s voters and RAF-DB's do, and is all
+    that the stages use; `fer2013_head` says what FER2013 would call it.
+
+    Attributes:
+        typical_length: the median length of the embeddings of training faces; 0 before training.
+        size: height and width of the pictures it sees; `channels`: 1 for grey, 3 for colour.
+
+    Args:
+        width: of the embedding.
+        dropout: share of the embedding that is dropped while training.
+        classes: labels.
     """
 
-    dropout: nn.Module
-    head: nn.Linear
+    size: ClassVar[int] = SIZE
+    channels: ClassVar[int] = 1
+
+    def __init__(self, width: int, dropout: float, classes: int) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes)
+        self.fer2013_head = nn.Linear(width, classes)
+        self.typical_length: Tensor
+        self.register_buffer("typical_length", torch.zeros(()))
+
+    @staticmethod
+    def prepare(images: Tensor) -> Tensor:
+        """What the network sees of grey crops [N, 48, 48], levels 0–255. Networks of ours see `prepare`'s."""
+        return prepare(images)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Faces [N, 1, 48, 48], as `prepare` makes them, → what the head judges by, [N, head.in_features]."""
+        """Faces [N, 1, 48, 48], as `prepare` makes them, → what the heads judge by, [N, head.in_features]."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Faces [N, 1, 48, 48] → logits [N, classes]."""
+        """Faces [N, 1, 48, 48] → logits [N, classes] of what people see."""
         logits: Tensor = self.head(self.dropout(self.embed(x)))
         return logits
+
+    def labellings(self, x: Tensor) -> Tensor:
+        """Faces [N, 1, 48, 48] → logits [N, 2, classes]: what people see, and what FER2013 would call it."""
+        embedded = self.dropout(self.embed(x))
+        return torch.stack([self.head(embedded), self.fer2013_head(embedded)], dim=1)
+
+    def distance(self, embedded: Tensor) -> Tensor:
+        """How far embeddings [N, width] are from the training faces', [N]: 1 for the typical one of these.
+
+        It is how much shorter they are. What a network has not learnt to see excites it little: of nearly black, tiny,
+        sideways or drawn faces and of what is no face, embeddings are shorter, while their Mahalanobis distance is no
+        larger (docs/models/facial.md).
+        """
+        return self.typical_length / (embedded.square().sum(dim=1).sqrt() + 1e-6)
+
+    def judge(self, x: Tensor) -> Judgement:
+        """All that is to be said of faces [N, 1, 48, 48]. For inference: without dropout."""
+        embedded = self.embed(x)
+        people, fer2013 = (
+            (embedded.unsqueeze(1) * head.weight).sum(dim=2) + head.bias for head in (self.head, self.fer2013_head)
+        )
+        return Judgement(people, fer2013, self.distance(embedded))
 
     def fold(self) -> None:
         """For inference only, in place: merge each batch norm into the convolution that stands right before it.

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emopipe.models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
+from emopipe.models.calibration import Doubles, Knot, Prior, Selection, prior_odds, reweighed, softmax, temperature_at
 from emopipe.models.facial.base import SIZE, FaceNetwork, prepare
 from emopipe.models.facial.networks import NETWORKS
 from emopipe.models.loading import load_network, pick_device
@@ -47,9 +47,11 @@ class FacialModel:
         device: torch.device | str = "cpu",
         odds: Doubles | None = None,
         selective: Sequence[Selection] = (),
+        temperatures: Sequence[Knot] = (),
     ) -> None:
         self.labels = labels
         self.temperature = temperature
+        self.temperatures = temperatures
         self.selective = selective
         self.device = torch.device(device)
         self._odds = odds
@@ -73,31 +75,35 @@ class FacialModel:
         """
         network, card = load_network(path, "facial", NETWORKS)
         odds = prior_odds(prior, card.labels, card.prior)
-        return cls(network, tuple(card.labels), card.temperature, pick_device(device), odds, card.selective)
+        return cls(
+            network, tuple(card.labels), card.temperature, pick_device(device), odds, card.selective, card.temperatures
+        )
 
-    @torch.inference_mode()
     def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Grey crops uint8 [N, 48, 48] → float32 [N, labels], before temperature."""
+        return self._judge(faces)[:, :-1]
+
+    def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Grey crops uint8 [N, 48, 48] → float32 [N, labels]: calibrated, each row summing to one.
+
+        The farther a face is from those the network was trained on, the flatter its distribution.
+        """
+        judged = self._judge(faces)
+        temperature = temperature_at(self.temperatures, judged[:, -1]) if self.temperatures else self.temperature
+        return reweighed(softmax(judged[:, :-1], temperature), self._odds).astype(np.float32)
+
+    @torch.inference_mode()
+    def _judge(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits, and in the last column the distance, [N, labels + 1]."""
         if faces.shape[1:] != (SIZE, SIZE) or faces.dtype != np.uint8:
             raise ValueError(f"expected uint8 [N, {SIZE}, {SIZE}], got {faces.dtype} {list(faces.shape)}")
         if len(faces) == 0:
-            return np.empty((0, len(self.labels)), np.float32)
+            return np.empty((0, len(self.labels) + 1), np.float32)
         tiles = torch.split(torch.from_numpy(np.ascontiguousarray(faces)), self._tile)
-        answers = torch.cat([self._forward(prepare(tile.to(self.device))).cpu() for tile in tiles])
-        logits: NDArray[np.float32] = answers.numpy()
-        return logits
-
-    def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Grey crops uint8 [N, 48, 48] → float32 [N, labels]: calibrated, each row summing to one."""
-        probabilities = reweighed(softmax(self.logits(faces), self.temperature), self._odds)
-        return probabilities.astype(np.float32)
+        judged = torch.cat([self._forward(prepare(tile.to(self.device))).cpu() for tile in tiles])
+        result: NDArray[np.float32] = judged.numpy()
+        return result
 
     def _forward(self, x: Tensor) -> Tensor:
-        """The network's `forward`, with the head as products and sums.
-
-        As a matrix product it goes through another routine for one face than for several, with other last bits.
-        """
-        pooled = self._network.embed(x)
-        head = self._network.head
-        logits: Tensor = (pooled.unsqueeze(1) * head.weight).sum(dim=2) + head.bias
-        return logits
+        judged = self._network.judge(x)
+        return torch.cat([judged.people, judged.distance.unsqueeze(1)], dim=1)

@@ -37,7 +37,7 @@ def test_the_terminal_the_json_and_the_pictures_tell_the_same(capsys: Captured) 
     output = capsys.readouterr().out
     found = json.loads(Path("new/f.json").read_text())
     assert found["n"] == 28
-    assert "facial · PublicTest · fer2013 · images, 28" in output
+    assert "facial · fer2013 · images, 28" in output
     for figure in ("accuracy", "uar", "macro_f1", "ece"):
         assert f"{100 * found[figure]:.1f} %" in output
         low, high = found[f"{figure}_low"], found[f"{figure}_high"]

@@ -11,7 +11,7 @@ import logging
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +33,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 [N, 48, 48] and their classes int64 [N], indices into `labels.FACE`."""
+    """Images uint8 [N, 48, 48], their classes int64 [N], indices into `labels.FACE`, and their files' names; in a csv
+    these are `line 2` and so on."""
 
     images: NDArray[np.uint8]
     targets: NDArray[np.int64]
+    names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -89,7 +91,7 @@ def load(data: Path, cache: Path = Path(".cache")) -> Fer2013:
 def _load_file(data: Path, cache: Path) -> Fer2013:
     with data.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    cached = cache / f"fer2013-{sha256}.2.npz"
+    cached = cache / f"fer2013-{sha256}.3.npz"
     if cached.is_file():
         try:
             return _read_cache(cached, data, sha256)
@@ -121,6 +123,7 @@ def _digest_folder(root: Path) -> str:
 def _collect(examples: Iterable[Example], source: Path, sha256: str) -> Fer2013:
     images: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in (*SPLITS, UNKNOWN)}
     targets: dict[str, list[int]] = {name: [] for name in images}
+    names: dict[str, list[str]] = {name: [] for name in images}
     damaged: list[str] = []
     for name, split, target, image in examples:
         if isinstance(image, str):
@@ -129,13 +132,16 @@ def _collect(examples: Iterable[Example], source: Path, sha256: str) -> Fer2013:
             continue
         images[split].append(image)
         targets[split].append(target)
+        names[split].append(PurePosixPath(name).name)
     if not any(images.values()):
         found = f"all {len(damaged)} images are damaged" if damaged else "no image of FER2013 found"
         raise DataError(f"{source}: {found}; {LAYOUT}")
     if damaged:
         log.warning("%s: %d images skipped", source, len(damaged))
     splits = {
-        name: Split(np.stack(images[name]), np.array(targets[name], dtype=np.int64)) for name in images if images[name]
+        name: Split(np.stack(images[name]), np.array(targets[name], dtype=np.int64), tuple(names[name]))
+        for name in images
+        if images[name]
     }
     return Fer2013(splits, damaged, sha256)
 
@@ -144,6 +150,7 @@ def _write_cache(path: Path, data: Fer2013) -> None:
     arrays: dict[str, NDArray[np.generic]] = {"damaged": np.array(data.damaged, dtype=np.str_)}
     for name, split in data.splits.items():
         arrays |= {f"{name}_images": split.images, f"{name}_targets": split.targets}
+        arrays[f"{name}_names"] = np.array(split.names, dtype=np.str_)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -152,7 +159,10 @@ def _write_cache(path: Path, data: Fer2013) -> None:
 def _read_cache(path: Path, source: Path, sha256: str) -> Fer2013:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         names = [name for name in (*SPLITS, UNKNOWN) if f"{name}_images" in arrays]
-        splits = {name: Split(arrays[f"{name}_images"], arrays[f"{name}_targets"]) for name in names}
+        splits = {
+            name: Split(arrays[f"{name}_images"], arrays[f"{name}_targets"], tuple(arrays[f"{name}_names"].tolist()))
+            for name in names
+        }
         damaged = [str(name) for name in arrays["damaged"]]
     for name in damaged:
         log.warning("%s: %s: skipped: damaged", source, name)

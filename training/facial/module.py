@@ -1,32 +1,30 @@
 """The face classifier in training: its moving average, its losses and its schedule."""
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
 import msgspec
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.utils.data import DataLoader, TensorDataset
 
-from emopipe.models import checkpoint
-from emopipe.models.calibration import class_shares, selective, softmax
-from emopipe.models.facial.base import MEAN, SIZE, STD, FaceNetwork, prepare
-from emopipe.models.labels import FACE
+from emopipe.models.facial.base import FaceNetwork
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.training.evaluation import metrics
-from emopipe.training.facial import fer2013
-from emopipe.training.facial.augment import augment
-from emopipe.training.facial.averaging import calibrate_norms, moving_average
-from emopipe.training.facial.batches import FaceBatches
-from emopipe.training.facial.settings import CHANGEABLE_ON_RESUME, Settings
+from emopipe.training.facial.augment import degrade, frame
+from emopipe.training.facial.batches import Corpus, FaceBatches, Source
+from emopipe.training.facial.settings import CHANGEABLE_ON_RESUME, Augmentation, Settings
 from emopipe.training.trainer.fit import is_leader
+
+NORM_IMAGES = 8192
+"""How many pictures the averaged network's batch norms get their statistics from."""
+
+UNMOVED = Augmentation(flip=False, rotation=0, scale=0, shift=0, aspect=0)
 
 
 class FacialTraining(pl.LightningModule):
@@ -34,51 +32,41 @@ class FacialTraining(pl.LightningModule):
 
     Args:
         config: the settings.
-        data: with Training and PublicTest.
+        corpus: what is trained on, with what is to be learnt of each picture, and what is watched.
         network: to be trained, in place.
-        teachers: networks to learn from besides the labels.
-        origin: what the card says of where the weights come from: the command, checksums.
-        interim: where to write weights that can be used, after each validation; so a run cut short is not lost.
+        save: writes the averaged network as weights that can be used, after each validation, with the epochs so far; so
+            a run cut short is not lost.
     """
 
     def __init__(
         self,
         config: Settings,
-        data: fer2013.Fer2013,
+        corpus: Corpus,
         network: FaceNetwork,
-        teachers: Sequence[FaceNetwork] = (),
-        origin: dict[str, Any] | None = None,
-        interim: Path | None = None,
+        save: Callable[[FaceNetwork, int], None] | None = None,
     ) -> None:
         super().__init__()
-        self.config, self.data, self.origin, self.interim = config, data, origin or {}, interim
+        self.config, self.corpus, self._save = config, corpus, save
         # Channels-last is up to 1.3 times as fast on CPU, and no slower on a GPU.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.network, multi_avg_fn=moving_average(config.ema_decay)).requires_grad_(False)
-        self.teachers = [teacher.eval().requires_grad_(False) for teacher in teachers]  # a list: none of the state
-        self.answers: list[tuple[Tensor, Tensor]] = []
-        self.scores = MetricCollection(
-            {
-                "accuracy": MulticlassAccuracy(len(FACE), average="micro"),
-                "macro_f1": MulticlassF1Score(len(FACE), average="macro"),
-                "uar": MulticlassAccuracy(len(FACE), average="macro"),
-            }
-        )
+
+    @property
+    def averaged(self) -> FaceNetwork:
+        """The network with averaged weights."""
+        network: FaceNetwork = self.average.module
+        return network
 
     def train_dataloader(self) -> FaceBatches:
-        config, trainer = self.config, self.trainer
-        split = self.data.split("Training")
-        self.batches = FaceBatches(
-            split, config.batch_size, self.device, config.seed, trainer.global_rank, trainer.world_size
-        )
+        trainer, sources = self.trainer, [source.to(self.device) for source in self.corpus.sources]
+        config = self.config
+        self.batches = FaceBatches(sources, config.batch_size, config.seed, trainer.global_rank, trainer.world_size)
         return self.batches
 
-    def val_dataloader(self) -> FaceBatches:
-        return FaceBatches(self.data.split("PublicTest"), 256, self.device)
-
-    def on_fit_start(self) -> None:
-        for teacher in self.teachers:
-            teacher.to(self.device)
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        watched = self.corpus.watched
+        answers = torch.from_numpy(np.stack([self.corpus.seen, watched.targets], axis=1))
+        return DataLoader(TensorDataset(torch.from_numpy(watched.images), answers), batch_size=256)
 
     def on_train_epoch_start(self) -> None:
         # Seeded by the epoch, a resumed run sees the images as the uninterrupted one would have.
@@ -86,70 +74,69 @@ class FacialTraining(pl.LightningModule):
         self.batches.epoch = self.current_epoch
         self.average.eval()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        config = self.config
-        images, targets = batch
-        shares = F.one_hot(targets, len(FACE)).float()
-        size = self._size()
-        views = augment(prepare(images), config, SIZE if self.teachers else size)
+    def training_step(self, batch: list[Source], _index: int) -> Tensor:
+        config, network = self.config, self.network
+        views = torch.cat([self._view(source) for source in batch])
+        own, people = (torch.cat([getattr(source, kind) for source in batch]) for kind in ("own", "people"))
+        own_weights = torch.cat([source.own_weights for source in batch])
+        people_weights = torch.cat([source.people_weights for source in batch])
         if config.mixup:
-            views, shares = mixup(views, shares, config.mixup)
-        seen = views if views.shape[-1] == size else F.interpolate(views, size, mode="bilinear", align_corners=False)
-        logits = self.network(seen)
-        loss = F.cross_entropy(logits, shares, label_smoothing=config.label_smoothing)
-        if self.teachers:
-            taught = [(teacher(views) / config.teacher_temperature).softmax(dim=1) for teacher in self.teachers]
-            hint = distillation(logits, torch.stack(taught).mean(dim=0), config.teacher_temperature)
-            loss = (1 - config.teacher_weight) * loss + config.teacher_weight * hint
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+            blend, other = blending(len(views), config.mixup, views.device)
+            views = (blend * views + (1 - blend) * views[other]).round()
+            own, people = (blend * shares + (1 - blend) * shares[other] for shares in (own, people))
+        logits = network.labellings(network.prepare(views)).log_softmax(dim=2)
+        loss = -(people * logits[:, 0]).sum(dim=1).mul(people_weights).mean()
+        loss = loss - (own * logits[:, 1]).sum(dim=1).mul(own_weights).mean()
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(views))
         return loss
 
-    def _size(self) -> int:
-        """Images grow in equal shares of the epochs: what small ones teach costs less than half (Howard 2018)."""
-        sizes = self.config.sizes
-        return sizes[min(len(sizes) * self.current_epoch // self.config.epochs, len(sizes) - 1)]
+    def _view(self, source: Source) -> Tensor:
+        """Each picture as a camera and a detector might have shown it, [N, C, size, size] of whole grey levels."""
+        images = source.images if source.images.ndim == 4 else source.images.unsqueeze(1)
+        framed = frame(images.float(), self.config, self.network.size, source.window)
+        return degrade(framed.expand(-1, self.network.channels, -1, -1), self.config)
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.network)
 
     def on_validation_epoch_start(self) -> None:
-        calibrate_norms(self.average, self.data.split("Training"))
-        self.answers = []
+        self.calibrate_norms()
+        self._right: list[Tensor] = []
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
-        images, targets = batch
-        logits = self.average(prepare(images)).float()
-        self.answers.append((logits.cpu(), targets.cpu()))
-        self.scores.update(logits, targets)
-        self.log("nll", F.cross_entropy(logits, targets), batch_size=len(targets), prog_bar=True)
+        images, answers = batch
+        judged = self.averaged.judge(self.averaged.prepare(images))
+        people, own = judged.people.float(), judged.fer2013.float()
+        seen, targets = answers.unbind(1)
+        known = seen >= 0
+        if known.any():
+            self.log("nll", F.cross_entropy(people[known], seen[known]), batch_size=int(known.sum()), prog_bar=True)
+        right = [(people.argmax(1) == seen)[known].float(), (own.argmax(1) == targets).float()]
+        self._right.append(torch.stack([right[0].sum(), known.sum(), right[1].sum(), torch.tensor(len(images))]).cpu())
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.scores.compute(), prog_bar=True)
-        self.scores.reset()
-        if self.interim and is_leader():
-            logits, targets = (torch.cat(each) for each in zip(*self.answers, strict=True))
-            self.save(self.interim, logits, targets, self.current_epoch + 1)
+        seen, known, own, count = torch.stack(self._right).sum(dim=0).tolist()
+        self.log_dict({"accuracy": own / count, "votes_accuracy": seen / max(1, known)}, prog_bar=True)
+        if self._save and is_leader():
+            self._save(self.averaged, self.current_epoch + 1)
 
-    def save(self, path: Path, logits: Tensor, targets: Tensor, epochs: int) -> None:
-        """Write the averaged weights; to `logits` [N, classes], of PublicTest, the temperature is fitted."""
-        temperature = metrics.fit_temperature(logits, targets)
-        config = msgspec.structs.asdict(self.config) | self.origin
-        card = checkpoint.Card(
-            task="facial",
-            network=self.config.network,
-            options={"dropout": self.config.dropout},
-            labels=list(FACE),
-            features={"size": SIZE, "mean": MEAN, "std": STD},
-            temperature=temperature,
-            command=config.pop("command", ""),
-            config=config,
-            seed=self.config.seed,
-            data_sha256=self.data.sha256,
-            metrics=metrics.summarise(logits, targets, FACE, temperature) | {"epochs": float(epochs)},
-            prior=class_shares(self.data.split("Training").targets, FACE),
-            selective=selective(softmax(logits.numpy(), temperature), targets.numpy()),
-        )
-        checkpoint.save(path, self.average.module.state_dict(), card)
+    @torch.no_grad()
+    def calibrate_norms(self) -> None:
+        """Give the averaged network's batch norms the statistics that its own weights make of (some of) the pictures.
+
+        Averaged weights make other ones than any of the weights they were averaged from (Izmailov et al. 2018,
+        arXiv:1803.05407): with those, the same weights got 0.8 points less.
+        """
+        total, network = sum(map(len, self.corpus.sources)), self.averaged
+        device, random = next(network.parameters()).device, np.random.default_rng(0)
+        some = []
+        for source in self.corpus.sources:
+            count = min(len(source), math.ceil(NORM_IMAGES * len(source) / total))
+            some.append(source.subset(torch.from_numpy(random.permutation(len(source))[:count])))
+        views = torch.cat([unmoved(source, network) for source in some])
+        order = torch.from_numpy(random.permutation(len(views)))
+        update_bn((network.prepare(views[rows].to(device)) for rows in order.split(256)), network)
+        network.eval()
 
     def on_save_checkpoint(self, state: dict[str, Any]) -> None:
         state["settings"] = msgspec.structs.asdict(self.config)
@@ -176,6 +163,26 @@ class FacialTraining(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def unmoved(source: Source, network: FaceNetwork) -> Tensor:
+    """Pictures as they are, at the size and in the channels that `network` sees, of whole grey levels."""
+    images = source.images if source.images.ndim == 4 else source.images.unsqueeze(1)
+    views = frame(images.float(), UNMOVED, network.size) if images.shape[-1] != network.size else images.float()
+    return views.expand(-1, network.channels, -1, -1).round()
+
+
+def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential moving average for `AveragedModel`, shorter at first so as to forget the random start."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        step = float(count)
+        weight = 1 - min(decay, (1 + step) / (10 + step))
+        for old, new in zip(averaged, current, strict=True):
+            old.lerp_(new, weight)
+
+    return update
+
+
 def one_cycle(progress: float, warmup: float) -> float:
     """Factor of the peak learning rate: up along a cosine from 4 % to all, then down to nothing (Smith 2018).
 
@@ -186,20 +193,10 @@ def one_cycle(progress: float, warmup: float) -> float:
     return (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup)))) / 2
 
 
-def mixup(images: Tensor, shares: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Blend each image [N, …] and its classes' shares [N, classes] with another's (Zhang et al. 2018).
+def blending(count: int, alpha: float, device: torch.device) -> tuple[float, Tensor]:
+    """How much of each image stays, and whose takes the rest, [N] (mixup: Zhang et al. 2018, arXiv:1710.09412).
 
-    arXiv:1710.09412. `alpha`: of the Beta distribution of the blend, which is one for the batch; 1 is uniform, less
-    blends less.
+    `alpha`: of the Beta distribution of the blend, which is one for the batch; 1 is uniform, less blends less.
     """
     blend = float(torch.distributions.Beta(alpha, alpha).sample())
-    other = torch.randperm(len(images)).to(images.device)
-    return blend * images + (1 - blend) * images[other], blend * shares + (1 - blend) * shares[other]
-
-
-def distillation(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
-    """The distance of logits [N, classes] from a teacher's probabilities at this temperature (Hinton et al. 2015).
-
-    arXiv:1503.02531; times T², so that its gradient is as large as the labels'.
-    """
-    return F.kl_div((logits / temperature).log_softmax(dim=1), taught, reduction="batchmean") * temperature**2
+    return blend, torch.randperm(count).to(device)

@@ -19,17 +19,24 @@ def test_prepare_standardises_and_keeps_its_input() -> None:
     assert prepared.shape == (3, 1, 48, 48)
     assert prepared.dtype == torch.float32
     np.testing.assert_array_equal(images, before)
-    np.testing.assert_allclose(prepared[1, 0].numpy(), (images[1] / 255 - 0.5077) / 0.2550, atol=1e-5)
+    expected = (images[1] - images[1].mean()) / (images[1].std() + 7.65)
+    np.testing.assert_allclose(prepared[1, 0].numpy(), expected, atol=1e-5)
     torch.testing.assert_close(prepare(torch.from_numpy(images)), prepared, rtol=0, atol=0)
+
+
+def test_light_and_contrast_are_taken_out_of_a_face() -> None:
+    face = (100 + 60 * np.sin(np.arange(48 * 48) / 40)).reshape(1, 48, 48)
+    darker = prepare((face / 4 + 3).round().astype(np.uint8))
+    torch.testing.assert_close(darker, prepare(face.round().astype(np.uint8)) * darker.std(), atol=0.15, rtol=0)
+    assert prepare(np.full((1, 48, 48), 9, np.uint8)).abs().max() == 0, "what is flat stays flat"
 
 
 class Tiny(FaceNetwork):
     """The example in FaceNetwork's docstring."""
 
     def __init__(self, dropout: float = 0.2, classes: int = len(FACE)) -> None:
-        super().__init__()
+        super().__init__(32, dropout, classes)
         self.features = nn.Sequential(nn.Conv2d(1, 32, 7, stride=4, bias=False), nn.BatchNorm2d(32), nn.ReLU())
-        self.dropout, self.head = nn.Dropout(dropout), nn.Linear(32, classes)
 
     def embed(self, x: Tensor) -> Tensor:
         return self.features(x).mean((2, 3))

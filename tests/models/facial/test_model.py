@@ -95,6 +95,20 @@ def test_the_tile_shrinks_where_larger_ones_have_other_bits() -> None:
     assert exact_tile_size(lambda x: x.mean((1, 2, 3))) == 8
 
 
+def test_what_is_stranger_gets_a_flatter_distribution() -> None:
+    network = random_network()
+    network.typical_length.fill_(1.0)
+    crops, knots = faces(4), [(0.01, 1.0), (100.0, 50.0)]
+    plain, doubting = FacialModel(network, FACE, 1.0), FacialModel(network, FACE, 1.0, temperatures=knots)
+    with torch.inference_mode():
+        network.typical_length.fill_(20.0)
+        stranger = FacialModel(network, FACE, 1.0, temperatures=knots)
+    top = [model.probabilities(crops).max(axis=1) for model in (plain, doubting, stranger)]
+    assert (top[0] > top[1]).all()
+    assert (top[1] > top[2]).all()
+    np.testing.assert_array_equal(plain.logits(crops), stranger.logits(crops))
+
+
 def test_loads_a_checkpoint(model: FacialModel, tmp_path: Path) -> None:
     path = tmp_path / "facial.safetensors"
     checkpoint.save(path, random_network().state_dict(), CARD)

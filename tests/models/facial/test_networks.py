@@ -11,6 +11,19 @@ from tests.support.face_networks import faces, random_norms
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_judges_by_both_labellings(name: str) -> None:
+    network = random_norms(NETWORKS[name]())
+    x = prepare(faces(3))
+    with torch.inference_mode():
+        judged, both, length = network.judge(x), network.labellings(x), network.embed(x).norm(dim=1)
+        torch.testing.assert_close(judged.people, network(x), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(torch.stack([judged.people, judged.fer2013], 1), both, rtol=1e-3, atol=1e-4)
+        assert judged.distance.tolist() == [0, 0, 0], "before training nothing is known of what is far"
+        network.typical_length.fill_(2.0)
+        torch.testing.assert_close(network.judge(x).distance, 2 / length, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_gives_one_logit_a_label(name: str) -> None:
     network = NETWORKS[name]().eval()
     assert isinstance(network, FaceNetwork)
@@ -20,7 +33,6 @@ def test_a_network_gives_one_logit_a_label(name: str) -> None:
         assert logits.shape == (2, 7)
         assert embedded.shape == (2, network.head.in_features)
         torch.testing.assert_close(network.head(embedded), logits)
-        assert network(x[:, :, 8:40, 8:40]).shape == (2, 7), "training begins with smaller faces"
 
 
 def test_the_default_network_is_small() -> None:
@@ -41,7 +53,7 @@ def test_folding_changes_nothing_but_the_cost(name: str) -> None:
 
 def test_every_parameter_learns() -> None:
     network = CustomCNN()
-    network(prepare(faces(8))).square().sum().backward()
+    network.labellings(prepare(faces(8))).square().sum().backward()
     idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert idle == []
 

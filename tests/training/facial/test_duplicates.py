@@ -11,7 +11,7 @@ from tests.support.fer2013 import image, write_csv, write_folder
 
 
 def split(*pictures: np.ndarray) -> fer2013.Split:
-    return fer2013.Split(np.stack(pictures), np.zeros(len(pictures), np.int64))
+    return fer2013.Split(np.stack(pictures), np.zeros(len(pictures), np.int64), ("",) * len(pictures))
 
 
 def test_finds_what_is_in_the_training_split_at_hand() -> None:

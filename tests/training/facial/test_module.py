@@ -1,8 +1,7 @@
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
 
-from emopipe.training.facial.module import distillation, mixup, one_cycle
+from emopipe.training.facial.module import blending, moving_average, one_cycle
 
 
 def test_one_cycle() -> None:
@@ -13,24 +12,18 @@ def test_one_cycle() -> None:
     assert factors[100] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_mixup_blends_images_as_their_classes() -> None:
+def test_blending_gives_each_image_another_and_one_share_for_all() -> None:
     torch.manual_seed(0)
-    targets = torch.arange(6)
-    images = targets.float().view(6, 1, 1, 1).expand(6, 1, 4, 4)
-    blended, shares = mixup(images, F.one_hot(targets, 7).float(), 0.5)
-    torch.testing.assert_close(shares.sum(dim=1), torch.ones(6))
-    assert ((shares > 0) & (shares < 1)).any()
-    # An image is its class's number everywhere, so a blend is the mean number under its shares.
-    torch.testing.assert_close(blended[:, 0, 0, 0], shares @ torch.arange(7).float())
+    blends = [blending(6, 0.5, torch.device("cpu")) for _ in range(50)]
+    assert all(0 <= blend <= 1 and sorted(other.tolist()) == list(range(6)) for blend, other in blends)
+    assert len({blend for blend, _ in blends}) == 50
 
 
-def test_distillation_is_least_for_the_teachers_own_answer() -> None:
-    torch.manual_seed(0)
-    teacher, others = torch.randn(5, 7), torch.randn(20, 5, 7)
-    taught = (teacher / 3).softmax(dim=1)
-    assert distillation(teacher, taught, 3.0) == pytest.approx(0.0, abs=1e-6)
-    assert all(distillation(other, taught, 3.0) > 0 for other in others)
-    student = torch.zeros(1, 7, requires_grad=True)
-    distillation(student, taught[:1], 3.0).backward()
-    expected = 3.0 * (torch.full((1, 7), 1 / 7) - taught[:1])
-    torch.testing.assert_close(student.grad, expected)
+def test_the_average_is_short_at_first_and_then_as_long_as_it_should_be() -> None:
+    update = moving_average(0.9)
+    average, new = [torch.zeros(1)], [torch.ones(1)]
+    update(average, new, torch.tensor(0))
+    assert float(average[0]) == pytest.approx(0.9)  # of the random start a tenth is left
+    average = [torch.zeros(1)]
+    update(average, new, torch.tensor(100_000))
+    assert float(average[0]) == pytest.approx(0.1)

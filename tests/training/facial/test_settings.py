@@ -9,7 +9,7 @@ from emopipe.training.facial.settings import Settings, read_settings
 from tests.support.paths import ROOT
 
 
-@pytest.mark.parametrize("network", ["vgg16", "resnet50", "mobilenet"])
+@pytest.mark.parametrize("network", ["vgg16", "resnet50", "mobilenet", "hsemotion"])
 def test_the_other_recipes_are_valid(network: str) -> None:
     config = tomllib.loads((ROOT / "configs" / "training" / f"facial-{network}.toml").read_text())
     config.pop("data")
@@ -28,9 +28,11 @@ def test_the_config_file_is_the_defaults_and_says_all_of_them() -> None:
     [
         ({"network": "vgg19"}, "network: 'vgg19' is unknown; the networks are custom, vgg16, resnet50, mobilenet"),
         ({"init": "a", "imagenet": "b"}, "init and imagenet: both say where to start; leave one of them empty"),
+        ({"network": "hsemotion"}, "network: hsemotion is a teacher: name its weights.npz in init, and say how many folds"),
+        ({"folds": 1}, "folds: 1 leaves nothing to train on; give 2 or more, or 0 to train one network on all"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(config: dict[str, str], message: str) -> None:
+def test_settings_that_do_not_go_together_are_refused(config: dict[str, object], message: str) -> None:
     with pytest.raises(EmopipeError) as error:
         read_settings(config)
     assert str(error.value) == message

@@ -5,18 +5,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
 from emopipe.models import checkpoint
 from emopipe.models.facial.base import prepare
 from emopipe.models.facial.model import FacialModel
+from emopipe.models.facial.networks import NETWORKS
 from emopipe.models.labels import FACE
+from emopipe.models.loading import load_network
 from emopipe.pipeline.errors import DataError, EmopipeError, ModelError
 from emopipe.training.facial import fer2013
 from emopipe.training.facial import train as facial
 from emopipe.training.facial.module import FacialTraining
-from tests.support.fer2013 import encoded, image, write_folder
+from tests.support.fer2013 import write_folder
+from tests.support.hsemotion import write_weights
+from tests.support.rafdb import write_rafdb
 
 pytestmark = pytest.mark.slow("trains")
 
@@ -26,8 +31,8 @@ CONFIG = {
     "threads": 1,
     "learning_rate": 0.05,
     "ema_decay": 0.5,
-    "sizes": [48],
     "validate_every": 1,
+    **dict.fromkeys(("dark", "blur", "noise", "jpeg", "cover", "low_resolution", "shift", "scale", "rotation"), 0.0),
 }
 
 
@@ -68,29 +73,36 @@ def test_the_checkpoint_says_how_it_came_to_be(trained: Path, data: Path) -> Non
     _, card = checkpoint.load(trained / "facial.safetensors", "facial")
     assert card.labels == list(FACE)
     assert card.config["epochs"] == card.metrics["epochs"] == 4
-    assert card.config["label_smoothing"] == 0.1, "defaults as well"
+    assert card.config["label_share"] == 0.4, "defaults as well"
     assert card.data_sha256 == fer2013.load(data).sha256
     assert card.command.startswith("emopipe")
-    figures = facial.evaluate(data, trained / "facial.safetensors").report().flat()
-    for name in ("accuracy", "uar", "nll", "ece", "recall_sad", "n"):
-        assert card.metrics[name] == pytest.approx(figures[name], abs=1e-4)
-    assert figures["nll"] <= figures["nll_uncalibrated"] + 1e-9
-    assert card.temperature == figures["temperature"] != 1.0
+    assert card.metrics["n"] == 21, "half of PublicTest; the temperatures have the other half"
+    assert sum(card.prior.values()) == pytest.approx(1)
+    temperatures = [temperature for _, temperature in card.temperatures]
+    assert temperatures == sorted(temperatures)
 
 
 def test_norms_have_the_statistics_of_the_averaged_weights(trained: Path, data: Path) -> None:
     state, _ = checkpoint.load(trained / "facial.safetensors", "facial")
     images = prepare(fer2013.load(data).split("Training").images)
-    stem = torch.nn.functional.conv2d(images, state["features.0.weight"], stride=2, padding=1)
+    stem = torch.nn.functional.conv2d(images, state["features.0.weight"], padding=1)
     torch.testing.assert_close(state["features.1.running_mean"], stem.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(state["features.1.running_var"], stem.var((0, 2, 3)), rtol=1e-2, atol=1e-4)
+
+
+def test_what_is_typical_is_measured_on_training_faces(trained: Path, data: Path) -> None:
+    network, _ = load_network(trained / "facial.safetensors", "facial", NETWORKS)
+    with torch.inference_mode():
+        judged = network.judge(prepare(fer2013.load(data).split("Training").images))
+    assert float(judged.distance.median()) == pytest.approx(1, abs=0.1)
 
 
 def test_what_was_trained_can_be_used(trained: Path, data: Path) -> None:
     split = fer2013.load(data).split("PublicTest")
     answers = FacialModel.load(trained / "facial.safetensors", "cpu").probabilities(split.images)
     accuracy = float((answers.argmax(axis=1) == split.targets).mean())
-    assert accuracy == pytest.approx(facial.evaluate(data, trained / "facial.safetensors").report().flat()["accuracy"])
+    figures = facial.evaluate(data, trained / "facial.safetensors").report().flat()
+    assert accuracy == pytest.approx(figures["people_accuracy"])
 
 
 def test_resuming_gives_the_same_bits_as_no_interruption(trained: Path, data: Path, tmp_path: Path) -> None:
@@ -143,63 +155,66 @@ def test_wrong_settings_and_data_stop_before_any_training(data: Path, tmp_path: 
     assert not out.exists()
 
 
-def test_duplicates_of_training_images_are_told_apart(trained: Path, data: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "fer2013"
-    shutil.copytree(data, copy)
-    seen = next((copy / "train" / "sad").iterdir())
-    shutil.copy(seen, copy / "test" / "sad" / "PrivateTest_1.jpg")
-    (copy / "test" / "happy" / "PrivateTest_2.jpg").write_bytes(encoded(image(3, 12345)))
-    (copy / "test" / "happy" / "PrivateTest_3.jpg").write_bytes(b"")
-    evaluation = facial.evaluate(copy, trained / "facial.safetensors", "PrivateTest")
-    figures = evaluation.report().flat()
-    assert (figures["n"], figures["n_duplicates"], figures["n_damaged"]) == (2, 1, 1)
-    assert figures["accuracy_without_duplicates"] == figures["uar_without_duplicates"] in (0.0, 1.0)
-    notes = " ".join(evaluation.notes)
-    assert "Nothing was trained, fitted or chosen on PrivateTest. These are 2 of its 3,589 images." in notes
-    assert "1 damaged images" in notes
-    assert "by the list" not in notes
+def test_the_whole_recipe_from_teachers_to_weights(data: Path, tmp_path: Path) -> None:
+    rafdb, runs = write_rafdb(tmp_path / "raf", train=20, test=0), tmp_path / "runs"
+    both = {**CONFIG, "epochs": 1, "rafdb": str(rafdb)}
+    answers = tmp_path / "teacher.npz"
+    facial.train({**both, "folds": 2, "mixup": 0.2}, data, answers, runs=runs)
+    with np.load(answers) as arrays:
+        said = [arrays["answers_0"], arrays["answers_1"]]
+    assert [each.shape for each in said] == [(84, 2, 7), (18, 2, 7)]
+    assert all(np.allclose(each.sum(axis=2), 1, atol=0.01) for each in said), "every picture has been answered"
+    first = (runs / "facial" / "fold-0" / "answers.pt").stat().st_mtime_ns
+    facial.train({**both, "folds": 2, "mixup": 0.2}, data, tmp_path / "again.npz", resume=True, runs=runs)
+    assert (runs / "facial" / "fold-0" / "answers.pt").stat().st_mtime_ns == first, "what is done is not done again"
 
-    shutil.rmtree(copy / "train")
-    alone = facial.evaluate(copy, trained / "facial.safetensors", "PrivateTest")
-    assert alone.figures["n_duplicates"] == 0
-    assert "found by the list in the package" in " ".join(alone.notes)
-
-
-def test_what_a_split_cannot_show_is_noted(trained: Path, data: Path) -> None:
-    on_training = facial.evaluate(data, trained / "facial.safetensors", "Training")
-    assert "trained on these images" in on_training.notes[0]
-    assert "n_duplicates" not in on_training.figures
-    assert "fitted on PublicTest" in facial.evaluate(data, trained / "facial.safetensors").notes[0]
-    with pytest.raises(EmopipeError, match="split: 'test' is unknown; the splits are Training, PublicTest, Priv"):
-        facial.evaluate(data, trained / "facial.safetensors", "test")
+    out = tmp_path / "taught.safetensors"
+    facial.train({**both, "teachers": [str(answers), str(answers)]}, data, out, runs=runs)
+    _, card = checkpoint.load(out, "facial")
+    assert card.config["teachers"] == ["teacher.npz"] * 2, "where they lay is nobody's business"
+    assert card.config["teachers_sha256"] == [hashlib.sha256(answers.read_bytes()).hexdigest()] * 2
+    assert card.config["rafdb"] == "raf"
+    with pytest.raises(ModelError, match=r"teacher\.npz: no out-of-fold answers|answers on 84 and 18 pictures, but"):
+        facial.train(
+            {**CONFIG, "rafdb": str(write_rafdb(tmp_path / "x", 30, 0)), "teachers": [str(answers)]}, data, out
+        )
 
 
-def test_starts_from_weights_and_learns_from_teachers(trained: Path, data: Path, tmp_path: Path) -> None:
-    weights = str(trained / "facial.safetensors")
+def test_a_teacher_is_fine_tuned_in_colour(data: Path, tmp_path: Path) -> None:
     config = {
         **CONFIG,
+        "network": "hsemotion",
+        "init": str(write_weights(tmp_path / "weights.npz")),
+        "rafdb": str(write_rafdb(tmp_path / "raf", train=12, test=0)),
         "epochs": 1,
-        "learning_rate": 1e-9,
-        "init": weights,
-        "teachers": [weights, weights],
-        "mixup": 0.2,
+        "batch_size": 24,
+        "folds": 2,
     }
-    out = tmp_path / "tuned.safetensors"
+    facial.train(config, data, tmp_path / "teacher.npz", runs=tmp_path / "runs")
+    with np.load(tmp_path / "teacher.npz") as arrays:
+        assert arrays["answers_1"].shape == (11, 2, 7)
+    with pytest.raises(EmopipeError, match="with folds, out-of-fold answers are written, not weights; give a"):
+        facial.train(config, data, tmp_path / "teacher.safetensors", runs=tmp_path / "runs")
+
+
+def test_starts_from_weights(trained: Path, data: Path, tmp_path: Path) -> None:
+    weights, out = trained / "facial.safetensors", tmp_path / "tuned.safetensors"
+    config = {**CONFIG, "epochs": 1, "learning_rate": 1e-9, "init": str(weights)}
     facial.train(config, data, out, runs=tmp_path / "runs")
-    before, _ = checkpoint.load(trained / "facial.safetensors", "facial")
+    before, _ = checkpoint.load(weights, "facial")
     after, card = checkpoint.load(out, "facial")
     torch.testing.assert_close(after["head.weight"], before["head.weight"], rtol=1e-4, atol=1e-6)
-    digest = hashlib.sha256((trained / "facial.safetensors").read_bytes()).hexdigest()
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert (card.config["init"], card.config["init_sha256"]) == ("facial.safetensors", digest)
-    assert card.config["teachers"] == ["facial.safetensors"] * 2, "where they lay is nobody's business"
-    assert card.config["teachers_sha256"] == [digest] * 2
 
 
 @pytest.mark.parametrize(
     ("config", "error", "said"),
     [
         ({"init": "nowhere.safetensors"}, ModelError, r"nowhere\.safetensors: no such weights"),
-        ({"teachers": ["nowhere.safetensors"]}, ModelError, r"nowhere\.safetensors: no such weights"),
+        ({"teachers": ["nowhere.npz"]}, ModelError, r"nowhere\.npz: no out-of-fold answers for this data"),
+        ({"votes": "nowhere.csv"}, DataError, r"nowhere\.csv: no such file; give FER"),
+        ({"rafdb": "nowhere.zip"}, DataError, r"nowhere\.zip: no such file or folder; give FER2013, RAF-DB"),
         ({"imagenet": "resnet.pth"}, EmopipeError, "imagenet: there are no ImageNet weights for the network 'custom'"),
         ({"imagenet": "a.pth", "init": "b"}, EmopipeError, "init and imagenet: both say where to start"),
         ({"network": "mobilenet", "imagenet": "a.pth"}, ModelError, r"a\.pth: no such file; save torchvision's"),
@@ -218,6 +233,5 @@ def test_other_labels_cannot_be_started_from(trained: Path, data: Path, tmp_path
     state, card = checkpoint.load(trained / "facial.safetensors", "facial")
     other = tmp_path / "other.safetensors"
     checkpoint.save(other, state, msgspec.structs.replace(card, labels=[*FACE[:6], "calm"]))
-    for config in ({"init": str(other)}, {"teachers": [str(other)]}):
-        with pytest.raises(ModelError, match=r"other\.safetensors: made for the labels angry, .*calm, not angry"):
-            facial.train({**CONFIG, **config}, data, tmp_path / "out", runs=tmp_path)
+    with pytest.raises(ModelError, match=r"other\.safetensors: made for the labels angry, .*calm, not angry"):
+        facial.train({**CONFIG, "init": str(other)}, data, tmp_path / "out", runs=tmp_path)

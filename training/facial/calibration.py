@@ -1,9 +1,10 @@
 """What a trained face classifier's answers are worth: how strange a face is to it, temperatures, prior and risks.
 
 Fitted on faces that were not trained on: PublicTest by what most of FER+'s voters saw, and RAF-DB's validation tenth.
-Every other one of them is for the temperatures, the rest for the risks. Where a face lies far from those trained on, no
-label can be trusted; what such faces look like is made from the former half (`strangers`): nearly black, of a few
-pixels, turned, blurred, half covered, drawn, or no faces at all.
+Every other one of them is for the temperatures, the rest for figures and risks. Where a face lies far from those
+trained on, no label can be trusted; what such faces look like is made from them (`strangers`): nearly black, of a few
+pixels, turned, blurred, half covered, drawn, or no faces at all, whose every label is wrong. The risks are those of a
+camera that shows strange faces beside usual ones.
 """
 
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ STRANGERS = 400
 
 STIFFNESS = 1e-3
 """Of the temperatures' course over the distance: a knot near which no face lies follows its neighbours."""
+
+USUAL_WEIGHT = 4.0
+"""How much more faces as they are count for the temperatures than strange ones: a camera mostly shows the former."""
 
 KNOTS = (0.7, 1.0, 1.3, 1.7, 2.2, 3.0, 5.0)
 """Distances at which temperatures are fitted: one held-out face in twenty lies below 0.75, one in twenty above 1.5."""
@@ -146,21 +150,34 @@ def fit_temperatures(
     return list(zip(knots, logarithms().detach().exp().tolist(), strict=True))
 
 
-def fitted_temperatures(network: FaceNetwork, faces: HeldOut) -> list[Knot]:
-    """Temperatures by the distance, for faces as they are and for strange ones; each kind counts alike."""
+class Judged(NamedTuple):
+    """Held-out faces and strange ones made of them, judged: logits [N, 7], distances [N], and what is to be said, [N]
+    class indices, -1 of what is no face; how much each counts, [N]."""
+
+    logits: Tensor
+    distances: Tensor
+    targets: Tensor
+    weights: Tensor
+
+
+def judge_with_strangers(network: FaceNetwork, faces: HeldOut) -> Judged:
+    """Judge faces as they are, which count `USUAL_WEIGHT` times as much as all strange kinds together, and those."""
     some = faces.every(max(1, len(faces.targets) // STRANGERS))
     versions, none = strangers(some)
-    known, nothing = one_hot(some.targets), torch.full((len(none), len(FACE)), 1 / len(FACE))
-    kinds = [(images, known) for images in versions.values()] + [(none, nothing)]
-    judged, shares = [judge(network, faces.images)], [one_hot(faces.targets)]
-    for images, said in kinds:
-        judged.append(judge(network, images))
-        shares.append(said)
-    # Faces as they are count as much as all strange kinds together: they are what a camera mostly shows.
-    usual, strange = len(faces.targets), sum(map(len, shares[1:]))
-    weights = torch.cat([torch.full((usual,), 1 / usual), torch.full((strange,), 1 / strange)])
+    kinds = [(faces.images, faces.targets)] + [(images, some.targets) for images in versions.values()]
+    kinds.append((none, np.full(len(none), -1)))
+    judged = [judge(network, images) for images, _ in kinds]
     logits, distances = (torch.cat([getattr(each, part) for each in judged]) for part in ("people", "distance"))
-    return fit_temperatures(logits, torch.cat(shares), distances, weights)
+    usual, strange = len(faces.targets), len(logits) - len(faces.targets)
+    weights = torch.cat([torch.full((usual,), USUAL_WEIGHT / usual), torch.full((strange,), 1 / strange)])
+    return Judged(logits, distances, torch.from_numpy(np.concatenate([targets for _, targets in kinds])), weights)
+
+
+def fitted_temperatures(judged: Judged) -> list[Knot]:
+    """Temperatures by the distance; of what is no face, every label is to be said alike."""
+    shares = torch.full((len(judged.targets), len(FACE)), 1 / len(FACE))
+    shares[judged.targets >= 0] = one_hot(judged.targets[judged.targets >= 0].numpy())
+    return fit_temperatures(judged.logits, shares, judged.distances, judged.weights)
 
 
 def training_prior(corpus: Corpus, settings: Settings) -> dict[str, float]:
@@ -185,13 +202,12 @@ def save(
     """
     measure_length(network, corpus)
     faces = held_out(corpus)
-    temperatures = fitted_temperatures(network, faces.every(2))
-    rest = faces.every(2, start=1)
-    judged = judge(network, rest.images)
-    at = torch.from_numpy(temperature_at(temperatures, judged.distance.numpy()))
-    targets = torch.from_numpy(rest.targets)
+    temperatures = fitted_temperatures(judge_with_strangers(network, faces.every(2)))
+    rest = judge_with_strangers(network, faces.every(2, start=1))
+    at = torch.from_numpy(temperature_at(temperatures, rest.distances.numpy()))
+    usual = slice(len(faces.every(2, start=1).targets))
     config = msgspec.structs.asdict(settings) | origin
-    figures = metrics.summarise(judged.people, targets, FACE, at)
+    figures = metrics.summarise(rest.logits[usual], rest.targets[usual], FACE, at[usual])
     card = checkpoint.Card(
         task="facial",
         network=settings.network,
@@ -206,6 +222,6 @@ def save(
         data_sha256=corpus.sha256,
         metrics=figures | {"epochs": float(epochs)},
         prior=training_prior(corpus, settings),
-        selective=selective(softmax(judged.people.numpy(), at.numpy()), rest.targets),
+        selective=selective(softmax(rest.logits.numpy(), at.numpy()), rest.targets.numpy()),
     )
     checkpoint.save(path, network.state_dict(), card)

@@ -47,7 +47,8 @@ def test_the_terminal_the_json_and_the_pictures_tell_the_same(capsys: Captured) 
     assert [sum(row) for row in found["confusion"]] == [4] * 7
     assert found["recall_happy"] == found["confusion"][3][3] / 4
     assert all(isinstance(value, float) for key, value in found.items() if key not in ("notes", "labels", "confusion"))
-    assert sorted(path.name for path in Path("drawn").iterdir()) == ["images-confusion.png", "images-reliability.png"]
+    drawn = [f"{name}-{kind}.png" for name in ("images", "people") for kind in ("confusion", "reliability")]
+    assert sorted(path.name for path in Path("drawn").iterdir()) == drawn
     assert "drew drawn/images-confusion.png" in output
 
 

@@ -114,7 +114,7 @@ def _fer2013(
         figures["n_damaged"] = float(len(dataset.damaged))
         notes.append(f"{len(dataset.damaged)} damaged images, of any split, were skipped.")
     answers = {
-        "images": Answers(own, targets, card.labels, temperatures),
+        "images": Answers(own, targets, card.labels, 1.0),  # never shown, and so not calibrated
         "people": Answers(people, targets, card.labels, temperatures),
     }
     return Evaluation(answers, figures, notes)

@@ -28,7 +28,10 @@ def test_the_config_file_is_the_defaults_and_says_all_of_them() -> None:
     [
         ({"network": "vgg19"}, "network: 'vgg19' is unknown; the networks are custom, vgg16, resnet50, mobilenet"),
         ({"init": "a", "imagenet": "b"}, "init and imagenet: both say where to start; leave one of them empty"),
-        ({"network": "hsemotion"}, "network: hsemotion is a teacher: name its weights.npz in init, and say how many folds"),
+        (
+            {"network": "hsemotion"},
+            "network: hsemotion is a teacher: name its weights.npz in init, and say how many folds",
+        ),
         ({"folds": 1}, "folds: 1 leaves nothing to train on; give 2 or more, or 0 to train one network on all"),
     ],
 )

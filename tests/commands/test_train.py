@@ -1,5 +1,4 @@
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,6 @@ import pytest
 from emopipe.__main__ import main
 from emopipe.models import checkpoint
 from tests.support.fer2013 import write_folder
-from tests.support.paths import ROOT
 
 
 @pytest.fixture
@@ -73,15 +71,3 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, capsys:
     assert train("--data", "fer2013") == 2
     assert "lightning.pytorch is not installed" in (error := capsys.readouterr().err)
     assert "pip install 'emopipe[train]'" in error
-
-
-def test_the_committed_config_holds_the_defaults() -> None:
-    import msgspec
-
-    from emopipe.training.facial.train import Settings
-    from emopipe.training.trainer.settings import parse_settings
-
-    config = tomllib.loads((ROOT / "configs/training/facial.toml").read_text())
-    config.pop("data", None)  # says where, not how
-    assert parse_settings(config, Settings) == Settings()
-    assert config.keys() | {"data"} == msgspec.structs.asdict(Settings()).keys() | {"data"}

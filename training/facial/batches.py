@@ -194,5 +194,5 @@ class FaceBatches:
 def judge(network: FaceNetwork, images: NDArray[np.uint8]) -> Judgement:
     """What a network in evaluation mode makes of images uint8 [N, 48, 48], on the CPU."""
     device = next(network.parameters()).device
-    judged = [network.judge(network.prepare(batch.to(device))) for batch in torch.from_numpy(images).split(256)]
+    judged = [network.judge(network.prepare(batch.to(device))) for batch in torch.split(torch.from_numpy(images), 256)]
     return Judgement(*(torch.cat(parts).float().cpu() for parts in zip(*judged, strict=True)))

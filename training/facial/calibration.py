@@ -71,7 +71,9 @@ def measure_length(network: FaceNetwork, corpus: Corpus) -> None:
     for source in corpus.sources:
         count = min(len(source), max(1, EMBEDDED * len(source) // total))
         views = unmoved(source.subset(torch.from_numpy(random.permutation(len(source))[:count])), network)
-        lengths += [network.embed(network.prepare(batch.to(device))).float().norm(dim=1) for batch in views.split(256)]
+        lengths += [
+            network.embed(network.prepare(batch.to(device))).float().norm(dim=1) for batch in torch.split(views, 256)
+        ]
     network.typical_length.copy_(torch.cat(lengths).median())
 
 

@@ -40,14 +40,16 @@ class Votes(NamedTuple):
     def shares(self) -> NDArray[np.float32]:
         """Of the votes for our classes, [N, 7]."""
         seven = self.counts[:, : len(FACE)]
-        return (seven / np.maximum(1, seven.sum(axis=1, keepdims=True))).astype(np.float32)
+        result: NDArray[np.float32] = (seven / np.maximum(1, seven.sum(axis=1, keepdims=True))).astype(np.float32)
+        return result
 
     @property
     def weights(self) -> NDArray[np.float32]:
         """How much these shares count in training, 0 to 1, [N]: nothing for what is no face or has hardly a vote."""
         seven = self.counts[:, : len(FACE)].sum(axis=1)
         usable = (self.counts[:, -1] < 5) & (seven >= 3)
-        return np.where(usable, np.minimum(1, seven / 10), 0).astype(np.float32)
+        result: NDArray[np.float32] = np.where(usable, np.minimum(1, seven / 10), 0).astype(np.float32)
+        return result
 
 
 def load(path: Path, names: tuple[str, ...]) -> Votes:

@@ -54,8 +54,9 @@ class FacialTraining(pl.LightningModule):
     @property
     def averaged(self) -> FaceNetwork:
         """The network with averaged weights."""
-        network: FaceNetwork = self.average.module
-        return network
+        network: Any = self.average.module
+        averaged: FaceNetwork = network
+        return averaged
 
     def train_dataloader(self) -> FaceBatches:
         trainer, sources = self.trainer, [source.to(self.device) for source in self.corpus.sources]
@@ -85,7 +86,7 @@ class FacialTraining(pl.LightningModule):
             views = (blend * views + (1 - blend) * views[other]).round()
             own, people = (blend * shares + (1 - blend) * shares[other] for shares in (own, people))
         logits = network.labellings(network.prepare(views)).log_softmax(dim=2)
-        loss = -(people * logits[:, 0]).sum(dim=1).mul(people_weights).mean()
+        loss: Tensor = -(people * logits[:, 0]).sum(dim=1).mul(people_weights).mean()
         loss = loss - (own * logits[:, 1]).sum(dim=1).mul(own_weights).mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(views))
         return loss
@@ -135,7 +136,7 @@ class FacialTraining(pl.LightningModule):
             some.append(source.subset(torch.from_numpy(random.permutation(len(source))[:count])))
         views = torch.cat([unmoved(source, network) for source in some])
         order = torch.from_numpy(random.permutation(len(views)))
-        update_bn((network.prepare(views[rows].to(device)) for rows in order.split(256)), network)
+        update_bn((network.prepare(views[rows].to(device)) for rows in torch.split(order, 256)), network)
         network.eval()
 
     def on_save_checkpoint(self, state: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def write_out_of_fold(chosen: Settings, corpus: Corpus, out: Path, resume: bool,
 def _answers(network: FaceNetwork, views: Tensor) -> Tensor:
     """Probabilities [N, 2, 7] of pictures [N, C, H, W], averaged with those of their mirror images."""
     device, said = next(network.parameters()).device, []
-    for batch in views.split(128):
+    for batch in torch.split(views, 128):
         both = [network.labellings(network.prepare(each.to(device))) for each in (batch, batch.flip(3))]
         said.append(torch.stack(both).float().softmax(dim=3).mean(dim=0).cpu())
     return torch.cat(said)

@@ -23,5 +23,5 @@ def test_prints_a_row_a_network() -> None:
     assert f"torch {torch.__version__}" in machine
     assert [row.split(" | ")[1] for row in table[2:]] == ["custom", "decision"]
     cells = table[2].strip("| ").split(" | ")
-    assert cells[2] == "1.60 M"
+    assert cells[2] == "1.95 M"
     assert all(float(cell) > 0 for cell in cells[-2:])

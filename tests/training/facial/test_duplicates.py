@@ -25,7 +25,7 @@ def test_finds_what_is_in_the_training_split_at_hand() -> None:
 def test_without_training_images_the_list_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one, two = image(3, 1), image(3, 2)
     (tmp_path / "list").write_bytes(keys(np.stack([one])).astype(">u8").tobytes())
-    monkeypatch.setattr("emopipe.training.facial.duplicates.LIST_PATH", tmp_path / "list")
+    monkeypatch.setattr(sys.modules[duplicates.__module__], "LIST_PATH", tmp_path / "list")
     assert duplicates(split(one, two), fer2013.Fer2013({}, [], "")).tolist() == [True, False]
 
 

@@ -215,12 +215,11 @@ class StreamJoin(Generic[R]):
 
     async def _release(self, stream: str) -> None:
         timeline = self._timelines[stream]
-        now = self._now()
-        timeline.collect(now)
+        timeline.collect(self._now())
         while self._max_pending is not None and timeline.join.pending > self._max_pending:
-            if (due := timeline.join.next_deadline(now)) is None:
+            if (due := timeline.join.next_deadline(timeline.collected_at)) is None:
                 break
-            timeline.collect(max(now, due))
+            timeline.collect(due)
         async with timeline.turn:
             while timeline.unsent and self._timelines.get(stream) is timeline:  # else its time has jumped meanwhile
                 await self._send(stream, timeline.unsent[0], timeline.watermark(after=1))
@@ -240,7 +239,8 @@ class StreamJoin(Generic[R]):
 
     def _set_due(self, stream: str) -> None:
         if (timeline := self._timelines.get(stream)) is not None:
-            timeline.due = timeline.join.next_deadline(self._now())
+            # By the time it was last looked at: an input may have fallen silent while results waited for room.
+            timeline.due = timeline.join.next_deadline(timeline.collected_at)
 
 
 class _Timeline(Generic[R]):
@@ -252,6 +252,7 @@ class _Timeline(Generic[R]):
         self.unsent: deque[R] = deque()
         self.turn = asyncio.Lock()  # a deadline may pass while results wait for room
         self.due: int | None = None  # when more may go out although nothing arrives
+        self.collected_at = 0  # the clock's time (ns)
         self._inputs = inputs
 
     def move(self, port: str, watermark: int, now: int) -> None:
@@ -269,6 +270,7 @@ class _Timeline(Generic[R]):
 
     def collect(self, now: int) -> None:
         """Fold what the join releases."""
+        self.collected_at = now
         for event in self.join.pop(now):
             self.unsent += self.fold.push(event)
         self.unsent += self.fold.flush_before(self.join.watermark)

@@ -104,15 +104,16 @@ class Supervisor:
         return self._result
 
     def drain(self) -> bool:
-        """End the sources, so that the run ends by itself, with whole files; False where it is not playing.
+        """End the sources, so that the run ends by itself, with whole files; False where it does not play yet.
 
-        A run that has not ended `DRAIN_TIMEOUT_S` seconds later has failed.
+        A run that closes its stages already goes on with that; one that plays `DRAIN_TIMEOUT_S` seconds later has
+        failed.
         """
         if self._playing:
             for name in self._workers:
                 self._send(name, control.Drain())
             asyncio.get_running_loop().call_later(DRAIN_TIMEOUT_S, self._on_drain_timeout)
-        return self._playing
+        return self._playing or self._closing
 
     def _on_drain_timeout(self) -> None:
         if self._playing:

@@ -3,8 +3,8 @@
     Outlet  the sending end: waits while the link is full, transmits while there are credits
     Inlet   the receiving end: hands messages to the stage's inbox, acknowledges what the stage has consumed
 
-The receiver binds and the sender connects, so that a restarted sender finds its receiver again. High-water marks
-are off: credits are the bound, and they hold in messages, not in socket buffers.
+The receiver binds and the sender connects. Both count from the link's begin, so neither end can be restarted alone.
+Credits are the bound of what a sender sends, and they hold in messages, not in socket buffers.
 """
 
 import asyncio

@@ -177,6 +177,9 @@ class Worker:
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception") or Exception(context["message"])
+        if "socket" in context and isinstance(error, OSError):  # a server's accept, which asyncio tries again in 1 s
+            self._warn(self._process, f"no connection can be taken for a moment: {error.strerror}", False)
+            return
         self._failed(error.sender if isinstance(error, LinkError) else self._process, error)
 
     def _failed(self, stage: str, error: BaseException) -> None:

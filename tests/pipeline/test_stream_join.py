@@ -122,6 +122,37 @@ def test_live_no_more_wait_than_allowed() -> None:
     run(scenario())
 
 
+def test_live_what_is_too_much_goes_although_silence_would_not_help() -> None:
+    async def scenario() -> None:
+        pairs = Pairs()
+        pairs.max_pending = 2
+        async with StageHarness(pairs, mode="live") as stage:
+            await stage.send("follow", watermark(0))
+            await stage.clock.advance(IDLE - 10 * MS)  # sooner silent than an item's budget is used up
+            for number in range(1, 4):
+                await stage.send("lead", x(number, number, watermark=0))
+                await stage.clock.advance(1)
+            assert values(stage.outputs) == [-1]
+
+    run(scenario())
+
+
+def test_live_an_input_that_falls_silent_while_a_result_waits_for_room_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        pairs = Pairs()
+        pairs.stuck = asyncio.Event()
+        async with StageHarness(pairs, mode="live") as stage:
+            await stage.send("follow", watermark(0))
+            await stage.send("lead", x(1, 10, watermark=30 * MS))
+            await stage.clock.advance(IDLE)  # its budget passes, nobody takes it, and then both have been silent
+            pairs.stuck.set()
+            await stage.clock.advance(0)
+            assert values(stage.outputs) == [-1]
+            assert stage.outputs.messages["out"][-1].watermark == 30 * MS
+
+    run(scenario())
+
+
 def test_an_input_that_had_ended_may_come_back() -> None:
     sends = [("lead", x(1, 10)), ("follow", eos()), ("follow", x(100, 15)), ("lead", x(2, 20))]
     assert values(run_stage(Pairs(), sends)) == [1, 102]

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emopipe.pipeline.clock import settle
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.port import Port, about
@@ -62,7 +65,7 @@ class Double(Stage):
             str,
             about(
                 "what happens: raise, mend, kill, exit, hang, setup, hang-setup, warn, flood, deluge, child, noise, "
-                "dtype, close, slow-close"
+                "dtype, close, slow-close, crowd"
             ),
         ] = ""
         slow: Annotated[float, about("time for each number", unit="s")] = 0.0
@@ -86,6 +89,8 @@ class Double(Stage):
     async def process(self, port: str, message: Message) -> None:
         if message.payload.value == self.settings.at:
             self._misbehave()
+            if self.settings.how == "crowd":
+                await self._crowd()
         if self.settings.slow:
             await self.compute(time.sleep, self.settings.slow)
         if self.settings.how == "deluge":
@@ -94,6 +99,15 @@ class Double(Stage):
         ballast = message.payload.ballast.astype(self._dtype)
         doubled = Number(value=2 * message.payload.value, ballast=ballast)
         await self.emit("numbers", doubled, cause=message)
+
+    async def _crowd(self) -> None:
+        """Let somebody connect to a server of ours while no file can be opened."""
+        self._server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        self._caller = socket.create_connection(self._server.sockets[0].getsockname())
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # standard input, output and error
+        await settle()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     def _misbehave(self) -> None:
         match self.settings.how:

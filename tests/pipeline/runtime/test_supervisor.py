@@ -150,6 +150,27 @@ def test_a_stage_has_time_to_close_once_all_is_done(out: Path) -> None:
     assert result.reports["write"].counters == {"lines": 100}
 
 
+def test_a_run_that_closes_its_stages_already_need_not_be_stopped_to_end(out: Path) -> None:
+    answers: list[bool] = []
+
+    def updated(result: RunResult) -> None:
+        if len(result.reports) == 3 and all(report.ended for report in result.reports.values()):
+            answers.append(supervisor.drain())
+
+    supervisor = Supervisor(graph(out, double={"how": "slow-close"}), updated=updated)
+    asyncio.run(supervisor.run())
+    assert answers  # at the least when the two others have closed
+    assert all(answers)
+
+
+def test_a_server_that_runs_out_of_files_does_not_end_the_run(out: Path) -> None:
+    result = run(graph(out, double={"at": 7, "how": "crowd"}))
+    assert {(w.stage, w.text) for w in result.warnings} == {
+        ("double", "no connection can be taken for a moment: Too many open files")
+    }
+    assert result.reports["write"].counters == {"lines": 100}
+
+
 def test_an_error_of_whoever_watches_ends_the_run(out: Path) -> None:
     def updated(result: RunResult) -> None:
         raise BrokenPipeError("the terminal is gone")

@@ -8,19 +8,20 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 
 .PHONY: setup demo test test-fast check docs format lock clean
 
+# Others' models are fetched once, and again where they have vanished.
 setup: $(VENV)/ready
+	@$(BIN)/python -m emopipe.models.assets
 
 .uv/bin/uv:
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet uv
 
-# Others' models are fetched by uv.
+# The build fetches others' models by uv.
 $(VENV)/ready: export PATH := $(dir $(abspath $(UV))):$(PATH)
 $(VENV)/ready: requirements.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
-	$(BIN)/python -m emopipe.models.assets
 	touch $@
 
 demo: setup

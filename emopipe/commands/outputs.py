@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ def need_writable(path: Path, option: str) -> None:
     """
     if path.is_dir():
         raise EmopipeError(f"{option} {path}: a folder; give the name of a file")
-    existed = path.exists()
+    existed = os.path.lexists(path)  # a link to nothing stays, too
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("ab").close()

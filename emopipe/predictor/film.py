@@ -57,7 +57,8 @@ def predict(
     with run_folder() as folder:
         results = folder / "results.jsonl"
         table = replay_table(overridden(read_table(path), path, overrides), files, [results], realtime=False)
-        adapt(table["stages"])
+        if isinstance(stages := table.get("stages"), dict):  # if not, who loads it says what is wrong
+            adapt({name: stage for name, stage in stages.items() if isinstance(stage, dict)})
         result = run(graph_from_table(table, path).in_one_process())
         predictions = {stream: Prediction(video=file) for file, stream in zip(files, stream_names(files), strict=True)}
         with results.open("rb") as lines:

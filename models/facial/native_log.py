@@ -18,21 +18,22 @@ class _StandardError:
         self._begin()
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may close a detector while another is made
         self._kept = -1  # where it goes but for the moment
 
     @contextlib.contextmanager
     def aside(self, log: IO[bytes]) -> Iterator[None]:
         """Let what the process writes to it go to `log`."""
         with self._lock:
-            self._kept = os.dup(2)
+            outer, before = self._kept, os.dup(2)
+            self._kept = outer if outer >= 0 else before
             os.dup2(log.fileno(), 2)
             try:
                 yield
             finally:
-                os.dup2(self._kept, 2)
-                os.close(self._kept)
-                self._kept = -1
+                os.dup2(before, 2)
+                self._kept = outer
+                os.close(before)
 
     def after_fork(self) -> None:
         """Set the child's right, where the fork came meanwhile."""

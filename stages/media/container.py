@@ -17,6 +17,8 @@ from emopipe.stages.media.damage import FFmpegErrors, explain
 MAX_PIXELS = 1 << 27
 """Of one frame or picture, 134 million: a header of 480 bytes can claim 16 GB."""
 
+CONVERT = "convert it: a recording to MP4 with H.264 and AAC, a picture to PNG or JPEG"
+
 # Those that read other files or addresses than the one given are missing: playlists, scripts, descriptions.
 _RECORDINGS = (
     "asf asf_o av1 avi avs2 avs3 cavsvideo dhav dirac dnxhd dv evc film_cpk flv gxf h261 h263 h264 hevc ingenient ivf "
@@ -170,15 +172,15 @@ def _problem(path: Path, reason: str, logs: str) -> str:
                 f"{path} is a playlist: it names other files, which are not opened; name the recordings themselves "
                 "(a stream from the network is played by network-capture)"
             )
-        return f"{path} is of a format that is not read here, since it may name other files; convert it to MP4"
+        return f"{path} is of a format that is not read here, since it may name other files; {CONVERT}"
     if "moov atom not found" in reason and _is_mp4(path):
         return (
             f"{path} was cut off before its index (moov) was written, so nothing in it can be found; "
             "copy or record it again, or rebuild the index with a repair tool"
         )
     return (
-        f"{path} is not a recording that FFmpeg can read ({reason}); "
-        "copy it again if it is damaged, or convert it to MP4"
+        f"{path} is not a recording or picture that FFmpeg can read ({reason}); "
+        f"copy it again if it is damaged, or {CONVERT}"
     )
 
 

@@ -72,11 +72,10 @@ def read_grid(path: Path) -> Grid | None:
         if not any(brand in brands for brand in BRANDS):
             return None
         file.seek(0)
-        meta = _find_meta(file.read(MAX_META_BYTES))
-    if meta is None:
-        return None
+        data = file.read(MAX_META_BYTES)
     try:
-        return _grid(dict(_boxes(meta[4:])), path)
+        meta = _find_meta(data)
+        return None if meta is None else _grid(dict(_boxes(meta[4:])), path)
     except (struct.error, IndexError, KeyError) as error:
         raise MediaError(f"{path}: what joins its tiles is damaged ({error}); copy it again") from None
 
@@ -150,6 +149,8 @@ def _item_data(boxes: Boxes, item: int, path: Path) -> bytes:
     def take(size: int) -> int:
         nonlocal at
         at += size
+        if at > len(iloc):
+            raise IndexError("it says of more parts than it holds")
         return int.from_bytes(iloc[at - size : at], "big")
 
     for _ in range(take(4 if version == 2 else 2)):

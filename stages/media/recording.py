@@ -16,7 +16,7 @@ import av
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.audio import BLOCK_S
-from emopipe.stages.media.container import best_stream, open_recording, pixel_problem, too_large
+from emopipe.stages.media.container import CONVERT, best_stream, open_recording, pixel_problem, too_large
 from emopipe.stages.media.damage import Damage, DamageList, FFmpegErrors, MediaFault, clock_time
 from emopipe.stages.media.decoder import Decoded, Decoder
 from emopipe.stages.media.demuxer import Demuxer
@@ -35,7 +35,6 @@ SHORTFALL_NS = SECOND  # a recording that ends this much earlier than its header
 # Their headers say how long they are; others are guessed from the bit rate.
 EXACT_HEADERS = frozenset({"mp4", "matroska", "webm", "flv", "wav"})
 
-CONVERT = "convert it: a recording to MP4 with H.264 and AAC, a picture to PNG or JPEG"
 KINDS: tuple[Literal["video"], Literal["audio"]] = ("video", "audio")
 
 

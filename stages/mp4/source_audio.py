@@ -47,6 +47,8 @@ class SourceAudio:
         self._input = cast("AudioStream | None", best_stream(self._source, "audio"))
         self._output: AudioStream | None = None
         self._encodes = False
+        self._resampler: av.AudioResampler | None = None
+        self._shape: tuple[str, str, int] | None = None  # format, layout and rate that it takes
         self._last: int | None = None  # ns, of the newest piece
         self._packets = self._read()
         self._next: SoundPacket | None = None
@@ -118,7 +120,18 @@ class SourceAudio:
                 continue
             frame.pts -= round(Fraction(self._origin, SECOND) / frame.time_base)
             if self._follows(ns(frame.pts, frame.time_base)):
-                yield from (each for each in self._output.encode(frame) if each.pts is None or each.pts >= 0)
+                for uniform in self._uniform(frame):
+                    yield from (each for each in self._output.encode(uniform) if each.pts is None or each.pts >= 0)
+
+    def _uniform(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+        """`frame` as the encoder takes it: a broadcast goes from stereo to mono and back."""
+        assert self._output is not None
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None or shape != self._shape:
+            context = self._output.codec_context
+            self._resampler = av.AudioResampler(context.format, context.layout, context.sample_rate)
+            self._shape = shape
+        return self._resampler.resample(frame)
 
     def _follows(self, at: int) -> bool:
         """Whether a time (ns) is where the next piece of audio may be: a film's times only go up."""

@@ -45,3 +45,10 @@ def test_each_piece_is_on_the_disk_once_it_is_written(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error_of_the_users() -> None:
     with pytest.raises(EmopipeError, match=r"--json /dev/full: cannot be written \(No space left on device\); choose"):
         write_json(Path("/dev/full"), {}, "--json")
+
+
+def test_a_link_to_nothing_stays(tmp_path: Path) -> None:
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "later.json")
+    need_writable(link, "--json")
+    assert link.is_symlink()

@@ -11,9 +11,10 @@ import pytest
 
 from emopipe.commands.predict import decimate, expand, pairs, prior, settings_of
 from emopipe.models.labels import FACE
-from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.errors import EmopipeError, GraphError
 from emopipe.predictor.inputs import IMAGES
 from emopipe.predictor.prediction import Prediction
+from tests.support.media import every, make
 from tests.support.random_weights import facial_weights, fusion_weights, speech_weights
 from tests.support.verbs import verb
 from tests.support.voices import silence, voice, write
@@ -125,11 +126,19 @@ def test_every_file_that_cannot_be_used_is_named(files: Path, capsys: pytest.Cap
     bad = [str(files / "none.png"), str(files / "notes.txt"), str(files / "anna.wav")]
     assert verb("predict", "--image", *bad, "--video", str(files / "none.mp4")) == 2
     shown = capsys.readouterr()
-    reasons = ("no such file", "is not a recording that FFmpeg can read", "holds no picture")
+    reasons = ("no such file", "is not a recording or picture that FFmpeg can read", "holds no picture")
     for path, reason in zip(bad, reasons, strict=True):
         assert any(path in line and reason in line for line in shown.err.splitlines()), shown.err
     assert "4 problems with files" in shown.err
     assert "nothing was predicted" in shown.err
+
+
+@pytest.mark.parametrize("stages", ["", "stages = 3", "[stages]\ncapture = 3"])
+def test_a_graph_that_is_none_is_said_to_be(tmp_path: Path, stages: str) -> None:
+    film = make(tmp_path / "a.mp4", pictures=every(25, 0.2))
+    (tmp_path / "mine.toml").write_text(stages)
+    with pytest.raises(GraphError, match=r"mine\.toml"):
+        verb("predict", "--video", str(film), "--graph", str(tmp_path / "mine.toml"))
 
 
 def test_the_settings_are_those_of_the_graphs_stages() -> None:

@@ -32,7 +32,7 @@ def test_what_is_no_recording_is_found_before_anything_starts(
 ) -> None:
     old = tmp_path / "old.jsonl"
     old.write_text("precious\n")
-    assert f"emopipe: {clip} is not a recording that FFmpeg can read" in errors(capsys, clip, "--out", old)
+    assert f"emopipe: {clip} is not a recording or picture that FFmpeg can read" in errors(capsys, clip, "--out", old)
     assert old.read_text() == "precious\n"
 
 

@@ -64,3 +64,14 @@ def test_a_process_may_have_no_standard_error() -> None:
         os.dup2(kept, 2)
         os.close(kept)
     assert passed
+
+
+def test_one_may_lie_within_another(capfd: pytest.CaptureFixture[str]) -> None:
+    """The garbage collector may close one detector while another is made."""
+    with without_chatter():
+        os.write(2, b"INFO: a word\nouter\n")
+        with without_chatter():
+            os.write(2, b"INFO: a word\ninner\n")
+        os.write(2, b"INFO: a word\nouter again\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "outer\ninner\nouter again\nafter\n"

@@ -68,6 +68,11 @@ def test_a_drawing_that_may_name_other_files_is_not_read(tmp_path: Path) -> None
     assert "a.svg is of a format that is not read here, since it may name other files; convert it" in refusal(path)
 
 
+def test_who_gave_no_picture_is_told_what_pictures_are(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"no picture" * 100)
+    assert refusal(tmp_path / "a").endswith("a recording to MP4 with H.264 and AAC, a picture to PNG or JPEG")
+
+
 def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
     from PIL import Image
 

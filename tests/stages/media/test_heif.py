@@ -1,5 +1,6 @@
 """Photos of tiles."""
 
+import struct
 from pathlib import Path
 
 import av
@@ -75,3 +76,28 @@ def test_a_damaged_photo_is_said_to_be(shared_cases: Path, tmp_path: Path, kept:
     path.write_bytes(data[: round(len(data) * kept)])
     with pytest.raises(MediaError, match=r"cut\.heic"), Recording(path) as recording:
         list(recording)
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        struct.pack(">I4s", 1, b"mdat"),  # a large box that ends before its size
+        box(
+            b"meta",
+            bytes(4)
+            + box(b"pitm", bytes(4) + b"\0\1")
+            + box(b"iinf", bytes(4) + b"\0\1" + box(b"infe", b"\2\0\0\0\0\1\0\0grid"))
+            + box(b"iref", bytes(4) + box(b"dimg", struct.pack(">HHH", 1, 1, 2)))
+            + box(b"iloc", b"\2\0\0\0\x44\0" + struct.pack(">I", 0xFFFFFFFF)),  # four thousand million parts
+        ),
+    ],
+)
+def test_boxes_that_claim_more_than_there_is(tmp_path: Path, boxes: bytes) -> None:
+    path = tmp_path / "a.heic"
+    path.write_bytes(box(b"ftyp", b"heic" + bytes(4) + b"mif1heic") + boxes)
+    with pytest.raises(MediaError, match=r"a\.heic: what joins its tiles is damaged \(.+\); copy it again"):
+        read_grid(path)

@@ -173,6 +173,27 @@ def test_the_recordings_own_sound(tmp_path: Path, audio: str) -> None:
         assert container.streams.audio[0].codec_context.name.startswith("mp3" if audio == "mp3" else "aac")
 
 
+def test_sound_that_goes_from_stereo_to_mono_and_back(tmp_path: Path) -> None:
+    """As that of a broadcast does, between films and advertisements."""
+    parts = [
+        make(
+            tmp_path / f"{number}.ts", pictures=every(25, 1), sound=tone(1, rate), rate=rate, layout=layout, audio="mp2"
+        )
+        for number, (layout, rate) in enumerate([("stereo", 48_000), ("mono", 48_000), ("stereo", 44_100)])
+    ]
+    source = tmp_path / "all.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    made = Mp4Writer(tmp_path / "a.mp4", source_audio=SourceAudio(source))
+    with Recording(source) as recording:
+        for item in recording:
+            if isinstance(item.payload, VideoFrame):
+                made.add_frame(item.payload, item.pts, item.duration)
+    made.finish()
+    seen = play(tmp_path / "a.mp4")
+    assert seen.rate == 48_000
+    assert sum(samples for _, samples in seen.sounds) / 48_000 == pytest.approx(3, abs=0.15)
+
+
 def test_sound_that_begins_before_the_pictures_stays_with_them(tmp_path: Path) -> None:
     source = make(tmp_path / "a.mkv", pictures=every(25, 2, start=0.5), sound=tone(2.5, 16_000))
     made = Mp4Writer(tmp_path / "a.mp4", source_audio=SourceAudio(source))

@@ -13,6 +13,7 @@ from tests.support.remux import CONTAINERS, VARIANTS, remux, truth, windows
 FRAME_NS = 40 * MS
 BLOCK_NS = 64 * MS
 REAL = ("ravdess/Actor_01/01-01-08-01-01-02-01.mp4", "crema-d/1001_DFA_ANG_XX.flv", "faces/face_noface.mov")
+WHOLLY = ("base.mkv", "gap12.mkv", "still20.mp4", "crema-d/1001_DFA_ANG_XX.flv", "faces/face_noface.mov")
 CASES = ("base.mkv", "gap12.mkv", "gap12_bf0.mp4", "slides.mkv", "slides.mp4", "vshort40.mp4", "still20.mp4")
 
 
@@ -41,10 +42,18 @@ def test_a_standing_picture_in_any_container(shared_cases: Path, tmp_path: Path,
     check(remux(shared_cases / "gap12.mkv", tmp_path, container, variant))
 
 
-@pytest.mark.slow("re-encodes and reads some four hundred recordings")
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("name", [*CASES, *REAL])
+# Every variant of what differs in kind, and the hardest one, sound that lies 10 s behind, of the others.
+MATRIX = [
+    (name, container, variant)
+    for name in (*CASES, *REAL)
+    for container in CONTAINERS
+    for variant in VARIANTS
+    if name in WHOLLY or variant == "behind"
+]
+
+
+@pytest.mark.slow("re-encodes and reads hundreds of recordings")
+@pytest.mark.parametrize(("name", "container", "variant"), MATRIX)
 def test_any_recording_in_any_container(
     shared_cases: Path, shared_media: Path, tmp_path: Path, name: str, container: str, variant: str
 ) -> None:

@@ -15,7 +15,9 @@ from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import StageHarness, data, gap, run_stage
 from emopipe.stages.speech.inference import SpeechInference
 from emopipe.stages.types import SpeechEmotion, SpeechWindow
+from emopipe.training.speech.non_voices import make
 from tests.support.random_weights import speech_weights
+from tests.support.voices import voice
 
 HOP = 500 * MS
 NO_AUDIO = np.empty(0, np.float32)  # networks on MFCC need none
@@ -101,6 +103,21 @@ def test_a_speaker_is_learnt_from_each_frame_once_up_to_the_window_itself(
         for got, wanted, stranger in zip(known, expected, plain, strict=True):
             assert got.probabilities == pytest.approx(wanted, abs=1e-6)
             assert got.probabilities != stranger.probabilities
+
+
+def test_what_is_no_voice_after_all_passes_as_silence() -> None:
+    random, script = np.random.default_rng(0), []
+    mfcc = np.zeros((198, 40), np.float32)
+    for place, sound in enumerate([make("siren", random, 2.0), voice(2.0), make("music", random, 2.0)], 1):
+        end = place * 4 * HOP
+        payload = SpeechWindow(start=end - 4 * HOP, end=end, mfcc=mfcc, audio=sound, voiced=1.0, level=-20.0)
+        script.append(("windows", data(payload, end, duration=HOP, watermark=end + HOP)))
+    shipped = SpeechInference(SpeechInference.Settings(device="cpu", min_voice=0.5))
+    outputs = run_stage(shipped, script)
+    kinds = {message.pts: message.kind for message in outputs.messages["emotions"] if message.kind in ("data", "gap")}
+    assert kinds[4 * HOP] == kinds[12 * HOP] == "gap"
+    all_let_in = SpeechInference(SpeechInference.Settings(device="cpu", min_voice=0.0))
+    assert len(run_stage(all_let_in, script).payloads("emotions")) == 3
 
 
 def test_weights_for_other_features_are_refused(tmp_path: Path) -> None:

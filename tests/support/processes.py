@@ -46,13 +46,13 @@ def workers_of(pid: int) -> list[int]:
 
 
 def popen(command: list[str], **more: Any) -> "subprocess.Popen[str]":
-    """A process that signals reach, even where the tests run in the background of a shell, or under nohup."""
+    """A process that Ctrl-C reaches, even where the tests run in the background of a shell, which ignores it."""
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_signals,  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         **more,
     )
 
@@ -69,8 +69,3 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def _heed_signals() -> None:
-    for each in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(each, signal.SIG_DFL)

@@ -95,7 +95,7 @@ class Kernels:
         for event in events:
             if isinstance(event, Window):
                 with self.timed("classify window"):
-                    self.speech.probabilities([event.mfcc])
+                    self.speech.probabilities([self.speech.row(event)])
 
 
 def measured(work: Callable[[], int]) -> tuple[int, float, float]:

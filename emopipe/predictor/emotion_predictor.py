@@ -40,9 +40,8 @@ class EmotionPredictor:
 
     Several threads may share one: files are read side by side, and whoever detects or infers waits for the others.
     After a fork (`os.fork`, multiprocessing's `fork`) parent and child both go on with theirs; with `device="cuda"` the
-    child cannot, as CUDA does not survive it: start it by `spawn`. A child of
-    `os.fork` itself has to end with `os._exit`, as those of multiprocessing do: at an ordinary exit ONNX Runtime waits in
-    it for a thread that only the parent has.
+    child cannot, as CUDA does not survive it: start it by `spawn`. A child of `os.fork` itself has to end with
+    `os._exit`, as those of multiprocessing do: at an ordinary exit ONNX Runtime waits in it for a thread of its parent.
 
     Args:
         facial, speech, fusion: files of weights made by `emopipe train`; by default the shipped ones.

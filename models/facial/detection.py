@@ -17,6 +17,7 @@ from emopipe.models.facial.tracking import Box
 from emopipe.pipeline.errors import ModelError
 
 SIZE = 48
+WARM_UP_FRAMES = 8
 Point = tuple[float, float]
 
 # How FER2013 frames a face, by benchmarks/studies/framing.py over its Training images. The midpoint between the eyes
@@ -120,15 +121,19 @@ class FaceDetector:
         self.close()
 
     def _start(self) -> None:
-        """Make MediaPipe's detector, and let it say all that it says of the first frame."""
+        """Make MediaPipe's detector, and let it say all that it says of the first frames.
+
+        Of memory that is not aligned it warns once a process, at the first frame for which the heap gives it such.
+        """
         with without_chatter():
             self._detector = self._make()
-            self._detector.detect_for_video(self._image(np.zeros((64, 64, 3), np.uint8)), 0)
+            for n in range(WARM_UP_FRAMES):
+                self._detector.detect_for_video(self._image(np.zeros((64 + 8 * n, 64, 3), np.uint8)), n)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()  # whoever held it before a fork is not in the child
         self._detector = None
-        self._last_ms = 0
+        self._last_ms = WARM_UP_FRAMES
 
     def _abandon(self) -> None:
         """Forget MediaPipe's detector without closing it, which takes threads that are not there any more."""

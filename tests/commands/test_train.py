@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -61,13 +62,16 @@ def test_weights_that_cannot_be_written_are_found_before_training(capsys: pytest
     assert not Path("runs").exists()
 
 
-@pytest.mark.usefixtures("here")
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("facial.toml").write_text("epochs = 1")
-    for module in [name for name in sys.modules if name.startswith("emopipe.training")]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, "lightning", None)
-    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
-    assert train("--data", "fer2013") == 2
-    assert "lightning.pytorch is not installed" in (error := capsys.readouterr().err)
-    assert "pip install 'emopipe[train]'" in error
+def test_what_is_not_installed_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path / "fer2013", train=3, validation=2)
+    (tmp_path / "facial.toml").write_text("epochs = 1")
+    program = (  # of its own: modules that are imported here stay
+        "import sys\n"
+        "sys.modules.update({'lightning': None, 'lightning.pytorch': None})\n"
+        "from emopipe.__main__ import main\n"
+        "sys.exit(main(['train', 'facial', '--config', 'facial.toml', '--data', 'fer2013']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "lightning.pytorch is not installed" in done.stderr
+    assert "pip install 'emopipe[train]'" in done.stderr

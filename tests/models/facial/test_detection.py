@@ -197,3 +197,23 @@ detector.close()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_what_it_warns_of_once_is_dropped_whatever_the_heap() -> None:
+    program = (
+        "import os\n"
+        "import numpy as np\n"
+        "import mediapipe.tasks.python.vision\n"
+        "from emopipe.models.facial.detection import FaceDetector\n"
+        "for n in range(8):\n"
+        "    if (child := os.fork()) == 0:\n"
+        "        np.empty(20_000_000, np.uint8)  # freed at once; from here on large memory is the heap's, too\n"
+        "        filled = [np.empty(16 * n + 8, np.uint8) for _ in range(5)]\n"
+        "        detector = FaceDetector()\n"
+        "        for size in range(64, 1064, 100):\n"
+        "            detector.detect(np.zeros((size, size, 3), np.uint8), size * 1_000_000)\n"
+        "        os._exit(0)\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

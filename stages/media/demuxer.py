@@ -20,6 +20,7 @@ MAX_AHEAD_BYTES = 128 << 20
 
 PACKET_BYTES = 1024  # what a packet costs beside its data
 MAX_REORDERED_PACKETS = 16  # between a packet and the one shown next: H.264 and HEVC allow no more
+WRAPS = {"mpegts": 1 << 33}  # formats whose clock starts at 0 again after so many of its units
 MAX_FAILED_READS = 100  # one after the other, before the rest of a recording is given up
 
 
@@ -95,6 +96,8 @@ class Demuxer:
         self._streams = list(streams)
         self._bases = {stream.index: stream.time_base or Fraction(1, av.time_base) for stream in streams}
         self._errors = errors
+        self._wrap = WRAPS.get(container.format.name)
+        self._latest: int | None = None  # time (units of the clock) read last, in whichever stream
         restarts = bool(Flags(container.format.flags) & Flags.ts_discont)
         self._timeline: Timeline[Demuxed] = Timeline(self._bases, restarts=restarts, on_jump=on_jump)
         self._reordered = {
@@ -175,6 +178,7 @@ class Demuxer:
                 break
             if packet.size:  # PyAV ends each stream with an empty packet
                 stream = packet.stream_index
+                self._unwrap(packet)
                 self._ahead += _cost(packet)
                 order = self._reordered.get(stream)
                 self._admit([packet] if order is None else order.push(packet))
@@ -183,6 +187,20 @@ class Demuxer:
             self._admit(order.flush())
         for placed in self._timeline.finish():
             self._place(placed)
+
+    def _unwrap(self, packet: "Packet[Any]") -> None:
+        """Take of the times that a packet's may stand for the one nearest to the packet's before it.
+
+        FFmpeg does so for each stream alone, and not where one begins before its clock's 0 and another, after it,
+        comes first in the file.
+        """
+        time = packet.dts if packet.dts is not None else packet.pts
+        if self._wrap is None or time is None:
+            return
+        turns = 0 if self._latest is None else round((self._latest - time) / self._wrap) * self._wrap
+        packet.dts = None if packet.dts is None else packet.dts + turns
+        packet.pts = None if packet.pts is None else packet.pts + turns
+        self._latest = time + turns
 
     def _admit(self, packets: "Iterable[Packet[Any]]") -> None:
         for packet in packets:

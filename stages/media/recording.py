@@ -264,8 +264,10 @@ class Recording:
     def _end(self) -> None:
         self._damage.close()
         got = max(track.end for track in self._tracks.values())
-        # A header may state the length or where the end is: segments of a recorder begin late.
-        if got + max(0, self._origin) < self._stated() - SHORTFALL_NS:
+        # A header may state the length or where the end is: segments of a recorder begin late. And how long the last
+        # picture stays, no file says: as long as another did.
+        shortfall = max(SHORTFALL_NS, *(track.longest for track in self._tracks.values()))
+        if got + max(0, self._origin) < self._stated() - shortfall:
             self._damaged(got, f"ends here, but its header says {clock_time(self._stated())}: it was cut off")
             self._damage.close()
         if not self.counters["frames"] and not self.counters["samples"]:

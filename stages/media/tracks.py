@@ -37,10 +37,12 @@ class Track(ABC):
 
     Attributes:
         end: where it has got to (ns of running time).
+        longest: how long a frame lasted that another followed, at most (ns).
         stated: its length by the number of frames in the header (ns), 0 if there is none.
     """
 
     kind: Literal["video", "audio"]
+    longest = 0
     stated = 0
 
     def __init__(self, stream: av.VideoStream | av.AudioStream, counters: Counter[str]) -> None:
@@ -107,6 +109,7 @@ class VideoTrack(Track):
         payload = self._converter.read(frame, aspect) if self._wanted(pts) else None
         self.counters["repaired"] += pts != at
         duration = ns(frame.duration, self.base) if frame.duration else self._nominal
+        self.longest = max(self.longest, pts - max(0, self._last))
         self._last = pts
         self.end = max(self.end, pts + duration)
         if payload is None:

@@ -65,6 +65,9 @@ def remux(source: Path, folder: Path, container: str, variant: str) -> Path:
         events.sort(key=lambda event: event[0])
         if variant == "behind":
             events.sort(key=lambda event: event[0] + (BEHIND_S if event[1].stream.type == "audio" else 0))
+        if container == "flv":  # takes nothing that is earlier than its first packet
+            earliest = min(range(len(events)), key=lambda n: events[n][0])
+            events.insert(0, events.pop(earliest))
         for _, packet in events:
             writing.mux(packet)
     return path
@@ -128,13 +131,15 @@ def truth(path: Path) -> Truth:
     with av.open(str(path)) as container:
         streams = [stream for kind in ("video", "audio") if (stream := container.streams.best(kind)) is not None]
         avi = container.format.name == "avi"  # has decode times alone, and FFmpeg makes up the others
+        wrap = 1 << 33 if container.format.name == "mpegts" else None  # units, after which its clock is at 0 again
         for packet in container.demux(streams):
             if packet.size and packet.stream.type == "video":
                 time = packet.dts if avi or packet.pts is None else packet.pts
                 frames.append(ns(time, packet.time_base))
             elif packet.stream.type == "audio":
                 for frame in packet.decode():
-                    at = ns(frame.pts, frame.time_base)
+                    before = wrap is not None and frame.pts > wrap // 2  # its 0
+                    at = ns(frame.pts - wrap if before else frame.pts, frame.time_base)
                     if not pieces or abs(at - pieces[-1][0] - pieces[-1][1].end) > HOLE_NS:
                         pieces.append((at, AudioConverter(), []))
                     pieces[-1][2].extend(pieces[-1][1].push(frame))

@@ -42,6 +42,14 @@ def test_a_standing_picture_in_any_container(shared_cases: Path, tmp_path: Path,
     check(remux(shared_cases / "gap12.mkv", tmp_path, container, variant))
 
 
+def test_sound_from_before_a_clock_at_0_may_come_later_in_the_file(shared_cases: Path, tmp_path: Path) -> None:
+    path = remux(shared_cases / "gap12_bf0.mp4", tmp_path, "ts", "behind")
+    check(path)
+    with Recording(path, small_size=64, luma_size=64) as recording:
+        begins = {item.kind: item.pts for item in reversed(list(recording))}
+    assert begins == {"audio": 0, "video": pytest.approx(21 * MS, abs=MS)}
+
+
 # Every variant of what differs in kind, and the hardest one, sound that lies 10 s behind, of the others.
 MATRIX = [
     (name, container, variant)

@@ -37,7 +37,7 @@ from emopipe.models.fusion.networks import Moment
 from emopipe.models.loading import load_network
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
-from emopipe.models.speech.model import FALLBACK
+from emopipe.models.speech.files import FALLBACK
 from emopipe.pipeline.errors import EmopipeError, ModelError
 from emopipe.pipeline.files import replacing
 

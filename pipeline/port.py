@@ -45,7 +45,14 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
         return []
 
     def reads(self) -> list[str]:
-        """The files the stage reads; no other stage may write them."""
+        """The recordings, and whatever else the stage reads beside weights; no other stage may write them."""
+        return []
+
+    def loads(self) -> list[str]:
+        """The files of weights that the stage loads, also those that no setting names; no stage may write them.
+
+        Results carry their hashes, so none may be missing here.
+        """
         return []
 
     def writes(self) -> list[str]:

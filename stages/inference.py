@@ -76,7 +76,7 @@ class Inference(Stage, Generic[Row]):
         def weights_path(self) -> Path:
             return Path(self.weights) if self.weights else WEIGHTS_DIR / f"{self.task}.safetensors"
 
-        def reads(self) -> list[str]:
+        def loads(self) -> list[str]:
             return [str(self.weights_path.resolve())]
 
     settings: Settings

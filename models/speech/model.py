@@ -20,10 +20,11 @@ from torch import Tensor
 
 from emopipe.models.assets import voice_encoder_sha256
 from emopipe.models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
-from emopipe.models.checkpoint import WEIGHTS_DIR, Card
+from emopipe.models.checkpoint import Card
 from emopipe.models.loading import load_network, pick_device
 from emopipe.models.speech.embedding import KNOWN, Embedder, EmbeddingSpec, seconds_of
 from emopipe.models.speech.features import Floats, MfccSpec, window_features
+from emopipe.models.speech.files import FALLBACK, SHIPPED
 from emopipe.models.speech.heads import Head
 from emopipe.models.speech.networks import NETWORKS as MFCC_NETWORKS
 from emopipe.models.speech.networks import SpeechNetwork
@@ -33,10 +34,6 @@ from emopipe.pipeline.errors import ModelError
 
 NETWORKS: dict[str, type[SpeechNetwork]] = {**MFCC_NETWORKS, "head": Head}
 """By the name that a checkpoint's card has."""
-
-SHIPPED = WEIGHTS_DIR / "speech.safetensors"
-FALLBACK = WEIGHTS_DIR / "speech-small.safetensors"
-"""Where there is no voice encoder."""
 
 logger = logging.getLogger(__name__)
 

@@ -127,7 +127,8 @@ def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> Non
                 problems.add(("stages", stage.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
     _check_served(stages, owners, problems)
     for stage in stages.values():
-        for file in _ask(stage, "reads", _texts, problems) or []:
+        files = [file for hook in ("reads", "loads") for file in _ask(stage, hook, _texts, problems) or []]
+        for file in files:
             if (writer := owners.get(_identity(file))) is not None:
                 text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
                 problems.add(("stages", writer), text, other=stage.name)

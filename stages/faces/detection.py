@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emopipe.models import assets
 from emopipe.models.facial.detection import Detection, FaceDetector, crop, frame_face, quality
 from emopipe.models.facial.mouth import MAX_INTERVAL_NS, MIN_INTERVAL_NS, mouth_speed
 from emopipe.models.facial.tracking import Tracker
@@ -41,6 +42,9 @@ class FaceDetection(Stage):
         max_faces: Annotated[int, about("the most confident ones in a frame are kept", ge=1, le=100)] = 8
         margin: Annotated[float, about("side of the crop, in units of FER2013's own framing", ge=0.5, le=3)] = 1.0
         max_gap: Annotated[float, about("a face out of sight for longer comes back as a new one", unit="s", gt=0)] = 1.0
+
+        def loads(self) -> list[str]:
+            return [str((assets.FOLDER / assets.FACE_DETECTOR).resolve())]
 
     settings: Settings
 

@@ -96,9 +96,9 @@ class Fusion(Stage):
                 return Path(self.weights)
             return None if self.method == "pool" else WEIGHTS_DIR / SHIPPED[self.method]
 
-        def reads(self) -> list[str]:
+        def loads(self) -> list[str]:
             path = self.weights_path
-            return [] if path is None else [str(path.resolve())]
+            return [str(each.resolve()) for each in [*shipped_weights(), *([path] if path is not None else [])]]
 
     settings: Settings
 

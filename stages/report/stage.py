@@ -75,7 +75,7 @@ class HtmlReport(Stage):
         def weights(self) -> list[Path]:
             return [Path(path) for path in self.models] or shipped_weights()
 
-        def reads(self) -> list[str]:
+        def loads(self) -> list[str]:
             return [str(path.resolve()) for path in self.weights]
 
         def writes(self) -> list[str]:

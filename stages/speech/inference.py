@@ -8,6 +8,7 @@ import numpy as np
 from emopipe.models.fusion.model import timbre
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import Floats, MfccSpec
+from emopipe.models.speech.files import files_of
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.message import Message
@@ -61,6 +62,9 @@ class SpeechInference(Inference[Row]):
             float,
             about("how likely a window is a voice at least, so that it is given an emotion; 0: all are", ge=0, le=1),
         ] = 0.5
+
+        def loads(self) -> list[str]:
+            return [str(path.resolve()) for path in files_of(self.weights_path)]
 
     settings: Settings
 

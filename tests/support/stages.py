@@ -1,5 +1,6 @@
 """Small stages for the tests of graphs: a camera with a microphone, a filter, a mixer, a slow one, a sink."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -38,6 +39,28 @@ class Camera(Source):
         uri: Annotated[str, about("what to open", min_length=1)] = "default"
         fps: Annotated[float, about("pictures a second", unit="Hz", gt=0, le=240)] = 30.0
         mirrored: Annotated[bool, about("left is right")] = False
+
+
+class Player(Source):
+    """Plays a recording, with a model's help, and leaves a log."""
+
+    name = "player"
+    outputs: ClassVar[dict[str, Port]] = {"scores": Port(Score, "of the recording")}
+
+    class Settings(Settings):
+        uri: Annotated[str, about("the recording")]
+        model: Annotated[str, about("the weights; empty: none")] = ""
+        log: Annotated[str | None, about("a file to write")] = None
+        gain: Annotated[float, about("how loud")] = 1.0
+
+        def reads(self) -> list[str]:
+            return [str(Path(self.uri).resolve())]
+
+        def loads(self) -> list[str]:
+            return [str(Path(self.model).resolve())] if self.model else []
+
+        def writes(self) -> list[str]:
+            return [str(Path(self.log).resolve())] if self.log else []
 
 
 class Look(Stage):

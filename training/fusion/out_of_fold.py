@@ -18,8 +18,9 @@ from emopipe.models.calibration import Doubles
 from emopipe.models.fusion.model import SpeechObservation, timbre
 from emopipe.models.speech.embedding import seconds_of
 from emopipe.models.speech.features import Floats
+from emopipe.models.speech.files import SHIPPED
 from emopipe.models.speech.heads import ABOUT
-from emopipe.models.speech.model import SHIPPED, SpeechModel
+from emopipe.models.speech.model import SpeechModel
 from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.files import replacing
 from emopipe.training.speech.clips import Clip, Halves

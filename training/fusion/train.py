@@ -24,7 +24,8 @@ from emopipe.models.fusion.model import FusionModel
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.embedding import Embedder, EmbeddingSpec
-from emopipe.models.speech.model import SHIPPED, spec_of
+from emopipe.models.speech.files import SHIPPED
+from emopipe.models.speech.model import spec_of
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation import metrics
 from emopipe.training.evaluation.results import Evaluation

@@ -9,7 +9,8 @@ import torch
 from emopipe.models import checkpoint
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec, window_features
-from emopipe.models.speech.model import FALLBACK, SpeechModel
+from emopipe.models.speech.files import FALLBACK
+from emopipe.models.speech.model import SpeechModel
 from emopipe.models.speech.networks import LSTM
 from emopipe.models.speech.temperature import temperature_at
 from emopipe.pipeline.errors import ModelError

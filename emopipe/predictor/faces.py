@@ -70,11 +70,13 @@ class FacePredictor:
             return self._model
 
     def _detect(self, picture: VideoFrame) -> list[Found]:
-        if self._detector is None:
-            self._detector = FaceDetector(self._detection.min_confidence, self._detection.max_faces)
+        with torch_threads(self._options.threads):  # one thread at a time, also after a fork
+            if self._detector is None:
+                self._detector = FaceDetector(self._detection.min_confidence, self._detection.max_faces)
+            detector = self._detector
         height, width = picture.luma.shape
         faces = []
-        for face in self._detector.detect(picture.small, 0):
+        for face in detector.detect(picture.small, 0):
             framing = frame_face(face, width, height, self._detection.margin)
             cut = crop(picture.luma, framing)
             weight = quality(cut, face, framing, width, height).weight

@@ -48,7 +48,7 @@ class SourceAudio:
         self._output: AudioStream | None = None
         self._encodes = False
         self._resampler: av.AudioResampler | None = None
-        self._shape: tuple[str, str, int] | None = None  # format, layout and rate that it takes
+        self._shape: tuple[str, str, int] | None = None  # that it takes
         self._last: int | None = None  # ns, of the newest piece
         self._packets = self._read()
         self._next: SoundPacket | None = None
@@ -97,6 +97,8 @@ class SourceAudio:
             if index == self._input.index and packet is not None:
                 yield from self._encoded(packet) if self._encodes else self._copied(packet)
         if self._encodes:
+            for last in self._flush_resampler():
+                yield from self._output.encode(last)
             yield from self._output.encode(None)
 
     def _copied(self, packet: "SoundPacket") -> "Iterator[SoundPacket]":
@@ -120,18 +122,24 @@ class SourceAudio:
                 continue
             frame.pts -= round(Fraction(self._origin, SECOND) / frame.time_base)
             if self._follows(ns(frame.pts, frame.time_base)):
-                for uniform in self._uniform(frame):
+                for uniform in [*self._flush_resampler(frame), *self._uniform(frame)]:
                     yield from (each for each in self._output.encode(uniform) if each.pts is None or each.pts >= 0)
 
     def _uniform(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
         """`frame` as the encoder takes it: a broadcast goes from stereo to mono and back."""
         assert self._output is not None
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if self._resampler is None or shape != self._shape:
+        if self._resampler is None:
             context = self._output.codec_context
             self._resampler = av.AudioResampler(context.format, context.layout, context.sample_rate)
-            self._shape = shape
+            self._shape = _shape(frame)
         return self._resampler.resample(frame)
+
+    def _flush_resampler(self, following: av.AudioFrame | None = None) -> list[av.AudioFrame]:
+        """What it holds back, once what follows is of another shape, or nothing does."""
+        if self._resampler is None or (following is not None and _shape(following) == self._shape):
+            return []
+        resampler, self._resampler = self._resampler, None
+        return resampler.resample(None)
 
     def _follows(self, at: int) -> bool:
         """Whether a time (ns) is where the next piece of audio may be: a film's times only go up."""
@@ -139,3 +147,8 @@ class SourceAudio:
         if good:
             self._last = at
         return good
+
+
+def _shape(frame: av.AudioFrame) -> tuple[str, str, int]:
+    """What a resampler is made for: format, layout and rate."""
+    return frame.format.name, frame.layout.name, frame.sample_rate

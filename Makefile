@@ -31,7 +31,7 @@ test: setup
 	$(BIN)/python -m pytest $(PYTEST)
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto $(PYTEST)
 
 check: setup
 	$(BIN)/ruff format --check .

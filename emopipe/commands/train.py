@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", required=True, metavar="MODEL")
     for task, description in TASKS.items():
         options = tasks.add_parser(task, help=description, description=f"Train the model of {description}.")
-        options.add_argument("--config", type=Path, metavar="FILE", help=f"settings, as configs/training/{task}.toml")
+        options.add_argument(
+            "--config", type=Path, metavar="FILE", help=f"settings, or the name of emopipe's own: {task}"
+        )
         add_data_arguments(options, task, config=True)
         out = Path("models") / "weights" / f"{task}.safetensors"
         options.add_argument(

@@ -16,6 +16,7 @@ from typing import Any
 
 from emopipe.pipeline.errors import DataError, EmopipeError
 
+_PACKAGE = Path(__file__).parents[1]
 TASKS = {
     "facial": "faces, on FER2013",
     "speech": "voices, on corpora of emotional speech",
@@ -159,16 +160,21 @@ def naming(config: Path | None) -> Iterator[None]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file.
+    """The settings in a TOML file: one of the user's own, else one that comes with emopipe and is called so.
 
     Raises:
         EmopipeError: no such file, or not TOML.
     """
+    ready = {file.stem: file for file in sorted((_PACKAGE / "configs/training").glob("*.toml"))}
+    named = {Path(name): file for name, file in ready.items()}
+    named |= {Path("configs/training", file.name): file for file in ready.values()}
     try:
-        with path.open("rb") as file:
+        with (path if path.exists() else named.get(path, path)).open("rb") as file:
             return tomllib.load(file)
     except OSError as error:
-        raise EmopipeError(f"{path}: cannot be read ({error.strerror}); see configs/training/ for examples") from None
+        raise EmopipeError(
+            f"{path}: cannot be read ({error.strerror}); give your own file, or one of emopipe's: {', '.join(ready)}"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EmopipeError(f"{path}: not valid TOML: {error}") from None
 

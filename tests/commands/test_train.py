@@ -53,6 +53,15 @@ def test_a_wrong_config_is_named(capsys: pytest.CaptureFixture[str], config: str
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("config", ["facial-vgg16", "configs/training/facial-vgg16.toml"])
+def test_configs_of_emopipes_own_are_found_from_any_folder(capsys: pytest.CaptureFixture[str], config: str) -> None:
+    assert main(["train", "facial", "--config", config, "--data", "nowhere"]) == 2
+    assert "nowhere: no such file or folder" in capsys.readouterr().err
+    assert main(["train", "facial", "--config", f"{config}s", "--data", "fer2013"]) == 2
+    assert "one of emopipe's: facial-hsemotion, facial-mobilenet" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
 def test_weights_that_cannot_be_written_are_found_before_training(capsys: pytest.CaptureFixture[str]) -> None:
     Path("facial.toml").write_text("epochs = 1")
     assert train("--data", "fer2013", "--out", "facial.toml/f.safetensors") == 2

@@ -121,7 +121,7 @@ def throughput(clip: Path, times: int, pairs: int, folder: str) -> None:
         frames, wall, cpu = measured(lambda: kernels.loop(clip, times))
         result = run_pipeline(clip, times, folder)
         assert result.reports["capture"].counters["frames"] == frames
-        cpu_pipeline = sum(result.cpu.values()) / 1e9
+        cpu_pipeline = sum(each.cpu for each in result.processes.values()) / 1e9
         limit = cores * frames / cpu
         rows.append(
             {
@@ -134,7 +134,8 @@ def throughput(clip: Path, times: int, pairs: int, folder: str) -> None:
                 "pipeline / bare loop": wall / result.seconds,
             }
         )
-        busiest = sorted(result.cpu.items(), key=lambda pair: -pair[1])
+        used = {name: process.cpu for name, process in result.processes.items()}
+        busiest = sorted(used.items(), key=lambda pair: -pair[1])
         print("  CPU ms a frame by process:", ", ".join(f"{n} {c / 1e6 / frames:.2f}" for n, c in busiest))
     print(f"\n{frames} frames, {pairs} pairs in turn; median (lowest – highest)")
     for name in rows[0]:

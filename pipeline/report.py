@@ -69,6 +69,20 @@ class Delays:
         self.age.add(now - began)
 
 
+class InletCounts(msgspec.Struct, kw_only=True):
+    """What the receiving end of a link has seen.
+
+    Attributes:
+        delivered: data and gaps that have come to the stage.
+        refused: messages from nobody it knows, dropped unread.
+        wait: the time from the sender's sending to the delivery, the wait in the link's queue included.
+    """
+
+    delivered: int = 0
+    refused: int = 0
+    wait: Latency = msgspec.field(default_factory=Latency)
+
+
 class Report(msgspec.Struct, kw_only=True):
     """What a stage has done so far.
 
@@ -77,9 +91,9 @@ class Report(msgspec.Struct, kw_only=True):
         counters: its own counts.
         streams: those of them that are counted by stream: open streams, and the last that have ended.
         links: what its outputs sent, by link.
+        inlets: what its inputs were sent, by link.
         age: at a sink, the time from capture to here.
         hops: at a sink, where that time went, by stage; the capture, whose work is before the age begins, is left out.
-        refused: messages on its links that came from nobody it knows, and were dropped unread.
         gaps: the longest that each input received nothing while a stream was open there (ns), by port.
         done: of a source, how far it has come (ns of running time).
         total: of how much; 0 where nobody knows.
@@ -90,10 +104,34 @@ class Report(msgspec.Struct, kw_only=True):
     counters: dict[str, int] = {}
     streams: dict[str, dict[str, int]] = {}
     links: dict[LinkId, LinkCounts] = {}
+    inlets: dict[LinkId, InletCounts] = {}
     age: Latency = msgspec.field(default_factory=Latency)
     hops: dict[str, HopLatency] = {}
-    refused: int = 0
     gaps: dict[str, int] = {}
     done: int = 0
     total: int = 0
     ended: bool = False
+
+    @property
+    def refused(self) -> int:
+        """Messages on its links that came from nobody it knows, or speak of nothing it knows; they changed nothing."""
+        ends = sum(counts.refused for counts in self.links.values())
+        return ends + sum(counts.refused for counts in self.inlets.values())
+
+
+class ProcessReport(msgspec.Struct, kw_only=True):
+    """What one process of a run uses of the machine.
+
+    Attributes:
+        cpu: processor time in ns, since play.
+        memory: resident, in bytes; 0 where the system does not tell, as `descriptors` are.
+        descriptors: open files and sockets.
+        stages: that run in it; none of the supervisor.
+    """
+
+    pid: int
+    cpu: int = 0
+    memory: int = 0
+    threads: int = 0
+    descriptors: int = 0
+    stages: list[str] = []

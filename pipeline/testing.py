@@ -148,7 +148,8 @@ class StageHarness:
     async def __aenter__(self) -> "StageHarness":
         self._host = host_of(self.stage, mode=self._mode, clock=self.clock, warn=self._warn)
         for port in self._connect:
-            inlet = LocalInlet(port, self.stage.label, self._host.inbox, self.clock, window=1)
+            link = LinkId("test", port, self.stage.label, port)
+            inlet = LocalInlet(link, self._host.inbox, self.clock, window=1)
             self._host.inlets[port] = [inlet]
             self._sources[port] = _Source(Queue(size=1), self.clock, inlet)
         for output, kept in self.outputs.messages.items():

@@ -13,7 +13,8 @@ from tests.support.paths import ROOT
 MAY_IMPORT = {
     "pipeline": "",
     "pipeline.graph": "pipeline",
-    "pipeline.runtime": "pipeline pipeline.graph",
+    "pipeline.telemetry": "pipeline",
+    "pipeline.runtime": "pipeline pipeline.graph pipeline.telemetry",
     "pipeline.testing": "pipeline pipeline.runtime",
     "models": "pipeline",
     "models.facial": "models pipeline",

@@ -36,11 +36,11 @@ from benchmarks.live.camera import FPS, load, prepare
 from benchmarks.subscriber import Arrivals, Subscriber
 from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table, read_table
 from emopipe.pipeline.report import HopLatency, Latency
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.telemetry.audit import audit
 from emopipe.stages.media.frames import FrameConverter
 
 LAYOUTS: dict[str, dict[str, str]] = {
@@ -145,16 +145,6 @@ def accounts(result: RunResult, heard: Mapping[str, Arrivals], lost: Sequence[Lo
     return found
 
 
-def wrong_links(result: RunResult) -> list[str]:
-    """The links whose counts do not add up: sent = received + dropped + in flight."""
-    return [
-        f"{link}: {counts}"
-        for report in result.reports.values()
-        for link, counts in report.links.items()
-        if not all(map(_adds_up, [counts, *counts.streams.values()]))
-    ]
-
-
 def row(result: RunResult, heard: Mapping[str, Arrivals], kept: Mapping[str, Account]) -> dict[str, object]:
     """One line of the table."""
     base_time = result.reports[next(iter(kept))].counters["base_time_ns"]
@@ -173,7 +163,7 @@ def row(result: RunResult, heard: Mapping[str, Arrivals], kept: Mapping[str, Acc
         "p99 ms": p99,
         "oldest ms": max(ages, default=float("nan")),
         "forced": sum(stream.forced for stream in heard.values()),
-        "cores used": sum(result.cpu.values()) / SECOND / result.seconds,
+        "cores used": sum(each.cpu for each in result.processes.values()) / SECOND / result.seconds,
         "lost on the way": sum(stream.lost for stream in heard.values()),
         "unaccounted": sum(abs(account.unaccounted) for account in kept.values()),
     }
@@ -229,10 +219,6 @@ def _process(layout: str, use: str) -> dict[str, str]:
     return {"process": chosen} if chosen else {}
 
 
-def _adds_up(counts: LinkCounts) -> bool:
-    return counts.sent == counts.received + sum(counts.dropped.values()) + counts.in_flight
-
-
 def _parts(hop: HopLatency) -> tuple[tuple[str, Latency], ...]:
     return ("waited", hop.queued), ("worked", hop.working)
 
@@ -265,7 +251,7 @@ def main() -> None:
             rows.append(row(result, heard, kept))
             dropped += places(streams, lost, list(kept))
             ways += hops(result, streams)
-            wrong += wrong_links(result)
+            wrong += audit(result.reports)
             wrong += [f"{streams} streams: {name}: {each}" for name, each in kept.items() if each.unaccounted]
     alone = " + ".join(f"{name} {own[name]:.1f}" for name in FACE_KERNELS if name in own)
     total = sum(own.get(name, 0.0) for name in FACE_KERNELS)

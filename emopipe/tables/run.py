@@ -8,7 +8,7 @@ import msgspec
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import Graph
-from emopipe.pipeline.report import Latency, Report
+from emopipe.pipeline.report import Latency, ProcessReport, Report
 from emopipe.pipeline.runtime.result import RunResult
 
 
@@ -18,7 +18,8 @@ def figures(result: RunResult, graph: Graph) -> dict[str, Any]:
         "graph": graph.name,
         "mode": graph.mode,
         "seconds": result.seconds,
-        "cpu_seconds": {process: ns / SECOND for process, ns in result.cpu.items()},
+        "cpu_seconds": {name: process.cpu / SECOND for name, process in result.processes.items()},
+        "processes": {name: _process(process) for name, process in result.processes.items()},
         "damaged": result.damaged,
         "refused": result.refused,
         "warnings": msgspec.to_builtins(result.warnings),
@@ -42,14 +43,29 @@ def _stage(report: Report) -> dict[str, Any]:
     }
 
 
+def _process(process: ProcessReport) -> dict[str, Any]:
+    return {
+        "pid": process.pid,
+        "stages": process.stages,
+        "memory_mb": process.memory / 1e6,
+        "threads": process.threads,
+        "descriptors": process.descriptors,
+    }
+
+
 def _link(counts: LinkCounts) -> dict[str, Any]:
     found: dict[str, Any] = {
         "sent": counts.sent,
         "received": counts.received,
         "dropped": counts.dropped,
         "in_flight": counts.in_flight,
+        "gaps": counts.gaps,
     }
-    return found | ({"streams": {name: _link(each) for name, each in counts.streams.items()}} if counts.streams else {})
+    if counts.streams:
+        found["streams"] = {name: _link(each) for name, each in counts.streams.items()}
+    if counts.others is not None:
+        found["others"] = _link(counts.others)
+    return found
 
 
 def _latency(latency: Latency) -> dict[str, float | None]:

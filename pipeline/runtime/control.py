@@ -10,7 +10,7 @@ import msgspec
 
 from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId, Mode
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import ProcessReport, Report
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.result import RunWarning
 
@@ -79,13 +79,10 @@ class Drain(msgspec.Struct, tag=True):
 
 
 class Reported(msgspec.Struct, tag=True):
-    """How far the stages are; sent several times a second, and once more at the end.
-
-    `cpu` is the processor time in ns that the process has used since play.
-    """
+    """How far the stages are; sent several times a second, and once more at the end."""
 
     reports: list[Report]
-    cpu: int
+    process: ProcessReport
 
 
 class Warned(msgspec.Struct, tag=True):

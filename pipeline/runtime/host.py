@@ -120,10 +120,9 @@ class StageHost:
             counters=_plain(self.stage.counters),
             streams=self.stage.stream_counters.snapshot(),
             links={link: outlet.counts() for outlets in self.outlets.values() for link, outlet in outlets.items()},
+            inlets={inlet.link: inlet.counts() for inlets in self.inlets.values() for inlet in inlets},
             age=self._delays.age,
             hops=self._delays.hops,
-            refused=sum(inlet.refused for inlets in self.inlets.values() for inlet in inlets)
-            + sum(outlet.refused for outlets in self.outlets.values() for outlet in outlets.values()),
             gaps={port: max(inlet.longest_gap(now) for inlet in inlets) for port, inlets in self.inlets.items()},
             ended=self._ended,
         )

@@ -96,7 +96,7 @@ class LinkQueue:
         self._lanes: dict[str, Lane] = {}  # none is empty; the first is the one whose turn it is
         self._under_way: deque[Message] = deque()
         self._acknowledged = 0
-        self._counts: Counter[str] = Counter()  # sent, received, and the reasons of drops
+        self._counts: Counter[str] = Counter()  # sent, received, gaps, and the reasons of drops
         self._stream_counts = StreamCounters()  # the same by stream
 
     @property
@@ -120,11 +120,15 @@ class LinkQueue:
         return [message for lane in self._lanes.values() for message in lane.messages()]
 
     def counts(self) -> LinkCounts:
-        in_flight = Counter(message.stream for message in (*self._under_way, *self.waiting) if is_item(message))
-        counts = _link_counts(self._counts, in_flight.total())
+        waiting = Counter(message.stream for message in self.waiting if is_item(message))
+        in_flight = waiting + Counter(message.stream for message in self._under_way if is_item(message))
+        counts = _link_counts(self._counts, in_flight.total(), waiting.total())
         counts.streams = {
-            stream: _link_counts(each, in_flight[stream]) for stream, each in self._stream_counts.snapshot().items()
+            stream: _link_counts(each, in_flight[stream], waiting[stream])
+            for stream, each in self._stream_counts.snapshot().items()
         }
+        if self._stream_counts.others:
+            counts.others = _link_counts(self._stream_counts.others)
         return counts
 
     def offer(self, message: Message) -> None:
@@ -133,6 +137,8 @@ class LinkQueue:
         lane = self._lanes.setdefault(self._lane(message.stream), Lane())
         if is_item(message):
             self._count("sent", message)
+            if message.kind == "gap":
+                self._count("gaps", message)
             if self.policy.policy == "drop-newest" and lane.items >= self.policy.size:
                 self._count("newest", message)
                 message = watermark_of(message)
@@ -185,8 +191,7 @@ class LinkQueue:
         self._stream_counts.add(message.stream, what)
 
 
-def _link_counts(counts: Mapping[str, int], in_flight: int) -> LinkCounts:
-    dropped = {what: count for what, count in counts.items() if what not in ("sent", "received")}
-    return LinkCounts(
-        sent=counts.get("sent", 0), received=counts.get("received", 0), dropped=dropped, in_flight=in_flight
-    )
+def _link_counts(counts: Mapping[str, int], in_flight: int = 0, waiting: int = 0) -> LinkCounts:
+    sent, received, gaps = (counts.get(what, 0) for what in ("sent", "received", "gaps"))
+    dropped = {what: count for what, count in counts.items() if what not in ("sent", "received", "gaps")}
+    return LinkCounts(sent=sent, received=received, dropped=dropped, in_flight=in_flight, waiting=waiting, gaps=gaps)

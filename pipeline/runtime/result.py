@@ -4,7 +4,7 @@ from collections import Counter
 
 import msgspec
 
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import ProcessReport, Report
 
 MAX_PENDING_TEXTS = 10
 KEPT_WARNINGS = 200  # warnings from the beginning, and as many of the newest
@@ -29,7 +29,7 @@ class RunResult(msgspec.Struct):
         forgotten: how many warnings are not in the list any more.
         refused: messages that came from nobody whom the run knows, and were dropped unread.
         seconds: from play to the end.
-        cpu: ns of processor time since play, by process.
+        processes: what each process used when it last said so, by name.
     """
 
     reports: dict[str, Report] = {}
@@ -38,7 +38,7 @@ class RunResult(msgspec.Struct):
     forgotten: int = 0
     refused: int = 0
     seconds: float = 0.0
-    cpu: dict[str, int] = {}
+    processes: dict[str, ProcessReport] = {}
 
     def add_warning(self, new: RunWarning) -> RunWarning | None:
         """Keep a warning, or count it where it is kept already; what to tell the user of it, if it is worth that.

@@ -234,8 +234,8 @@ class Supervisor:
 
     def _take(self, sender: str, message: control.FromWorker) -> None:
         match message:
-            case control.Reported(reports, cpu):
-                self._result.cpu[sender] = cpu
+            case control.Reported(reports, process):
+                self._result.processes[sender] = process
                 self._result.reports |= {report.stage: report for report in reports}
                 self._result.refused = self._channel.refused + sum(r.refused for r in self._result.reports.values())
                 self._updated(self._result)

@@ -15,7 +15,8 @@ import msgspec
 from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.message import Codec, Hop, Message, Payload, WireError
-from emopipe.pipeline.port import Queue
+from emopipe.pipeline.port import LinkId, Queue
+from emopipe.pipeline.report import InletCounts
 from emopipe.pipeline.runtime.channel import BoundChannel, ConnectedChannel, Context, Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.link import LinkQueue
 
@@ -29,7 +30,7 @@ class Outlet:
         self._queue = LinkQueue(queue, clock)
         self._moved = asyncio.Event()  # set on every acknowledgement
         self._turn = asyncio.Lock()  # keeps the order of senders that wait for room
-        self.refused = 0  # acknowledgements of what is not under way
+        self._refused = 0  # acknowledgements of what is not under way
 
     async def send(self, message: Message) -> None:
         """Queue a message and transmit what the credits allow; waits for room where the policy is to block."""
@@ -59,7 +60,9 @@ class Outlet:
             await self.moved()
 
     def counts(self) -> LinkCounts:
-        return self._queue.counts()
+        counts = self._queue.counts()
+        counts.refused = self._refused
+        return counts
 
     def close(self) -> None:
         """Release the transport."""
@@ -70,7 +73,7 @@ class Outlet:
             self._pump()
             self._moved.set()
         else:
-            self.refused += 1
+            self._refused += 1
 
     def _pump(self) -> None:
         while (message := self._queue.take()) is not None:
@@ -81,12 +84,13 @@ class Outlet:
 
 
 class Inlet:
-    """The receiving end of a link. `stage` is the receiving stage's name, for the trace."""
+    """The receiving end of a link."""
 
-    def __init__(self, port: str, stage: str, inbox: Inbox, clock: Clock, window: int) -> None:
-        self.port = port
+    def __init__(self, link: LinkId, inbox: Inbox, clock: Clock, window: int) -> None:
+        self.link = link
+        self.port = link.input
         self.ended = False
-        self._stage = stage
+        self._counts = InletCounts()
         self._inbox = inbox
         self._clock = clock
         self._delivered = 0
@@ -102,14 +106,16 @@ class Inlet:
         """The longest time (ns) without any message while a stream was open, the one up to `now` included."""
         return max(self._longest, now - self._heard) if self._open else self._longest
 
-    @property
-    def refused(self) -> int:
-        """Messages that were dropped because they came from somebody else than the sender."""
-        return 0
+    def counts(self) -> InletCounts:
+        return self._counts
 
     def deliver(self, message: Message) -> None:
         self._delivered += 1
         now = self._clock.now()
+        if message.kind in ("data", "gap"):
+            self._counts.delivered += 1
+            if message.trace:
+                self._counts.wait.add(now - message.trace[-1].sent)
         self._longest = self.longest_gap(now)
         self._heard = now
         if message.kind == "eos":
@@ -117,7 +123,7 @@ class Inlet:
         else:
             self._open.add(message.stream)
         # Several local links may share one message, so the trace is never changed in place.
-        hop = Hop(self._stage, now, 0)
+        hop = Hop(self.link.receiver, now, 0)
         message = msgspec.structs.replace(message, trace=[*message.trace, hop])
         self._inbox.put_nowait((self, message))
 
@@ -171,50 +177,47 @@ class LinkError(Exception):
 
 
 class ZmqInlet(Inlet):
-    """The receiving end of a link between processes, bound at `endpoint`, where it knows `sender` by its key.
+    """The receiving end of a link between processes, bound at `endpoint`, where it knows the sender by its key.
 
-    What comes from anybody else is dropped and counted in `refused`.
+    What comes from anybody else is dropped and counted.
     """
 
     def __init__(
         self,
-        port: str,
-        stage: str,
+        link: LinkId,
         inbox: Inbox,
         clock: Clock,
         window: int,
         *,
         context: Context,
         address: str,
-        sender: str,
         payload: type[Payload],
     ) -> None:
-        super().__init__(port, stage, inbox, clock, window)
+        super().__init__(link, inbox, clock, window)
         self._codec = Codec(payload)
         self._window = window
-        self._sender = sender
         key = new_key()
-        self._channel = BoundChannel(context, address, {key: sender}, self._on_message, window=window)
+        self._channel = BoundChannel(context, address, {key: link.sender}, self._on_message, window=window)
         self.endpoint = Endpoint(self._channel.address, key)
 
-    @property
-    def refused(self) -> int:
-        return self._channel.refused
+    def counts(self) -> InletCounts:
+        self._counts.refused = self._channel.refused
+        return super().counts()
 
     def close(self) -> None:
         self._channel.close()
 
     def _on_message(self, sender: str, parts: Parts) -> None:
         if self._delivered - self._acknowledged >= self._window:
-            raise LinkError(sender, f"sent {self._stage}.{self.port} more than its {self._window} credits allow")
+            raise LinkError(sender, f"sent {self.link.receiver}.{self.port} more than its {self._window} credits allow")
         try:
             message = self._codec.decode(parts)
         except WireError as error:
-            raise LinkError(sender, f"sent {self._stage}.{self.port} {error}") from error
+            raise LinkError(sender, f"sent {self.link.receiver}.{self.port} {error}") from error
         self.deliver(message)
 
     def _acknowledge(self, total: int) -> None:
-        self._channel.send(self._sender, [total.to_bytes(8, "little")])
+        self._channel.send(self.link.sender, [total.to_bytes(8, "little")])
 
 
 class ZmqOutlet(Outlet):
@@ -240,7 +243,7 @@ class ZmqOutlet(Outlet):
         if len(parts) == 1 and len(parts[0]) == 8:
             self.acknowledge(int.from_bytes(parts[0], "little"))
         else:
-            self.refused += 1
+            self._refused += 1
 
     def _transmit(self, message: Message) -> None:
         self._channel.send(self._codec.encode(message))

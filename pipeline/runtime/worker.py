@@ -8,7 +8,6 @@ import asyncio
 import os
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -28,6 +27,7 @@ from emopipe.pipeline.runtime.host import StageHost
 from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
+from emopipe.pipeline.telemetry.usage import Usage
 
 REPORT_INTERVAL_S = 0.2
 WARNING_INTERVAL_S = 0.5
@@ -46,7 +46,7 @@ class Worker:
         self._hosts: dict[str, StageHost] = {}
         self._local_inlets: dict[LinkId, LocalInlet] = {}
         self._links: list[Link] = []
-        self._cpu_at_play = 0
+        self._usage = Usage()
         self._warnings = PendingWarnings()
         self._warning_timer: asyncio.TimerHandle | None = None
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
@@ -107,7 +107,7 @@ class Worker:
             if (host := self._hosts.get(link.id.receiver)) is None:
                 continue
             port = link.id.input
-            arguments = (port, link.id.receiver, host.inbox, self._clock, link.queue.window)
+            arguments = (link.id, host.inbox, self._clock, link.queue.window)
             if link.local:
                 self._local_inlets[link.id] = inlet = LocalInlet(*arguments)
                 host.inlets.setdefault(port, []).append(inlet)
@@ -116,7 +116,6 @@ class Worker:
                     *arguments,
                     context=self._context,
                     address=f"{plan.sockets}{number}",
-                    sender=link.id.sender,
                     payload=host.stage.inputs[port].type,
                 )
                 host.inlets.setdefault(port, []).append(remote)
@@ -147,7 +146,7 @@ class Worker:
         self._send(control.Ready())
 
     async def _play(self, base_time: int) -> None:
-        self._cpu_at_play = time.process_time_ns()
+        self._usage.start()
         playing = [
             asyncio.create_task(self._guard(name, partial(host.play, base_time))) for name, host in self._hosts.items()
         ]
@@ -205,7 +204,9 @@ class Worker:
 
     def _report(self) -> None:
         reports = [host.report() for host in self._hosts.values()]
-        self._send(control.Reported(reports, time.process_time_ns() - self._cpu_at_play))
+        process = self._usage.sample()
+        process.stages = list(self._hosts)
+        self._send(control.Reported(reports, process))
 
     def _send(self, message: control.FromWorker) -> None:
         self._control.send([control.encode(message)])

@@ -12,6 +12,7 @@ import pytest
 
 from emopipe.pipeline.graph.load import Graph, graph_from_table, load_graph, read_table
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.telemetry.audit import audit
 from tests.support.paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -62,6 +63,7 @@ def test_it_plays(config: Path, tmp_path: Path) -> None:
     graph, stages = made_up(config, tmp_path)
     outcome = asyncio.run(Supervisor(graph).run())
     assert not outcome.damaged
+    assert audit(outcome.reports) == []
     streams = {stage.get("stream", "test-pattern") for stage in stages.values() if stage["use"] == "test-pattern"}
     counters = [report.counters for report in outcome.reports.values()]
     assert max(each.get("frames_with_face", 0) for each in counters) > 3

@@ -18,6 +18,7 @@ def test_of_ended_streams_the_last_few_are_remembered() -> None:
     for stream in "abc":
         counters.end(stream)
     assert list(counters.snapshot()) == ["b", "c", "d"]
+    assert counters.others == {"frames": 1}
 
 
 def test_a_stream_that_is_back_is_not_forgotten() -> None:

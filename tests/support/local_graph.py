@@ -26,9 +26,10 @@ async def play_together(
     for target, source in links.items():
         (to, port), (of, output) = target.split("."), source.split(".")
         queue = Queue.of(hosts[to].stage.inputs[port], "replay" if target in block else "live")
-        inlet = LocalInlet(port, to, hosts[to].inbox, clock, queue.window)
+        link = LinkId(of, output, to, port)
+        inlet = LocalInlet(link, hosts[to].inbox, clock, queue.window)
         hosts[to].inlets.setdefault(port, []).append(inlet)
-        hosts[of].outlets[output][LinkId(of, output, to, port)] = LocalOutlet(queue, clock, inlet)
+        hosts[of].outlets[output][link] = LocalOutlet(queue, clock, inlet)
     try:
         for host in hosts.values():
             await host.setup()

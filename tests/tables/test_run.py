@@ -8,7 +8,7 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.report import HopLatency, Latency, Report
+from emopipe.pipeline.report import HopLatency, Latency, ProcessReport, Report
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.tables.run import figures
 from tests.support.graphs import good
@@ -27,12 +27,15 @@ def test_everything_is_there_and_is_json() -> None:
         hops={"faces": HopLatency()},
         gaps={"scores": 40 * MS},
     )
-    result = RunResult({"results": report}, seconds=2.5, cpu={"vision": 3 * SECOND})
+    result = RunResult(
+        {"results": report}, seconds=2.5, processes={"vision": ProcessReport(pid=7, cpu=3 * SECOND, memory=4_000_000)}
+    )
     result.add_warning(RunWarning("capture", "no picture", damage=True))
     graph = graph_from_table(good(), "pipeline.toml")
     found = json.loads(json.dumps(figures(result, graph), allow_nan=False))
     assert (found["graph"], found["mode"], found["seconds"]) == ("interview", "live", 2.5)
     assert found["cpu_seconds"] == {"vision": 3.0}
+    assert found["processes"]["vision"]["memory_mb"] == 4.0
     assert found["damaged"] is True
     assert found["warnings"] == [{"stage": "capture", "text": "no picture", "damage": True, "count": 1}]
     results = found["stages"]["results"]

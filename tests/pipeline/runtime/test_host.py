@@ -8,7 +8,7 @@ import pytest
 from emopipe.pipeline.clock import MS, FakeClock
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Hop, Message
-from emopipe.pipeline.port import Port, Queue
+from emopipe.pipeline.port import LinkId, Port, Queue
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.runtime.host import StageHost
 from emopipe.pipeline.runtime.transport import LocalInlet, LocalOutlet
@@ -238,7 +238,9 @@ def test_a_stream_from_two_links_is_refused_whether_or_not_the_first_has_brought
     async def drive() -> None:
         clock = FakeClock()
         host = StageHost(Pass(), mode="replay", clock=clock)
-        host.inlets["left"] = inlets = [LocalInlet("left", "pass", host.inbox, clock, window=4) for _ in range(2)]
+        host.inlets["left"] = inlets = [
+            LocalInlet(LinkId(of, "out", "pass", "left"), host.inbox, clock, window=4) for of in ("one", "other")
+        ]
         first, second = (LocalOutlet(Queue(size=4), clock, inlet) for inlet in inlets)
         await host.setup()
         for message in [x(1), eos()] if ended else [x(1)]:

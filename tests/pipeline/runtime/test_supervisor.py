@@ -19,6 +19,7 @@ from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.telemetry.audit import audit
 from tests.support.processes import popen, wait_until_gone, workers_of
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
@@ -41,7 +42,10 @@ def graph(path: Path, *, mode: str = "replay", together: bool = False, **setting
 
 
 def run(graph: Graph) -> RunResult:
-    return asyncio.run(Supervisor(graph).run())
+    """The result of a run that comes to its end, with every message on every link accounted for."""
+    result = asyncio.run(Supervisor(graph).run())
+    assert audit(result.reports) == []
+    return result
 
 
 @pytest.fixture(autouse=True)

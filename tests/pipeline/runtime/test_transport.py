@@ -28,6 +28,7 @@ from emopipe.pipeline.runtime.transport import (
 from tests.support.toy_stages import Number
 
 CLOCK = SystemClock()
+LINK = LinkId("sender", "numbers", "receiver", "numbers")
 
 
 class Ends:
@@ -38,13 +39,13 @@ class Ends:
         self.context = zmq.Context()
         self.inlet: Inlet
         self.outlet: Outlet
-        arguments = ("numbers", "receiver", self.inbox, CLOCK, queue.window)
+        arguments = (LINK, self.inbox, CLOCK, queue.window)
         if how == "local":
             local = LocalInlet(*arguments)
             self.inlet, self.outlet = local, LocalOutlet(queue, CLOCK, local)
             return
         address = f"ipc://{tmp_path}/link" if how == "ipc" else "tcp://127.0.0.1:*"
-        remote = ZmqInlet(*arguments, context=self.context, address=address, sender="sender", payload=Number)
+        remote = ZmqInlet(*arguments, context=self.context, address=address, payload=Number)
         self.inlet = remote
         self.outlet = ZmqOutlet(queue, CLOCK, context=self.context, endpoint=remote.endpoint, payload=Number)
 
@@ -171,7 +172,7 @@ def test_room_comes_back_with_what_the_receiver_consumes(how: str, policy: Any, 
 def test_the_longest_gap_counts_only_while_a_stream_is_open() -> None:
     async def drive() -> None:
         clock = FakeClock()
-        inlet = LocalInlet("numbers", "receiver", asyncio.Queue(), clock, 1)
+        inlet = LocalInlet(LINK, asyncio.Queue(), clock, 1)
         for wait, message in [(5, number(0)), (7, number(1)), (3, Message(kind="eos", stream="s")), (90, number(2))]:
             await clock.advance(wait)
             inlet.deliver(message)
@@ -186,7 +187,7 @@ def test_links_that_share_a_message_each_write_their_own_trace() -> None:
         inbox: Inbox = asyncio.Queue()
         shared = number(1)
         for name in ("one", "two"):
-            inlet = LocalInlet("numbers", name, inbox, CLOCK, 1)
+            inlet = LocalInlet(LinkId("sender", "numbers", name, "numbers"), inbox, CLOCK, 1)
             await LocalOutlet(Queue(), CLOCK, inlet).send(shared)
         stages = [(await inbox.get())[1].trace[-1].stage for _ in range(2)]
         assert stages == ["one", "two"]
@@ -209,14 +210,12 @@ def errors_of(send: Callable[[ConnectedChannel], None], tmp_path: Path) -> list[
         asyncio.get_running_loop().set_exception_handler(on_error)
         context, inbox = zmq.Context(), asyncio.Queue[tuple[Inlet, Message]]()
         inlet = ZmqInlet(
-            "numbers",
-            "receiver",
+            LinkId("maker", "numbers", "receiver", "numbers"),
             inbox,
             CLOCK,
             2,
             context=context,
             address=f"ipc://{tmp_path}/link",
-            sender="maker",
             payload=Number,
         )
         sender = ConnectedChannel(context, inlet.endpoint, lambda parts: None)
@@ -267,7 +266,7 @@ def test_acknowledgements_of_what_is_not_under_way_are_counted_and_change_nothin
         outlet = ZmqOutlet(Queue(size=2), CLOCK, context=context, endpoint=endpoint, payload=Number)
         for n in range(2):
             await outlet.send(number(n))
-        while not outlet.refused:  # until they know each other it goes nowhere
+        while not outlet.counts().refused:  # until they know each other it goes nowhere
             receiver.send("sender", forged)
             await asyncio.sleep(0.005)
         assert outlet.counts().in_flight == 2

@@ -74,6 +74,7 @@ def test_a_missing_graph_is_a_problem_too(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.startswith(f"{tmp_path / 'none.toml'}: no such file, and no graph of emopipe's; ")
 
 
+@pytest.mark.slow("whole processes")
 def test_checking_inspecting_and_drawing_load_nothing_heavy() -> None:
     """Importing torch takes seconds: only processes that infer may do it."""
     program = f"""

@@ -20,6 +20,7 @@ def train(*arguments: str) -> int:
     return main(["train", "facial", "--config", "facial.toml", *arguments])
 
 
+@pytest.mark.slow("a training")
 @pytest.mark.usefixtures("here")
 def test_trains_and_evaluates(capsys: pytest.CaptureFixture[str]) -> None:
     Path("facial.toml").write_text('epochs = 1\nbatch_size = 10\nthreads = 1\ndata = "fer2013"\n')

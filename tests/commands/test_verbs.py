@@ -25,6 +25,7 @@ def test_no_verb_imports_another(verb: str) -> None:
     assert not imported & {f"emopipe.commands.{other}" for other in VERBS}
 
 
+@pytest.mark.slow("whole processes")
 @pytest.mark.parametrize("arguments", [["inspect"], ["inspect", "--markdown"], ["check"], ["graph"]])
 def test_a_full_disk_behind_standard_output_is_an_error_in_one_line(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:

@@ -361,6 +361,7 @@ def test_a_wrong_number_of_results_is_an_error() -> None:
 messages = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 4)), max_size=25)
 
 
+@pytest.mark.slow("many examples")
 @settings(max_examples=400, deadline=None)
 @given(messages, st.integers(1, 6), st.sampled_from([0, 3 * MS]), st.integers(0, 2**32))
 def test_nothing_is_lost_and_no_result_comes_below_its_watermark(

@@ -77,6 +77,7 @@ def merge(scripts: list[list[Step]], chance: Random) -> list[Released[str] | End
     return released
 
 
+@pytest.mark.slow("many examples")
 @settings(max_examples=500, deadline=None)
 @given(scripts, st.integers(0, 2**32))
 def test_the_order_depends_on_nothing_but_the_items(scripts: list[list[Step]], seed: int) -> None:
@@ -86,6 +87,7 @@ def test_the_order_depends_on_nothing_but_the_items(scripts: list[list[Step]], s
         assert merge(scripts, chance) == once
 
 
+@pytest.mark.slow("many examples")
 @settings(max_examples=500, deadline=None)
 @given(scripts, st.integers(0, 2**32))
 def test_every_item_comes_out_once_by_time_rank_and_arrival(scripts: list[list[Step]], seed: int) -> None:
@@ -208,6 +210,7 @@ def test_a_budget_may_hold_for_one_input_only() -> None:
     assert join.pop(now=10 * BUDGET) == []
 
 
+@pytest.mark.slow("many examples")
 @settings(max_examples=1000, deadline=None)
 @given(
     st.lists(

@@ -47,6 +47,7 @@ def test_mutated_graphs_give_a_graph_or_problems_in_words() -> None:
     assert default_graph().exists()
 
 
+@pytest.mark.slow("whole processes")
 def test_no_stranger_changes_a_run() -> None:
     found = messages.fuzz(20, range(500))
     assert found.wrong == []

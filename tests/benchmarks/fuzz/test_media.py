@@ -33,6 +33,7 @@ def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
         assert list(faults(items, recording)) == ["something is left out, and nothing said"]
 
 
+@pytest.mark.slow("many examples")
 def test_malformed_media_are_read_or_refused_in_words() -> None:
     outcomes, wrong = run(seed=2026, count=60)
     assert wrong == []

@@ -25,6 +25,7 @@ def imagenet() -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.slow("every network")
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_face_has_the_same_bits_alone_and_in_a_batch(name: str) -> None:
     threads = torch.get_num_threads()

@@ -199,6 +199,7 @@ detector.close()
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.slow("whole processes")
 def test_what_it_warns_of_once_is_dropped_whatever_the_heap() -> None:
     program = (
         "import os\n"

@@ -44,6 +44,7 @@ def test_a_batch_goes_through_a_network_as_its_rows_do(name: str) -> None:
         assert torch.allclose(network(features), rows, atol=1e-4)
 
 
+@pytest.mark.slow("a training")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_learns_on_what_differs_in_one_coefficient(name: str) -> None:
     network = make(name).train()

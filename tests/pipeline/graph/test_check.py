@@ -281,6 +281,7 @@ def large(stages: dict[str, Any]) -> list[str]:
     return [line.removeprefix("large.toml: ") for line in lines]
 
 
+@pytest.mark.slow("many examples")
 def test_thousands_of_stages_are_checked_in_seconds() -> None:
     source = {"use": CAMERA, "uri": "x"}
     looks = {f"look-{n}": {"use": LOOK, "inputs": {"video": "capture.video"}} for n in range(3000)}
@@ -288,6 +289,7 @@ def test_thousands_of_stages_are_checked_in_seconds() -> None:
     assert large({"capture": source, **looks, **shows}) == []
 
 
+@pytest.mark.slow("many examples")
 @pytest.mark.parametrize(
     ("video", "first", "count"),
     [
@@ -350,6 +352,7 @@ def graph_or_problems(load: Callable[[], Graph], origin: str) -> None:
         assert line.isprintable()
 
 
+@pytest.mark.slow("many examples")
 @thorough
 @given(data=st.data())
 def test_any_text_gives_a_graph_or_problems(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -387,6 +390,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow("many examples")
 @thorough
 @given(data=st.data())
 def test_any_table_gives_a_graph_or_problems(data: st.DataObject) -> None:

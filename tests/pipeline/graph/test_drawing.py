@@ -147,6 +147,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return graph_from_table({"stages": stages}, "g.toml")
 
 
+@pytest.mark.slow("many examples")
 @profile(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(graphs())
 def test_nothing_lies_on_top_of_anything_else(graph: Graph) -> None:

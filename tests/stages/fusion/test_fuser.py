@@ -241,6 +241,7 @@ def fold_by_chance(scripts: dict[str, Script], chance: Random, counters: Counter
     return outputs
 
 
+@pytest.mark.slow("many examples")
 @settings(max_examples=300, deadline=None)
 @given(frames.map(face_script), windows.map(speech_script), st.integers(0, 2**32))
 def test_timing_changes_nothing_and_everything_is_accounted_for(faces: Script, speech: Script, seed: int) -> None:

@@ -44,6 +44,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+@pytest.mark.slow("many examples")
 @given(name=st.sampled_from(sorted(KINDS)), wounds=WOUNDS, seed=st.binary(min_size=2000, max_size=2000))
 @settings(max_examples=60, deadline=None)
 def test_any_damage(recordings: dict[str, Path], name: str, wounds: list[tuple[str, float, int]], seed: bytes) -> None:

@@ -34,6 +34,7 @@ def check(path: Path) -> None:
     assert np.abs(np.array(heard) - np.array(told)).max(initial=0) < BLOCK_NS, path.name
 
 
+@pytest.mark.slow("real recordings")
 @pytest.mark.parametrize(
     ("container", "variant"),
     [("mp4", "behind"), ("fragmented", "behind"), ("ts", "behind"), ("flv", "late"), ("mkv", "early")],

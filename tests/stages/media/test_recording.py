@@ -107,6 +107,7 @@ def test_every_frame_and_sample_comes_out_once(tmp_path: Path, name: str, video:
     check_order(items)
 
 
+@pytest.mark.slow("real recordings")
 @pytest.mark.parametrize("name", REAL)
 def test_real_recordings(shared_media: Path, name: str) -> None:
     path = shared_media / name

@@ -1,5 +1,6 @@
 """A container's clock made continuous: what is believed, and what is repaired."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ def test_a_stream_that_is_not_there_is_not_waited_for() -> None:
     assert place(first + second)[0][2:5] == [5080, 5120, 5160]
 
 
+@pytest.mark.slow("many examples")
 def test_a_leap_of_the_clock_is_closed_only_where_clocks_have_such_and_in_all_streams() -> None:
     leap = [(0, 0), (1, 0), (0, 40), (1, 40), *((s, 3_600_000 + 40 * n) for n in range(2, 5) for s in (0, 1))]
     jumps: list[int] = []

@@ -229,6 +229,7 @@ except StageFailed as error:
 """
 
 
+@pytest.mark.slow("whole processes")
 def test_a_killed_run_leaves_a_film_that_plays(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with subprocess.Popen([sys.executable, "-c", SCRIPT, str(path)], stdout=subprocess.PIPE, text=True) as process:
@@ -245,6 +246,7 @@ def test_a_killed_run_leaves_a_film_that_plays(tmp_path: Path) -> None:
     assert shown > 60  # of more than 150; the newest second or two are lost
 
 
+@pytest.mark.slow("many examples")
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

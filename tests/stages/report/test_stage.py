@@ -181,6 +181,7 @@ def test_pictures_of_any_size_at_any_edge(tmp_path: Path) -> None:
     assert len(written(tmp_path / "a.html", *send, connect=("video", "emotions")).tags("img")) == 3
 
 
+@pytest.mark.slow("many examples")
 def test_a_page_stays_small_and_many_rows_are_left_out(tmp_path: Path) -> None:
     labels = ("happy", "sad", "angry", "fear")
     send = [("emotions", told(number, {0: labels[number % 4]})) for number in range(3000)]

@@ -179,6 +179,7 @@ def test_subscriptions_to_something_else_do_not_count(endpoint: str, subscribe: 
     )
 
 
+@pytest.mark.slow("real time")
 def test_a_subscriber_that_does_not_read_holds_nothing_up_and_sees_what_it_has_lost(endpoint: str) -> None:
     count = 20_000
     lazy = zmq.Context()

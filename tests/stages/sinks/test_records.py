@@ -41,6 +41,7 @@ def test_a_frame_without_a_face_is_a_result_too() -> None:
     assert (found["source"], found["faces"], found["voice"], found["alone"]) == ("face", [], None, None)
 
 
+@pytest.mark.slow("many examples")
 @given(st.recursive(st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(), st.lists))
 def test_rounding_is_within_half_a_unit_and_settled_after_once(value: object) -> None:
     once = rounded(value)

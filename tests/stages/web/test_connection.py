@@ -96,6 +96,7 @@ def test_a_senders_page_that_goes_is_noticed() -> None:
     serve(drive)
 
 
+@pytest.mark.slow("real time")
 def test_a_page_that_reads_nothing_holds_nobody_up_and_is_told_what_it_lost() -> None:
     async def drive(served: Served) -> None:
         where = served.endpoint.removeprefix("http://").split(":")

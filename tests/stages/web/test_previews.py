@@ -22,6 +22,7 @@ def test_a_picture_of_any_size_fits(shape: tuple[int, int]) -> None:
     assert abs(width / height - shape[1] / shape[0]) < 0.05 * shape[1] / shape[0]
 
 
+@pytest.mark.slow("real time")
 @pytest.mark.parametrize("fps", [25, 30, 60])
 def test_so_many_pictures_a_second_are_drawn(fps: int) -> None:
     pictures = Previews(12.0, 64)

@@ -12,9 +12,10 @@ from tests.support.paths import ROOT
 # one file each, which stand above the other files of their folder.
 MAY_IMPORT = {
     "pipeline": "",
-    "pipeline.graph": "pipeline",
+    "pipeline.access": "pipeline",
+    "pipeline.graph": "pipeline pipeline.access",
     "pipeline.telemetry": "pipeline",
-    "pipeline.runtime": "pipeline pipeline.graph pipeline.telemetry",
+    "pipeline.runtime": "pipeline pipeline.access pipeline.graph pipeline.telemetry",
     "pipeline.testing": "pipeline pipeline.runtime",
     "models": "pipeline",
     "models.facial": "models pipeline",
@@ -24,13 +25,13 @@ MAY_IMPORT = {
     "stages": "models pipeline",
     "stages.media": "stages pipeline",
     "stages.capture": "stages stages.media pipeline pipeline.graph",
-    "stages.sinks": "stages models pipeline",
+    "stages.sinks": "stages models pipeline pipeline.access",
     "stages.faces": "stages models models.facial pipeline",
     "stages.speech": "stages models models.speech models.fusion pipeline",
     "stages.fusion": "stages models models.fusion pipeline",
     "stages.mp4": "stages stages.media stages.sinks models pipeline",
     "stages.report": "stages stages.media stages.sinks models pipeline",
-    "stages.web": "stages stages.media stages.sinks models pipeline",
+    "stages.web": "stages stages.media stages.sinks models pipeline pipeline.access",
     "stages.webrtc": "stages stages.media stages.capture stages.web pipeline",
     "training.trainer": "models pipeline pipeline.graph",  # settings are read from TOML as a stage's are
     "training.evaluation": "models pipeline",

@@ -10,9 +10,9 @@ from emopipe.commands.graph_arguments import add_playing_arguments, add_set_argu
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import replay_table
+from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
 from emopipe.pipeline.graph.load import graph_from_table, read_table
-from emopipe.pipeline.runtime.folder import run_folder
 from emopipe.tables.results import print_summary
 
 HELP = "replay recordings, without loss"

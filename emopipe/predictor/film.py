@@ -10,8 +10,8 @@ import msgspec
 
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import replay_table
+from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.graph.load import Graph, graph_from_table, overridden, read_table
-from emopipe.pipeline.runtime.folder import run_folder
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.predictor.prediction import Prediction

@@ -1,7 +1,7 @@
 """ZeroMQ sockets in the running event loop, between processes that know each other.
 
 Who binds knows its peers by their keys, which travel where only they can read: what comes without a known key is
-dropped unread, and counted. Sockets lie in a private folder besides (`emopipe.pipeline.runtime.folder`).
+dropped unread, and counted. Sockets lie in a private folder besides (`emopipe.pipeline.access.folder`).
 """
 
 import asyncio

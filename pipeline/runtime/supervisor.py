@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph
@@ -23,7 +24,6 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import BoundChannel, Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
-from emopipe.pipeline.runtime.folder import run_folder
 from emopipe.pipeline.runtime.process import WorkerProcess, need_descriptors
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.stage import Stage

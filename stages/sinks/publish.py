@@ -2,19 +2,20 @@
 
 import asyncio
 import errno
-import socket
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 import msgspec
 import zmq
 
+from emopipe.pipeline.access.addresses import in_use
+from emopipe.pipeline.access.curve import CurveServer
+from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.addresses import in_use, is_loopback
 from emopipe.stages.sinks.clients import ClientCount
+from emopipe.stages.sinks.endpoint import endpoint_problem, in_use_problem, ipc_path, key_problems, read_keys
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.sinks.subscriptions import MAX_PER_CONNECTION, SUBSCRIBING, Subscriptions
 from emopipe.stages.types import Emotions
@@ -36,7 +37,7 @@ class Publish(Stage):
 
     Gaps and EOS are published too. It never waits for a subscriber: one that is too slow loses messages, and sees it
     by `seq`; one that subscribes without end is cut off. The trace ends with this stage, so a subscriber on the same
-    host can tell how old a result is.
+    host can tell how old a result is. Beyond loopback it is encrypted (CURVE), for those alone whose keys are allowed.
     """
 
     name = "publish"
@@ -47,8 +48,17 @@ class Publish(Stage):
 
     class Settings(Stage.Settings, kw_only=True):
         endpoint: Annotated[
-            str, about("the address to bind: tcp://127.0.0.1:PORT, tcp://[::1]:PORT or ipc://PATH", min_length=1)
+            str,
+            about(
+                "the address to bind: tcp://127.0.0.1:PORT, tcp://[::1]:PORT or ipc://PATH; any other with keys",
+                min_length=1,
+            ),
         ] = "tcp://127.0.0.1:5560"
+        secret_key: Annotated[str, about("file of our secret key (CURVE): results are encrypted")] = ""
+        allow: Annotated[
+            str | list[str],
+            about("who may subscribe: a folder of public key files, or a list of public keys and such files"),
+        ] = ""
         hwm: Annotated[
             int, about("how far a subscriber may fall behind before it loses messages", unit="messages", ge=1)
         ] = 1000
@@ -57,11 +67,12 @@ class Publish(Stage):
         wait: Annotated[float, about("the longest wait for them", unit="s", gt=0, le=3600)] = 30.0
 
         def check(self) -> list[Invalid]:
-            problem = endpoint_problem(self.endpoint)
-            return [Invalid("endpoint", problem)] if problem else []
+            problem = endpoint_problem(self.endpoint, keys=bool(self.secret_key or self.allow))
+            problems = [Invalid("endpoint", problem)] if problem else []
+            return problems or key_problems(self.endpoint, self.secret_key, self.allow)
 
         def writes(self) -> list[str]:
-            if path := _ipc_path(self.endpoint):
+            if path := ipc_path(self.endpoint):
                 return [str(path.resolve())]
             return [self.endpoint.replace("//localhost:", "//127.0.0.1:")]
 
@@ -71,12 +82,16 @@ class Publish(Stage):
     settings: Settings
 
     async def setup(self) -> None:
-        if problem := endpoint_problem(self.settings.endpoint) or in_use_problem(self.settings.endpoint):
+        if problems := self.settings.check():
+            raise EmopipeError("; ".join(f"{key}: {text}" for key, text in problems))
+        if problem := in_use_problem(self.settings.endpoint):
             raise EmopipeError(f"endpoint: {problem}")
         self._codec = Codec(Emotions)
         self._streams: dict[str, _StreamState] = {}  # those that have begun and not ended
         self._any_ended = False
         self._subscribers = ClientCount(self.settings.subscribers)
+        self._server: CurveServer | None = None
+        folder = self.exit.enter_context(run_folder()) if self.settings.secret_key else None
         self._context = zmq.Context()
         # XPUB is a PUB that hears of its subscriptions; VERBOSER: of each, not of a topic's first and last only.
         self._socket = self._context.socket(zmq.XPUB)
@@ -88,7 +103,13 @@ class Publish(Stage):
         self._socket.setsockopt(zmq.IPV6, int("[" in self.settings.endpoint))
         self._subscriptions = Subscriptions(self._socket, _is_published, self._refused)
         self.exit.push_async_callback(self._shut)
-        self._bind()
+        if folder is None:
+            self._bind()
+        else:
+            keys = read_keys(self.settings.secret_key, self.settings.allow)
+            self._server = CurveServer(self._context, self._socket, self.settings.endpoint, *keys, folder / "results")
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read_subscriptions)
+        self._read_subscriptions()
         endpoint, wait = self.settings.endpoint, self.settings.wait
         came = f"subscriptions came to {endpoint}"
         await self._subscribers.wait(wait, "subscribers", came, "start the subscribers first")
@@ -120,7 +141,12 @@ class Publish(Stage):
             self._publish(Message(kind="eos", stream="", watermark=FOREVER))
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
+        if self._server is not None:
+            self._server.stop()
+            self.counters["strangers"] = self._server.refused
         await self.compute(self._context.term)  # waits until the last messages have left, `LINGER_MS` at most
+        if self._server is not None:
+            await self._server.drained()
 
     def _publish(self, message: Message) -> None:
         if message.trace:
@@ -142,8 +168,6 @@ class Publish(Stage):
                 raise EmopipeError(f"endpoint: {in_use(endpoint)}") from None
             reason = zmq.strerror(error.errno or 0)
             raise EmopipeError(f"endpoint: {endpoint} cannot be bound: {reason}; choose another address") from None
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read_subscriptions)
-        self._read_subscriptions()
 
     def _read_subscriptions(self) -> None:
         """Take in who has subscribed and unsubscribed."""
@@ -160,50 +184,3 @@ class Publish(Stage):
 def _is_published(topic: bytes) -> bool:
     """Whether a subscription to `topic` gets anything of ours."""
     return topic.startswith(TOPIC_PREFIX) or TOPIC_PREFIX.startswith(topic)
-
-
-def endpoint_problem(endpoint: str) -> str | None:
-    """Why results cannot be published at `endpoint`, as a sentence for the user; None where they can."""
-    scheme, _, address = endpoint.partition("://")
-    if scheme == "ipc":
-        path = _ipc_path(endpoint)
-        if address in ("", "*", "@"):
-            return f"{endpoint} names no path, expected one such as ipc:///tmp/emotions.ipc"
-        if path and not path.parent.is_dir():
-            return f"{endpoint}: the directory {path.parent} does not exist; create it, or choose another path"
-        if len(address.encode()) > zmq.IPC_PATH_MAX_LEN:
-            return f"{endpoint}: the path is longer than the {zmq.IPC_PATH_MAX_LEN} bytes a socket's may have"
-        return None
-    if scheme != "tcp":
-        return f"{endpoint!r} is not an address, expected tcp://127.0.0.1:PORT or ipc://PATH"
-    host, _, port = address.rpartition(":")
-    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
-        return f"{endpoint} has no port between 1 and 65535, expected an address such as tcp://127.0.0.1:5560"
-    if not is_loopback(host):
-        return (
-            f"{endpoint} would be reachable from other machines, which needs encryption and an allow-list that "
-            f"publish does not have yet; expected a loopback address such as tcp://127.0.0.1:{port} "
-            "(from elsewhere, reach it through an SSH tunnel)"
-        )
-    return None
-
-
-def in_use_problem(endpoint: str) -> str | None:
-    """Why an ipc path is not free: ZeroMQ itself would take it away from its owner without a word."""
-    path = _ipc_path(endpoint)
-    if path is None or not path.exists():
-        return None
-    if not path.is_socket():
-        return f"{endpoint}: {path} exists and is not a socket; choose another path"
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return None  # left behind by a run that was killed
-    return in_use(endpoint)
-
-
-def _ipc_path(endpoint: str) -> Path | None:
-    """The file of an ipc endpoint; None for any other, Linux' abstract names (`ipc://@name`) included."""
-    scheme, _, address = endpoint.partition("://")
-    return Path(address) if scheme == "ipc" and not address.startswith("@") else None

@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
+from emopipe.pipeline.access.addresses import in_use, is_loopback
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.stages.addresses import in_use, is_loopback
 from emopipe.stages.web.callers import Caller
 from emopipe.stages.web.rate_limit import FairRateLimit
 from emopipe.stages.web.sessions import Session, Sessions

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
+from emopipe.pipeline.access.addresses import is_loopback
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.port import Invalid, about
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.addresses import is_loopback
 
 TOKEN_VARIABLE = "EMOPIPE_TOKEN"
 MIN_TOKEN_LENGTH = 16

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from emopipe.pipeline.access.keys import write_pair
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.load import load_graph, make_importable
 from emopipe.pipeline.graph.registry import resolve
 from emopipe.pipeline.testing import run_stage
 from emopipe.stages.sinks.publish import Publish
+from tests.support.endpoints import free_endpoint
 from tests.support.factories import result
 from tests.support.paths import ROOT
 
@@ -56,6 +58,19 @@ def test_the_subscriber_prints_what_publish_publishes(tmp_path: Path) -> None:
         "    0.00 s  cam  face 2 sad 0.70",
         "    2.00 s  cam  voice fear 0.70",
     ]
+
+
+def test_the_remote_subscriber_prints_what_is_published_for_its_key(tmp_path: Path) -> None:
+    desk, me = write_pair(tmp_path, "desk"), write_pair(tmp_path / "allowed", "me")
+    endpoint = free_endpoint().replace("http", "tcp")
+    command = [str(EXAMPLES / "remote_subscriber.py"), endpoint, str(desk.public_file), str(me.secret_file)]
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
+        keys = {"secret_key": str(desk.secret_file), "allow": str(tmp_path / "allowed")}
+        stage = Publish(Publish.Settings(endpoint=endpoint, subscribers=1, **keys), label="results")
+        run_stage(stage, [("emotions", result(0, {1: "happy"}, stream="cam"))])
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert told == "    0.00 s  face 1 happy 0.70\n"
 
 
 @pytest.mark.usefixtures("beside_the_graph")

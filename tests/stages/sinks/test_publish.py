@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import zmq
 
+from emopipe.pipeline.access.curve import be_client
+from emopipe.pipeline.access.keys import KeyPair, read_pair, write_pair
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
 from emopipe.pipeline.testing import StageHarness, gap, run_stage, watermark
-from emopipe.stages.sinks.publish import Publish, endpoint_problem
+from emopipe.stages.sinks.endpoint import endpoint_problem
+from emopipe.stages.sinks.publish import Publish
 from emopipe.stages.types import Emotions
 from tests.support.factories import make_emotions, result
 from tests.support.subscribers import Subscriber
@@ -272,11 +275,11 @@ def test_addresses_that_will_do(address: str) -> None:
         ("tcp://127.0.0.1", "tcp://127.0.0.1 has no port between 1 and 65535"),
         ("tcp://127.0.0.1:*", "tcp://127.0.0.1:* has no port between 1 and 65535"),
         ("tcp://127.0.0.1:65536", "tcp://127.0.0.1:65536 has no port between 1 and 65535"),
-        ("tcp://*:5560", "tcp://*:5560 would be reachable from other machines"),
-        ("tcp://0.0.0.0:5560", "would be reachable from other machines, which needs encryption and an allow-list"),
-        ("tcp://192.168.1.2:5560", "expected a loopback address such as tcp://127.0.0.1:5560"),
-        ("tcp://eth0:5560", "would be reachable from other machines"),
-        ("tcp://[::]:5560", "would be reachable from other machines"),
+        ("tcp://*:5560", "tcp://*:5560 can be reached from other machines"),
+        ("tcp://0.0.0.0:5560", "can be reached from other machines, which takes encryption and an allow-list"),
+        ("tcp://192.168.1.2:5560", "or choose a loopback address such as tcp://127.0.0.1:5560"),
+        ("tcp://eth0:5560", "can be reached from other machines"),
+        ("tcp://[::]:5560", "can be reached from other machines"),
         ("ipc://", "ipc:// names no path, expected one such as ipc:///tmp/emotions.ipc"),
         ("ipc://*", "ipc://* names no path"),
         ("ipc:///no/such/place", "the directory /no/such does not exist; create it, or choose another path"),
@@ -355,3 +358,55 @@ def test_one_who_comes_and_goes_is_not_cut_off(endpoint: str) -> None:
             context.destroy(0)
 
     assert asyncio.run(drive()) == 0
+
+
+# -- for other machines --------------------------------------------------------------------------------------
+
+
+def test_beyond_loopback_it_publishes_for_allowed_keys_alone(tmp_path: Path) -> None:
+    desk, anna = write_pair(tmp_path, "desk"), write_pair(tmp_path / "allowed", "anna")
+    where = f"tcp://127.0.0.1:{free_port()}"
+    keys = {"secret_key": str(desk.secret_file), "allow": str(tmp_path / "allowed")}
+
+    async def drive(friend: "zmq.Socket[bytes]", stranger: "zmq.Socket[bytes]") -> Publish:
+        stage = publisher(where.replace("127.0.0.1", "0.0.0.0"), subscribers=1, **keys)
+        assert stage.settings.check() == []
+        async with StageHarness(stage) as harness, asyncio.timeout(60):
+            for number in range(50):
+                await harness.send("emotions", result(number, {1: "happy"}, seq=number))
+            await harness.finish()
+        assert stranger.poll(0) == 0
+        return stage
+
+    with zmq.Context() as context, context.socket(zmq.SUB) as friend, context.socket(zmq.SUB) as stranger:
+        for socket_, pair in ((stranger, KeyPair.new()), (friend, read_pair(anna.secret_file))):
+            socket_.linger = 0
+            be_client(socket_, pair, desk.public)
+            socket_.connect(where)
+            socket_.subscribe(b"emotions/")
+        stage = asyncio.run(drive(friend, stranger))
+        seqs = [Codec(Emotions).decode(friend.recv_multipart()[1:]).seq for _ in range(52) if friend.poll(1000)]
+    assert seqs == [*range(50), 50, 0]  # and the two ends
+    assert stage.counters["strangers"] == 1
+    assert stage.counters["subscribed"] == 1
+
+
+def test_wrong_keys_are_said_before_anything_runs(tmp_path: Path) -> None:
+    desk, anna = write_pair(tmp_path, "desk"), write_pair(tmp_path / "allowed", "anna")
+    secret, allowed = str(desk.secret_file), str(tmp_path / "allowed")
+
+    def problems(endpoint: str = "tcp://0.0.0.0:5560", **keys: Any) -> list[tuple[str, str]]:
+        return [(key, text) for key, text in Publish.Settings(endpoint=endpoint, **keys).check()]
+
+    assert problems(secret_key=secret, allow=allowed) == []
+    assert problems("tcp://[::]:5560", secret_key=secret, allow=[anna.public]) == []
+    assert problems("ipc:///tmp/emotions", secret_key=secret, allow=allowed)[0][0] == "secret_key"
+    assert problems(allow=allowed)[0][1].startswith("missing: the file of our own secret key")
+    assert problems(secret_key=secret)[0][0] == "allow"
+    assert problems(secret_key=secret, allow="nowhere")[0][1].startswith("nowhere: no such folder")
+    assert problems(secret_key=secret, allow=["rubbish"])[0][1].startswith('"rubbish" is no public key')
+    assert problems(secret_key="nothing", allow=allowed)[0][1].startswith("nothing: no such key file")
+    desk.secret_file.chmod(0o644)
+    assert "others may read this secret key" in problems(secret_key=secret, allow=allowed)[0][1]
+    with pytest.raises(EmopipeError, match=r"^secret_key: .*others may read"):
+        publish("tcp://0.0.0.0:5560", secret_key=secret, allow=allowed)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emopipe.stages.addresses import is_loopback
+from emopipe.pipeline.access.addresses import is_loopback
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])

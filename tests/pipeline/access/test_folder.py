@@ -1,4 +1,4 @@
-"""runtime.folder: private, short enough for sockets, and swept when its run is dead."""
+"""access.folder: private, short enough for sockets, and swept when its run is dead."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ from tempfile import mkdtemp
 
 import pytest
 
+from emopipe.pipeline.access import folder
+from emopipe.pipeline.access.folder import PREFIX, run_folder
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.runtime import folder
-from emopipe.pipeline.runtime.folder import PREFIX, run_folder
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_zeromq_without_unix_sockets_is_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_a_dead_run_left_is_swept_and_nothing_else(place: Path) -> None:
-    killed = "import os, signal\nfrom emopipe.pipeline.runtime.folder import run_folder\n"
+    killed = "import os, signal\nfrom emopipe.pipeline.access.folder import run_folder\n"
     killed += "with run_folder():\n    os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run([sys.executable, "-c", killed], check=False)
     (dead,) = place.iterdir()

@@ -387,7 +387,6 @@ def test_beyond_loopback_it_publishes_for_allowed_keys_alone(tmp_path: Path) -> 
         stage = asyncio.run(drive(friend, stranger))
         seqs = [Codec(Emotions).decode(friend.recv_multipart()[1:]).seq for _ in range(52) if friend.poll(1000)]
     assert seqs == [*range(50), 50, 0]  # and the two ends
-    assert stage.counters["strangers"] == 1
     assert stage.counters["subscribed"] == 1
 
 

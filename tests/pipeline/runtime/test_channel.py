@@ -73,7 +73,11 @@ async def peers(path: Path) -> AsyncIterator[Peers]:
         made.close()
 
 
-@pytest.mark.parametrize("name", [b"", b"friend", b"x" * 255, KEY.encode()[:-1], KEY.upper().encode()])
+@pytest.mark.parametrize(
+    "name",
+    [b"", b"friend", b"x" * 255, KEY.encode()[:-1], KEY.upper().encode()],
+    ids=["", "friend", "long", "cut", "upper"],
+)
 @pytest.mark.parametrize("kind", [zmq.DEALER, zmq.REQ, zmq.ROUTER])
 def test_messages_of_strangers_are_counted_and_not_heard(name: bytes, kind: int, tmp_path: Path) -> None:
     async def drive() -> None:

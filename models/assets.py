@@ -127,7 +127,9 @@ def fetch(folder: Path = FOLDER) -> list[Path]:
         try:
             folder.mkdir(exist_ok=True)
             for name, data in found.items():
-                (folder / name).write_bytes(data)
+                partial = folder / f"{name}.{os.getpid()}.partial"  # two builds may fetch at once
+                partial.write_bytes(data)
+                partial.replace(folder / name)
         except OSError as error:
             raise FetchError(f"{folder}: others' models cannot be written there ({error.strerror})") from None
     return [folder / name for package in PACKAGES for name in package.files]

@@ -7,16 +7,25 @@ with the field names of `Message`; an array inside the payload is replaced there
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict, get_args
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 import msgspec
 import numpy as np
 
 WIRE_VERSION = 1
+MAX_HEADER_BYTES = 1 << 22
+MAX_PARTS = 4096  # of a message: the header, and the arrays of a crowd's faces
+MAX_STREAM_CHARS = 4096  # a recording's path may become a name
+MAX_STAGE_CHARS = 128
+MAX_HOPS = 256
+MAX_DIMENSIONS = 8
 FOREVER = 2**63 - 1  # the watermark of a stream that has ended
 
 Kind = Literal["data", "gap", "watermark", "eos"]
 Buffer = bytes | memoryview
+_Ns = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Items = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
 class Payload(msgspec.Struct, kw_only=True):
@@ -26,9 +35,9 @@ class Payload(msgspec.Struct, kw_only=True):
 class Hop(msgspec.Struct, array_like=True, frozen=True):
     """One stage on a message's way: when it took the message, and when it sent its own on (monotonic ns)."""
 
-    stage: str
-    received: int
-    sent: int
+    stage: Annotated[str, msgspec.Meta(max_length=MAX_STAGE_CHARS)]
+    received: _Ns
+    sent: _Ns
 
 
 class Message(msgspec.Struct, kw_only=True):
@@ -49,13 +58,13 @@ class Message(msgspec.Struct, kw_only=True):
     """
 
     kind: Kind
-    stream: str
-    seq: int = 0
-    pts: int = 0
-    duration: int = 0
-    watermark: int = 0
-    epoch: int = 0
-    trace: list[Hop] = []
+    stream: Annotated[str, msgspec.Meta(max_length=MAX_STREAM_CHARS)]
+    seq: _Count = 0
+    pts: _Ns = 0
+    duration: _Ns = 0
+    watermark: _Ns = 0
+    epoch: _Count = 0
+    trace: Annotated[list[Hop], msgspec.Meta(max_length=MAX_HOPS)] = []
     type: str = ""
     payload: Any = None
     version: int = WIRE_VERSION
@@ -81,9 +90,9 @@ class WireError(ValueError):
 
 
 class _ArrayRef(msgspec.Struct):
-    frame: int
+    frame: Annotated[int, msgspec.Meta(ge=1, lt=MAX_PARTS)]
     dtype: str
-    shape: list[int]
+    shape: Annotated[list[_Items], msgspec.Meta(max_length=MAX_DIMENSIONS)]
 
 
 class _Header(Message, kw_only=True):
@@ -114,6 +123,11 @@ class Codec:
         """
         self._frames = list(parts)
         try:
+            if len(parts) > MAX_PARTS or (parts and len(parts[0]) > MAX_HEADER_BYTES):
+                most = f"{MAX_PARTS} parts with a header of {MAX_HEADER_BYTES} bytes"
+                raise WireError(
+                    f"a message of {len(parts)} parts, the first of {len(parts[0])} bytes: more than {most}"
+                )
             header = self._header.decode(parts[0])
             if header.version != WIRE_VERSION:
                 raise WireError(f"wire format version {header.version}, but this side speaks {WIRE_VERSION}")
@@ -148,13 +162,11 @@ class Codec:
 
     def _restore(self, wanted: Any, value: object) -> Any:
         ref = msgspec.convert(value, _ArrayRef)
-        if min(ref.shape, default=0) < 0:
-            raise ValueError(f"a shape of {ref.shape}")
-        if not 0 < ref.frame < len(self._frames):
+        if ref.frame >= len(self._frames):
             raise ValueError(f"frame {ref.frame} of {len(self._frames)}")
-        array = np.frombuffer(self._frames[ref.frame], np.dtype(ref.dtype)).reshape(ref.shape)
+        dtype = np.dtype(get_args(get_args(wanted)[1])[0])
+        if ref.dtype != dtype.str:  # as text: NumPy would make a type of any text there is
+            raise ValueError(f"array of {ref.dtype[:20]}, expected {dtype.str}")
+        array = np.frombuffer(self._frames[ref.frame], dtype).reshape(ref.shape)
         array.flags.writeable = False
-        dtype = get_args(get_args(wanted)[1])[0]
-        if array.dtype != dtype:
-            raise ValueError(f"array of {array.dtype}, expected {np.dtype(dtype)}")
         return array

@@ -61,11 +61,20 @@ def _places() -> list[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system lets go of however this process ends."""
+    """Hold the folder's lock, which the system lets go of however this process ends.
+
+    Raises:
+        EmopipeError: the file system there has no locks, or no room.
+    """
     new = folder / f"{LOCK}.new"
-    with new.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        new.rename(folder / LOCK)  # nobody ever sees one that is not held
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(new.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            new.rename(folder / LOCK)  # nobody ever sees one that is not held
+        except OSError as error:
+            remedy = "set TMPDIR to a folder on a local disk"
+            raise EmopipeError(f"{folder.parent}: no file can be locked there ({error.strerror}); {remedy}") from None
         yield
 
 

@@ -9,11 +9,12 @@ from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.registry import GRAPH_KEYS, is_own, resolve
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.spec import OutputRef
+from emopipe.pipeline.message import MAX_STAGE_CHARS
 from emopipe.pipeline.port import Invalid, Mode, Queue, Settings, about
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.text import instead, key_path, show
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_-]{{0,{MAX_STAGE_CHARS - 1}}}")
 
 
 class PipelineSettings(Settings):
@@ -101,7 +102,7 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_co
     where = ("stages", name)
     parsed = ParsedStage(name, process=name)
     if not _NAME.fullmatch(name):
-        problems.add(where, "a stage's name may have letters, digits, _ and - only")
+        problems.add(where, f"a stage's name may have letters, digits, _ and - only, {MAX_STAGE_CHARS} at most")
     if not isinstance(table, Mapping):
         problems.add(where, f'expected a table with use = "…", got {show(table)}')
         return parsed

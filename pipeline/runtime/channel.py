@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import zmq
 
+from emopipe.pipeline.errors import EmopipeError
+
 MAX_PART_BYTES = 1 << 29  # an RGB frame of 178 million pixels
 MESSAGES_PER_WAKEUP = 100  # the event loop has other work too
 FLUSH_TIMEOUT_MS = 500
@@ -113,7 +115,11 @@ class BoundChannel(Channel):
         self._socket.rcvhwm = window + 1
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a peer that comes back is the same one
-        self._socket.bind(address)
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError as error:
+            self.close()
+            raise EmopipeError(f"{address} cannot be bound: {zmq.strerror(error.errno or 0)}") from None
         bound = self._socket.getsockopt(zmq.LAST_ENDPOINT)
         assert isinstance(bound, bytes)
         self.address = bound.rstrip(b"\0").decode()

@@ -8,6 +8,7 @@ from emopipe.pipeline.port import Invalid, about
 from emopipe.stages.capture import devices
 from emopipe.stages.capture.live import LiveCapture, wall
 from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, Kind, OpenError
+from emopipe.stages.capture.stream_name import check_stream_name
 from emopipe.stages.capture.timestamps import captured
 
 
@@ -33,7 +34,7 @@ class DeviceCapture(LiveCapture):
         timeout: Annotated[float, about("a device that gives nothing for so long is lost", unit="s", gt=0)] = 5.0
 
         def check(self) -> list[Invalid]:
-            problems = []
+            problems = check_stream_name(self.stream)
             if not self.format and not devices.default_format(self.kind):
                 unknown = f"{devices.NOUN[self.kind]}s of {sys.platform} are not known; name FFmpeg's format of them"
                 problems.append(Invalid("format", unknown))

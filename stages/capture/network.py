@@ -13,6 +13,7 @@ from emopipe.stages.capture import address as live_address
 from emopipe.stages.capture.live import LiveCapture
 from emopipe.stages.capture.live_tracks import LiveAudio, LiveVideo
 from emopipe.stages.capture.reader import CapturedFrame, FFmpegReader, Kind, OpenError
+from emopipe.stages.capture.stream_name import check_stream_name
 from emopipe.stages.capture.timestamps import ArrivalTimes
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX
@@ -58,7 +59,7 @@ class NetworkCapture(LiveCapture):
         block: Annotated[float, about("length of a block of sound", unit="s", ge=0.01, le=1)] = BLOCK_S
 
         def check(self) -> list[Invalid]:
-            problems = []
+            problems = check_stream_name(self.stream)
             if problem := live_address.problem(self.uri):
                 problems.append(Invalid("uri", problem))
             for option in self.options:

@@ -17,6 +17,7 @@ from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.source import Source
 from emopipe.stages.capture import speech_synthesis as speaking
 from emopipe.stages.capture.pacing import ahead, content, due, send
+from emopipe.stages.capture.stream_name import check_stream_name
 from emopipe.stages.media.audio import BLOCK_S, SAMPLE_NS, SAMPLE_RATE_HZ
 from emopipe.stages.media.frames import LUMA_SIZE_PX, SMALL_SIZE_PX, FrameConverter
 from emopipe.stages.media.tracks import Item
@@ -68,7 +69,7 @@ class TestPattern(Source):
 
         def check(self) -> list[Invalid]:
             there = speaking.installed() and importlib.util.find_spec("skimage") is not None
-            return [] if there else [Invalid("use", _MISSING)]
+            return check_stream_name(self.stream) + ([] if there else [Invalid("use", _MISSING)])
 
         def latency(self) -> float:
             return self.block if self.realtime else 0.0  # sound is sent by the block

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from emopipe.pipeline.message import MAX_STREAM_CHARS
 from emopipe.stages.web.server import Session
+from emopipe.stages.web.sessions import Notices
 
 if TYPE_CHECKING:  # importing aiohttp takes 0.3 s, which a check of a graph need not spend
     from aiohttp import web
@@ -18,13 +20,14 @@ HEARTBEAT_S = 15.0  # s after which a page that says nothing is asked whether it
 SEND_TIMEOUT_S = 10.0  # s after which a page that takes nothing is let go
 SEND_BUFFER_BYTES = 1 << 16  # in the system's buffers: what has gone there can no longer be dropped
 MAX_MESSAGE_BYTES = 1024  # of what a page may say
+REQUEST_INTERVAL_S = 0.05  # from one thing that a page says to the next
 NO_STREAM = ""  # no stream has this name
 
 
 class _ViewRequest(msgspec.Struct):
     """What a page says: of which stream it wants to see pictures."""
 
-    watch: str
+    watch: Annotated[str, msgspec.Meta(max_length=MAX_STREAM_CHARS)]
 
 
 class PageConnection:
@@ -75,20 +78,24 @@ class PageConnection:
         return cls(page, transport, session, network)
 
     async def serve(self) -> "web.WebSocketResponse":
-        """Send and listen until the page leaves or `close` is called."""
-        tasks = [asyncio.create_task(self._send())]
-        if self.session is not None:
-            self.session.page_opened()
-            tasks.append(asyncio.create_task(self._relay_notices(self.session)))
+        """Send and listen until the page leaves, takes nothing any more, or `close` is called."""
+        notices = self.session.open_page() if self.session is not None else None
+        work = [self._send()] if notices is None else [self._send(), self._relay(notices)]
+        tasks = [asyncio.create_task(each) for each in work]
+        for task in tasks:
+            task.add_done_callback(self._on_end)
         try:
             await self._receive()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
             self._idle.set()
-            if self.session is not None:
-                self.session.page_closed()
+            if self.session is not None and notices is not None:
+                self.session.close_page(notices)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
         return self._page
 
     def sees(self, stream: str) -> bool:
@@ -144,7 +151,7 @@ class PageConnection:
         self._wake_up.set()
 
     async def _send(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError, ConnectionError):  # it takes nothing any more: it is let go
             while True:
                 while self._waiting or self._status or self._picture:
                     async with asyncio.timeout(SEND_TIMEOUT_S):
@@ -152,8 +159,6 @@ class PageConnection:
                 self._idle.set()
                 self._wake_up.clear()
                 await self._wake_up.wait()
-        except (TimeoutError, ConnectionError):
-            self._transport.abort()
 
     async def _send_one(self) -> None:
         if self._waiting:
@@ -167,12 +172,19 @@ class PageConnection:
             data, self._picture = self._picture, b""
             await self._page.send_bytes(data)
 
+    def _on_end(self, task: "asyncio.Task[None]") -> None:
+        """Let the page go when what sends to it has ended: it would wait for ever."""
+        if not task.cancelled():
+            self._transport.abort()
+
     async def _receive(self) -> None:
         async for request in self._page:
             with contextlib.suppress(msgspec.MsgspecError, TypeError):  # what is no word of ours says nothing to us
                 self._watched = msgspec.json.decode(request.data, type=_ViewRequest).watch
+            await asyncio.sleep(REQUEST_INTERVAL_S)  # what it says meanwhile waits on its side
 
-    async def _relay_notices(self, session: Session) -> None:
+    async def _relay(self, notices: Notices) -> None:
         while True:
-            for text in await session.notices():
-                self.put(msgspec.json.encode({"type": "notice", "text": text, "last": session.final}))
+            for text in await notices.read():
+                last = self.session is not None and self.session.final
+                self.put(msgspec.json.encode({"type": "notice", "text": text, "last": last}))

@@ -11,16 +11,15 @@ raises as `aiohttp.web.HTTPException` is the answer; its `text` is for the perso
 
 import asyncio
 import contextlib
-import errno
 import hmac
 import re
-import socket
-from collections import Counter
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
-from emopipe.pipeline.access.addresses import in_use, is_loopback
+from emopipe.pipeline.access.addresses import is_loopback
+from emopipe.pipeline.access.listener import RATE_HZ, Connection, Listener, bind_tcp
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.web.callers import Caller
 from emopipe.stages.web.rate_limit import FairRateLimit
@@ -43,6 +42,7 @@ Handler = Callable[..., Awaitable["web.StreamResponse"]]
 
 MAX_CONNECTIONS = 512  # of more, the oldest of those that have not asked for anything goes
 MAX_BODY_BYTES = 1 << 18  # bytes; an offer of a browser has some 5,000
+TLS_RATE_HZ = 50.0  # connections taken a second where each costs a handshake, about 1 ms of the event loop's time
 FIRST_REQUEST_TIMEOUT_S = 10.0  # s that a connection may stay without having asked for anything
 KEEP_ALIVE_S = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
 DISCARD_TIMEOUT_S = 1.0  # s for the rest of the body of a request that is refused
@@ -84,9 +84,11 @@ class WebServer:
         self._warned: set[str] = set()
         self._routes: list[_Route] = []
         self._members = 0
-        self._silent: dict[RequestHandler, None] = {}  # connections that have asked for nothing yet, in order
+        self._silent: dict[RequestHandler, Connection] = {}  # those that have asked for nothing yet
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._ssl: ssl.SSLContext | None = None
         self._runner: web.AppRunner
-        self._listening: asyncio.Server | None = None
+        self._listener: Listener | None = None
 
     @classmethod
     async def join(cls, settings: WebSettings, warn: Callable[[str], None] = lambda text: None) -> "WebServer":
@@ -119,9 +121,13 @@ class WebServer:
         if self._members > 0:
             return
         self._servers.pop((self._address.host, self._address.port), None)
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        if self._listener is not None:
+            self._listener.close()
+            for connection in self._silent.values():
+                connection.shut()
+            if self._connecting:
+                await asyncio.wait(self._connecting)
+            self._listener = None
             await self._runner.cleanup()
 
     def route(
@@ -153,8 +159,8 @@ class WebServer:
     async def _start(self) -> None:
         from aiohttp import web
 
-        context = ssl_context(self._settings)
-        bound = _bind(self._address)
+        self._ssl = ssl_context(self._settings)
+        bound = bind_tcp(self._address.host, self._address.port)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)  # aiohttp's own router takes no routes once it serves
         app.on_response_prepare.append(_add_headers)
@@ -167,48 +173,40 @@ class WebServer:
             auto_decompress=False,
         )
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
-        handshake = None if context is None else FIRST_REQUEST_TIMEOUT_S
-        self._listening = await loop.create_server(
-            self._accept, sock=bound, ssl=context, ssl_handshake_timeout=handshake
-        )
+        rate = RATE_HZ if self._ssl is None else TLS_RATE_HZ
+        self._listener = Listener(bound, self._serve, most=MAX_CONNECTIONS, most_silent=MAX_CONNECTIONS, rate=rate)
 
-    def _accept(self) -> asyncio.Protocol:
-        """The protocol of a new connection; if there are too many, one that says nothing goes, or else the new one."""
+    def _serve(self, connection: Connection) -> None:
+        """Answer what comes by a connection, once it is encrypted, if it is to be."""
         assert self._runner.server is not None
-        if len(self._runner.server.connections) >= MAX_CONNECTIONS and not self._close_a_silent_one():
-            return _RefusedConnection()
         protocol = self._runner.server()
-        self._silent[protocol] = None
+        self._silent[protocol] = connection
+        task = asyncio.create_task(self._connect(protocol, connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
         def close_if_silent() -> None:
-            if protocol in self._silent:
-                self._close_silent(protocol)
+            if self._silent.pop(protocol, None) is not None:
+                connection.shut()
 
         asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT_S, close_if_silent)
-        return protocol
 
-    def _close_a_silent_one(self) -> bool:
-        """Close the oldest silent connection of the address that has most of them; False if there is none."""
-        addresses = {
-            each: each.transport.get_extra_info("peername")[0] for each in self._silent if each.transport is not None
-        }
-        if not addresses:
-            return False
-        counts = Counter(addresses.values())
-        self._close_silent(max(addresses, key=lambda each: counts[addresses[each]]))  # of several the first
-        return True
-
-    def _close_silent(self, protocol: "RequestHandler") -> None:
-        del self._silent[protocol]
-        protocol.force_close()
+    async def _connect(self, protocol: "RequestHandler", connection: Connection) -> None:
+        handshake = None if self._ssl is None else FIRST_REQUEST_TIMEOUT_S
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol, connection.socket, ssl=self._ssl, ssl_handshake_timeout=handshake
+            )
+        except OSError:  # it has gone, or what it sent is no TLS: nobody is there to be answered
+            connection.socket.close()
 
     # -- answering -------------------------------------------------------------------------------------------
 
     async def _answer(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        self._silent.pop(request.protocol, None)
+        if (connection := self._silent.pop(request.protocol, None)) is not None:
+            connection.settle()
         try:
             self._check_origin(request)
             route, parts = self._find(request)
@@ -276,32 +274,6 @@ class WebServer:
             raise web.HTTPUnauthorized(
                 text=f"{what}; ask whoever runs it.", headers={"WWW-Authenticate": 'Bearer realm="emopipe"'}
             )
-
-
-class _RefusedConnection(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
-def _bind(where: Address) -> socket.socket:
-    """Raises: EmopipeError: the address is in use, or not this machine's."""
-    try:
-        family, kind, protocol, _, at = socket.getaddrinfo(
-            where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise EmopipeError(f"endpoint: {where.host} is no address of this machine: {error.strerror}") from None
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(at)
-    except OSError as error:
-        bound.close()
-        name = f"{where.host}:{where.port}"
-        if error.errno == errno.EADDRINUSE:
-            raise EmopipeError(f"endpoint: {in_use(name)}") from None
-        raise EmopipeError(f"endpoint: {name} cannot be bound: {error.strerror}; choose another address") from None
-    return bound
 
 
 async def _discard_body(request: "web.Request") -> None:

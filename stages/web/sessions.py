@@ -14,14 +14,42 @@ MAX_CLOSED_SESSIONS = 64  # sessions that are over, whose last words their pages
 MAX_NOTICES = 16  # texts nobody has asked for yet; of more, the newest are kept
 
 
+class Notices:
+    """Texts for one page, or for the next one that opens, until they are read; of too many the newest are kept."""
+
+    def __init__(self) -> None:
+        self._texts: deque[str] = deque(maxlen=MAX_NOTICES)
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def add(self, *texts: str) -> None:
+        self._texts.extend(texts)
+        self._news.set()
+
+    def take(self) -> list[str]:
+        """All texts, oldest first."""
+        texts = list(self._texts)
+        self._texts.clear()
+        return texts
+
+    async def read(self) -> list[str]:
+        """All texts, oldest first; waits until there is one."""
+        while not self._texts:
+            self._news.clear()
+            await self._news.wait()
+        return self.take()
+
+
 class Session:
-    """One sender and the page that belongs to it. Made by `Sessions.open`.
+    """One sender and the pages that belong to it. Made by `Sessions.open`.
 
     Attributes:
         secret: names the session to its owner, in URLs.
         stream: the name of the stream that its media become.
         left: called when the last of its pages has gone; one may come back, so look at `pages` after a while.
-        pages: how many connections to its pages are open.
+        unread: what the person is to be told and no page has been; the next page gets it.
         closed: nothing more will come of it than the texts that are kept.
         final: the newest text says why it is over.
     """
@@ -30,35 +58,34 @@ class Session:
         self.secret = secret
         self.stream = stream
         self.left: list[Callable[[], None]] = []
-        self.pages = 0
+        self.unread = Notices()
         self.closed = False
         self.final = False
-        self._notices: deque[str] = deque(maxlen=MAX_NOTICES)
-        self._news = asyncio.Event()
+        self._pages: list[Notices] = []
+
+    @property
+    def pages(self) -> int:
+        """How many connections to its pages are open."""
+        return len(self._pages)
 
     def notify(self, text: str, *, last: bool = False) -> None:
-        """Say something to the person; kept until the page asks (`notices`). The `last` text says why it is over."""
+        """Say something to the person, on all their pages. The `last` text says why it is over."""
         self.final = last
-        self._notices.append(text)
-        self._news.set()
+        for page in self._pages or [self.unread]:
+            page.add(text)
 
-    async def notices(self) -> list[str]:
-        """What the person is to be told, oldest first; waits until there is something."""
-        while not self._notices:
-            self._news.clear()
-            await self._news.wait()
-        texts = list(self._notices)
-        self._notices.clear()
-        return texts
+    def open_page(self) -> Notices:
+        """A page of this session has connected: what it is to be told."""
+        page = Notices()
+        page.add(*self.unread.take())
+        self._pages.append(page)
+        return page
 
-    def page_opened(self) -> None:
-        """A page of this session has connected."""
-        self.pages += 1
-
-    def page_closed(self) -> None:
-        """A page of this session has gone. Call it once for each `page_opened`."""
-        self.pages -= 1
-        if self.pages == 0:
+    def close_page(self, page: Notices) -> None:
+        """A page of this session has gone. Call it once for each `open_page`."""
+        self._pages.remove(page)
+        if not self._pages:
+            self.unread.add(*page.take())
             for callback in list(self.left):
                 callback()
 

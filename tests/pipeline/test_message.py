@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from emopipe.pipeline.message import WIRE_VERSION, Codec, Hop, Message, Payload, WireError
+from emopipe.pipeline.message import (
+    MAX_HEADER_BYTES,
+    MAX_HOPS,
+    MAX_PARTS,
+    MAX_STREAM_CHARS,
+    WIRE_VERSION,
+    Codec,
+    Hop,
+    Message,
+    Payload,
+    WireError,
+)
 from tests.support.payloads import Other
 
 
@@ -92,8 +103,62 @@ def test_another_version_is_refused() -> None:
 def test_an_array_of_another_dtype_is_refused() -> None:
     message = thing(np.zeros((2, 2), np.int16), [])  # type: ignore[arg-type]
     codec = Codec(Thing)
-    with pytest.raises(WireError, match="array of int16, expected uint8"):
+    with pytest.raises(WireError, match=r"array of <i2, expected [|]u1"):
         codec.decode(codec.encode(message))
+
+
+def changed(**fields: object) -> list[bytes]:
+    """A right message of type `Thing`, but for some fields of its header."""
+    header, *arrays = Codec(Thing).encode(thing(np.zeros((2, 2), np.uint8), []))
+    return [msgspec.msgpack.encode(msgspec.msgpack.decode(header) | fields), *map(bytes, arrays)]
+
+
+def test_what_is_within_the_limits_is_read() -> None:
+    most = {"stream": "x" * MAX_STREAM_CHARS, "seq": 2**63 - 1, "trace": [["capture", 1, 2]] * MAX_HOPS}
+    assert Codec(Thing).decode(changed(**most)).seq == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "date"},
+        {"stream": "x" * (MAX_STREAM_CHARS + 1)},
+        {"seq": -1},
+        {"seq": 2**63},
+        {"pts": 2**63},
+        {"watermark": 2**64 - 1},
+        {"epoch": -1},
+        {"trace": [["capture", 1, 2]] * (MAX_HOPS + 1)},
+        {"trace": [["x" * 1000, 1, 2]]},
+        {"payload": {"image": {"frame": 1, "dtype": "O", "shape": [2, 2]}, "rows": [], "note": ""}},
+        {"payload": {"image": {"frame": 1, "dtype": "i4,(99999,)i4", "shape": [2, 2]}, "rows": [], "note": ""}},
+        {"payload": {"image": {"frame": 1, "dtype": "|u1", "shape": [-1, 2]}, "rows": [], "note": ""}},
+        {"payload": {"image": {"frame": 1, "dtype": "|u1", "shape": [2**40, 2**40]}, "rows": [], "note": ""}},
+        {"payload": {"image": {"frame": 1, "dtype": "|u1", "shape": [1] * 9}, "rows": [], "note": ""}},
+        {"payload": {"image": {"frame": 0, "dtype": "|u1", "shape": [2, 2]}, "rows": [], "note": ""}},
+        {"payload": {"image": {"frame": 2, "dtype": "|u1", "shape": [2, 2]}, "rows": [], "note": ""}},
+        {"payload": {"image": {"frame": 1, "dtype": "|u1", "shape": [2, 2]}, "rows": [], "note": 5}},
+        {"payload": {}},
+    ],
+)
+def test_a_field_beyond_its_limits_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(WireError):
+        Codec(Thing).decode(changed(**fields))
+
+
+def test_a_message_of_too_many_parts_or_too_large_a_header_is_refused_before_it_is_read() -> None:
+    with pytest.raises(WireError, match="a message of 4097 parts"):
+        Codec(Thing).decode([*changed(), *[b""] * MAX_PARTS][: MAX_PARTS + 1])
+    with pytest.raises(WireError, match="the first of 4194305 bytes"):
+        Codec(Thing).decode([bytes(MAX_HEADER_BYTES + 1)])
+
+
+@pytest.mark.parametrize("bracket", [b"\x91", b"\x81\xa1x"])
+def test_what_is_nested_without_end_is_refused(bracket: bytes) -> None:
+    header = msgspec.msgpack.encode({"kind": "data", "stream": "s", "type": "Thing"})[1:]
+    nested = b"\x84" + header + b"\xa7payload" + bracket * 1_000_000 + b"\xc0"
+    with pytest.raises(WireError):
+        Codec(Thing).decode([nested])
 
 
 @given(st.binary(max_size=200))

@@ -99,7 +99,7 @@ class SpeechAnswerCache:
             self._cache.mkdir(parents=True, exist_ok=True)
             with replacing(kept) as partial, partial.open("wb") as file:
                 np.save(file, model.logits(rows).numpy())
-        return model.calibrated(torch.from_numpy(np.load(kept)), rows).astype(np.float64)
+        return model.calibrated(torch.from_numpy(np.load(kept, allow_pickle=False)), rows).astype(np.float64)
 
 
 def checkpoint_without(speaker: str, folder: Path) -> Path:

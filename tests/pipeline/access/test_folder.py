@@ -1,5 +1,6 @@
 """access.folder: private, short enough for sockets, and swept when its run is dead."""
 
+import errno
 import os
 import shutil
 import socket
@@ -84,3 +85,16 @@ def test_a_folder_of_another_user_is_left_alone(place: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "getuid", lambda: theirs.stat().st_uid + 1)
     with run_folder():
         assert theirs.exists()
+
+
+def test_a_file_system_without_locks_is_said_to_have_none(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(folder.fcntl, "flock", refuse)
+    with pytest.raises(EmopipeError) as caught, run_folder():
+        pass
+    assert str(caught.value) == (
+        f"{place}: no file can be locked there (No locks available); set TMPDIR to a folder on a local disk"
+    )
+    assert list(place.iterdir()) == []

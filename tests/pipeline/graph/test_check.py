@@ -152,7 +152,9 @@ def test_a_wrong_key_is_named(stage: str, key: str, value: Any, problem: str) ->
 
 def test_a_stage_needs_a_name_that_a_link_can_speak_of() -> None:
     (only,) = problems(lambda stages: stages.update({"my camera": {"use": CAMERA}}))
-    assert only == 'pipeline.toml: stages."my camera": a stage\'s name may have letters, digits, _ and - only'
+    assert (
+        only == 'pipeline.toml: stages."my camera": a stage\'s name may have letters, digits, _ and - only, 128 at most'
+    )
 
 
 def test_an_output_that_nobody_reads_is_fine() -> None:

@@ -9,6 +9,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import (
     MAX_PART_BYTES,
     MESSAGES_PER_WAKEUP,
@@ -164,3 +165,14 @@ def test_a_part_that_no_peer_would_take_is_refused_where_it_is_sent(tmp_path: Pa
             friend.close()
 
     asyncio.run(drive())
+
+
+def test_a_socket_that_cannot_be_bound_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def drive() -> None:
+        context = zmq.Context()
+        where = f"ipc://{tmp_path}/no/such/folder"
+        with pytest.raises(EmopipeError, match=f"{where} cannot be bound: No such file or directory"):
+            BoundChannel(context, where, {KEY: "friend"}, lambda name, parts: None, window=4)
+        context.term()  # it would wait for ever for a socket that is open
+
+    asyncio.run(asyncio.wait_for(drive(), 30))

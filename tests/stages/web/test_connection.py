@@ -10,6 +10,7 @@ import pytest
 
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.testing import data, eos
+from emopipe.stages.web.connection import REQUEST_INTERVAL_S, PageConnection
 from tests.support.factories import result
 from tests.support.pages import Served, first_of, picture, read, read_streams, serve
 from tests.support.pictures import decoded, striped
@@ -186,3 +187,45 @@ def test_a_sender_cannot_watch_another() -> None:
             assert not any(each.sees("other") for each in served.stage._pages)
 
     serve(drive, video=True)
+
+
+def test_every_page_of_a_sender_is_told() -> None:
+    async def drive(served: Served) -> None:
+        session = served.session("mine")
+        where = f"?session={session.secret}"
+        async with served.watching(where) as one, served.watching(where) as other:
+            for page in (one, other):
+                await read(page, "streams")
+            session.notify("No sound has come for 5 s.")
+            for page in (one, other):
+                assert (await read(page, "notice"))["text"] == "No sound has come for 5 s."
+
+    serve(drive)
+
+
+def test_a_mistake_of_ours_is_said_and_its_page_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drive(served: Served) -> None:
+        async def broken(self: PageConnection) -> None:
+            raise ZeroDivisionError("no page can be had for nothing")
+
+        monkeypatch.setattr(PageConnection, "_send_one", broken)
+        async with served.watching() as page:
+            assert (await page.receive(20)).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        while not any("ZeroDivisionError: no page" in text for text in served.harness.outputs.warnings):
+            await asyncio.sleep(0.01)
+
+    serve(drive)
+
+
+def test_a_page_that_asks_without_end_is_read_slowly() -> None:
+    async def drive(served: Served) -> None:
+        async with served.watching() as page:
+            began = asyncio.get_running_loop().time()
+            for number in range(10):
+                await page.send_str(json.dumps({"watch": str(number)}))
+            connection = next(iter(served.stage._pages))
+            while not connection.sees("9"):
+                await asyncio.sleep(0.01)
+            assert asyncio.get_running_loop().time() - began > 9 * REQUEST_INTERVAL_S
+
+    serve(drive)

@@ -340,6 +340,28 @@ def test_a_page_is_served_encrypted(tmp_path: Path) -> None:
     asyncio.run(drive())
 
 
+def test_handshakes_that_never_end_keep_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count as connections from the first byte on, and make room like others that ask for nothing."""
+    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 8)
+    certificate, key = self_signed(tmp_path)
+
+    async def drive() -> None:
+        endpoint = free_endpoint().replace("http:", "https:")
+        async with serving(endpoint=endpoint, certificate=certificate, key=key) as server, asyncio.timeout(60):
+            host, port = endpoint.removeprefix("https://").split(":")
+            held = [await asyncio.open_connection(host, int(port)) for _ in range(30)]
+            reader, _ = held[0]
+            assert await reader.read() == b""  # the oldest has gone
+            async with aiohttp.ClientSession() as client, client.get(endpoint, ssl=False) as answer:
+                assert answer.status == 200
+            assert server._listener is not None
+            assert len(server._listener.connections) <= 8
+            for _, writer in held:
+                writer.close()
+
+    asyncio.run(drive())
+
+
 def self_signed(folder: Path) -> tuple[str, str]:
     import datetime
 

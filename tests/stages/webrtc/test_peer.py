@@ -50,7 +50,7 @@ def send(
                 await until(lambda: enough(harness, session))
             if any(harness.outputs.messages.values()):
                 await until(ended(harness, client.stream))
-            return harness, client.stream, await session.notices() if session._notices else []
+            return harness, client.stream, await session.unread.read() if session.unread else []
 
     return asyncio.run(drive())
 
@@ -63,7 +63,7 @@ def session_of(harness: StageHarness, client: WhipClient) -> Session:
 
 
 def told(harness: StageHarness, session: Session) -> bool:
-    return bool(session._notices)
+    return bool(session.unread)
 
 
 # -- media ---------------------------------------------------------------------------------------------------
@@ -277,15 +277,15 @@ def test_a_page_that_goes_takes_its_peer_with_it(recording: Path, monkeypatch: p
         async with serving() as harness:
             async with WhipClient(harness.stage.settings.endpoint, recorded(recording), delete=False) as client:
                 session = session_of(harness, client)
-                session.page_opened()
+                page = session.open_page()
                 await until(lambda: harness.outputs.data("video"))
-                session.page_closed()
-                session.page_opened()  # it was only loaded again
+                session.close_page(page)
+                page = session.open_page()  # it was only loaded again
                 await asyncio.sleep(0.8)
                 assert not ended(harness, "webrtc/peer-1")()
-                session.page_closed()
+                session.close_page(page)
                 await until(ended(harness, "webrtc/peer-1"))
-                assert await session.notices() == ["The page was closed."]
+                assert await session.unread.read() == ["The page was closed."]
 
     asyncio.run(drive())
 

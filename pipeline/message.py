@@ -7,7 +7,7 @@ with the field names of `Message`; an array inside the payload is replaced there
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypedDict, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args
 
 import msgspec
 import numpy as np
@@ -29,7 +29,12 @@ _Items = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
 class Payload(msgspec.Struct, kw_only=True):
-    """Base of the payload types. A type is declared once: the struct is its schema and its validation."""
+    """Base of the payload types. A type is declared once: the struct is its schema and its validation.
+
+    `raw` says that it holds pictures or sound of people, which are kept only where somebody asks for it.
+    """
+
+    raw: ClassVar[bool] = False
 
 
 class Hop(msgspec.Struct, array_like=True, frozen=True):

@@ -10,11 +10,15 @@ from emopipe.pipeline.message import Payload, Placement
 Mode = Literal["replay", "live"]
 Policy = Literal["block", "drop-oldest", "drop-newest"]
 
+ANY_PORT = "*"  # the name of a port that stands for any number of them
 MIN_REPLAY_QUEUE_MESSAGES = 16  # on a link of which the graph says nothing
 
 
 class Port(msgspec.Struct, frozen=True):
     """One input or output.
+
+    Declared as `"*"` with the type `Payload` it stands for any number of them. Of an input the graph says how they are
+    called, and each carries what the output that feeds it does; of an output the settings say it (`Settings.carries`).
 
     `policy` and `size` (messages; of each stream, where the policy is to drop) are an input's default link policy in
     live mode; the graph may set others. In replay mode every link blocks.
@@ -54,6 +58,14 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
         Results carry their hashes, so none may be missing here.
         """
         return []
+
+    def carries(self) -> dict[str, type[Payload]]:
+        """What the output `*` stands for: the outputs' names, and what each carries.
+
+        Raises:
+            EmopipeError: that cannot be known.
+        """
+        return {}
 
     def writes(self) -> list[str]:
         """Files, addresses and devices that the stage takes for itself alone; two stages may not share one."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Host
 from emopipe.pipeline.stage import Stage
 
@@ -20,6 +21,9 @@ class HostOfSource(Host, Protocol):
 
     def progress(self, done: int, total: int) -> None:
         """Take note of how far the source has come."""
+
+    async def forward(self, output: str, message: Message) -> None:
+        """Send a message as it is."""
 
 
 class Source(Stage):
@@ -48,6 +52,13 @@ class Source(Stage):
         A live source awaits this before costly work, so that what cannot be kept is dropped before the work.
         """
         await self.host.writable(output, stream)
+
+    async def forward(self, output: str, message: Message) -> None:
+        """Send a recorded message with its own seq, epoch and watermark; instead of `emit`, `end` and `new_epoch`.
+
+        What a source promises is then the recording's affair: whoever forwards has checked that it keeps it.
+        """
+        await self.host.forward(output, message)
 
     def progress(self, done: int, total: int) -> None:
         """Say how far the source has come, in ns of running time; `total` is 0 where nobody knows."""

@@ -19,12 +19,14 @@ forwards EOS. One without inputs derives from `emopipe.pipeline.source.Source` i
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, ParamSpec, TypeVar, Unpack
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar, Unpack
+
+import msgspec
 
 from emopipe.pipeline import port
 from emopipe.pipeline.counters import StreamCounters
 from emopipe.pipeline.message import Message, Payload, Placement
-from emopipe.pipeline.port import Host, Port
+from emopipe.pipeline.port import ANY_PORT, Host, Port
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.resources import ComputeThread, Exit, PerStream
 
@@ -53,6 +55,14 @@ class Stage:
         self.thread = ComputeThread(self.label)
         self.exit = Exit(self.thread)  # closed after `close`
         self.host: Host
+
+    @classmethod
+    def with_ports(
+        cls, inputs: Mapping[str, type[Payload]] | None = None, outputs: Mapping[str, type[Payload]] | None = None
+    ) -> type[Self]:
+        """The same stage with these inputs and outputs, and what each carries, where `*` is declared."""
+        ports = {"inputs": _filled(cls.inputs, inputs), "outputs": _filled(cls.outputs, outputs)}
+        return type(cls.__name__, (cls,), {**ports, "__module__": cls.__module__, "__doc__": cls.__doc__})
 
     # -- what a stage overrides ------------------------------------------------------------------------------
 
@@ -141,3 +151,23 @@ class Stage:
     def damaged(self, text: str) -> None:
         """Tell the user that part of the input was lost; the run goes on, and ends with exit code 1."""
         self.host.warn(text, damage=True)
+
+
+class Recorder(Stage):
+    """Base of sinks that take every message as it came: its kind, epoch, watermark and place in the order.
+
+    Nothing is made of the messages before: none is stale, and no stream is taken from two stages.
+    """
+
+    async def record(self, port: str, message: Message) -> None:
+        """Take one message, of any kind; the last hop of its trace is this stage's own."""
+        raise NotImplementedError
+
+
+def _filled(declared: dict[str, Port], ports: Mapping[str, type[Payload]] | None) -> dict[str, Port]:
+    """The declared ports, with `ports` in the place of `*`."""
+    if ports is None or ANY_PORT not in declared:
+        return declared
+    any_port = declared[ANY_PORT]
+    named = {name: msgspec.structs.replace(any_port, type=carried) for name, carried in ports.items()}
+    return named | {name: port for name, port in declared.items() if name != ANY_PORT}

@@ -4,6 +4,7 @@ STAGES = {
     # sources
     "camera": "emopipe.stages.capture.camera:Camera",
     "file-capture": "emopipe.stages.capture.file:FileCapture",
+    "messages": "emopipe.stages.messages.source:Messages",
     "microphone": "emopipe.stages.capture.microphone:Microphone",
     "network-capture": "emopipe.stages.capture.network:NetworkCapture",
     "test-pattern": "emopipe.stages.capture.pattern:TestPattern",
@@ -18,6 +19,7 @@ STAGES = {
     "console": "emopipe.stages.sinks.console:Terminal",
     "csv": "emopipe.stages.sinks.csv:CsvTable",
     "jsonl": "emopipe.stages.sinks.jsonl:JsonLines",
+    "mcap": "emopipe.stages.messages.recorder:Mcap",
     "overlay": "emopipe.stages.mp4.overlay:Overlay",
     "page": "emopipe.stages.web.page:Page",
     "publish": "emopipe.stages.sinks.publish:Publish",

@@ -14,6 +14,8 @@ class VideoFrame(Payload):
     image of the same view, uint8 [h, w, 3], for the detector. `truth` names what a test source drew, if it did.
     """
 
+    raw = True
+
     luma: NDArray[np.uint8]
     small: NDArray[np.uint8]
     truth: str = ""
@@ -22,12 +24,16 @@ class VideoFrame(Payload):
 class AudioBlock(Payload):
     """16 kHz mono sound, float32 in -1..1, [samples]; the message's pts is that of the first sample."""
 
+    raw = True
+
     samples: NDArray[np.float32]
     truth: str = ""
 
 
 class Face(Payload):
     """One face in a frame: who (`id`, stable while the face is followed), where, and a crop to classify."""
+
+    raw = True
 
     id: int
     box: tuple[float, float, float, float]  # left, top, width, height
@@ -39,6 +45,8 @@ class Face(Payload):
 
 class Faces(Payload):
     """All faces of one frame; an empty list says that there is none."""
+
+    raw = True
 
     faces: list[Face]
 
@@ -68,6 +76,8 @@ class SpeechWindow(Payload):
     the window that held speech, and `level` its root mean square in dB relative to full scale. `envelope` says how loud
     the newest hop was, step by step up to `end` (float32 [steps], `emopipe.models.envelope`).
     """
+
+    raw = True
 
     start: int
     end: int

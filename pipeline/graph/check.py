@@ -13,6 +13,7 @@ from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems
 from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port
+from emopipe.pipeline.stage import Recorder
 from emopipe.pipeline.text import instead, show
 
 MAX_HINTED_PROBLEMS = 100  # nobody reads that far; and to look for the nearest of thousands of names takes its time
@@ -62,6 +63,8 @@ def _check_inputs(stage: ParsedStage, stages: Mapping[str, ParsedStage], senders
         # An input whose sources were wrong is in `inputs` too, and that has been said.
         if port not in stage.inputs and not declared.optional:
             problems.add((*where, port), f"nothing feeds this input{_offers(declared.type, senders, stage.name)}")
+    if stage.cls is not None and issubclass(stage.cls, Recorder) and not ports:
+        problems.add(where, f'nothing feeds {stage.name}; name what it keeps, as in inputs.speech = "speech.emotions"')
     if ports and not stage.inputs and all(port.optional for port in ports.values()):
         problems.add(where, f"nothing feeds {stage.name}; at least one of its inputs is needed: {', '.join(ports)}")
 
@@ -85,7 +88,7 @@ def _check_link(
     if output is None:
         names = f"{source.stage} ({sender.use}) has no output {show(source.output)}"
         problems.add(where, f"{names}; {instead(source.output, sender.cls.outputs)}")
-    elif declared is not None and output.type is not declared.type:
+    elif declared is not None and output.type is not declared.type is not Payload:
         sent, taken = output.type.__name__, declared.type.__name__
         if sent == taken:
             sent, taken = f"{output.type.__module__}.{sent}", f"{declared.type.__module__}.{taken}"

@@ -16,7 +16,7 @@ from typing import Any
 from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.check import check
 from emopipe.pipeline.graph.overrides import override
-from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems, read_pipeline, read_stages
+from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems, fit_inputs, read_pipeline, read_stages
 from emopipe.pipeline.graph.registry import import_path, instantiate, make_importable, resolve
 from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, StageSpec
 from emopipe.pipeline.port import Queue
@@ -132,6 +132,7 @@ def _checked(
         table = override(table, overrides, problems)
         pipeline = read_pipeline(table, problems)
         parsed = read_stages(table, pipeline.mode, problems, own_code=own_code)
+        fit_inputs(parsed, problems)
         order = check(parsed, pipeline, problems)
     except RecursionError:
         raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None

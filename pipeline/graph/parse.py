@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from emopipe.pipeline.errors import GraphError, Problem
+from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
 from emopipe.pipeline.graph.registry import GRAPH_KEYS, is_own, resolve
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.spec import OutputRef
-from emopipe.pipeline.message import MAX_STAGE_CHARS
-from emopipe.pipeline.port import Invalid, Mode, Queue, Settings, about
+from emopipe.pipeline.message import MAX_STAGE_CHARS, Payload
+from emopipe.pipeline.port import ANY_PORT, Invalid, Mode, Queue, Settings, about
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.text import instead, key_path, show
 
@@ -131,6 +131,8 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_co
         return parsed
     if inputs is None:
         parsed.inputs = {port: [] for port in cls.inputs}
+    elif ANY_PORT in cls.inputs:  # what each of them carries is known when all stages are
+        parsed.cls = cls = cls.with_ports(inputs=dict.fromkeys(inputs, Payload))
     try:
         parsed.settings, found = convert(parsed.table, cls.Settings, also=GRAPH_KEYS)
     except KeyboardInterrupt:
@@ -139,8 +141,37 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_co
         found = [Invalid("", f"the settings of {use} fail with {type(error).__name__}: {error}")]
     for key, text in found:
         problems.add(where, text, key)
+    if parsed.settings is not None and ANY_PORT in cls.outputs:
+        try:
+            parsed.cls = cls = cls.with_ports(outputs=parsed.settings.carries())
+        except EmopipeError as error:
+            problems.add(where, str(error))
+            parsed.cls = None
     parsed.queues = _read_queues(use, cls, table.get("queue", {}), mode, (*where, "queue"), problems)
     return parsed
+
+
+def fit_inputs(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
+    """Let the inputs that `*` stands for carry what the outputs that feed them do; `read_stages` left that open."""
+    for stage in stages.values():
+        carried = {}
+        for port, declared in stage.cls.inputs.items() if stage.cls is not None else ():
+            if declared.type is not Payload:
+                continue
+            types = {ref: sent for ref in stage.inputs[port] if (sent := _sent(ref, stages)) is not None}
+            if len(set(types.values())) > 1:
+                all_sent = ", ".join(f"{ref} sends {each.__name__}" for ref, each in types.items())
+                problems.add(("stages", stage.name, "inputs", port), f"{all_sent}; give each an input of its own")
+            carried[port] = next(iter(types.values()), Payload)
+        if carried and stage.cls is not None:
+            stage.cls = resolve(stage.use).with_ports(inputs=carried)
+
+
+def _sent(ref: OutputRef, stages: Mapping[str, ParsedStage]) -> type[Payload] | None:
+    """What an output carries; None where there is no such output, as far as anybody knows."""
+    sender = stages.get(ref.stage)
+    port = sender.cls.outputs.get(ref.output) if sender is not None and sender.cls is not None else None
+    return port.type if port is not None else None
 
 
 def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[OutputRef]] | None:

@@ -4,8 +4,9 @@ import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ import msgspec
 import emopipe
 from emopipe.pipeline.errors import GraphError, Problem
 from emopipe.pipeline.graph.settings import convert
-from emopipe.pipeline.port import Port, Settings
+from emopipe.pipeline.message import Payload
+from emopipe.pipeline.port import ANY_PORT, Port, Settings
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.text import instead, nearest, one_line, show
@@ -44,17 +46,47 @@ def is_own(use: str) -> bool:
     return ":" in use and use not in _table().values()
 
 
-def instantiate(name: str, use: str, table: Mapping[str, Any]) -> Stage:
+def instantiate(
+    name: str, use: str, table: Mapping[str, Any], carried: Mapping[str, str] = MappingProxyType({})
+) -> Stage:
     """The stage `name` of a graph, from plain data: what a worker process gets. `table` holds the settings alone.
+
+    `carried` names the payload type of each input (`type_name`), for those that `*` stands for.
 
     Raises:
         GraphError: `use` names no stage, or the settings are wrong.
+        EmopipeError: what the output `*` stands for cannot be known.
     """
     cls = resolve(use)
     settings, problems = convert(table, cls.Settings)
     if settings is None:
         raise GraphError([Problem(stage=name, key=key, text=text) for key, text in problems])
+    inputs = {port: type_called(carries) for port, carries in carried.items()} if ANY_PORT in cls.inputs else None
+    outputs = settings.carries() if ANY_PORT in cls.outputs else None
+    if inputs is not None or outputs is not None:
+        cls = cls.with_ports(inputs, outputs)
     return cls(settings, label=name)
+
+
+def type_name(payload: type[Payload]) -> str:
+    """The name of a payload type, for `type_called` in another process of the same run: `package.module:Type`."""
+    return f"{payload.__module__}:{payload.__qualname__}"
+
+
+def type_called(name: str) -> type[Payload]:
+    """The payload type of this name, whose module is imported: never a name that comes from outside.
+
+    Raises:
+        GraphError: there is none.
+    """
+    module, _, path = name.partition(":")
+    try:
+        found = attrgetter(path)(importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise _wrong(f"no payload type {show(name)}: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, Payload)):
+        raise _wrong(f"{show(name)} is no payload type: its class must derive from emopipe.pipeline.Payload")
+    return found
 
 
 def import_path(graph: Path) -> list[Path]:
@@ -156,7 +188,8 @@ def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
     for kind in ("inputs", "outputs"):
         ports = getattr(cls, kind)
         if not isinstance(ports, dict) or not all(
-            isinstance(name, str) and name.isidentifier() and isinstance(port, Port) for name, port in ports.items()
+            isinstance(name, str) and (name.isidentifier() or name == ANY_PORT) and isinstance(port, Port)
+            for name, port in ports.items()
         ):
             problem = f"`{kind}` must map identifiers to Port(…)"
     if not (isinstance(cls.Settings, type) and issubclass(cls.Settings, Settings)):
@@ -174,6 +207,10 @@ def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
     if not problem and bool(cls.inputs) == issubclass(cls, Source):
         has, base = ("has inputs", "Stage") if cls.inputs else ("has no inputs", "Source")
         problem = f"it {has}; derive from emopipe.pipeline.{base}"
+    if not problem and any(
+        (port.type is Payload) != (name == ANY_PORT) for name, port in (cls.inputs | cls.outputs).items()
+    ):
+        problem = f"a port of any type is called {show(ANY_PORT)}, and no other is"
     if problem:
         raise _wrong(f"stage {show(use)} is badly declared: {problem}")
     return cls

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
+from emopipe.pipeline.graph.registry import type_name
 from emopipe.pipeline.port import LinkId, Mode, Queue, Settings
 from emopipe.pipeline.stage import Stage
 
@@ -57,6 +58,11 @@ class StageSpec:
     inputs: dict[str, list[OutputRef]]
     queues: dict[str, Queue]
     process: str
+
+    @property
+    def carried(self) -> dict[str, str]:
+        """What each input carries, as `registry.type_name` has it."""
+        return {port: type_name(declared.type) for port, declared in self.cls.inputs.items()}
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,15 @@ from emopipe.pipeline.runtime.result import RunWarning
 
 
 class StagePlan(msgspec.Struct, frozen=True):
-    """One stage as the graph gives it: `table` holds the settings as plain data."""
+    """One stage as the graph gives it: `table` holds the settings as plain data.
+
+    `carried` names the payload type of each input, for those that the port `*` of the class stands for.
+    """
 
     name: str
     use: str
     table: dict[str, Any]
+    carried: dict[str, str] = {}
 
 
 class Hello(msgspec.Struct, tag=True):

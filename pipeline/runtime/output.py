@@ -60,9 +60,7 @@ class Output:
             TypeError: the payload is not of the declared type.
             RuntimeError: it comes below the watermark.
         """
-        if payload is not None and type(payload) is not self._payload:
-            declared = f"which is declared to carry {self._payload.__name__}"
-            raise TypeError(f"emitted a {type(payload).__name__} on {self._name!r}, {declared}")
+        self._check_type(payload)
         state = self._streams.setdefault(stream, _StreamState())
         if pts < state.watermark:
             raise RuntimeError(
@@ -92,6 +90,19 @@ class Output:
                 payload=payload,
             )
         )
+
+    async def forward(self, message: Message, now: int) -> None:
+        """Send a message that another output has sent before; only its trace begins anew.
+
+        Raises:
+            TypeError: its payload is not of the declared type.
+        """
+        self._check_type(message.payload)
+        if message.kind == "eos":
+            self._streams.pop(message.stream, None)
+        else:
+            self._streams[message.stream] = _StreamState(message.watermark, message.seq + 1)
+        await self._send(msgspec.structs.replace(message, trace=[Hop(self._stage, now, now)]))
 
     async def advance(self, stream: str, watermark: int, epoch: int) -> None:
         """Send a watermark, if it says anything new."""
@@ -138,6 +149,11 @@ class Output:
             return blocking
         dropping = [outlet for outlet in self.outlets.values() if not outlet.blocks]
         return full if len(full) == len(dropping) else []
+
+    def _check_type(self, payload: Payload | None) -> None:
+        if payload is not None and type(payload) is not self._payload:
+            declared = f"which is declared to carry {self._payload.__name__}"
+            raise TypeError(f"emitted a {type(payload).__name__} on {self._name!r}, {declared}")
 
     def close(self) -> None:
         for outlet in self.outlets.values():

@@ -9,8 +9,9 @@ from emopipe.pipeline.port import Mode
 from emopipe.pipeline.report import Report
 from emopipe.pipeline.runtime.epochs import SourceEpochs
 from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.recorder_host import RecorderHost
 from emopipe.pipeline.source import Source
-from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.stage import Recorder, Stage
 
 
 class SourceHost(StageHost):
@@ -55,6 +56,10 @@ class SourceHost(StageHost):
     def new_epoch(self, stream: str) -> None:
         self._epochs.jump(stream)
         self._forget(stream)
+
+    async def forward(self, output: str, message: Message) -> None:
+        if not self._over:
+            await self._outputs[output].forward(message, self.clock.now())
 
     def progress(self, done: int, total: int) -> None:
         self._progress = (done, total)
@@ -108,4 +113,6 @@ def host_of(
     """The host that runs `stage`."""
     if isinstance(stage, Source):
         return SourceHost(stage, mode=mode, clock=clock, warn=warn, stall=stall)
+    if isinstance(stage, Recorder):
+        return RecorderHost(stage, mode=mode, clock=clock, warn=warn, stall=stall)
     return StageHost(stage, mode=mode, clock=clock, warn=warn, stall=stall)

@@ -274,7 +274,7 @@ class Supervisor:
         stages = [self._graph.stages[name] for name in names]
         return control.Prepare(
             mode=self._graph.mode,
-            stages=[StagePlan(stage.name, stage.use, stage.table) for stage in stages],
+            stages=[StagePlan(stage.name, stage.use, stage.table, stage.carried) for stage in stages],
             links=[link for link in self._graph.links if link.id.sender in names or link.id.receiver in names],
             path=[str(folder) for folder in import_path(self._graph.path)],
             sockets=sockets,

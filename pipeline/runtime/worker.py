@@ -94,7 +94,7 @@ class Worker:
         for stage in plan.stages:
 
             async def make(stage: control.StagePlan = stage) -> None:
-                made = instantiate(stage.name, stage.use, stage.table)
+                made = instantiate(stage.name, stage.use, stage.table, stage.carried)
                 warn = partial(self._warn, stage.name)
                 self._hosts[stage.name] = host_of(made, mode=plan.mode, clock=self._clock, warn=warn, stall=self._stall)
 

@@ -25,6 +25,8 @@ stands here is what `emopipe check` holds a graph against. In the terminal, `emo
 written is in [graph.md](graph.md).
 """
 
+ANY = "any"  # the type of a port that takes every type
+
 
 def summary(cls: type[Stage]) -> str:
     """What the stage does, in the first sentence of its docstring."""
@@ -44,7 +46,11 @@ def latency(cls: type[Stage]) -> float:
 
 def port_row(name: str, port: Port, *, is_input: bool) -> list[str]:
     """Name, type, meaning, and for an input the queue it has in live mode."""
-    row = [name, port.type.__name__, port.doc + (" (optional)" if port.optional else "")]
+    row = [
+        name,
+        ANY if port.type is Payload else port.type.__name__,
+        port.doc + (" (optional)" if port.optional else ""),
+    ]
     return [*row, f"{port.size}, {port.policy}"] if is_input else row
 
 
@@ -69,7 +75,8 @@ def payload_types(ports: Iterable[Port]) -> dict[str, type[Payload]]:
             visit(part)
 
     for port in ports:
-        visit(port.type)
+        if port.type is not Payload:
+            visit(port.type)
     return found
 
 
@@ -131,8 +138,12 @@ def stage_markdown(cls: type[Stage]) -> list[str]:
     ):
         rows = [port_row(name, port, is_input=heading == "input") for name, port in ports.items()]
         if rows:
-            lines += _table(columns, ([f"`{row[0]}`", f"[{row[1]}](#{row[1].lower()})", *row[2:]] for row in rows))
+            lines += _table(columns, ([f"`{row[0]}`", _linked(row[1]), *row[2:]] for row in rows))
     return [*lines, *(_settings_table(cls.Settings) or ["It has no settings.", ""])]
+
+
+def _linked(payload: str) -> str:
+    return payload if payload == ANY else f"[{payload}](#{payload.lower()})"
 
 
 def _settings_table(cls: type[msgspec.Struct]) -> list[str]:

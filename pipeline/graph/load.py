@@ -132,7 +132,7 @@ def _checked(
         table = override(table, overrides, problems)
         pipeline = read_pipeline(table, problems)
         parsed = read_stages(table, pipeline.mode, problems, own_code=own_code)
-        fit_inputs(parsed, problems)
+        fit_inputs(parsed)
         order = check(parsed, pipeline, problems)
     except RecursionError:
         raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None

@@ -151,19 +151,12 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_co
     return parsed
 
 
-def fit_inputs(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
-    """Let the inputs that `*` stands for carry what the outputs that feed them do; `read_stages` left that open."""
+def fit_inputs(stages: Mapping[str, ParsedStage]) -> None:
+    """Let the inputs that `*` stands for carry what the (first) outputs that feed them do."""
     for stage in stages.values():
-        carried = {}
-        for port, declared in stage.cls.inputs.items() if stage.cls is not None else ():
-            if declared.type is not Payload:
-                continue
-            types = {ref: sent for ref in stage.inputs[port] if (sent := _sent(ref, stages)) is not None}
-            if len(set(types.values())) > 1:
-                all_sent = ", ".join(f"{ref} sends {each.__name__}" for ref, each in types.items())
-                problems.add(("stages", stage.name, "inputs", port), f"{all_sent}; give each an input of its own")
-            carried[port] = next(iter(types.values()), Payload)
-        if carried and stage.cls is not None:
+        if stage.cls is not None and any(port.type is Payload for port in stage.cls.inputs.values()):
+            sent = {port: [_sent(ref, stages) for ref in stage.inputs[port]] for port in stage.cls.inputs}
+            carried = {port: next(filter(None, types), Payload) for port, types in sent.items()}
             stage.cls = resolve(stage.use).with_ports(inputs=carried)
 
 

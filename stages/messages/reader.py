@@ -118,7 +118,7 @@ class MessageRecording:
         """Make sure that it is one of ours, and say where its data begins."""
         magic = self._file.read(len(MAGIC))
         if magic != MAGIC:
-            if magic[:5] == MAGIC[:5]:
+            if len(magic) == len(MAGIC) and magic[:5] == MAGIC[:5]:
                 raise MediaError(f"{self.path}: MCAP of another version than 0, which alone is known")
             raise MediaError(f"{self.path}: not an MCAP file; {_EXPECTED}")
         try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class RecordingWriter:
             self._file = os.fdopen(descriptor, "wb")
         except OSError as error:
             raise EmopipeError(path_problem(path) or f"{path} cannot be written: {error.strerror}") from None
-        if not self._file.seekable():
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             self._file.close()
             raise EmopipeError(f"{path} is no regular file, and a recording needs one; choose another path")
 
@@ -70,6 +71,8 @@ class RecordingWriter:
             StageFailed: it cannot be written; what the chunks before hold can be read.
         """
         try:
+            if self._writer is None:
+                self._flushed = log_time
             writer = self._begun()
             state = self._channels[channel]
             if message.kind in ("data", "gap"):

@@ -17,7 +17,7 @@ from emopipe.pipeline.message import Buffer, Codec, Message, Payload, WireError
 RECORDING_VERSION = 1
 MESSAGE_ENCODING = "msgpack"
 SCHEMA_ENCODING = "jsonschema"
-MAX_ARRAYS = 10_000
+LIMITS = ("minimum", "maximum", "maxLength", "maxItems")  # of a schema; a message is held to those of today
 
 _ARRAY_SCHEMA = {
     "description": "its bytes, in C order, are item `frame` - 1 of `arrays`; `dtype` is NumPy's type string",
@@ -61,8 +61,6 @@ class DocumentCodec:
             document = self._decoder.decode(data)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise WireError(f"not a recorded message: {error}") from None
-        if len(document.arrays) > MAX_ARRAYS:
-            raise WireError(f"not a recorded message: {len(document.arrays)} arrays")
         return self._codec.decode([bytes(document.message), *document.arrays])
 
 
@@ -108,9 +106,10 @@ def schema_problem(recorded: bytes, payload: type[Payload]) -> str | None:
 
 
 def _shape(value: Any) -> Any:
-    """A schema without what does not bear on which values are valid."""
+    """A schema without words, defaults and limits: which types the values have."""
     if isinstance(value, dict):
-        return {key: _shape(each) for key, each in value.items() if key not in ("description", "title", "default")}
+        left_out = ("description", "title", "default", *LIMITS)
+        return {key: _shape(each) for key, each in value.items() if key not in left_out}
     return [_shape(each) for each in value] if isinstance(value, list) else value
 
 

@@ -17,11 +17,12 @@ class Sample:
     files: int
 
 
-def workers() -> dict[str, int]:
-    """The process id of each worker that this process has started, by its name."""
+def workers(parent: int | None = None) -> dict[str, int]:
+    """The process id of each worker that a process has started, this one unless another is given, by its name."""
+    parent = os.getpid() if parent is None else parent
     found = {}
     for folder in PROC.iterdir():
-        if folder.name.isdecimal() and _parent(folder) == os.getpid():
+        if folder.name.isdecimal() and _parent(folder) == parent:
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
             if b"emopipe.pipeline.runtime.worker" in arguments:
                 found[arguments[-2].decode()] = int(folder.name)

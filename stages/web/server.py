@@ -42,6 +42,7 @@ Handler = Callable[..., Awaitable["web.StreamResponse"]]
 
 MAX_CONNECTIONS = 512  # of more, the oldest of those that have not asked for anything goes
 MAX_BODY_BYTES = 1 << 18  # bytes; an offer of a browser has some 5,000
+MAX_TLS_SILENT = 128  # of them where each that has asked for nothing takes 0.25 MB
 TLS_RATE_HZ = 50.0  # connections taken a second where each costs a handshake, about 1 ms of the event loop's time
 FIRST_REQUEST_TIMEOUT_S = 10.0  # s that a connection may stay without having asked for anything
 KEEP_ALIVE_S = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
@@ -173,8 +174,8 @@ class WebServer:
             auto_decompress=False,
         )
         await self._runner.setup()
-        rate = RATE_HZ if self._ssl is None else TLS_RATE_HZ
-        self._listener = Listener(bound, self._serve, most=MAX_CONNECTIONS, most_silent=MAX_CONNECTIONS, rate=rate)
+        silent, rate = (MAX_CONNECTIONS, RATE_HZ) if self._ssl is None else (MAX_TLS_SILENT, TLS_RATE_HZ)
+        self._listener = Listener(bound, self._serve, most=MAX_CONNECTIONS, most_silent=silent, rate=rate)
 
     def _serve(self, connection: Connection) -> None:
         """Answer what comes by a connection, once it is encrypted, if it is to be."""

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from benchmarks.attack.certificate import self_signed
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.web.rate_limit import FairRateLimit
 from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint
@@ -342,7 +343,7 @@ def test_a_page_is_served_encrypted(tmp_path: Path) -> None:
 
 def test_handshakes_that_never_end_keep_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They count as connections from the first byte on, and make room like others that ask for nothing."""
-    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 8)
+    monkeypatch.setattr("emopipe.stages.web.server.MAX_TLS_SILENT", 8)
     certificate, key = self_signed(tmp_path)
 
     async def drive() -> None:
@@ -360,24 +361,3 @@ def test_handshakes_that_never_end_keep_nobody_out(tmp_path: Path, monkeypatch: 
                 writer.close()
 
     asyncio.run(drive())
-
-
-def self_signed(folder: Path) -> tuple[str, str]:
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, now, now + datetime.timedelta(days=1))
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return str(certificate), str(key)

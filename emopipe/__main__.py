@@ -11,7 +11,20 @@ import emopipe
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import readable
 
-VERBS = ("run", "replay", "check", "inspect", "graph", "devices", "train", "evaluate", "predict", "export", "keys")
+VERBS = (
+    "run",
+    "replay",
+    "top",
+    "check",
+    "inspect",
+    "graph",
+    "devices",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "keys",
+)
 INTERRUPTED = 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a file that standard output goes to may say
 

@@ -1,31 +1,46 @@
-"""What a stage says of itself while it runs, and at its end: counts, and latencies."""
+"""What a stage, a process and a run say of themselves while they run, and at their end: counts, and latencies."""
 
 import math
 from collections import Counter
+from typing import Literal
 
 import msgspec
 
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.port import LinkId
+from emopipe.pipeline.port import LinkId, Mode, Queue
 
 BUCKETS_PER_OCTAVE = 16  # each is 4.4 % wide
+SNAPSHOT_VERSION = 1  # of `RunSnapshot` between processes
+
+RunState = Literal["loading", "playing", "ending"]
 
 
 class Latency(msgspec.Struct):
     """A distribution of durations: counts in logarithmic buckets, mergeable, of bounded size, within 5 % of the truth.
 
-    `buckets[b]` counts those of about 2^(b/16) ns.
+    Attributes:
+        buckets: `buckets[b]` counts those of about 2^(b/16) ns.
+        total: their sum (ns), exactly.
     """
 
     buckets: dict[int, int] = {}
+    total: int = 0
 
     def add(self, ns: int) -> None:
         bucket = round(math.log2(max(ns, 1)) * BUCKETS_PER_OCTAVE)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.total += ns
 
     def merge(self, other: "Latency") -> None:
         self.buckets = dict(Counter(self.buckets) + Counter(other.buckets))
+        self.total += other.total
+
+    def since(self, before: "Latency") -> "Latency":
+        """What has been added since `before` was the state of the same distribution."""
+        added = Counter(self.buckets)
+        added.subtract(before.buckets)
+        return Latency({bucket: count for bucket, count in added.items() if count > 0}, self.total - before.total)
 
     @property
     def count(self) -> int:
@@ -98,6 +113,7 @@ class Report(msgspec.Struct, kw_only=True):
         done: of a source, how far it has come (ns of running time).
         total: of how much; 0 where nobody knows.
         ended: whether all is done.
+        restarts: how often the stage has been restarted; the supervisor knows.
     """
 
     stage: str
@@ -111,6 +127,7 @@ class Report(msgspec.Struct, kw_only=True):
     done: int = 0
     total: int = 0
     ended: bool = False
+    restarts: int = 0
 
     @property
     def refused(self) -> int:
@@ -135,3 +152,40 @@ class ProcessReport(msgspec.Struct, kw_only=True):
     threads: int = 0
     descriptors: int = 0
     stages: list[str] = []
+
+
+class RunSnapshot(msgspec.Struct, kw_only=True):
+    """A run at one moment: all that is known of it, for those who watch.
+
+    Attributes:
+        graph: its name.
+        path: the file it came from.
+        pid: of the supervisor's process.
+        state: the stages are loading, play, or have ended and close.
+        at: when this was (monotonic ns of the run's host).
+        seconds: since play.
+        reports: of all stages, by name.
+        processes: of all workers, by name.
+        supervisor: the process that runs them.
+        queues: of all links.
+        warnings: how many the stages have told.
+        damaged: whether part of the input was lost.
+        refused: messages that came from nobody whom the run knows, dropped unread.
+        version: of this format.
+    """
+
+    graph: str
+    path: str
+    mode: Mode
+    pid: int
+    state: RunState
+    at: int
+    seconds: float
+    reports: dict[str, Report]
+    processes: dict[str, ProcessReport]
+    supervisor: ProcessReport
+    queues: dict[LinkId, Queue]
+    warnings: int
+    damaged: bool
+    refused: int
+    version: int = SNAPSHOT_VERSION

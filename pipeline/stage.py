@@ -27,7 +27,7 @@ from emopipe.pipeline import port
 from emopipe.pipeline.counters import StreamCounters
 from emopipe.pipeline.message import Message, Payload, Placement
 from emopipe.pipeline.port import ANY_PORT, Host, Port
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import RunSnapshot
 from emopipe.pipeline.resources import ComputeThread, Exit, PerStream
 
 P = ParamSpec("P")
@@ -101,8 +101,8 @@ class Stage:
         """
         return self.host.input_watermark(stream)
 
-    def status(self, reports: Mapping[str, Report]) -> None:
-        """Take the reports of all stages of the run, by name; about once a second, for stages that override this."""
+    def status(self, run: RunSnapshot) -> None:
+        """Take note of how the run is doing; called about once a second, for stages that override this."""
 
     async def close(self) -> None:
         """Release what `setup` took and `exit` does not know of; also called after an error."""

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "pipeline": "",
     "pipeline.access": "pipeline",
     "pipeline.graph": "pipeline pipeline.access",
-    "pipeline.telemetry": "pipeline",
+    "pipeline.telemetry": "pipeline pipeline.access",
     "pipeline.runtime": "pipeline pipeline.access pipeline.graph pipeline.telemetry",
     "pipeline.testing": "pipeline pipeline.runtime",
     "models": "pipeline",

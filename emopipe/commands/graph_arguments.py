@@ -25,5 +25,11 @@ def add_set_argument(parser: argparse.ArgumentParser, example: str = "stages.cap
 
 def add_playing_arguments(parser: argparse.ArgumentParser) -> None:
     """How to play a graph."""
+    parser.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write down the way of every message, as JSON for https://ui.perfetto.dev",
+    )
     parser.add_argument("--one-process", action="store_true", help="all stages in one process, not one each")
     parser.add_argument("--verbose", action="store_true", help="show what the stages' processes log, and tracebacks")

@@ -4,22 +4,30 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from emopipe.commands.outputs import need_writable
 from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.telemetry.trace import TraceWriter
 from emopipe.pipeline.text import readable
+from emopipe.stages.web.metrics import answer_with
+from emopipe.stages.web.server import WebServer
+from emopipe.stages.web.settings import WebSettings
 from emopipe.tables.live import latencies, slowest_sink, streams
 
 DAMAGED = 1  # the exit code of a run that lost part of its input
 
 
-def play(graph: Graph, *, bar: bool, verbose: bool) -> RunResult:
-    """Run the graph to its end; warnings go to standard error, at once.
+def play(graph: Graph, *, bar: bool, verbose: bool, trace: Path | None = None) -> RunResult:
+    """Run the graph to its end; warnings go to standard error, at once, and the way of every message to `trace`.
 
     In live mode Ctrl-C ends the sources, and what is under way comes to its end; once more stops it. SIGTERM and SIGHUP
     do what Ctrl-C does.
@@ -53,12 +61,34 @@ def play(graph: Graph, *, bar: bool, verbose: bool) -> RunResult:
             if elapsed:
                 progress.update(task, speed=f"{done / SECOND / elapsed:.1f}× real time")
 
-    with progress:
-        supervisor = Supervisor(graph, updated=updated, warned=warned, verbose=verbose)
-        result = asyncio.run(_until_stopped(supervisor, screen, drains=graph.mode == "live"))
+    with progress, _tracing(trace, screen) as writer:
+        supervisor = Supervisor(graph, updated=updated, warned=warned, trace=writer, verbose=verbose)
+        result = asyncio.run(_watched(supervisor, graph, screen))
     if isinstance(result, signal.Signals):
         raise KeyboardInterrupt(*[result.name] if result != signal.SIGINT else [])
     return result
+
+
+@contextlib.contextmanager
+def _tracing(path: Path | None, screen: Console) -> Iterator[TraceWriter | None]:
+    """Write a trace, and say at its end what is missing there."""
+    if path is None:
+        yield None
+        return
+    need_writable(path, "--trace")
+    writer = TraceWriter(path)
+    try:
+        yield writer
+    finally:
+        writer.close()
+        if writer.lost or writer.full:
+            what = "is full: what came later is not in it" if writer.full else f"{_many(writer.lost, 'event')} missing"
+            screen.print(f"emopipe: --trace {path}: {what}", markup=False, soft_wrap=True)
+
+
+async def _watched(supervisor: Supervisor, graph: Graph, screen: Console) -> RunResult | signal.Signals:
+    async with _serving_metrics(graph, supervisor):
+        return await _until_stopped(supervisor, screen, drains=graph.mode == "live")
 
 
 async def _until_stopped(supervisor: Supervisor, screen: Console, *, drains: bool) -> RunResult | signal.Signals:
@@ -87,6 +117,27 @@ async def _until_stopped(supervisor: Supervisor, screen: Console, *, drains: boo
             handlers.callback(loop.remove_signal_handler, number)
         await asyncio.wait([running])
     return stopped_by if running.cancelled() else running.result()
+
+
+@contextlib.asynccontextmanager
+async def _serving_metrics(graph: Graph, supervisor: Supervisor) -> AsyncIterator[None]:
+    """Answer Prometheus where the graph says so.
+
+    Raises:
+        EmopipeError: the address is in use, or not this machine's.
+    """
+    if graph.monitoring.metrics is None:
+        yield
+        return
+    try:
+        server = await WebServer.join(WebSettings(endpoint=f"http://{graph.monitoring.metrics}"))
+    except EmopipeError as error:
+        raise EmopipeError(f"{graph.path}: pipeline.metrics: {error}") from None
+    server.route("GET", "/metrics", answer_with(supervisor.snapshot))
+    try:
+        yield
+    finally:
+        await server.leave()
 
 
 def account(result: RunResult, graph: Graph) -> list[str]:

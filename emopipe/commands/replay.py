@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
             raise EmopipeError("\n".join(lines)) from None
         if arguments.one_process:
             graph = graph.in_one_process()
-        code = conclude(play(graph, bar=True, verbose=arguments.verbose), graph)
+        code = conclude(play(graph, bar=True, verbose=arguments.verbose, trace=arguments.trace), graph)
         try:
             print_summary(results)
         except FileNotFoundError:

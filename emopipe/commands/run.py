@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
             graph = graph.in_one_process()
         if arguments.json is not None:
             need_writable(arguments.json, "--json")
-        result = play(graph, bar=False, verbose=arguments.verbose)
+        result = play(graph, bar=False, verbose=arguments.verbose, trace=arguments.trace)
         code = conclude(result, graph)
         if kept:
             print_summary(results)

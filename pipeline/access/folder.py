@@ -36,6 +36,29 @@ def run_folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def living_runs() -> list[Path]:
+    """The folders of this user's runs that live, oldest first."""
+    found = []
+    for place in dict.fromkeys(map(Path.resolve, _places())):
+        with contextlib.suppress(OSError):
+            found += [folder for folder in place.glob(f"{PREFIX}*") if _is_held(folder)]
+    return sorted(found, key=lambda folder: folder.stat().st_mtime)
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether the lock of a run of this user is held."""
+    try:
+        if folder.lstat().st_uid != os.getuid():
+            return False
+        with (folder / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _make() -> Path:
     """A new folder in the first place that is fit, the one for temporary files before all."""
     reasons = []

@@ -14,7 +14,7 @@ from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.stage import Recorder
-from emopipe.pipeline.text import instead, show
+from emopipe.pipeline.text import instead, key_path, show
 
 MAX_HINTED_PROBLEMS = 100  # nobody reads that far; and to look for the nearest of thousands of names takes its time
 MAX_CYCLES = 20
@@ -36,6 +36,7 @@ def check(stages: Mapping[str, ParsedStage], pipeline: PipelineSettings, problem
         _check_own(stage, problems)
     _check_ends(stages, problems)
     _check_written(stages, problems)
+    _check_monitoring(pipeline, stages, problems)
     order = _sort(stages, problems)
     if order and pipeline.mode == "live" and pipeline.latency_budget is not None:
         _check_latency(order, stages, pipeline.latency_budget, problems)
@@ -135,6 +136,21 @@ def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> Non
             if (writer := owners.get(_identity(file))) is not None:
                 text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
                 problems.add(("stages", writer), text, other=stage.name)
+
+
+def _check_monitoring(pipeline: PipelineSettings, stages: Mapping[str, ParsedStage], problems: Problems) -> None:
+    """The addresses where the run can be watched; no stage may have the same, nor may both."""
+    for key, text in pipeline.monitoring.problems():
+        problems.add(("pipeline",), text, key)
+    owners = {
+        endpoint: key_path("stages", stage.name)
+        for stage in stages.values()
+        for hook in ("writes", "serves")
+        for endpoint in _ask(stage, hook, _texts, problems) or []
+    }
+    for key, endpoint in pipeline.monitoring.endpoints.items():
+        if (owner := owners.setdefault(endpoint, f"pipeline.{key}")) != f"pipeline.{key}":
+            problems.add(("pipeline",), f"{show(endpoint)} is taken by {owner} already", key)
 
 
 def _identity(endpoint: str) -> str:

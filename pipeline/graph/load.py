@@ -107,7 +107,7 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
                 name, each.use, each.cls, each.settings, each.table, each.inputs, each.queues, each.process
             )
     budget = pipeline.latency_budget if pipeline.mode == "live" else None
-    return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget)
+    return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget, pipeline.monitoring)
 
 
 def check_unimported(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
+from emopipe.pipeline.graph.monitoring import Monitoring
 from emopipe.pipeline.graph.registry import GRAPH_KEYS, is_own, resolve
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.spec import OutputRef
@@ -25,6 +26,21 @@ class PipelineSettings(Settings):
     latency_budget: (
         Annotated[float, about("refuse a graph that cannot be as fast; in live mode only", unit="s", gt=0)] | None
     ) = None
+    status: Annotated[str, about("address for `emopipe top` of other machines, tcp://HOST:PORT; with keys")] | None = (
+        None
+    )
+    secret_key: Annotated[str, about("file of our secret key (CURVE) for `status`")] = ""
+    allow: Annotated[
+        str | list[str],
+        about("who may watch there: a folder of public key files, or a list of public keys and such files"),
+    ] = ""
+    metrics: (
+        Annotated[str, about("address where Prometheus reads the run's figures, HOST:PORT of this machine")] | None
+    ) = None
+
+    @property
+    def monitoring(self) -> Monitoring:
+        return Monitoring(status=self.status, secret_key=self.secret_key, allow=self.allow, metrics=self.metrics)
 
 
 class Problems:

@@ -1,12 +1,13 @@
 """A graph once it is known to be right: stages in topological order, their settings, and the links between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
+from emopipe.pipeline.graph.monitoring import Monitoring
 from emopipe.pipeline.graph.registry import type_name
 from emopipe.pipeline.port import LinkId, Mode, Queue, Settings
 from emopipe.pipeline.stage import Stage
@@ -73,6 +74,7 @@ class Graph:
         stages: in topological order: each comes after all that feed it, and else as the file has them.
         path: the file it came from; modules beside it can be used as stages.
         latency_budget: s from capture to sink; none in replay mode, which waits for everything.
+        monitoring: where the run can be watched from outside.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Graph:
     stages: Mapping[str, StageSpec]
     path: Path
     latency_budget: float | None
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
     @property
     def links(self) -> list[Link]:

@@ -10,9 +10,10 @@ import msgspec
 
 from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId, Mode
-from emopipe.pipeline.report import ProcessReport, Report
+from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.result import RunWarning
+from emopipe.pipeline.telemetry.trace import TraceEvent
 
 
 class StagePlan(msgspec.Struct, frozen=True):
@@ -34,7 +35,8 @@ class Hello(msgspec.Struct, tag=True):
 class Prepare(msgspec.Struct, tag=True):
     """Make these stages and bind their inputs.
 
-    `path` are the folders of users' own modules; `sockets` is how the addresses of this worker's inputs begin.
+    `path` are the folders of users' own modules; `sockets` is how the addresses of this worker's inputs begin; `traced`
+    asks for `Traced`.
     """
 
     mode: Mode
@@ -42,6 +44,7 @@ class Prepare(msgspec.Struct, tag=True):
     links: list[Link]  # all that begin or end here
     path: list[str]
     sockets: str
+    traced: bool
 
 
 class Bound(msgspec.Struct, tag=True):
@@ -73,9 +76,9 @@ class Play(msgspec.Struct, tag=True):
 
 
 class Status(msgspec.Struct, tag=True):
-    """How all stages of all workers are doing; about once a second, to workers with a stage that watches."""
+    """How the run is doing; about once a second, to workers with a stage that watches."""
 
-    reports: list[Report]
+    run: RunSnapshot
 
 
 class Drain(msgspec.Struct, tag=True):
@@ -87,6 +90,13 @@ class Reported(msgspec.Struct, tag=True):
 
     reports: list[Report]
     process: ProcessReport
+
+
+class Traced(msgspec.Struct, tag=True):
+    """What the stages have taken and sent since the last of these; `lost` events were too many."""
+
+    events: list[TraceEvent]
+    lost: int
 
 
 class Warned(msgspec.Struct, tag=True):
@@ -116,7 +126,7 @@ class Closed(msgspec.Struct, tag=True):
     """Every stage of the worker is closed; nothing follows."""
 
 
-FromWorker = Hello | Bound | Loading | Ready | Reported | Warned | Failed | Finished | Closed
+FromWorker = Hello | Bound | Loading | Ready | Reported | Traced | Warned | Failed | Finished | Closed
 ToWorker = Prepare | Connect | Play | Status | Drain | Stop
 
 encode = msgspec.msgpack.Encoder().encode

@@ -25,6 +25,7 @@ from emopipe.pipeline.report import Delays, Report
 from emopipe.pipeline.runtime.output import Output
 from emopipe.pipeline.runtime.transport import Inbox, Inlet
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.telemetry.trace import Tracer
 
 
 class _InputStream(msgspec.Struct):
@@ -71,11 +72,18 @@ class StageHost:
         self._streams: dict[str, _InputStream] = {}  # those that are open
         self._ended_origins: dict[str, dict[str, Inlet]] = {}  # of the last streams that have ended
         self._delays = Delays()
+        self._tracer: Tracer | None = None
         self._over = False  # nothing more goes out but the ends
         self._ended = False
         stage.host = self
 
     # -- life ------------------------------------------------------------------------------------------------
+
+    def trace(self, tracer: Tracer) -> None:
+        """Have a tracer collect what is taken and sent."""
+        self._tracer = tracer
+        for output in self._outputs.values():
+            output.tracer = tracer
 
     async def setup(self) -> None:
         await self.stage.setup()
@@ -186,6 +194,8 @@ class StageHost:
             if self._stall:
                 await asyncio.sleep(random.uniform(0, self._stall) / 1000)
             await self._handle(inlet, message)
+            if self._tracer is not None and message.kind == "data":
+                self._tracer.taken(inlet.link, message, self.clock.now())
             inlet.consumed()
             if self.inbox.empty():
                 for inlets in self.inlets.values():

@@ -7,6 +7,7 @@ import msgspec
 from emopipe.pipeline.message import FOREVER, Hop, Message, Payload
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.transport import Outlet
+from emopipe.pipeline.telemetry.trace import Tracer
 
 
 class _StreamState(msgspec.Struct):
@@ -33,6 +34,7 @@ class Output:
         self._payload = payload
         self._source = source
         self._streams: dict[str, _StreamState] = {}
+        self.tracer: Tracer | None = None
 
     @property
     def open(self) -> list[str]:
@@ -76,20 +78,21 @@ class Output:
         if trace and trace[-1].stage == self._stage:
             *trace, hop = trace
             received = hop.received
-        await self._send(
-            Message(
-                kind="gap" if payload is None else "data",
-                stream=stream,
-                seq=seq,
-                pts=pts,
-                duration=duration,
-                watermark=state.watermark,
-                epoch=epoch,
-                trace=[*trace, Hop(self._stage, received, now)],
-                type="" if payload is None else type(payload).__name__,
-                payload=payload,
-            )
+        message = Message(
+            kind="gap" if payload is None else "data",
+            stream=stream,
+            seq=seq,
+            pts=pts,
+            duration=duration,
+            watermark=state.watermark,
+            epoch=epoch,
+            trace=[*trace, Hop(self._stage, received, now)],
+            type="" if payload is None else type(payload).__name__,
+            payload=payload,
         )
+        if self.tracer is not None and message.kind == "data":
+            self.tracer.sent(self._name, message)
+        await self._send(message)
 
     async def forward(self, message: Message, now: int) -> None:
         """Send a message that another output has sent before; only its trace begins anew.

@@ -1,10 +1,13 @@
 """What a run has done, all its stages together."""
 
+import time
 from collections import Counter
 
 import msgspec
 
-from emopipe.pipeline.report import ProcessReport, Report
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.graph.spec import Graph
+from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot, RunState
 
 MAX_PENDING_TEXTS = 10
 KEPT_WARNINGS = 200  # warnings from the beginning, and as many of the newest
@@ -59,6 +62,29 @@ class RunResult(msgspec.Struct):
         if len(self.warnings) > 2 * KEPT_WARNINGS:
             self.forgotten += self.warnings.pop(KEPT_WARNINGS).count
         return new
+
+
+def snapshot(
+    graph: Graph, result: RunResult, supervisor: ProcessReport, state: RunState, base_time: int
+) -> RunSnapshot:
+    """All that is known of a run now; `base_time` (monotonic ns) is when it began to play, 0 where it has not."""
+    now = time.monotonic_ns()
+    return RunSnapshot(
+        graph=graph.name,
+        path=str(graph.path),
+        mode=graph.mode,
+        pid=supervisor.pid,
+        state=state,
+        at=now,
+        seconds=(now - base_time) / SECOND if base_time else 0.0,
+        reports=result.reports,
+        processes=result.processes,
+        supervisor=supervisor,
+        queues={link.id: link.queue for link in graph.links},
+        warnings=sum(warning.count for warning in result.warnings) + result.forgotten,
+        damaged=result.damaged,
+        refused=result.refused,
+    )
 
 
 class PendingWarnings:

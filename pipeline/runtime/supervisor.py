@@ -15,21 +15,25 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from emopipe.pipeline.access.endpoint import read_keys
 from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
+from emopipe.pipeline.report import RunSnapshot, RunState
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import BoundChannel, Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess, need_descriptors
-from emopipe.pipeline.runtime.result import RunResult, RunWarning
+from emopipe.pipeline.runtime.result import RunResult, RunWarning, snapshot
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.telemetry.status import STATUS_INTERVAL_S, StatusServer
+from emopipe.pipeline.telemetry.trace import TraceWriter
+from emopipe.pipeline.telemetry.usage import Usage
 
 STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
-STATUS_INTERVAL_S = 1.0
 FOLDER_INTERVAL_S = 0.5
 CONTROL_WINDOW_MESSAGES = 1000
 START_TIMEOUT_S = 180.0  # for all stages to be ready, besides what they wait for others
@@ -43,6 +47,7 @@ class Supervisor:
         graph: checked.
         updated: called with the result so far whenever a worker has reported.
         warned: called with each warning, again when it was repeated 10, 100, 1000 … times.
+        trace: where to write down what every stage takes and sends; the caller closes it.
         verbose: pass the workers' standard error and the tracebacks of failed stages through.
 
     Raises:
@@ -55,12 +60,14 @@ class Supervisor:
         *,
         updated: Callable[[RunResult], None] = lambda result: None,
         warned: Callable[[RunWarning], None] = lambda warning: None,
+        trace: TraceWriter | None = None,
         verbose: bool = False,
     ) -> None:
         need_descriptors(len(graph.processes))
         self._graph = graph
         self._updated = updated
         self._warned = warned
+        self._trace = trace
         self._verbose = verbose
         self._result = RunResult()
         self._workers: dict[str, WorkerProcess] = {}
@@ -72,6 +79,8 @@ class Supervisor:
         self._watching: list[asyncio.Task[None]] = []
         self._closing = False  # all has ended: a worker may exit
         self._playing = False
+        self._base_time = 0
+        self._usage = Usage()
         self._stopping = False  # whatever happens to a worker now, we do it
 
     async def run(self) -> RunResult:
@@ -83,12 +92,13 @@ class Supervisor:
             asyncio.CancelledError: this task was cancelled; every worker is gone all the same.
         """
         self._failure = asyncio.get_running_loop().create_future()
-        with run_folder() as folder:
+        with run_folder() as folder, self._serve_status(folder) as server:
             context = zmq.Context()
             self._channel = BoundChannel(
                 context, f"ipc://{folder}/control", self._keys, self._received, window=CONTROL_WINDOW_MESSAGES
             )
             playing = asyncio.create_task(self._play(folder))
+            publishing = asyncio.create_task(self._publish_status(server))
             try:
                 await asyncio.wait({playing, self._failure}, return_when=asyncio.FIRST_COMPLETED)
                 if self._failure.done():
@@ -98,10 +108,16 @@ class Supervisor:
                 try:
                     await _uninterrupted(self._stop(playing))
                 finally:
+                    publishing.cancel()
                     self._failure.cancel()
                     self._channel.close()
                     context.term()
         return self._result
+
+    def snapshot(self) -> RunSnapshot:
+        """All that is known of the run now."""
+        state: RunState = "playing" if self._playing else "ending" if self._closing else "loading"
+        return snapshot(self._graph, self._result, self._usage.sample(), state, self._base_time)
 
     def drain(self) -> bool:
         """End the sources, so that the run ends by itself, with whole files; False where it does not play yet.
@@ -137,7 +153,8 @@ class Supervisor:
             raise StageFailed(f"{self._graph.path}: not ready within {limit:g} s: {busy}") from None
         finally:
             watching.cancel()
-        base_time = time.monotonic_ns()
+        self._usage.start()
+        self._base_time = base_time = time.monotonic_ns()
         for name in self._workers:
             self._send(name, control.Play(base_time))
         self._playing = True
@@ -191,14 +208,29 @@ class Supervisor:
         remedy = "set TMPDIR to a folder that nobody cleans meanwhile"
         self._fail(StageFailed(f"{self._graph.path}: {folder} has vanished while the stages were loading; {remedy}"))
 
+    def _serve_status(self, folder: Path) -> StatusServer:
+        """Raises: EmopipeError: the graph's address for it is in use, or not this machine's."""
+        monitoring = self._graph.monitoring
+        keys = read_keys(monitoring.secret_key, monitoring.allow) if monitoring.status is not None else None
+        try:
+            return StatusServer(folder, monitoring.status, keys)
+        except EmopipeError as error:
+            raise EmopipeError(f"{self._graph.path}: pipeline.status: {error}") from None
+
+    async def _publish_status(self, server: StatusServer) -> None:
+        """Publish how the run is doing, for whoever watches from outside."""
+        while True:
+            server.publish(self.snapshot())
+            await asyncio.sleep(STATUS_INTERVAL_S)
+
     async def _send_status(self) -> None:
-        """Send the reports of all stages round to those who watch."""
+        """Send it round to the stages that watch."""
         stages = self._graph.stages.values()
         watching = {stage.process for stage in stages if stage.cls.status is not Stage.status}
         while watching:
             await asyncio.sleep(STATUS_INTERVAL_S)
             for name in watching:
-                self._send(name, control.Status(list(self._result.reports.values())))
+                self._send(name, control.Status(self.snapshot()))
 
     async def _watch(self, worker: WorkerProcess) -> None:
         """Notice when it ends before its time."""
@@ -239,6 +271,8 @@ class Supervisor:
                 self._result.reports |= {report.stage: report for report in reports}
                 self._result.refused = self._channel.refused + sum(r.refused for r in self._result.reports.values())
                 self._updated(self._result)
+            case control.Traced(events, lost) if self._trace is not None:
+                self._trace.add(sender, self._result.processes[sender].pid, events, lost)
             case control.Warned(warnings):
                 for each in warnings:
                     if (told := self._result.add_warning(each)) is not None:
@@ -278,6 +312,7 @@ class Supervisor:
             links=[link for link in self._graph.links if link.id.sender in names or link.id.receiver in names],
             path=[str(folder) for folder in import_path(self._graph.path)],
             sockets=sockets,
+            traced=self._trace is not None,
         )
 
 

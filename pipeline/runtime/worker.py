@@ -27,6 +27,7 @@ from emopipe.pipeline.runtime.host import StageHost
 from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
+from emopipe.pipeline.telemetry.trace import Tracer
 from emopipe.pipeline.telemetry.usage import Usage
 
 REPORT_INTERVAL_S = 0.2
@@ -47,6 +48,7 @@ class Worker:
         self._local_inlets: dict[LinkId, LocalInlet] = {}
         self._links: list[Link] = []
         self._usage = Usage()
+        self._tracer: Tracer | None = None
         self._warnings = PendingWarnings()
         self._warning_timer: asyncio.TimerHandle | None = None
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
@@ -91,6 +93,7 @@ class Worker:
 
     async def _prepare(self, plan: control.Prepare) -> None:
         make_importable(Path(folder) for folder in plan.path)
+        self._tracer = Tracer() if plan.traced else None
         for stage in plan.stages:
 
             async def make(stage: control.StagePlan = stage) -> None:
@@ -101,6 +104,9 @@ class Worker:
             self._send(control.Loading(stage.name))
             if not await self._guard(stage.name, make):
                 return
+        if self._tracer is not None:
+            for made in self._hosts.values():
+                made.trace(self._tracer)
         self._links = plan.links
         endpoints: dict[LinkId, Endpoint] = {}
         for number, link in enumerate(plan.links):
@@ -207,6 +213,8 @@ class Worker:
         process = self._usage.sample()
         process.stages = list(self._hosts)
         self._send(control.Reported(reports, process))
+        if self._tracer is not None:
+            self._send(control.Traced(*self._tracer.take()))
 
     def _send(self, message: control.FromWorker) -> None:
         self._control.send([control.encode(message)])
@@ -219,7 +227,7 @@ async def _apply(order: control.Status | control.Drain, host: StageHost) -> None
     if isinstance(order, control.Drain):
         host.drain()
     else:
-        host.stage.status({report.stage: report for report in order.reports})
+        host.stage.status(order.run)
 
 
 def _printable(text: str) -> str:

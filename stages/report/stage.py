@@ -14,7 +14,7 @@ from emopipe.pipeline.errors import EmopipeError, ModelError, StageFailed
 from emopipe.pipeline.files import replacing
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import Report, RunSnapshot
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.stream_join import Pair, Pairing, StreamJoin, latest_within
 from emopipe.stages.report.html import RunInfo, StreamSection, page
@@ -102,8 +102,8 @@ class HtmlReport(Stage):
             idle=wait,
         )
 
-    def status(self, reports: Mapping[str, Report]) -> None:
-        self._reports = reports
+    def status(self, run: RunSnapshot) -> None:
+        self._reports = run.reports
         self._report_received.set()
 
     async def process(self, port: str, message: Message) -> None:

@@ -9,13 +9,14 @@ import zmq
 
 from emopipe.pipeline.access.addresses import in_use
 from emopipe.pipeline.access.curve import CurveServer
+from emopipe.pipeline.access.endpoint import key_problems, read_keys
 from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.clients import ClientCount
-from emopipe.stages.sinks.endpoint import endpoint_problem, in_use_problem, ipc_path, key_problems, read_keys
+from emopipe.stages.sinks.endpoint import endpoint_problem, in_use_problem, ipc_path
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.sinks.subscriptions import MAX_PER_CONNECTION, SUBSCRIBING, Subscriptions
 from emopipe.stages.types import Emotions

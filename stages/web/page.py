@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -13,7 +12,7 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import RunSnapshot
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.palette import EMOTION, ink
 from emopipe.stages.sinks.clients import ClientCount
@@ -22,6 +21,7 @@ from emopipe.stages.types import Emotions, VideoFrame
 from emopipe.stages.web.callers import Caller
 from emopipe.stages.web.connection import PageConnection
 from emopipe.stages.web.history import ResultHistory
+from emopipe.stages.web.metrics import answer_with
 from emopipe.stages.web.previews import Previews
 from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint
 from emopipe.stages.web.settings import token
@@ -87,6 +87,7 @@ class Page(Stage):
         self._history = ResultHistory(round(self.settings.history * SECOND))
         self._previews = Previews(self.settings.preview_fps, self.settings.preview_size)
         self._pages: set[PageConnection] = set()
+        self._run: RunSnapshot | None = None  # as it was lately
         self._viewers = ClientCount(self.settings.viewers)
         self._server = server = await WebServer.join(self.settings, self.warn)
         self.exit.push_async_callback(server.leave)
@@ -94,6 +95,7 @@ class Page(Stage):
         for file in await self.compute(lambda: sorted(ASSETS.iterdir())):
             server.route("GET", "/" if file.name == "index.html" else f"/{file.name}", _File(file).answer, public=True)
         server.route("GET", "/about.json", self._about, public=True)
+        server.route("GET", "/metrics", answer_with(lambda: self._run))
         server.route("GET", "/streams", self._list)
         server.route("GET", "/results", self._watch)
         self._preview_task = self.exit.task(self._send_previews())
@@ -132,9 +134,10 @@ class Page(Stage):
     def reset(self, stream: str) -> None:
         self._previews.forget(stream)
 
-    def status(self, reports: Mapping[str, Report]) -> None:
+    def status(self, run: RunSnapshot) -> None:
+        self._run = run
         for page in self._pages:
-            page.put_status(self._encoder.encode(status(reports, page.stream, page.dropped, (self.label, "video"))))
+            page.put_status(self._encoder.encode(status(run.reports, page.stream, page.dropped, (self.label, "video"))))
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError):  # a page that is stuck has heard enough

@@ -1,16 +1,19 @@
 """emopipe run: a live run that is asked to end comes to its end, and accounts for everything."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import running, wait_for, wait_until_gone, workers_of
+from tests.support.traces import assert_well_formed, read_trace, slices, track_names
 
 pytestmark = pytest.mark.slow("starts whole runs, and waits for their end")
 
@@ -202,3 +205,45 @@ def test_a_replay_on_the_console_ends_with_who_expressed_what(tmp_path: Path) ->
     assert "face 0" in table
     assert table.splitlines()[-1].startswith("test-pattern: Face 0 ")
     assert json.loads(figures.read_text())["stages"]["console"]
+
+
+def test_a_trace_of_a_live_run_with_drops_is_what_its_links_have_counted(
+    toy: Callable[..., Path], tmp_path: Path
+) -> None:
+    trace, out, figures = tmp_path / "trace.json", tmp_path / "out.txt", tmp_path / "figures.json"
+    with running(toy(), "--trace", trace, "--json", figures, "--set", "stages.double.slow=0.01") as process:
+        wait_for(lambda: len(lines(out)) > 20, process, "nothing came")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    events = read_trace(trace)
+    assert_well_formed(events)
+    taken = [event for event in slices(events) if event["name"] in ("s0", "s1") and "args" in event]
+    names = track_names(events)
+    by_stage = Counter(re.sub(r" \d+$", "", names[event["tid"]]) for event in taken)
+    stages = json.loads(figures.read_text())["stages"]
+    sent, passed = (
+        stages["count"]["links"]["numbers>double.numbers"],
+        stages["double"]["links"]["numbers>write.numbers"],
+    )
+    assert sent["dropped"]["oldest"] > 0
+    assert by_stage == {
+        "count sends": sent["sent"],
+        "double takes": sent["received"],
+        "double sends": passed["sent"],
+        "write takes": passed["received"],
+    }
+    arrows = Counter(names[event["tid"]].split()[1] for event in events if event["ph"] == "f")
+    assert arrows["takes"] == sent["received"] + passed["received"]
+    assert arrows["sends"] == passed["sent"]
+
+
+def test_a_trace_is_whole_however_the_run_was_killed(toy: Callable[..., Path], tmp_path: Path) -> None:
+    trace = tmp_path / "trace.json"
+    with running(toy(), "--trace", trace) as process:
+        wait_for(lambda: trace.exists() and trace.stat().st_size > 100_000, process, "no trace is written")
+        process.kill()
+        process.wait()
+    events = read_trace(trace)
+    assert_well_formed(events)
+    assert len(slices(events)) > 300

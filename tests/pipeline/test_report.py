@@ -31,5 +31,10 @@ def test_merging_is_adding(first: list[int], second: list[int]) -> None:
     assert merged == of(first + second)
 
 
+@given(durations, durations)
+def test_what_came_since_is_what_was_added(first: list[int], second: list[int]) -> None:
+    assert of(first + second).since(of(first)) == of(second)
+
+
 def test_nothing_has_no_percentile() -> None:
     assert math.isnan(Latency().percentile(50))

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -19,7 +18,7 @@ from emopipe.pipeline.clock import settle
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.port import Port, about
-from emopipe.pipeline.report import Report
+from emopipe.pipeline.report import RunSnapshot
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 
@@ -177,8 +176,8 @@ class Watch(Stage):
     async def process(self, port: str, message: Message) -> None:
         self.count("seen", message.stream)
 
-    def status(self, reports: Mapping[str, Report]) -> None:
-        seen = sum(reports["watch"].streams.get("s0", {}).values()) if "watch" in reports else 0
-        line = f"{self.host.base_time} {self.running_time()} {seen} {' '.join(sorted(reports))}"
+    def status(self, run: RunSnapshot) -> None:
+        seen = sum(run.reports["watch"].streams.get("s0", {}).values()) if "watch" in run.reports else 0
+        line = f"{self.host.base_time} {self.running_time()} {seen} {' '.join(sorted(run.reports))}"
         with Path(self.settings.path).open("a") as file:
             file.write(line + "\n")

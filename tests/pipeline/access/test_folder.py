@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 import pytest
 
 from emopipe.pipeline.access import folder
-from emopipe.pipeline.access.folder import PREFIX, run_folder
+from emopipe.pipeline.access.folder import LOCK, PREFIX, living_runs, run_folder
 from emopipe.pipeline.errors import EmopipeError
 
 
@@ -98,3 +98,20 @@ def test_a_file_system_without_locks_is_said_to_have_none(place: Path, monkeypat
         f"{place}: no file can be locked there (No locks available); set TMPDIR to a folder on a local disk"
     )
     assert list(place.iterdir()) == []
+
+
+def test_runs_that_live_are_found_and_the_dead_are_not(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "_places", lambda: [place, place / "nowhere", place])
+    dead = place / f"{PREFIX}dead"
+    dead.mkdir()
+    (dead / LOCK).touch()
+    (place / f"{PREFIX}without-a-lock").mkdir()
+    with run_folder() as first:
+        os.utime(first, (1, 1))
+        assert not dead.exists()  # swept
+        dead.mkdir()
+        (dead / LOCK).touch()
+        with run_folder() as second:
+            assert living_runs() == [first, second]
+        assert living_runs() == [first]
+    assert living_runs() == []

@@ -20,6 +20,7 @@ from emopipe.stages.report.stage import HtmlReport
 from emopipe.stages.types import VideoFrame
 from tests.support.factories import result
 from tests.support.films import STEP, picture, told
+from tests.support.snapshots import snapshot
 
 VOID = {"meta", "img", "br", "rect", "line", "link"}
 
@@ -198,11 +199,11 @@ def test_what_others_lost_is_report_received(tmp_path: Path) -> None:
             links = {LinkId("camera", "video", "faces", "video"): LinkCounts(dropped={"old": 12})}
             busy = Report(stage="camera", counters={"damaged": 2}, links=links)
             last = Report(stage="camera", counters={"damaged": 3}, links=links, ended=True)
-            harness.stage.status({"camera": busy})
+            harness.stage.status(snapshot(busy))
             ending = asyncio.create_task(harness.finish())
             for camera in (busy, busy, last):  # it waits for the last word
                 await asyncio.sleep(0.05)
-                harness.stage.status({"camera": camera})
+                harness.stage.status(snapshot(camera))
             await ending
 
     asyncio.run(drive())

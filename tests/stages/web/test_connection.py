@@ -14,6 +14,7 @@ from emopipe.stages.web.connection import REQUEST_INTERVAL_S, PageConnection
 from tests.support.factories import result
 from tests.support.pages import Served, first_of, picture, read, read_streams, serve
 from tests.support.pictures import decoded, striped
+from tests.support.snapshots import snapshot
 
 
 def test_a_sender_gets_its_own_stream_alone_and_what_is_said_to_it() -> None:
@@ -118,7 +119,7 @@ def test_a_page_that_reads_nothing_holds_nobody_up_and_is_told_what_it_lost() ->
             lost = {each.dropped for each in served.stage._pages}
             assert min(lost) == 0
             assert max(lost) > 300
-            served.stage.status({})
+            served.stage.status(snapshot())
             assert (await read(page, "status"))["lost"] == 0
         writer.close()
 

@@ -21,6 +21,7 @@ from tests.support.endpoints import free_endpoint
 from tests.support.factories import result
 from tests.support.pages import Served, read, serve
 from tests.support.pictures import striped
+from tests.support.snapshots import snapshot
 
 TOKEN = "a-token-of-enough-characters"
 
@@ -228,3 +229,31 @@ def test_a_picture_that_cannot_be_drawn_ends_the_stage(monkeypatch: pytest.Monke
 
     with pytest.raises(ValueError, match="cannot be drawn"):
         serve(drive, video=True)
+
+
+# -- metrics -------------------------------------------------------------------------------------------------
+
+
+def test_prometheus_reads_the_run_from_the_page_once_it_is_known() -> None:
+    async def drive(served: Served) -> None:
+        address = f"{served.endpoint}/metrics"
+        async with served.client.get(address) as answer:
+            assert answer.status == 503
+        served.stage.status(snapshot(warnings=3))
+        async with served.client.get(address) as answer:
+            assert "emopipe_run_warnings_total 3.0\n" in await answer.text()
+            assert answer.content_type == "text/plain"
+
+    serve(drive)
+
+
+def test_metrics_ask_for_the_token() -> None:
+    async def drive(served: Served) -> None:
+        served.stage.status(snapshot())
+        async with served.client.get(f"{served.endpoint}/metrics") as answer:
+            assert answer.status == 401
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with served.client.get(f"{served.endpoint}/metrics", headers=headers) as answer:
+            assert answer.status == 200
+
+    serve(drive, token=TOKEN)

@@ -37,7 +37,9 @@ class Latency(msgspec.Struct):
         self.total += other.total
 
     def since(self, before: "Latency") -> "Latency":
-        """What has been added since `before` was the state of the same distribution."""
+        """What has been added since `before` was its state; all of it, if it has been begun anew since."""
+        if self.count < before.count:
+            return self
         added = Counter(self.buckets)
         added.subtract(before.buckets)
         return Latency({bucket: count for bucket, count in added.items() if count > 0}, self.total - before.total)

@@ -69,7 +69,7 @@ def make_graph(endpoint: str, results: str, marks: Path, peers: int) -> Graph:
 async def run(file: Path, length: float, given: argparse.Namespace, folder: Path) -> Measured:
     """Play the graph with its peers for the time that is asked for."""
     results, marks = f"ipc://{folder}/results", folder / "marks.jsonl"
-    endpoint = f"http://127.0.0.1:{_free_port()}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     seconds = 60 * given.minutes
     playing = asyncio.Event()
     so_far = RunResult({}, [])
@@ -127,7 +127,8 @@ async def _unended(streams: Mapping[str, Arrivals]) -> list[str]:
     return left
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody has."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, Unpack
 import msgspec
 
 from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.files import Journal
 from emopipe.pipeline.message import Payload, Placement
 
 Mode = Literal["replay", "live"]
@@ -142,6 +143,8 @@ class Host(Protocol):
 
     clock: Clock
     mode: Mode
+    journal: Journal  # of this stage; outlasts its process
+    finished: frozenset[str]  # streams that are done for good, in a run that goes on after a crash
     base_time: int  # monotonic ns that are running time 0, the same in all processes of a run; known from play on
 
     async def emit(self, output: str, payload: Payload | None, **placement: Unpack[Placement]) -> None:

@@ -26,12 +26,28 @@ class ComputeThread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._executor: ThreadPoolExecutor | None = None
+        self._calls = 0  # begun
+        self._running = False
+
+    @property
+    def at_work(self) -> int | None:
+        """The number of the call that the thread is in; None while it is in none."""
+        return self._calls if self._running else None
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` in the thread, after all that was called before."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+        def call() -> T:
+            self._calls += 1
+            self._running = True
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._running = False
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
     def stop(self) -> None:
         """Let go of the thread once its present call has returned; what waits is not called any more."""

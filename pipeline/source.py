@@ -1,6 +1,6 @@
 """The base of stages without inputs: what begins, ends and jumps in time."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Host
@@ -30,6 +30,11 @@ class Source(Stage):
     """Base of all sources: `run` emits instead of `process`; nothing is promised that is not said in `watermark`."""
 
     host: HostOfSource
+    repeatable: ClassVar[bool] = False
+    """Whether a second run of it, with the same settings, emits the same: then a replay can begin anew after a crash.
+
+    It leaves out the streams in `host.finished`, which are done for good, and begins with one that is not.
+    """
 
     async def run(self) -> None:
         """Emit until there is nothing more, and call `end(stream)` where a stream ends; cancelled to stop early."""

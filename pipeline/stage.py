@@ -40,6 +40,14 @@ class Stage:
     name: ClassVar[str]
     inputs: ClassVar[dict[str, Port]] = {}
     outputs: ClassVar[dict[str, Port]] = {}
+    resumes: ClassVar[bool] = False
+    """Of a sink: whether, in a replay that begins anew after a crash, it goes on from what it has left behind.
+
+    It keeps in `host.journal` what it needs for that; a stream whose `flush` has returned is done for good. A sink
+    that does not go on is given everything from the beginning.
+    """
+    patient: ClassVar[bool] = False
+    """Whether others may hold it up as long as they like, as who looks at a terminal: that is not taken for a hang."""
 
     class Settings(port.Settings):
         """A stage without settings."""

@@ -13,9 +13,10 @@ from tests.support.paths import ROOT
 MAY_IMPORT = {
     "pipeline": "",
     "pipeline.access": "pipeline",
-    "pipeline.graph": "pipeline pipeline.access",
+    "pipeline.supervision": "pipeline",
     "pipeline.telemetry": "pipeline pipeline.access",
-    "pipeline.runtime": "pipeline pipeline.access pipeline.graph pipeline.telemetry",
+    "pipeline.graph": "pipeline pipeline.access pipeline.supervision",
+    "pipeline.runtime": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry",
     "pipeline.testing": "pipeline pipeline.runtime",
     "models": "pipeline",
     "models.facial": "models pipeline",

@@ -164,6 +164,8 @@ def account(result: RunResult, graph: Graph) -> list[str]:
         for link, counts in report.links.items():
             for reason, count in counts.dropped.items():
                 lines.append(f"{link}: {_many(count, 'message')} dropped ({reason})")
+    for stage, times in result.restart_counts.items():
+        lines.append(f"{stage}: restarted {'once' if times == 1 else f'{times} times'}")
     if result.refused:
         lines.append(f"{_many(result.refused, 'message')} of strangers refused")
     # Played as fast as possible, the time from capture to sink is that of waiting in full queues.

@@ -10,6 +10,7 @@ from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.report import Latency, ProcessReport, Report
 from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.supervision.restarts import Restart
 
 
 def figures(result: RunResult, graph: Graph) -> dict[str, Any]:
@@ -22,14 +23,25 @@ def figures(result: RunResult, graph: Graph) -> dict[str, Any]:
         "processes": {name: _process(process) for name, process in result.processes.items()},
         "damaged": result.damaged,
         "refused": result.refused,
+        "restarts": [_restart(restart) for restart in result.restarts],
         "warnings": msgspec.to_builtins(result.warnings),
         "stages": {name: _stage(report) for name, report in result.reports.items()},
+    }
+
+
+def _restart(restart: Restart) -> dict[str, Any]:
+    return {
+        "stages": restart.stages,
+        "reason": restart.reason,
+        "at_seconds": restart.at,
+        "seconds": restart.seconds,
     }
 
 
 def _stage(report: Report) -> dict[str, Any]:
     return {
         "counters": report.counters,
+        "restarts": report.restarts,
         "streams": report.streams,
         "links": {
             f"{link.output}>{link.receiver}.{link.input}": _link(counts) for link, counts in report.links.items()

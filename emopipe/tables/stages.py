@@ -14,6 +14,7 @@ from emopipe.pipeline.graph.settings import convert, describe
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port, Queue
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.supervision.settings import Supervision
 from emopipe.pipeline.text import show
 
 HEADER = """\
@@ -113,6 +114,8 @@ def markdown(stages: Mapping[str, type[Stage]]) -> str:
     for name, cls in stages.items():
         lines += [f"## {name}", "", *stage_markdown(cls)]
     lines += ["## The graph's own keys", "", "In `[pipeline]`:", "", *_settings_table(PipelineSettings)]
+    lines += ["In `supervision`, of `[pipeline]` for all stages and of a stage's own table:", ""]
+    lines += _settings_table(Supervision)
     lines += ["In `queue.PORT`; what is not given is the input's own default:", "", *_settings_table(Queue)]
     lines += [
         "## Payload types",

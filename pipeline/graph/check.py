@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems
-from emopipe.pipeline.graph.spec import OutputRef
+from emopipe.pipeline.graph.spec import OutputRef, unrepeatable
 from emopipe.pipeline.message import Payload
 from emopipe.pipeline.port import Port
 from emopipe.pipeline.stage import Recorder
@@ -35,6 +35,7 @@ def check(stages: Mapping[str, ParsedStage], pipeline: PipelineSettings, problem
         _check_inputs(stage, stages, senders, problems)
         _check_own(stage, problems)
     _check_ends(stages, problems)
+    _check_restarts(stages, pipeline, problems)
     _check_written(stages, problems)
     _check_monitoring(pipeline, stages, problems)
     order = _sort(stages, problems)
@@ -120,6 +121,17 @@ def _check_ends(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
         problems.add(("stages",), "no source: every stage waits for another; add one without inputs")
     if all(cls.outputs for cls in known):
         problems.add(("stages",), "no sink: nothing takes the results; add one without outputs, such as console")
+
+
+def _check_restarts(stages: Mapping[str, ParsedStage], pipeline: PipelineSettings, problems: Problems) -> None:
+    """A graph that says what is to be restarted must be one that can be."""
+    known = [(stage.name, stage.cls) for stage in stages.values() if stage.cls is not None]
+    if pipeline.mode == "live" or len(known) < len(stages) or not (reason := unrepeatable(known)):
+        return
+    for stage in stages.values():
+        if stage.restart_given:
+            where = ("stages", stage.name, "supervision", "restart")
+            problems.add(where, f'{reason}; expected "never", or mode = "live"')
 
 
 def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> None:

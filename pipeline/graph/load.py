@@ -104,7 +104,15 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
         each = parsed[name]
         if each.cls is not None and each.settings is not None:
             stages[name] = StageSpec(
-                name, each.use, each.cls, each.settings, each.table, each.inputs, each.queues, each.process
+                name=name,
+                use=each.use,
+                cls=each.cls,
+                settings=each.settings,
+                table=each.table,
+                inputs=each.inputs,
+                queues=each.queues,
+                process=each.process,
+                supervision=each.supervision,
             )
     budget = pipeline.latency_budget if pipeline.mode == "live" else None
     return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget, pipeline.monitoring)
@@ -131,7 +139,7 @@ def _checked(
     try:
         table = override(table, overrides, problems)
         pipeline = read_pipeline(table, problems)
-        parsed = read_stages(table, pipeline.mode, problems, own_code=own_code)
+        parsed = read_stages(table, pipeline, problems, own_code=own_code)
         fit_inputs(parsed)
         order = check(parsed, pipeline, problems)
     except RecursionError:

@@ -13,6 +13,7 @@ from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.message import MAX_STAGE_CHARS, Payload
 from emopipe.pipeline.port import ANY_PORT, Invalid, Mode, Queue, Settings, about
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.supervision.settings import Supervision
 from emopipe.pipeline.text import instead, key_path, show
 
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_-]{{0,{MAX_STAGE_CHARS - 1}}}")
@@ -26,6 +27,9 @@ class PipelineSettings(Settings):
     latency_budget: (
         Annotated[float, about("refuse a graph that cannot be as fast; in live mode only", unit="s", gt=0)] | None
     ) = None
+    supervision: Annotated[
+        dict[str, Any], about("how all stages are watched and restarted, where their own table says nothing")
+    ] = {}  # noqa: RUF012
     status: Annotated[str, about("address for `emopipe top` of other machines, tcp://HOST:PORT; with keys")] | None = (
         None
     )
@@ -80,6 +84,8 @@ class ParsedStage:
     inputs: dict[str, list[OutputRef]] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     process: str = ""
+    supervision: Supervision = field(default_factory=Supervision)
+    restart_given: bool = False  # whether the graph itself says that it is to be restarted
 
 
 def read_pipeline(table: Mapping[str, Any], problems: Problems) -> PipelineSettings:
@@ -98,11 +104,12 @@ def read_pipeline(table: Mapping[str, Any], problems: Problems) -> PipelineSetti
         # The mode decides what else is wrong.
         live = given.get("mode") == "live"
         return PipelineSettings(mode="live" if live else "replay")
+    _read_supervision(settings.supervision, ("pipeline", "supervision"), problems)
     return settings
 
 
 def read_stages(
-    table: Mapping[str, Any], mode: Mode, problems: Problems, *, own_code: bool = True
+    table: Mapping[str, Any], pipeline: PipelineSettings, problems: Problems, *, own_code: bool = True
 ) -> dict[str, ParsedStage]:
     """All stages in the file's order; without `own_code` none of the user's own is imported."""
     stages = table.get("stages", {})
@@ -111,10 +118,12 @@ def read_stages(
         return {}
     if not stages:
         problems.add(("stages",), 'no stages; expected a table for each, such as [stages.capture] with use = "…"')
-    return {name: _read_stage(name, stage, mode, problems, own_code) for name, stage in stages.items()}
+    return {name: _read_stage(name, stage, pipeline, problems, own_code) for name, stage in stages.items()}
 
 
-def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_code: bool) -> ParsedStage:
+def _read_stage(
+    name: str, table: object, pipeline: PipelineSettings, problems: Problems, own_code: bool
+) -> ParsedStage:
     where = ("stages", name)
     parsed = ParsedStage(name, process=name)
     if not _NAME.fullmatch(name):
@@ -130,6 +139,10 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_co
         parsed.process = process
     elif "process" in table:
         problems.add((*where, "process"), f"expected a name of letters, digits, _ and -, got {show(process)}")
+    own = table.get("supervision", {})
+    parsed.supervision = _read_supervision(own, (*where, "supervision"), problems, pipeline.supervision)
+    given = {**pipeline.supervision, **own} if isinstance(own, Mapping) else {}
+    parsed.restart_given = given.get("restart", "never") != "never"
 
     use = table.get("use")
     if not isinstance(use, str):
@@ -163,7 +176,7 @@ def _read_stage(name: str, table: object, mode: Mode, problems: Problems, own_co
         except EmopipeError as error:
             problems.add(where, str(error))
             parsed.cls = None
-    parsed.queues = _read_queues(use, cls, table.get("queue", {}), mode, (*where, "queue"), problems)
+    parsed.queues = _read_queues(use, cls, table.get("queue", {}), pipeline.mode, (*where, "queue"), problems)
     return parsed
 
 
@@ -181,6 +194,21 @@ def _sent(ref: OutputRef, stages: Mapping[str, ParsedStage]) -> type[Payload] | 
     sender = stages.get(ref.stage)
     port = sender.cls.outputs.get(ref.output) if sender is not None and sender.cls is not None else None
     return port.type if port is not None else None
+
+
+def _read_supervision(
+    given: object, where: tuple[str, ...], problems: Problems, common: Mapping[str, Any] | None = None
+) -> Supervision:
+    """The table `supervision` of a stage, or of all in `[pipeline]`; its defaults where it is wrong."""
+    if not isinstance(given, Mapping):
+        problems.add(where, f'expected a table such as {{ restart = "never" }}, got {show(given)}')
+        return Supervision()
+    _, found = convert(given, Supervision)
+    settings, _ = convert({**(common or {}), **given}, Supervision)
+    wrong = [each for each in settings.check() if each.key in given] if settings is not None else []
+    for key, text in [*found, *wrong]:
+        problems.add(where, text, key)
+    return settings or Supervision()
 
 
 def _read_inputs(given: object, where: tuple[str, str], problems: Problems) -> dict[str, list[OutputRef]] | None:

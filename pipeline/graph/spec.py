@@ -1,6 +1,6 @@
 """A graph once it is known to be right: stages in topological order, their settings, and the links between them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +10,9 @@ import msgspec
 from emopipe.pipeline.graph.monitoring import Monitoring
 from emopipe.pipeline.graph.registry import type_name
 from emopipe.pipeline.port import LinkId, Mode, Queue, Settings
+from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.supervision.settings import Supervision
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class StageSpec:
         inputs: what feeds each input; an optional input that nothing feeds is left out.
         queues: of every input, as they hold in the graph's mode (in replay mode all of them block).
         process: the process the stage runs in; stages that name the same share one.
+        supervision: how it is watched and restarted.
     """
 
     name: str
@@ -59,6 +62,7 @@ class StageSpec:
     inputs: dict[str, list[OutputRef]]
     queues: dict[str, Queue]
     process: str
+    supervision: Supervision = field(default_factory=Supervision)
 
     @property
     def carried(self) -> dict[str, str]:
@@ -106,6 +110,28 @@ class Graph:
             groups.setdefault(spec.process, []).append(spec.name)
         return groups
 
+    @property
+    def unrepeatable(self) -> str:
+        """Why the graph cannot be played again after a crash, as a sentence; empty where it can, or need not.
+
+        In live mode each process is restarted by itself, and nothing is played again.
+        """
+        if self.mode == "live":
+            return ""
+        return unrepeatable([(name, spec.cls) for name, spec in self.stages.items()])
+
     def in_one_process(self) -> Self:
         """The same graph with all stages in one process."""
         return replace(self, stages={name: replace(spec, process="all") for name, spec in self.stages.items()})
+
+
+def unrepeatable(stages: Sequence[tuple[str, type[Stage]]]) -> str:
+    """Why a replay of these stages cannot begin anew after a crash, as a sentence; empty where it can."""
+    sources = [(name, cls) for name, cls in stages if issubclass(cls, Source)]
+    for name, cls in sources:
+        if not cls.repeatable:
+            return f"{name} ({cls.name}) cannot bring the same again, which a restart in replay mode needs"
+    if len(sources) > 1:
+        names = " and ".join(name for name, _ in sources)
+        return f"{names} bring their streams at once, in an order that a restart in replay mode could not repeat"
+    return ""

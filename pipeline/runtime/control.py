@@ -2,6 +2,8 @@
 
 worker      Hello          Bound          Loading … Ready       Reported … Finished | Failed       Closed
 supervisor        Prepare        Connect                  Play  Status …  [Drain]             Stop
+
+and from its Hello on a worker says Alive.
 """
 
 from typing import Any
@@ -35,7 +37,8 @@ class Hello(msgspec.Struct, tag=True):
 class Prepare(msgspec.Struct, tag=True):
     """Make these stages and bind their inputs.
 
-    `path` are the folders of users' own modules; `sockets` is how the addresses of this worker's inputs begin; `traced`
+    `path` are the folders of users' own modules; `sockets` is how the addresses of this worker's inputs begin; in the
+    folder `state` the stages' journals are kept; `finished` are the streams that are not to be played again; `traced`
     asks for `Traced`.
     """
 
@@ -44,6 +47,8 @@ class Prepare(msgspec.Struct, tag=True):
     links: list[Link]  # all that begin or end here
     path: list[str]
     sockets: str
+    state: str
+    finished: list[str]
     traced: bool
 
 
@@ -85,6 +90,16 @@ class Drain(msgspec.Struct, tag=True):
     """End the sources: what is under way goes through to the sinks, and everything ends by itself."""
 
 
+class Alive(msgspec.Struct, tag=True):
+    """The worker's event loop lives; sent about twice a second, from `Hello` to `Closed`.
+
+    `busy` says for how long (s) a stage has been at one message, or its thread at one call; those that go on are left
+    out, and so is waiting for room on a link.
+    """
+
+    busy: dict[str, float]
+
+
 class Reported(msgspec.Struct, tag=True):
     """How far the stages are; sent several times a second, and once more at the end."""
 
@@ -106,12 +121,16 @@ class Warned(msgspec.Struct, tag=True):
 
 
 class Failed(msgspec.Struct, tag=True):
-    """A stage has failed. `exit_code` is 2 where the user can mend it; `detail` is the traceback."""
+    """A stage has failed. `exit_code` is 2 where the user can mend it; `detail` is the traceback.
+
+    `explained`: the stage has said what is wrong; it is no accident.
+    """
 
     stage: str
     error: str
     exit_code: int
     detail: str
+    explained: bool
 
 
 class Finished(msgspec.Struct, tag=True):
@@ -126,7 +145,7 @@ class Closed(msgspec.Struct, tag=True):
     """Every stage of the worker is closed; nothing follows."""
 
 
-FromWorker = Hello | Bound | Loading | Ready | Reported | Traced | Warned | Failed | Finished | Closed
+FromWorker = Hello | Alive | Bound | Loading | Ready | Reported | Traced | Warned | Failed | Finished | Closed
 ToWorker = Prepare | Connect | Play | Status | Drain | Stop
 
 encode = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,7 @@ The rules it keeps for every stage:
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Unpack
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.counters import REMEMBERED
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.files import Journal
 from emopipe.pipeline.message import FOREVER, Message, Payload, Placement
 from emopipe.pipeline.port import Mode
 from emopipe.pipeline.report import Delays, Report
@@ -26,6 +27,9 @@ from emopipe.pipeline.runtime.output import Output
 from emopipe.pipeline.runtime.transport import Inbox, Inlet
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.telemetry.trace import Tracer
+
+JOURNAL_SUFFIX = ".journal"
+FINISHED = "finished "  # how the keys of streams begin in the journal of a sink that has done them for good
 
 
 class _InputStream(msgspec.Struct):
@@ -56,10 +60,14 @@ class StageHost:
         clock: Clock,
         warn: Callable[[str, bool], None] = lambda text, damage: None,
         stall: float = 0.0,
+        journal: Journal | None = None,
+        finished: Iterable[str] = (),
     ) -> None:
         self.stage = stage
         self.mode: Mode = mode
         self.clock = clock
+        self.journal = journal if journal is not None else Journal()
+        self.finished = frozenset(finished)
         self.base_time = 0
         self.inbox: Inbox = asyncio.Queue()
         self.inlets: dict[str, list[Inlet]] = {}
@@ -73,6 +81,8 @@ class StageHost:
         self._ended_origins: dict[str, dict[str, Inlet]] = {}  # of the last streams that have ended
         self._delays = Delays()
         self._tracer: Tracer | None = None
+        self._taken = 0  # messages
+        self._playing = self._handling = False
         self._over = False  # nothing more goes out but the ends
         self._ended = False
         stage.host = self
@@ -94,6 +104,7 @@ class StageHost:
         `base_time` is the clock's time at running time 0.
         """
         self.base_time = base_time
+        self._playing = True
         await self._run()
         self._over = True
         for name, output in self._outputs.items():
@@ -134,6 +145,17 @@ class StageHost:
             gaps={port: max(inlet.longest_gap(now) for inlet in inlets) for port, inlets in self.inlets.items()},
             ended=self._ended,
         )
+
+    @property
+    def at_work(self) -> tuple[int | None, int | None]:
+        """The message that the stage is at, and the call that its thread is in: numbers, None where there is none.
+
+        A message that waits for room on a link is none that the stage is at; and setting up is no work yet.
+        """
+        if not self._playing:
+            return None, None
+        waiting = any(output.sending for output in self._outputs.values())
+        return (self._taken if self._handling and not waiting else None), self.stage.thread.at_work
 
     # -- what the stage asks for -----------------------------------------------------------------------------
 
@@ -193,7 +215,10 @@ class StageHost:
             inlet, message = await self.inbox.get()
             if self._stall:
                 await asyncio.sleep(random.uniform(0, self._stall) / 1000)
+            self._taken += 1
+            self._handling = True
             await self._handle(inlet, message)
+            self._handling = False
             if self._tracer is not None and message.kind == "data":
                 self._tracer.taken(inlet.link, message, self.clock.now())
             inlet.consumed()
@@ -201,7 +226,9 @@ class StageHost:
                 for inlets in self.inlets.values():
                     for each in inlets:
                         each.acknowledge()
+        self._handling = True
         await self.stage.finish()
+        self._handling = False
 
     async def _handle(self, inlet: Inlet, message: Message) -> None:
         stream, port = message.stream, inlet.port
@@ -249,6 +276,8 @@ class StageHost:
             await self.advance(stream)
             return
         await self.stage.flush(stream)
+        if self.mode == "replay" and self.stage.resumes:
+            self.journal.set(f"{FINISHED}{stream}", True, durable=True)
         self._reset(stream)
         del self._streams[stream]
         self._ended_origins[stream] = state.origins

@@ -35,6 +35,7 @@ class Output:
         self._source = source
         self._streams: dict[str, _StreamState] = {}
         self.tracer: Tracer | None = None
+        self.sending = 0  # messages that wait for room on a link
 
     @property
     def open(self) -> list[str]:
@@ -163,5 +164,9 @@ class Output:
             outlet.close()
 
     async def _send(self, message: Message) -> None:
-        for outlet in self.outlets.values():
-            await outlet.send(message)
+        self.sending += 1
+        try:
+            for outlet in self.outlets.values():
+                await outlet.send(message)
+        finally:
+            self.sending -= 1

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import os
+import re
 import resource
 import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import Self
+from pathlib import Path
+from typing import NamedTuple, Self
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
@@ -16,7 +18,10 @@ from emopipe.pipeline.text import count
 
 DESCRIPTORS = 20  # the supervisor's own
 DESCRIPTORS_PER_WORKER = 3
+STACKS_SIGNAL = signal.SIGUSR1  # lets a worker write the stacks of its threads
+STACKS_TIMEOUT_S = 0.2  # for that; one that is stopped by a signal does not
 KEPT_LINES = 20  # of its standard error are shown when it dies without a word
+IDLE_FILES = ("selectors.py", "threading.py", "thread.py", "queue.py")  # where a thread waits for work
 MAX_LINE_BYTES = 2000  # of each: a progress bar may never end its line
 
 
@@ -36,6 +41,13 @@ def need_descriptors(workers: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+class Stacks(NamedTuple):
+    """Where the threads of a process are: `place` is the innermost of the stage's own or main thread's frames."""
+
+    text: str
+    place: str
+
+
 class WorkerProcess(asyncio.SubprocessProtocol):
     """A worker process, as the supervisor sees it: the last it wrote to standard error, and its end.
 
@@ -43,9 +55,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     holds its standard error open.
     """
 
-    def __init__(self, name: str, stages: Sequence[str], *, verbose: bool) -> None:
+    def __init__(self, name: str, stages: Sequence[str], stacks: Path, *, verbose: bool) -> None:
         self.name = name
         self.stages = stages
+        self._stacks = stacks
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._verbose = verbose
         self._lines: deque[bytes] = deque([b""], maxlen=KEPT_LINES)
@@ -53,15 +66,19 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport
 
     @classmethod
-    async def spawn(cls, name: str, stages: Sequence[str], endpoint: Endpoint, *, verbose: bool) -> Self:
-        """Start the process `name` with these stages; `endpoint` is where it finds the supervisor."""
+    async def spawn(cls, name: str, stages: Sequence[str], endpoint: Endpoint, *, stacks: Path, verbose: bool) -> Self:
+        """Start the process `name` with these stages.
+
+        `endpoint` is where it finds the supervisor, `stacks` the file for those of its threads.
+        """
         transport, worker = await asyncio.get_running_loop().subprocess_exec(
-            lambda: cls(name, stages, verbose=verbose),
+            lambda: cls(name, stages, stacks, verbose=verbose),
             sys.executable,
             "-P",  # a folder `stages` or `models` where the user stands must not stand in for ours
             "-m",
             "emopipe.pipeline.runtime.worker",
             endpoint.address,
+            stacks,
             name,
             stdin=asyncio.subprocess.PIPE,  # its closing tells the worker that we are gone
             stdout=None,
@@ -73,12 +90,32 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         keyhole.write(f"{endpoint.key}\n".encode())  # others could read it among the arguments
         return worker
 
+    @property
+    def pid(self) -> int:
+        return self._transport.get_pid()
+
+    @property
+    def title(self) -> str:
+        """`stage faces`, or all stages that are in it."""
+        return f"{'stage' if len(self.stages) == 1 else 'stages'} {', '.join(self.stages)}"
+
+    async def stacks(self) -> Stacks:
+        """The stacks of its threads now; empty where it cannot write them, stopped or not begun yet."""
+        if not self._stacks.exists():  # it would die of the signal
+            return Stacks("", "")
+        before = self._stacks.stat().st_size
+        os.kill(self.pid, STACKS_SIGNAL)
+        await asyncio.sleep(STACKS_TIMEOUT_S)
+        with contextlib.suppress(OSError):
+            text = self._stacks.read_bytes()[before:].decode(errors="replace")
+            return Stacks(text, _innermost(text))
+        return Stacks("", "")
+
     async def exit_report(self, code: int) -> str:
-        """Which stages died with the process, and how, for the user."""
-        noun = "stage" if len(self.stages) == 1 else "stages"
+        """How it has ended, for the user."""
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
         last = "".join(f"\n  {text}" for text in await self._last_lines() if code > 0)
-        return f"{noun} {', '.join(self.stages)}: the process {how}{last}"
+        return f"the process {how}{last}"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.SubprocessTransport)
@@ -122,3 +159,11 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
         return f"signal {number}"
+
+
+def _innermost(stacks: str) -> str:
+    """`work (stage.py:12)`: where the main thread is, or if it only waits for events, where a thread of a stage is."""
+    threads = [re.findall(r'File "([^"]*)", line (\d+) in (.*)', each) for each in stacks.split("hread 0x")]
+    frames = [thread[0] for thread in reversed(threads) if thread]
+    busy = [frame for frame in frames if Path(frame[0]).name not in IDLE_FILES and frame[2] != "_exit_with_parent"]
+    return next((f"{function} ({Path(file).name}:{line})" for file, line, function in busy), "")

@@ -8,8 +8,10 @@ import msgspec
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.spec import Graph
 from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot, RunState
+from emopipe.pipeline.supervision.restarts import Restart
 
 MAX_PENDING_TEXTS = 10
+KEPT_RESTARTS = 100
 KEPT_WARNINGS = 200  # warnings from the beginning, and as many of the newest
 
 
@@ -32,7 +34,9 @@ class RunResult(msgspec.Struct):
         forgotten: how many warnings are not in the list any more.
         refused: messages that came from nobody whom the run knows, and were dropped unread.
         seconds: from play to the end.
-        processes: what each process used when it last said so, by name.
+        processes: what each process used when it last said so, by name; the processor time of those before it is in it.
+        restarts: those that have been made, the first `KEPT_RESTARTS` and the newest.
+        restart_counts: how often each stage was restarted.
     """
 
     reports: dict[str, Report] = {}
@@ -42,6 +46,45 @@ class RunResult(msgspec.Struct):
     refused: int = 0
     seconds: float = 0.0
     processes: dict[str, ProcessReport] = {}
+    restarts: list[Restart] = []
+    restart_counts: dict[str, int] = {}
+    _cpu_before: dict[str, int] = {}  # of processes that are gone
+
+    def report(self, name: str, process: ProcessReport, reports: list[Report]) -> None:
+        """Take what a worker, by its name, has said of itself and of its stages."""
+        for report in reports:
+            report.restarts = self.restart_counts.get(report.stage, 0)
+            self.reports[report.stage] = report
+        process.cpu += self._cpu_before.get(name, 0)
+        self.processes[name] = process
+
+    def begin_anew(self, restart: Restart, *, since: int) -> None:
+        """A replay begins anew after a failure: what the stages have counted and said so far, they will again.
+
+        `since` is when the run began to play (monotonic ns), 0 if it has not.
+        """
+        restart.at = (restart.failed - since) / SECOND if since else 0.0
+        self.restarts.append(restart)
+        if len(self.restarts) > 2 * KEPT_RESTARTS:
+            del self.restarts[KEPT_RESTARTS]
+        for stage in restart.stages:
+            self.restart_counts[stage] = self.restart_counts.get(stage, 0) + 1
+        self.reports.clear()
+        self._cpu_before = {name: process.cpu for name, process in self.processes.items()}
+        for warning in self.warnings:
+            warning.count = 0
+        self.forgotten = 0
+
+    def restarted(self, base_time: int) -> None:
+        """Play goes on since `base_time` (monotonic ns)."""
+        if self.restarts and self.restarts[-1].seconds is None and base_time > self.restarts[-1].failed:
+            self.restarts[-1].seconds = (base_time - self.restarts[-1].failed) / SECOND
+
+    def complete(self, seconds: float) -> None:
+        """The run has come to its end, `seconds` after it began to play."""
+        self.seconds = seconds
+        for warning in self.warnings:  # of what was not played again
+            warning.count = max(warning.count, 1)
 
     def add_warning(self, new: RunWarning) -> RunWarning | None:
         """Keep a warning, or count it where it is kept already; what to tell the user of it, if it is worth that.

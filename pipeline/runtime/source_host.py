@@ -1,9 +1,10 @@
 """The host of one source: awaits its `run`, and puts what it emits into the epochs of its streams."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from emopipe.pipeline.clock import Clock
+from emopipe.pipeline.files import Journal
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Mode
 from emopipe.pipeline.report import Report
@@ -27,8 +28,10 @@ class SourceHost(StageHost):
         clock: Clock,
         warn: Callable[[str, bool], None] = lambda text, damage: None,
         stall: float = 0.0,
+        journal: Journal | None = None,
+        finished: Iterable[str] = (),
     ) -> None:
-        super().__init__(stage, mode=mode, clock=clock, warn=warn, stall=stall)
+        super().__init__(stage, mode=mode, clock=clock, warn=warn, stall=stall, journal=journal, finished=finished)
         self._epochs = SourceEpochs(stage.outputs)
         self._progress = (0, 0)
         self._running: asyncio.Task[None] | None = None
@@ -109,10 +112,12 @@ def host_of(
     clock: Clock,
     warn: Callable[[str, bool], None] = lambda text, damage: None,
     stall: float = 0.0,
+    journal: Journal | None = None,
+    finished: Iterable[str] = (),
 ) -> StageHost:
     """The host that runs `stage`."""
     if isinstance(stage, Source):
-        return SourceHost(stage, mode=mode, clock=clock, warn=warn, stall=stall)
+        return SourceHost(stage, mode=mode, clock=clock, warn=warn, stall=stall, journal=journal, finished=finished)
     if isinstance(stage, Recorder):
-        return RecorderHost(stage, mode=mode, clock=clock, warn=warn, stall=stall)
-    return StageHost(stage, mode=mode, clock=clock, warn=warn, stall=stall)
+        return RecorderHost(stage, mode=mode, clock=clock, warn=warn, stall=stall, journal=journal, finished=finished)
+    return StageHost(stage, mode=mode, clock=clock, warn=warn, stall=stall, journal=journal, finished=finished)

@@ -1,10 +1,12 @@
 """One worker process: the stages of one process group in one event loop, told what to do by the supervisor.
 
-Started as `python -m emopipe.pipeline.runtime.worker ADDRESS PROCESS`, with the key of the control socket on standard
-input, where nobody else reads it; everything else comes over that socket.
+Started as `python -m emopipe.pipeline.runtime.worker ADDRESS STACKS PROCESS`, with the key of the control socket on
+standard input, where nobody else reads it; everything else comes over that socket. STACKS is a file for the stacks of
+its threads.
 """
 
 import asyncio
+import faulthandler
 import os
 import sys
 import threading
@@ -18,12 +20,14 @@ import zmq
 
 from emopipe.pipeline.clock import SystemClock
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.files import Journal
 from emopipe.pipeline.graph.registry import instantiate, make_importable
 from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import ConnectedChannel, Endpoint, Parts
-from emopipe.pipeline.runtime.host import StageHost
+from emopipe.pipeline.runtime.host import JOURNAL_SUFFIX, StageHost
+from emopipe.pipeline.runtime.process import STACKS_SIGNAL
 from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
@@ -31,6 +35,7 @@ from emopipe.pipeline.telemetry.trace import Tracer
 from emopipe.pipeline.telemetry.usage import Usage
 
 REPORT_INTERVAL_S = 0.2
+BEAT_S = 0.5  # between two signs of life
 WARNING_INTERVAL_S = 0.5
 MAX_TEXT_CHARS = 10_000
 
@@ -59,6 +64,7 @@ class Worker:
         # Nobody awaits the callbacks of sockets: without this, what they raise would end nothing, and the run hang.
         asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         self._send(control.Hello())
+        beating = asyncio.create_task(self._beat())
         work: asyncio.Task[None] | None = None
         while True:
             order = await self._orders.get()
@@ -79,8 +85,28 @@ class Worker:
             self._report()
         self._send_warnings()
         self._send(control.Closed())
+        beating.cancel()
         self._control.close(flush=True)
         self._context.term()
+
+    async def _beat(self) -> None:
+        """Say that the event loop lives, and who has been at the same work for how long.
+
+        Counted in beats and not by the clock: while the whole machine sleeps nobody is busy.
+        """
+        before: dict[str, tuple[int | None, int | None]] = {}
+        beats: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for name, host in self._hosts.items():
+                now = host.at_work
+                same = any(
+                    each is not None and each == then
+                    for each, then in zip(now, before.get(name, (None, None)), strict=True)
+                )
+                beats[name] = beats.get(name, 0) + 1 if same else 0
+                before[name] = now
+            self._send(control.Alive({name: count * BEAT_S for name, count in beats.items() if count}))
 
     async def _follow(self, order: control.ToWorker) -> None:
         match order:
@@ -99,7 +125,15 @@ class Worker:
             async def make(stage: control.StagePlan = stage) -> None:
                 made = instantiate(stage.name, stage.use, stage.table, stage.carried)
                 warn = partial(self._warn, stage.name)
-                self._hosts[stage.name] = host_of(made, mode=plan.mode, clock=self._clock, warn=warn, stall=self._stall)
+                self._hosts[stage.name] = host_of(
+                    made,
+                    mode=plan.mode,
+                    clock=self._clock,
+                    warn=warn,
+                    stall=self._stall,
+                    journal=Journal(Path(plan.state) / f"{stage.name}{JOURNAL_SUFFIX}"),
+                    finished=plan.finished,
+                )
 
             self._send(control.Loading(stage.name))
             if not await self._guard(stage.name, make):
@@ -192,7 +226,8 @@ class Worker:
         text = str(error) if mendable else f"{type(error).__name__}: {error}"
         detail = "".join(traceback.format_exception(error))
         self._send_warnings()
-        self._send(control.Failed(stage, _printable(text), getattr(error, "exit_code", 1), _printable(detail)))
+        exit_code = getattr(error, "exit_code", 1)
+        self._send(control.Failed(stage, _printable(text), exit_code, _printable(detail), explained=mendable))
 
     def _warn(self, stage: str, text: str, damage: bool) -> None:
         """Tell the supervisor: now, or if that was done a moment ago, when the moment is over."""
@@ -253,7 +288,8 @@ def _read_key() -> str:
 
 
 def main() -> None:
-    address, process = sys.argv[1:]
+    address, stacks, process = sys.argv[1:]
+    faulthandler.register(STACKS_SIGNAL, Path(stacks).open("w"))  # noqa: SIM115  # open to the end
     endpoint = Endpoint(address, _read_key())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -30,6 +30,7 @@ class FileCapture(Source):
     """
 
     name: ClassVar[str] = "file-capture"
+    repeatable = True
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "each picture, upright, as luma and as a small RGB image"),
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),
@@ -77,6 +78,9 @@ class FileCapture(Source):
         lengths = Lengths(files, self.settings.loop)
         failed: list[MediaError] = []
         for file, stream in zip(files, stream_names(files), strict=True):
+            if stream in self.host.finished:
+                lengths.skip()
+                continue
             try:
                 await self._play(file, stream, lengths)
             except MediaError as error:
@@ -194,6 +198,11 @@ class Lengths:
         self._index += 1
         self._before += self.current
         self._stated = self.current = 0
+
+    def skip(self) -> None:
+        """The next recording is not played: it is done already."""
+        self.begin()
+        self._sizes[self._index] = 0
 
     def opened(self, duration: int) -> None:
         """It is `duration` ns long by its header, 0 if that does not say."""

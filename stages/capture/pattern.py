@@ -51,6 +51,7 @@ class TestPattern(Source):
     __test__ = False  # no test, whatever pytest thinks of its name
 
     name: ClassVar[str] = "test-pattern"
+    repeatable = True
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "pictures of the face, or of nobody"),
         "audio": Port(AudioBlock, "the voice, or silence, as 16 kHz mono"),
@@ -81,6 +82,8 @@ class TestPattern(Source):
 
     async def run(self) -> None:
         settings = self.settings
+        if settings.stream in self.host.finished:
+            return
         total = round(settings.duration * SECOND)
         items = heapq.merge(self._draw(), self._speak(), key=due)
         began = self.host.clock.now()

@@ -5,8 +5,10 @@ import re
 from itertools import chain, count
 from pathlib import Path
 
+from emopipe.pipeline.files import Journal
 from emopipe.stages.sinks.line_file import path_problem
 
+FILM = "film "
 STREAM_SLOT = "{stream}"
 
 
@@ -24,22 +26,27 @@ class OutputPaths:
 
     Args:
         path: where they go; `{stream}` stands for the stream's name.
+        journal: of the stage, which says what a process of this run before this one has taken.
 
     Attributes:
         taken: the files of this run, with the streams that are in them.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, journal: Journal | None = None) -> None:
         self._path = path
-        self.taken: dict[Path, str] = {}
+        self._journal = journal if journal is not None else Journal()
+        self._before = {stream: Path(file) for file, stream in self._journal.starting(FILM).items()}
+        self.taken: dict[Path, str] = {file: stream for stream, file in self._before.items()}
 
     def take(self, stream: str) -> Path | None:
-        """A file for `stream` that none of this run's has; None if another stream has the only one.
+        """A file for `stream` that no other of this run has; None if another stream has the only one.
 
         A file that is named after a stream replaces none that this run has not made: whoever names the stream would
         choose what is lost. It gets a number, as that of a stream that comes again does; in names, what no file system
         takes becomes `_`.
         """
+        if (again := self._before.pop(stream, None)) is not None:
+            return again
         named = STREAM_SLOT not in self._path  # by the user, who may have an old one replaced
         if named and self.taken and stream not in self.taken.values():
             return None
@@ -48,6 +55,7 @@ class OutputPaths:
         free = (path for path in chain([whole], others) if path not in self.taken)
         path = next(path for path in free if (named and path == whole) or not os.path.lexists(path))
         self.taken[path] = stream
+        self._journal.set(f"{FILM}{path}", stream)
         return path
 
     def name(self, stream: str) -> Path:

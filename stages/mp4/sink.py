@@ -16,6 +16,8 @@ from emopipe.stages.types import AudioBlock, VideoFrame
 class FilmStage(Stage):
     """Base of `overlay` and `record`; what is written is a film a stream, begun with its first picture or sound."""
 
+    resumes = True
+
     class Settings(Stage.Settings, kw_only=True):
         path: Annotated[
             str, about("the mp4 to write; {stream} in it stands for the stream's name, for one film each", min_length=1)
@@ -49,7 +51,7 @@ class FilmStage(Stage):
     settings: Settings
 
     async def setup(self) -> None:
-        self._paths = OutputPaths(self.settings.path)
+        self._paths = OutputPaths(self.settings.path, self.host.journal if self.host.mode == "replay" else None)
         self._open: dict[str, Mp4Writer | None] = {}  # by stream; none where it has no file to go to
         self.exit.push_async_callback(self._finish_all)
 

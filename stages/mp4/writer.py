@@ -4,6 +4,7 @@ While it grows, the file is a fragmented mp4: whatever ends the run leaves all b
 it is finished it becomes a plain one, which players and browsers can seek in (FFmpeg's `hybrid_fragmented`).
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -252,6 +253,8 @@ class Mp4Writer:
                 self._container.mux(self._video.encode(None))
             container, self._container = self._container, None
             container.close()
+            with self.path.open("rb+") as file:
+                os.fsync(file.fileno())  # a run that goes on after a crash does not make it again
 
     @contextmanager
     def _writing(self, at: int) -> Iterator[None]:

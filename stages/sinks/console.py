@@ -26,9 +26,12 @@ class Terminal(Stage):
     """Shows who expresses what: a live table on a terminal, plain lines anywhere else.
 
     A line is printed where a label has changed; what changes faster than the limit is printed as soon as it allows.
+    A replay that begins anew after a crash prints no line twice.
     """
 
     name = "console"
+    resumes = True
+    patient = True  # a terminal may be paused, and what reads a pipe too
     # Nobody reads 30 results a second: a slow terminal must not hold up a live pipeline.
     inputs: ClassVar[dict[str, Port]] = {
         "emotions": Port(Emotions, "the results to show", policy="drop-oldest", size=64)
@@ -47,6 +50,7 @@ class Terminal(Stage):
     async def setup(self) -> None:
         self._views: dict[str, StreamView] = {}
         self._printed: PerStream[Message | None] = self.per_stream(lambda: None)  # the result of its newest line
+        self._lines: PerStream[int] = self.per_stream(int)
         self._drawing: asyncio.Task[None] | None = None  # only where there is a table
         self._live: Live | None = None
         self._muted = False
@@ -80,7 +84,7 @@ class Terminal(Stage):
             del self._views[gone]
         if self._drawing is None:
             self._print_change(view.message, 0)
-            self._print(f"{moment(view.message)}  ended")
+            self._print(f"{moment(view.message)}  ended", stream)
 
     # -- lines -----------------------------------------------------------------------------------------------
 
@@ -92,9 +96,14 @@ class Terminal(Stage):
         ):
             return
         self._printed[message.stream] = message
-        self._print(line(message))
+        self._print(line(message), message.stream)
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, stream: str) -> None:
+        self._lines[stream] += 1
+        if self.host.mode == "replay":  # which gives the same lines again after a crash
+            if self._lines[stream] <= self.host.journal.get(f"lines {stream}", 0):
+                return
+            self.host.journal.set(f"lines {stream}", self._lines[stream])
         encoding = sys.stdout.encoding
         self._show(lambda: print(text.encode(encoding, "replace").decode(encoding), flush=True))
 

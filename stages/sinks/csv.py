@@ -35,6 +35,7 @@ class CsvTable(Stage):
     """
 
     name = "csv"
+    resumes = True
     inputs: ClassVar[dict[str, Port]] = {"emotions": Port(Emotions, "the results to write")}
 
     class Settings(Stage.Settings, kw_only=True):
@@ -50,7 +51,13 @@ class CsvTable(Stage):
     settings: Settings
 
     async def setup(self) -> None:
-        self._file = LineFile(self.settings.path, _line(COLUMNS))
+        self._file = LineFile(
+            self.settings.path,
+            _line(COLUMNS),
+            journal=self.host.journal,
+            finished=self.host.finished,
+            append=self.host.mode == "live",
+        )
         self.exit.callback(self._file.close)
 
     async def process(self, port: str, message: Message) -> None:
@@ -64,8 +71,11 @@ class CsvTable(Stage):
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         self._file.begin()
 
+    async def flush(self, stream: str) -> None:
+        self._file.end(stream)
+
     async def finish(self) -> None:
-        self._file.begin()  # a table without results still has its header
+        self._file.finish()  # a table without results still has its header
 
 
 def rows(message: Message) -> Iterator[dict[str, Any]]:

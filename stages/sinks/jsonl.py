@@ -21,6 +21,7 @@ class JsonLines(Stage):
     """
 
     name = "jsonl"
+    resumes = True
     inputs: ClassVar[dict[str, Port]] = {"emotions": Port(Emotions, "the results to write")}
 
     class Settings(Stage.Settings, kw_only=True):
@@ -43,8 +44,9 @@ class JsonLines(Stage):
 
     async def setup(self) -> None:
         self._encoder = msgspec.json.Encoder()
-        self._results = self._open(self.settings.path)
-        self._timing = self._open(self.settings.timing) if self.settings.timing is not None else None
+        live = self.host.mode == "live"
+        self._results = self._open(self.settings.path, append=live)
+        self._timing = self._open(self.settings.timing, append=True) if self.settings.timing is not None else None
 
     async def process(self, port: str, message: Message) -> None:
         self._write(self._results, record(message))
@@ -56,20 +58,25 @@ class JsonLines(Stage):
         count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
-        self._begin()
+        for file in self._files:
+            file.begin()
+
+    async def flush(self, stream: str) -> None:
+        for file in self._files:
+            file.end(stream)
 
     async def finish(self) -> None:
-        self._begin()
+        for file in self._files:
+            file.finish()
 
-    def _open(self, path: str) -> LineFile:
-        file = LineFile(path)
+    @property
+    def _files(self) -> list[LineFile]:
+        return [file for file in (self._results, self._timing) if file is not None]
+
+    def _open(self, path: str, *, append: bool) -> LineFile:
+        file = LineFile(path, journal=self.host.journal, finished=self.host.finished, append=append)
         self.exit.callback(file.close)
         return file
-
-    def _begin(self) -> None:
-        for file in (self._results, self._timing):
-            if file is not None:
-                file.begin()
 
     def _write(self, file: LineFile, value: dict[str, Any]) -> None:
         file.write(self._encoder.encode(value) + b"\n")

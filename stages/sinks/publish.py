@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections import Counter
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -37,11 +38,14 @@ class Publish(Stage):
     """Publishes each result on a ZeroMQ PUB socket as [topic, header, arrays…], topic `emotions/<stream>`.
 
     Gaps and EOS are published too. It never waits for a subscriber: one that is too slow loses messages, and sees it
-    by `seq`; one that subscribes without end is cut off. The trace ends with this stage, so a subscriber on the same
-    host can tell how old a result is. Beyond loopback it is encrypted (CURVE), for those alone whose keys are allowed.
+    by `seq`; one that subscribes without end is cut off. A replay that begins anew after a crash publishes nothing
+    twice; what was on its way when the process died is lost, which `seq` shows as well. The trace ends with this
+    stage, so a subscriber on the same host can tell how old a result is. Beyond loopback it is encrypted (CURVE), for
+    those alone whose keys are allowed.
     """
 
     name = "publish"
+    resumes = True
     # Whoever watches a live run would rather miss a result than hold up the pipeline.
     inputs: ClassVar[dict[str, Port]] = {
         "emotions": Port(Emotions, "the results to publish", policy="drop-oldest", size=64)
@@ -89,7 +93,8 @@ class Publish(Stage):
             raise EmopipeError(f"endpoint: {problem}")
         self._codec = Codec(Emotions)
         self._streams: dict[str, _StreamState] = {}  # those that have begun and not ended
-        self._any_ended = False
+        self._counts: Counter[str] = Counter()  # messages of each stream, in replay mode
+        self._any_ended = bool(self.host.finished)
         self._subscribers = ClientCount(self.settings.subscribers)
         self._server: CurveServer | None = None
         folder = self.exit.enter_context(run_folder()) if self.settings.secret_key else None
@@ -118,14 +123,16 @@ class Publish(Stage):
     async def process(self, port: str, message: Message) -> None:
         count_result(self, message)
         self._streams[message.stream] = _StreamState(message.seq + 1, message.epoch, message.watermark)
-        self._publish(message)
+        if self._is_new(message.stream):
+            self._publish(message)
 
     async def gap(self, port: str, message: Message) -> None:
         await self.process(port, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         known = self._streams.setdefault(stream, _StreamState())
-        if self.settings.watermarks and known.watermark < watermark < FOREVER:
+        new = self._counts[stream] >= self.host.journal.get(f"published {stream}", 0)
+        if self.settings.watermarks and new and known.watermark < watermark < FOREVER:
             known.watermark = watermark
             self._publish(
                 Message(kind="watermark", stream=stream, seq=known.seq, watermark=watermark, epoch=known.epoch)
@@ -134,11 +141,12 @@ class Publish(Stage):
     async def flush(self, stream: str) -> None:
         known = self._streams.pop(stream, _StreamState())
         self._any_ended = True
-        self._publish(Message(kind="eos", stream=stream, seq=known.seq, watermark=FOREVER, epoch=known.epoch))
+        if self._is_new(stream):
+            self._publish(Message(kind="eos", stream=stream, seq=known.seq, watermark=FOREVER, epoch=known.epoch))
 
     async def _shut(self) -> None:
         # A run that was cut short leaves streams open, and its subscribers must not take it for complete.
-        if self._any_ended and not self._streams:
+        if self._any_ended and not self._streams and self._is_new(""):
             self._publish(Message(kind="eos", stream="", watermark=FOREVER))
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
@@ -148,6 +156,17 @@ class Publish(Stage):
         await self.compute(self._context.term)  # waits until the last messages have left, `LINGER_MS` at most
         if self._server is not None:
             await self._server.drained()
+
+    def _is_new(self, stream: str) -> bool:
+        """Whether the next message of a stream, watermarks aside, was not published by a process before this one."""
+        if self.host.mode == "live":  # nothing comes again
+            return True
+        self._counts[stream] += 1
+        count = self._counts[stream]
+        if count <= self.host.journal.get(f"published {stream}", 0):
+            return False
+        self.host.journal.set(f"published {stream}", count)
+        return True
 
     def _publish(self, message: Message) -> None:
         if message.trace:

@@ -35,9 +35,9 @@ def emopipe(*arguments: object, **more: Any) -> "subprocess.CompletedProcess[str
 
 
 @contextmanager
-def playing(clip: Path, out: Path) -> Iterator["subprocess.Popen[str]"]:
+def playing(clip: Path, out: Path, *overrides: str) -> Iterator["subprocess.Popen[str]"]:
     """A long replay in real time that has begun to give results; killed if the test does not end it."""
-    settings = ["--realtime", "--set", "stages.capture.loop=100"]
+    settings = ["--realtime", "--set", "stages.capture.loop=100", *(p for each in overrides for p in ("--set", each))]
     command = [sys.executable, "-m", "emopipe", "replay", str(clip), "--out", str(out), *settings]
     with popen(command, cwd=ROOT) as process:
         try:
@@ -167,9 +167,9 @@ def test_ctrl_c_ends_a_replay_at_once_and_its_results_are_readable(clip: Path, t
     assert len(results(out)) > 0
 
 
-def test_a_killed_stage_ends_the_run_and_is_named(clip: Path, tmp_path: Path) -> None:
+def test_a_killed_stage_that_is_not_restarted_ends_the_run_and_is_named(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
-    with playing(clip, out) as process:
+    with playing(clip, out, "pipeline.supervision.restart=never") as process:
         workers = workers_of(process.pid)
         listing = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
         victim = next(

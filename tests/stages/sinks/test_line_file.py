@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from emopipe.pipeline.errors import EmopipeError, StageFailed
+from emopipe.pipeline.files import Journal
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 
 REMEDY = "free some space, or choose another path"
@@ -121,3 +122,103 @@ def test_an_old_file_is_kept_until_there_is_something_to_write(tmp_path: Path) -
     file.begin()
     file.close()
     assert path.read_text() == "head\nline\n"
+
+
+def interrupted(path: Path, written: bytes, left: bytes) -> Journal:
+    """The journal of a writer that has begun the file and died; `left` is what stands there now."""
+    journal = Journal()
+    file = LineFile(str(path), b"head\n", journal=journal)
+    for line in written.splitlines(keepends=True):
+        file.write(line)
+    file.close()
+    path.write_bytes(left)
+    return journal
+
+
+@pytest.mark.parametrize("cut", range(len(b"head\none\ntwo\n") + 1))
+def test_a_writer_that_begins_anew_writes_only_what_is_not_there(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "lines"
+    journal = interrupted(path, b"one\ntwo\n", b"head\none\ntwo\n"[:cut])
+    file = LineFile(str(path), b"head\n", journal=journal)
+    for line in (b"one\n", b"two\n", b"three\n"):
+        file.write(line)
+        assert path.read_bytes() == max(b"head\none\ntwo\nthree\n"[: file._size], b"head\none\ntwo\n"[:cut], key=len)
+    file.finish()
+    file.close()
+    assert path.read_bytes() == b"head\none\ntwo\nthree\n"
+
+
+def test_a_file_that_was_not_begun_is_somebody_elses(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"of another run\n")
+    journal = Journal()
+    LineFile(str(path), journal=journal).close()  # died before its first line
+    file = LineFile(str(path), journal=journal)
+    file.write(b"one\n")
+    file.close()
+    assert path.read_bytes() == b"one\n"
+
+
+def test_other_bytes_are_told_and_left(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    journal = interrupted(path, b"one\ntwo\n", b"head\none\ntwx\n")
+    file = LineFile(str(path), b"head\n", journal=journal)
+    file.write(b"one\n")
+    with pytest.raises(StageFailed, match=rf"^{path}: what this run .* differs from byte 11 on"):
+        file.write(b"two\n")
+    file.close()
+    assert path.read_bytes() == b"head\none\ntwx\n"
+
+
+def test_more_than_comes_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    journal = interrupted(path, b"one\ntwo\n", b"head\none\ntwo\n")
+    file = LineFile(str(path), b"head\n", journal=journal)
+    file.write(b"one\n")
+    with pytest.raises(StageFailed, match="differs from byte 9 on"):
+        file.finish()
+    file.close()
+
+
+def test_what_is_there_for_good_does_not_come_again(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    journal = Journal()
+    first = LineFile(str(path), b"head\n", journal=journal)
+    first.write(b"a 1\n")
+    first.end("a")
+    first.write(b"b 1\n")
+    first.close()
+    again = LineFile(str(path), b"head\n", journal=journal, finished=["a"])
+    again.write(b"b 1\n")
+    again.write(b"b 2\n")
+    again.finish()
+    again.close()
+    assert path.read_bytes() == b"head\na 1\nb 1\nb 2\n"
+    path.write_bytes(b"head\n")
+    with pytest.raises(EmopipeError, match="has been cut since: 5 bytes, of 9; begin anew"):
+        LineFile(str(path), b"head\n", journal=journal, finished=["a"])
+
+
+@pytest.mark.parametrize("size", [3, 1 << 16, 200_000])
+def test_what_never_is_the_same_is_appended_after_whole_lines(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "lines"
+    line = b"x" * size + b"\n"
+    journal = interrupted(path, b"one\n", b"head\n" + line + line[: size // 2])
+    file = LineFile(str(path), b"head\n", journal=journal, append=True)
+    file.write(b"new\n")
+    file.finish()
+    file.close()
+    assert path.read_bytes() == b"head\n" + line + b"new\n"
+
+
+def test_a_pipe_is_not_looked_at_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    journal = Journal()
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    for _ in range(2):
+        file = LineFile(str(tmp_path / "pipe"), journal=journal)
+        file.write(b"one\n")
+        file.end("a")
+        file.close()
+    assert os.read(reader, 100) == b"one\n" * 2
+    os.close(reader)

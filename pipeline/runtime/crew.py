@@ -1,0 +1,334 @@
+"""The worker processes of a run: started in order, watched, and stopped without leftovers.
+
+start   spawn every worker → all inputs bound → outputs connected, stages set up → play
+watch   who exits before its time, is silent or busy for too long, or takes too much memory, has failed
+end     every stage has ended (EOS has drained through the graph): they close, and exit
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import zmq
+
+from emopipe.pipeline.errors import EmopipeError, StageFailed
+from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.graph.registry import import_path
+from emopipe.pipeline.port import LinkId
+from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot
+from emopipe.pipeline.runtime import control
+from emopipe.pipeline.runtime.channel import BoundChannel, Endpoint, Parts, new_key
+from emopipe.pipeline.runtime.control import StagePlan
+from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.result import RunWarning
+from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.supervision.restarts import Failure
+from emopipe.pipeline.supervision.settings import strictest
+from emopipe.pipeline.supervision.watchdog import Alarm, Watchdog, is_stopped, resident_memory
+from emopipe.pipeline.telemetry.status import STATUS_INTERVAL_S
+from emopipe.pipeline.telemetry.trace import TraceEvent
+
+STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
+FOLDER_INTERVAL_S = 0.5
+TICK_S = 0.25
+CONTROL_WINDOW_MESSAGES = 1000
+START_TIMEOUT_S = 180.0  # for all stages to be ready, besides what they wait for others
+CLOSE_TIMEOUT_S = 10.0  # for the stages to close after all have ended: there may be files to finish
+
+
+class Places(NamedTuple):
+    """Where a crew's files are: `sockets` for the time of the run, `state` for the stages' journals."""
+
+    sockets: Path
+    state: Path
+
+
+class Listener:
+    """Who is told what the crew says."""
+
+    def reported(self, name: str, process: ProcessReport, reports: list[Report]) -> None:
+        """A worker has said how far its stages are."""
+
+    def traced(self, name: str, events: list[TraceEvent], lost: int) -> None:
+        """A worker has said what its stages took and sent."""
+
+    def warned(self, warning: RunWarning) -> None:
+        """A stage, or the crew, has something to tell the user."""
+
+    def refused(self, count: int) -> None:
+        """So many messages on the control socket have come from strangers."""
+
+
+class Crew:
+    """All worker processes of a graph, for as long as none of them fails.
+
+    Attributes:
+        failure: set where one has failed, or the run cannot go on for another reason.
+        base_time: monotonic ns at which the stages began to play; 0 before.
+        playing: whether they play.
+        closing: all stages have ended.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        places: Places,
+        listener: Listener,
+        finished: Sequence[str] = (),
+        *,
+        traced: bool,
+        verbose: bool,
+    ) -> None:
+        self._graph = graph
+        self._places = places
+        self._listener = listener
+        self._finished = finished
+        self._traced = traced
+        self._verbose = verbose
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.base_time = 0
+        self.playing = self.closing = False
+        self._workers: dict[str, WorkerProcess] = {}
+        self._dogs: dict[str, Watchdog] = {}
+        self._killed: dict[str, Failure] = {}  # by us, and why
+        self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
+        self._keys = {new_key(): name for name in graph.processes}
+        self._context = zmq.Context()
+        self._channel = BoundChannel(
+            self._context,
+            f"ipc://{places.sockets}/control",
+            self._keys,
+            self._received,
+            window=CONTROL_WINDOW_MESSAGES,
+        )
+        self._loading: dict[str, str] = {}  # what each worker is busy with during the start
+        self._exits: list[asyncio.Task[None]] = []
+        self._stopping = False  # whatever happens to a worker now, we do it
+
+    # -- the life of a run -----------------------------------------------------------------------------------
+
+    async def play(self, snapshot: Callable[[], RunSnapshot], began: Callable[[], None]) -> None:
+        """Bring everybody up, and play until every stage has ended and is closed.
+
+        `snapshot` gives what is known of the run, for the stages that watch; `began` is called when all begin to play.
+
+        Raises:
+            StageFailed: they are not ready, or not closed, in time.
+            EmopipeError: the graph has text that cannot be sent.
+        """
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self._start_in_time()
+            began()
+            self.base_time = time.monotonic_ns()
+            self.send_all(control.Play(self.base_time))
+            self.playing = True
+            telling = asyncio.create_task(self._send_status(snapshot))
+            try:
+                await self._each(control.Finished)
+            finally:
+                telling.cancel()
+                self.playing = False
+            self.closing = True
+            self.send_all(control.Stop())
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._each(control.Closed)
+            except TimeoutError:
+                cut = f"did not close within {CLOSE_TIMEOUT_S:g} s; what they write may be cut"
+                names = [name for name in self._workers if self._steps[name].empty()]
+                raise Failure(names[0], self._workers[names[0]].title, cut) from None
+        finally:
+            watching.cancel()
+
+    async def stop(self, *, at_once: bool) -> None:
+        """End every process: let it close its stages, unless `at_once`; kill whoever is still there after a moment."""
+        self._stopping = True
+        if not at_once:
+            self.send_all(control.Stop())
+            if self._exits:
+                await asyncio.wait(self._exits, timeout=STOP_TIMEOUT_S)
+        for worker in self._workers.values():
+            if not worker.exited.done():
+                worker.kill()
+        await asyncio.gather(*self._exits)
+        for worker in self._workers.values():
+            worker.close()
+        self.failure.cancel()
+        self._channel.close()
+        self._context.term()
+
+    def send_all(self, message: control.ToWorker) -> None:
+        """Tell every worker."""
+        for name in self._workers:
+            self._send(name, message)
+
+    def fail(self, error: Exception) -> None:
+        """The run cannot go on; what comes first is what is said of it."""
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+    # -- the start -------------------------------------------------------------------------------------------
+
+    async def _start_in_time(self) -> None:
+        limit = START_TIMEOUT_S + sum(stage.settings.waits() for stage in self._graph.stages.values())
+        watching = asyncio.create_task(self._watch_folder())
+        try:
+            async with asyncio.timeout(limit):
+                await self._start()
+        except TimeoutError:
+            busy = ", ".join(stage for stage in self._loading.values() if stage)
+            raise StageFailed(f"{self._graph.path}: not ready within {limit:g} s: {busy}") from None
+        finally:
+            watching.cancel()
+
+    async def _start(self) -> None:
+        """Bring every worker up, and all stages to where they can play."""
+        groups = self._graph.processes
+        self._places.state.mkdir(exist_ok=True)
+        for key, name in self._keys.items():
+            self._loading[name] = ", ".join(groups[name])
+            stacks = self._places.sockets / f"stacks-{name}"
+            stacks.unlink(missing_ok=True)  # of a crew before this
+            worker = await WorkerProcess.spawn(
+                name,
+                groups[name],
+                Endpoint(self._channel.address, key),
+                stacks=stacks,
+                verbose=self._verbose,
+            )
+            stages = [self._graph.stages[stage] for stage in groups[name]]
+            self._dogs[name] = Watchdog(
+                strictest(stage.supervision for stage in stages),
+                TICK_S,
+                patient=any(stage.cls.patient for stage in stages),
+            )
+            self._workers[name] = worker
+            self._exits.append(asyncio.create_task(self._on_exit(worker)))
+        await self._each(control.Hello)
+        try:
+            for number, (name, names) in enumerate(groups.items()):
+                self._send(name, self._plan(names, f"ipc://{self._places.sockets}/{number}-"))
+        except UnicodeEncodeError as error:
+            remedy = "rename the file or key"
+            raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
+        endpoints: dict[LinkId, Endpoint] = {}
+        for bound in await self._each(control.Bound):
+            assert isinstance(bound, control.Bound)
+            endpoints |= bound.endpoints
+        self.send_all(control.Connect(endpoints))
+        await self._each(control.Ready)
+
+    def _plan(self, names: Sequence[str], sockets: str) -> control.Prepare:
+        stages = [self._graph.stages[name] for name in names]
+        return control.Prepare(
+            mode=self._graph.mode,
+            stages=[StagePlan(stage.name, stage.use, stage.table, stage.carried) for stage in stages],
+            links=[link for link in self._graph.links if link.id.sender in names or link.id.receiver in names],
+            path=[str(folder) for folder in import_path(self._graph.path)],
+            sockets=sockets,
+            state=str(self._places.state),
+            finished=list(self._finished),
+            traced=self._traced,
+        )
+
+    async def _watch_folder(self) -> None:
+        """Notice when somebody cleans up while sockets are still to be bound and found there."""
+        folder = self._places.sockets
+        while await asyncio.to_thread(folder.exists):
+            await asyncio.sleep(FOLDER_INTERVAL_S)
+        remedy = "set TMPDIR to a folder that nobody cleans meanwhile"
+        self.fail(StageFailed(f"{self._graph.path}: {folder} has vanished while the stages were loading; {remedy}"))
+
+    # -- while it plays --------------------------------------------------------------------------------------
+
+    async def _send_status(self, snapshot: Callable[[], RunSnapshot]) -> None:
+        """Send what is known of the run round to the stages that watch."""
+        stages = self._graph.stages.values()
+        watching = {stage.process for stage in stages if stage.cls.status is not Stage.status}
+        while watching:
+            await asyncio.sleep(STATUS_INTERVAL_S)
+            for name in watching:
+                self._send(name, control.Status(snapshot()))
+
+    async def _watch(self) -> None:
+        """Look after every process, several times a second."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            for name, worker in self._workers.items():
+                if worker.exited.done():
+                    continue
+                dog = self._dogs[name]
+                alarm = dog.tick(stopped=is_stopped(worker.pid), memory=resident_memory(worker.pid))
+                if alarm is not None and name not in self._killed:
+                    await self._on_alarm(worker, alarm)
+
+    async def _on_alarm(self, worker: WorkerProcess, alarm: Alarm) -> None:
+        if alarm.action == "warn":
+            self._listener.warned(RunWarning(alarm.stage or worker.stages[0], alarm.text, damage=False))
+            return
+        # Only now: a thread that runs meanwhile may crash the process that writes the stacks of all.
+        stacks = await worker.stacks()
+        at = f" at {stacks.place}" if stacks.place else ""
+        reason = f"{alarm.text}{at}; the process was killed"
+        self._killed[worker.name] = Failure(worker.name, worker.title, reason, detail=stacks.text)
+        worker.kill()
+
+    async def _on_exit(self, worker: WorkerProcess) -> None:
+        """Notice when it ends before its time."""
+        code = await worker.exited
+        if self._stopping or (self.closing and code == 0):
+            return
+        self.fail(self._killed.get(worker.name) or Failure(worker.name, worker.title, await worker.exit_report(code)))
+
+    # -- messages --------------------------------------------------------------------------------------------
+
+    def _received(self, sender: str, parts: Parts) -> None:
+        self._dogs[sender].heard()
+        try:
+            self._take(sender, control.decode_from_worker(b"".join(parts)))
+        except msgspec.MsgspecError as error:
+            self.fail(StageFailed(f"{self._graph.path}: process {sender} sent what is no message: {error}"))
+        except Exception as error:  # the listener's: a terminal that is gone, for one
+            self.fail(error)
+
+    def _take(self, sender: str, message: control.FromWorker) -> None:
+        match message:
+            case control.Alive(busy):
+                self._dogs[sender].busy = busy
+            case control.Reported(reports, process):
+                self._listener.refused(self._channel.refused)
+                self._listener.reported(sender, process, reports)
+            case control.Traced(events, lost):
+                self._listener.traced(sender, events, lost)
+            case control.Warned(warnings):
+                for each in warnings:
+                    self._listener.warned(each)
+            case control.Failed(stage, error, exit_code, detail, explained):
+                name = self._graph.stages[stage].process if stage in self._graph.stages else sender
+                who = f"{self._graph.path}: stages.{stage}"
+                self.fail(
+                    Failure(name, who, error, detail=detail, exit_code=exit_code, explained=explained, repeats=True)
+                )
+            case control.Loading(stage):
+                self._loading[sender] = stage
+            case _:
+                self._dogs[sender].loading = not isinstance(message, control.Ready | control.Finished | control.Closed)
+                self._steps[sender].put_nowait(message)
+
+    async def _each(self, step: type[control.FromWorker]) -> list[control.FromWorker]:
+        """Wait until every worker has said `step`."""
+        answers = []
+        for name in self._workers:
+            answer = await self._steps[name].get()
+            assert isinstance(answer, step), f"{name} said {answer}, expected {step.__name__}"
+            answers.append(answer)
+        return answers
+
+    def _send(self, name: str, message: control.ToWorker) -> None:
+        # A worker that is gone, or has not said hello yet, cannot be told; ROUTER drops it, and so it should.
+        self._channel.send(name, [control.encode(message)])

@@ -1,6 +1,7 @@
 """Addresses to bind: their parts, whether one is this machine's alone, and what to say of one that is taken."""
 
 import ipaddress
+import socket
 
 
 def is_loopback(host: str) -> bool:
@@ -11,6 +12,31 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether an address stands for all of this machine's: others cannot connect to it."""
+    try:
+        return host == "*" or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def own_address_towards(host: str, port: int) -> str:
+    """The address of this machine by which `host` is reached, and reaches it; nothing is sent.
+
+    Raises:
+        OSError: there is no way to it.
+    """
+    family, kind, protocol, _, at = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(at)
+        return str(probe.getsockname()[0])
+
+
+def tcp_address(host: str, port: int | str = "*") -> str:
+    """`tcp://HOST:PORT`, by default at a port that is free."""
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
 def split_tcp(address: str) -> tuple[str, int]:

@@ -4,13 +4,14 @@ server = CurveServer(context, socket, "tcp://10.0.0.1:5560", pair, allowed, fold
 """
 
 import asyncio
+import contextlib
 from collections.abc import Container
 from pathlib import Path
 
 import zmq
 from zmq.auth import Authenticator
 
-from emopipe.pipeline.access.addresses import split_tcp
+from emopipe.pipeline.access.addresses import split_tcp, tcp_address
 from emopipe.pipeline.access.gate import HANDSHAKE_TIMEOUT_S, Gate
 from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.access.listener import bind_tcp
@@ -48,9 +49,10 @@ class CurveServer:
         self, context: Context, socket: Socket, address: str, pair: KeyPair, allowed: Container[str], path: Path
     ) -> None:
         host, port = split_tcp(address)
-        bound = bind_tcp(host, port)
-        try:
+        with contextlib.ExitStack() as undo:
+            bound = undo.enter_context(bind_tcp(host, port))
             self._authentication = Authentication(context, allowed)
+            undo.callback(self._authentication.close)
             socket.curve_server = True
             socket.curve_secretkey = pair.secret.encode()
             socket.zap_domain = DOMAIN.encode()  # without one ZeroMQ would let anybody in if nobody answered for us
@@ -58,11 +60,8 @@ class CurveServer:
             set_heartbeats(socket)
             socket.bind(f"ipc://{path}")
             self._gate = Gate(bound, str(path))
-        except BaseException:
-            bound.close()
-            raise
-        name = f"[{host}]" if ":" in host else host
-        self.address = f"tcp://{name}:{bound.getsockname()[1]}"
+            undo.pop_all()
+        self.address = tcp_address(host, bound.getsockname()[1])
 
     @property
     def refused(self) -> int:

@@ -106,7 +106,9 @@ def _offers(payload: type[Payload], senders: Senders, receiver: str) -> str:
 
 
 def _check_own(stage: ParsedStage, problems: Problems) -> None:
-    """What the stage itself finds wrong with its settings."""
+    """What the stage itself finds wrong with its settings; one on another host does so there, where its files are."""
+    if stage.remote:
+        return
     found = _ask(stage, "check", lambda found: [(str(key), str(text)) for key, text in found], problems)
     for key, text in found or []:
         problems.add(("stages", stage.name), text, key)
@@ -136,6 +138,7 @@ def _check_restarts(stages: Mapping[str, ParsedStage], pipeline: PipelineSetting
 
 def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
     owners: dict[str, str] = {}
+    stages = {name: stage for name, stage in stages.items() if not stage.remote}  # another host has files of its own
     for stage in stages.values():
         for endpoint in _ask(stage, "writes", _texts, problems) or []:
             owner = owners.setdefault(_identity(endpoint), stage.name)

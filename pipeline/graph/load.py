@@ -18,6 +18,7 @@ from emopipe.pipeline.graph.check import check
 from emopipe.pipeline.graph.overrides import override
 from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems, fit_inputs, read_pipeline, read_stages
 from emopipe.pipeline.graph.registry import import_path, instantiate, make_importable, resolve
+from emopipe.pipeline.graph.remote import Remote, read_remote
 from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, StageSpec
 from emopipe.pipeline.port import Queue
 
@@ -98,7 +99,7 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
     """
     path = Path(origin)
     make_importable(import_path(path))
-    pipeline, parsed, order = _checked(table, origin, overrides, own_code=True)
+    pipeline, parsed, order, remote = _checked(table, origin, overrides, own_code=True)
     stages = {}
     for name in order:
         each = parsed[name]
@@ -115,7 +116,9 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
                 supervision=each.supervision,
             )
     budget = pipeline.latency_budget if pipeline.mode == "live" else None
-    return Graph(pipeline.name or path.stem, pipeline.mode, stages, path, budget, pipeline.monitoring)
+    return Graph(
+        pipeline.name or path.stem, pipeline.mode, stages, path, budget, monitoring=pipeline.monitoring, remote=remote
+    )
 
 
 def check_unimported(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:
@@ -127,26 +130,27 @@ def check_unimported(path: str | Path, overrides: Sequence[str] = ()) -> dict[st
     Raises:
         GraphError: everything that is wrong.
     """
-    _, parsed, _ = _checked(read_table(path), path, overrides, own_code=False)
+    _, parsed, *_ = _checked(read_table(path), path, overrides, own_code=False)
     return {name: each.use for name, each in parsed.items() if each.cls is None}
 
 
 def _checked(
     table: Mapping[str, Any], origin: str | Path, overrides: Sequence[str], *, own_code: bool
-) -> tuple[PipelineSettings, dict[str, ParsedStage], list[str]]:
-    """The tables of a graph in which nothing is wrong, and its stages in topological order."""
+) -> tuple[PipelineSettings, dict[str, ParsedStage], list[str], Remote]:
+    """The tables of a graph in which nothing is wrong, its stages in topological order, and what runs elsewhere."""
     problems = Problems()
     try:
         table = override(table, overrides, problems)
         pipeline = read_pipeline(table, problems)
         parsed = read_stages(table, pipeline, problems, own_code=own_code)
         fit_inputs(parsed)
+        remote = read_remote(pipeline.control, table.get("processes", {}), parsed, problems)
         order = check(parsed, pipeline, problems)
     except RecursionError:
         raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None
     if found := problems.sorted(parsed):
         raise GraphError(found, str(origin))
-    return pipeline, parsed, order
+    return pipeline, parsed, order, remote
 
 
 def _syntax(message: str, text: str) -> str:

@@ -18,6 +18,8 @@ from emopipe.pipeline.text import instead, key_path, show
 
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_-]{{0,{MAX_STAGE_CHARS - 1}}}")
 
+TABLES = ("pipeline", "stages", "processes")
+
 
 class PipelineSettings(Settings):
     """The table `[pipeline]`."""
@@ -41,6 +43,8 @@ class PipelineSettings(Settings):
     metrics: (
         Annotated[str, about("address where Prometheus reads the run's figures, HOST:PORT of this machine")] | None
     ) = None
+
+    control: Annotated[dict[str, Any], about("where processes on other hosts find the run")] = {}  # noqa: RUF012
 
     @property
     def monitoring(self) -> Monitoring:
@@ -86,13 +90,14 @@ class ParsedStage:
     process: str = ""
     supervision: Supervision = field(default_factory=Supervision)
     restart_given: bool = False  # whether the graph itself says that it is to be restarted
+    remote: bool = False  # in a process on another host
 
 
 def read_pipeline(table: Mapping[str, Any], problems: Problems) -> PipelineSettings:
     """The table `[pipeline]`; its defaults where it is wrong."""
     for key in table:
-        if key not in ("pipeline", "stages"):
-            problems.add((key,), f"unknown table; {instead(key, ['pipeline', 'stages'])}")
+        if key not in TABLES:
+            problems.add((key,), f"unknown table; {instead(key, TABLES)}")
     given = table.get("pipeline", {})
     if not isinstance(given, Mapping):
         problems.add(("pipeline",), f"expected a table, got {show(given)}")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -26,17 +27,47 @@ class OutputRef:
         return f"{self.stage}.{self.output}"
 
 
+class RemoteProcess(NamedTuple):
+    """A process on another host.
+
+    Attributes:
+        key: the public key of who runs it.
+        given: that key as the graph gives it, often a file.
+        wait: s that it has to come.
+    """
+
+    key: str
+    given: str
+    wait: float
+
+
+class Remote(NamedTuple):
+    """What of a graph runs on other hosts.
+
+    Attributes:
+        endpoint: where they find the run.
+        secret_key: file of the run's own key.
+        processes: by their names.
+    """
+
+    endpoint: str = ""
+    secret_key: str = ""
+    processes: Mapping[str, RemoteProcess] = MappingProxyType({})
+
+
 class Link(msgspec.Struct, frozen=True):
     """One output joined to one input.
 
     Attributes:
         queue: the input's; each of its links has one of its own.
         local: whether both ends are in the same process.
+        remote: whether an end is in a process on another host, and the other is not in the same.
     """
 
     id: LinkId
     queue: Queue
     local: bool
+    remote: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,7 @@ class Graph:
         path: the file it came from; modules beside it can be used as stages.
         latency_budget: s from capture to sink; none in replay mode, which waits for everything.
         monitoring: where the run can be watched from outside.
+        remote: the processes that somebody starts on other hosts.
     """
 
     name: str
@@ -87,20 +119,22 @@ class Graph:
     path: Path
     latency_budget: float | None
     monitoring: Monitoring = field(default_factory=Monitoring)
+    remote: Remote = field(default_factory=Remote)
 
     @property
     def links(self) -> list[Link]:
         """All links, in the order of the stages they lead to."""
         return [
-            Link(
-                LinkId(feed.stage, feed.output, spec.name, port),
-                spec.queues[port],
-                local=self.stages[feed.stage].process == spec.process,
-            )
+            Link(LinkId(feed.stage, feed.output, spec.name, port), spec.queues[port], local, remote)
             for spec in self.stages.values()
             for port, feeds in spec.inputs.items()
             for feed in feeds
+            for local, remote in [self._reach(self.stages[feed.stage].process, spec.process)]
         ]
+
+    def _reach(self, sender: str, receiver: str) -> tuple[bool, bool]:
+        """Whether two processes are one, and whether a link between them leads to another host."""
+        return sender == receiver, sender != receiver and bool({sender, receiver} & self.remote.processes.keys())
 
     @property
     def processes(self) -> dict[str, list[str]]:
@@ -121,8 +155,9 @@ class Graph:
         return unrepeatable([(name, spec.cls) for name, spec in self.stages.items()])
 
     def in_one_process(self) -> Self:
-        """The same graph with all stages in one process."""
-        return replace(self, stages={name: replace(spec, process="all") for name, spec in self.stages.items()})
+        """The same graph with all stages in one process, on this host."""
+        stages = {name: replace(spec, process="all") for name, spec in self.stages.items()}
+        return replace(self, stages=stages, remote=Remote())
 
 
 def unrepeatable(stages: Sequence[tuple[str, type[Stage]]]) -> str:

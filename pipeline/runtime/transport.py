@@ -11,13 +11,15 @@ import asyncio
 from collections.abc import Coroutine
 
 import msgspec
+import zmq
 
+from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.message import Codec, Hop, Message, Payload, WireError
 from emopipe.pipeline.port import LinkId, Queue
 from emopipe.pipeline.report import InletCounts
-from emopipe.pipeline.runtime.channel import BoundChannel, ConnectedChannel, Context, Endpoint, Parts, new_key
+from emopipe.pipeline.runtime.channel import Access, BoundChannel, ConnectedChannel, Context, Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.link import LinkQueue
 
 Inbox = asyncio.Queue[tuple["Inlet", Message]]
@@ -169,7 +171,10 @@ class LocalOutlet(Outlet):
 
 
 class LinkError(Exception):
-    """The stage `sender` broke the rules of its link: what it sent is no message, or more than it had credits for."""
+    """The stage `sender`, at the other end, broke the rules of its link, or cannot be reached any more.
+
+    What it sent is no message, or more than it had credits for.
+    """
 
     def __init__(self, sender: str, text: str) -> None:
         self.sender = sender
@@ -179,7 +184,7 @@ class LinkError(Exception):
 class ZmqInlet(Inlet):
     """The receiving end of a link between processes, bound at `endpoint`, where it knows the sender by its key.
 
-    What comes from anybody else is dropped and counted.
+    What comes from anybody else is dropped and counted. Between hosts `access` is given, and `sender_key` is public.
     """
 
     def __init__(
@@ -192,13 +197,17 @@ class ZmqInlet(Inlet):
         context: Context,
         address: str,
         payload: type[Payload],
+        access: Access | None = None,
+        sender_key: str = "",
     ) -> None:
         super().__init__(link, inbox, clock, window)
         self._codec = Codec(payload)
         self._window = window
-        key = new_key()
-        self._channel = BoundChannel(context, address, {key: link.sender}, self._on_message, window=window)
-        self.endpoint = Endpoint(self._channel.address, key)
+        key = sender_key or new_key()
+        self._channel = BoundChannel(
+            context, address, {key: link.sender}, self._on_message, window=window, access=access
+        )
+        self.endpoint = Endpoint(self._channel.address, key, access.pair.public if access is not None else "")
 
     def counts(self) -> InletCounts:
         self._counts.refused = self._channel.refused
@@ -221,7 +230,7 @@ class ZmqInlet(Inlet):
 
 
 class ZmqOutlet(Outlet):
-    """The sending end of a link between processes."""
+    """The sending end of a link between processes; of one between hosts, `pair` is who we are."""
 
     def __init__(
         self,
@@ -231,10 +240,14 @@ class ZmqOutlet(Outlet):
         context: Context,
         endpoint: Endpoint,
         payload: type[Payload],
+        receiver: str = "",
+        pair: KeyPair | None = None,
     ) -> None:
         super().__init__(queue, clock)
         self._codec = Codec(payload)
-        self._channel = ConnectedChannel(context, endpoint, self._on_acknowledgement)
+        self._receiver = receiver
+        happened = None if pair is None else self._on_event
+        self._channel = ConnectedChannel(context, endpoint, self._on_acknowledgement, pair=pair, happened=happened)
 
     def close(self) -> None:
         self._channel.close()
@@ -244,6 +257,11 @@ class ZmqOutlet(Outlet):
             self.acknowledge(int.from_bytes(parts[0], "little"))
         else:
             self._refused += 1
+
+    def _on_event(self, event: int) -> None:
+        """Fail where a connection is lost with what is on its way: ZeroMQ would connect again, and say nothing."""
+        if event == zmq.EVENT_DISCONNECTED and not self._queue.empty:
+            raise LinkError(self._receiver, "the connection to it was lost, with messages on their way")
 
     def _transmit(self, message: Message) -> None:
         self._channel.send(self._codec.encode(message))

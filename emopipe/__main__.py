@@ -24,6 +24,7 @@ VERBS = (
     "predict",
     "export",
     "keys",
+    "worker",
 )
 INTERRUPTED = 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a file that standard output goes to may say

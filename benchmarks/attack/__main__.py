@@ -21,7 +21,7 @@ from benchmarks.attack.victim import PAGE_PORT, PUBLISH_PORT, Victim, victim
 from benchmarks.figures import machine, table, write_json
 from benchmarks.hosts import Host, isolated
 from emopipe.pipeline.access.gate import MAX_STRANGERS
-from emopipe.pipeline.access.listener import ACCEPTS_PER_WAKEUP
+from emopipe.pipeline.access.listener import MAX_LEAVING
 from emopipe.stages.web.server import MAX_CONNECTIONS as MAX_PAGE_CONNECTIONS
 
 PHASES = [
@@ -70,14 +70,14 @@ def attack(connections: int, seconds: float, fps: float) -> dict[str, Any]:
 
 def wrong(found: dict[str, Any]) -> list[str]:
     """What happened that must not."""
-    held = FILES_PER_STRANGER * (MAX_STRANGERS + ACCEPTS_PER_WAKEUP)
+    held = FILES_PER_STRANGER * (MAX_STRANGERS + MAX_LEAVING)
     problems = [f"{phase['kind']} read results" for phase in found["phases"] if phase.get("results read")]
     if found["exit code"] != 0:
         problems.append(f"the run ended with {found['exit code']}: {found['said']}")
     if found["subscribed"] != 1:
         problems.append(f"{found['subscribed']} subscriptions came through instead of 1")
     for phase in found["phases"]:
-        most = held if phase["port"] == PUBLISH_PORT else MAX_PAGE_CONNECTIONS + ACCEPTS_PER_WAKEUP
+        most = held if phase["port"] == PUBLISH_PORT else MAX_PAGE_CONNECTIONS + MAX_LEAVING
         if (more := phase["files"] - found["undisturbed"]["files"]) > most:
             problems.append(f"{phase['kind']} at {phase['port']} held {more} descriptors, more than {most}")
     return problems

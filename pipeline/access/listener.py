@@ -21,7 +21,8 @@ from emopipe.pipeline.errors import EmopipeError
 BACKLOG = 128  # connections that the system keeps until they are taken
 RATE_HZ = 200.0  # connections taken a second, unless told otherwise
 BURST = 64  # taken in quick succession, after a while without
-ACCEPTS_PER_WAKEUP = 16  # the event loop has other work too, the closing of those that made room before all
+MAX_LEAVING = 16  # connections that have to go and are not gone yet: before that no more are taken
+LEAVING_PAUSE_S = 0.01  # for which none is taken until they are
 FULL_PAUSE_S = 1.0  # for which none is taken where no descriptor is left
 
 
@@ -32,12 +33,14 @@ class Connection:
         socket: its socket; whoever serves it closes it.
         address: where it comes from.
         silent: nobody has vouched for it yet.
+        leaving: it has to go, to make room.
     """
 
     def __init__(self, connected: socket.socket, address: str) -> None:
         self.socket = connected
         self.address = address
         self.silent = True
+        self.leaving = False
 
     @property
     def closed(self) -> bool:
@@ -49,6 +52,7 @@ class Connection:
 
     def shut(self) -> None:
         """End it: whoever serves it hears that it is over, as if the peer had gone."""
+        self.leaving = True
         with contextlib.suppress(OSError):  # the peer was quicker
             self.socket.shutdown(socket.SHUT_RDWR)
 
@@ -110,7 +114,10 @@ class Listener:
         self._bound.close()
 
     def _accept(self) -> None:
-        for _ in range(ACCEPTS_PER_WAKEUP):
+        while True:
+            if sum(each.leaving for each in self.connections) >= MAX_LEAVING:
+                self._wait(LEAVING_PAUSE_S)
+                return
             if not self._take_token():
                 self._wait(1 / self._rate)
                 return
@@ -129,13 +136,12 @@ class Listener:
             self._admit(Connection(connected, peer[0]))
 
     def _admit(self, new: Connection) -> None:
-        there = self.connections
+        there = [each for each in self.connections if not each.leaving]
         silent = [each for each in there if each.silent]
         if len(silent) >= self._most_silent or (silent and len(there) >= self._most):
             counts = Counter(each.address for each in silent)
             leaving = max(silent, key=lambda each: counts[each.address])  # of several the oldest
             leaving.shut()
-            leaving.silent = False  # it is on its way: not to be chosen again
             self.refused += 1
         elif len(there) >= self._most:
             new.socket.close()

@@ -28,11 +28,13 @@ class Monitor:
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._events.fileno()
         self._loop.add_reader(self._descriptor, self._readable)
+        self._loop.call_soon(self._readable)  # ZeroMQ's descriptor is edge-triggered, and arms when it is read empty
 
     def close(self) -> None:
         """Close it, before the socket itself."""
         self._loop.remove_reader(self._descriptor)
         self._watched.disable_monitor()
+        self._events.close(0)
 
     def _readable(self) -> None:
         while not self._events.closed:

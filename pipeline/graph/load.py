@@ -18,8 +18,8 @@ from emopipe.pipeline.graph.check import check
 from emopipe.pipeline.graph.overrides import override
 from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems, fit_inputs, read_pipeline, read_stages
 from emopipe.pipeline.graph.registry import import_path, instantiate, make_importable, resolve
-from emopipe.pipeline.graph.remote import Remote, read_remote
-from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, StageSpec
+from emopipe.pipeline.graph.remote import read_remote
+from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, Remote, StageSpec
 from emopipe.pipeline.port import Queue
 
 __all__ = [

@@ -59,7 +59,7 @@ def read_remote(
     if not isinstance(table, Mapping):
         problems.add(("processes",), f"expected a table for each process, got {show(table)}")
         return Remote()
-    processes = {}
+    processes: dict[str, RemoteProcess] = {}
     names = list(dict.fromkeys(stage.process for stage in stages.values()))
     for name, given in table.items():
         where = ("processes", name)

@@ -31,7 +31,13 @@ class StagePlan(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, tag=True):
-    """The worker has started."""
+    """The worker has started.
+
+    `key` is its public key for links between hosts, `clock` tells hosts' clocks apart (`remote_process.clock_id`).
+    """
+
+    key: str
+    clock: str
 
 
 class Prepare(msgspec.Struct, tag=True):
@@ -39,7 +45,7 @@ class Prepare(msgspec.Struct, tag=True):
 
     `path` are the folders of users' own modules; `sockets` is how the addresses of this worker's inputs begin; in the
     folder `state` the stages' journals are kept; `finished` are the streams that are not to be played again; `traced`
-    asks for `Traced`.
+    asks for `Traced`. Links from other hosts are bound at `address`, for the public keys of their `senders`.
     """
 
     mode: Mode
@@ -50,6 +56,8 @@ class Prepare(msgspec.Struct, tag=True):
     state: str
     finished: list[str]
     traced: bool
+    address: str = ""
+    senders: dict[LinkId, str] = {}
 
 
 class Bound(msgspec.Struct, tag=True):

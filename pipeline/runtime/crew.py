@@ -8,7 +8,7 @@ end     every stage has ended (EOS has drained through the graph): they close, a
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +21,16 @@ from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.channel import BoundChannel, Endpoint, Parts, new_key
+from emopipe.pipeline.runtime.channel import Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.remote_process import (
+    ControlChannels,
+    FarProcess,
+    link_address,
+    need_one_clock,
+    need_own,
+)
 from emopipe.pipeline.runtime.result import RunWarning
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.supervision.restarts import Failure
@@ -92,16 +99,17 @@ class Crew:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.base_time = 0
         self.playing = self.closing = False
-        self._workers: dict[str, WorkerProcess] = {}
+        self._workers: dict[str, WorkerProcess | FarProcess] = {}
         self._dogs: dict[str, Watchdog] = {}
         self._killed: dict[str, Failure] = {}  # by us, and why
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
-        self._keys = {new_key(): name for name in graph.processes}
+        self._keys = {name: new_key() for name in graph.processes if name not in graph.remote.processes}
         self._context = zmq.Context()
-        self._channel = BoundChannel(
+        self._channel = ControlChannels(
             self._context,
-            f"ipc://{places.sockets}/control",
-            self._keys,
+            places.sockets,
+            {key: name for name, key in self._keys.items()},
+            graph.remote,
             self._received,
             window=CONTROL_WINDOW_MESSAGES,
         )
@@ -176,6 +184,7 @@ class Crew:
 
     async def _start_in_time(self) -> None:
         limit = START_TIMEOUT_S + sum(stage.settings.waits() for stage in self._graph.stages.values())
+        limit += max((process.wait for process in self._graph.remote.processes.values()), default=0.0)
         watching = asyncio.create_task(self._watch_folder())
         try:
             async with asyncio.timeout(limit):
@@ -190,18 +199,10 @@ class Crew:
         """Bring every worker up, and all stages to where they can play."""
         groups = self._graph.processes
         self._places.state.mkdir(exist_ok=True)
-        for key, name in self._keys.items():
-            self._loading[name] = ", ".join(groups[name])
-            stacks = self._places.sockets / f"stacks-{name}"
-            stacks.unlink(missing_ok=True)  # of a crew before this
-            worker = await WorkerProcess.spawn(
-                name,
-                groups[name],
-                Endpoint(self._channel.address, key),
-                stacks=stacks,
-                verbose=self._verbose,
-            )
-            stages = [self._graph.stages[stage] for stage in groups[name]]
+        for name, names in groups.items():
+            self._loading[name] = ", ".join(names)
+            worker = await self._enlist(name, names)
+            stages = [self._graph.stages[stage] for stage in names]
             self._dogs[name] = Watchdog(
                 strictest(stage.supervision for stage in stages),
                 TICK_S,
@@ -209,10 +210,12 @@ class Crew:
             )
             self._workers[name] = worker
             self._exits.append(asyncio.create_task(self._on_exit(worker)))
-        await self._each(control.Hello)
+        hellos = dict(zip(groups, await asyncio.gather(*map(self._hello, groups)), strict=True))
+        need_one_clock(self._graph.mode, {name: hello.clock for name, hello in hellos.items()}, self._graph.path)
+        keys = {name: hello.key for name, hello in hellos.items()}
         try:
             for number, (name, names) in enumerate(groups.items()):
-                self._send(name, self._plan(names, f"ipc://{self._places.sockets}/{number}-"))
+                self._send(name, self._plan(names, f"ipc://{self._places.sockets}/{number}-", keys))
         except UnicodeEncodeError as error:
             remedy = "rename the file or key"
             raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
@@ -223,17 +226,44 @@ class Crew:
         self.send_all(control.Connect(endpoints))
         await self._each(control.Ready)
 
-    def _plan(self, names: Sequence[str], sockets: str) -> control.Prepare:
+    async def _enlist(self, name: str, stages: Sequence[str]) -> WorkerProcess | FarProcess:
+        """Start a process, or let one come from another host."""
+        remote = self._graph.remote
+        if name in remote.processes:
+            self._listener.warned(RunWarning(name, f"waiting for it at {remote.endpoint}", damage=False))
+            return FarProcess(name, stages, remote.processes[name])
+        stacks = self._places.sockets / f"stacks-{name}"
+        stacks.unlink(missing_ok=True)  # of a crew before this
+        endpoint = Endpoint(self._channel.address, self._keys[name])
+        return await WorkerProcess.spawn(name, stages, endpoint, stacks=stacks, verbose=self._verbose)
+
+    async def _hello(self, name: str) -> control.Hello:
+        """Wait for a worker's first word."""
+        worker = self._workers[name]
+        try:
+            async with asyncio.timeout(worker.remote.wait if isinstance(worker, FarProcess) else None):
+                hello = await self._steps[name].get()
+        except TimeoutError:
+            assert isinstance(worker, FarProcess)
+            raise worker.missing(self._graph.remote.endpoint) from None
+        assert isinstance(hello, control.Hello)
+        return hello
+
+    def _plan(self, names: Sequence[str], sockets: str, keys: Mapping[str, str]) -> control.Prepare:
+        """What a worker makes; `keys` are the public ones of all, by process."""
         stages = [self._graph.stages[name] for name in names]
+        links = [link for link in self._graph.links if link.id.sender in names or link.id.receiver in names]
         return control.Prepare(
             mode=self._graph.mode,
             stages=[StagePlan(stage.name, stage.use, stage.table, stage.carried) for stage in stages],
-            links=[link for link in self._graph.links if link.id.sender in names or link.id.receiver in names],
+            links=links,
             path=[str(folder) for folder in import_path(self._graph.path)],
             sockets=sockets,
             state=str(self._places.state),
             finished=list(self._finished),
             traced=self._traced,
+            address=link_address(self._graph.remote),
+            senders={link.id: keys[self._graph.stages[link.id.sender].process] for link in links if link.remote},
         )
 
     async def _watch_folder(self) -> None:
@@ -267,7 +297,7 @@ class Crew:
                 if alarm is not None and name not in self._killed:
                     await self._on_alarm(worker, alarm)
 
-    async def _on_alarm(self, worker: WorkerProcess, alarm: Alarm) -> None:
+    async def _on_alarm(self, worker: WorkerProcess | FarProcess, alarm: Alarm) -> None:
         if alarm.action == "warn":
             self._listener.warned(RunWarning(alarm.stage or worker.stages[0], alarm.text, damage=False))
             return
@@ -278,7 +308,7 @@ class Crew:
         self._killed[worker.name] = Failure(worker.name, worker.title, reason, detail=stacks.text)
         worker.kill()
 
-    async def _on_exit(self, worker: WorkerProcess) -> None:
+    async def _on_exit(self, worker: WorkerProcess | FarProcess) -> None:
         """Notice when it ends before its time."""
         code = await worker.exited
         if self._stopping or (self.closing and code == 0):
@@ -301,6 +331,7 @@ class Crew:
             case control.Alive(busy):
                 self._dogs[sender].busy = busy
             case control.Reported(reports, process):
+                need_own(sender, (report.stage for report in reports), self._graph.processes[sender])
                 self._listener.refused(self._channel.refused)
                 self._listener.reported(sender, process, reports)
             case control.Traced(events, lost):
@@ -317,6 +348,11 @@ class Crew:
             case control.Loading(stage):
                 self._loading[sender] = stage
             case _:
+                worker = self._workers[sender]
+                if isinstance(message, control.Bound):
+                    need_own(sender, (link.receiver for link in message.endpoints), worker.stages)
+                if isinstance(worker, FarProcess) and isinstance(message, control.Hello | control.Closed):
+                    worker.heard(message)
                 self._dogs[sender].loading = not isinstance(message, control.Ready | control.Finished | control.Closed)
                 self._steps[sender].put_nowait(message)
 

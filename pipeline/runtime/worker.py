@@ -18,6 +18,8 @@ from typing import Any
 
 import zmq
 
+from emopipe.pipeline.access.addresses import tcp_address
+from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.clock import SystemClock
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.files import Journal
@@ -25,9 +27,10 @@ from emopipe.pipeline.graph.registry import instantiate, make_importable
 from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.channel import ConnectedChannel, Endpoint, Parts
+from emopipe.pipeline.runtime.channel import Access, ConnectedChannel, Endpoint, Parts
 from emopipe.pipeline.runtime.host import JOURNAL_SUFFIX, StageHost
 from emopipe.pipeline.runtime.process import STACKS_SIGNAL
+from emopipe.pipeline.runtime.remote_process import Own, clock_id
 from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
@@ -41,13 +44,16 @@ MAX_TEXT_CHARS = 10_000
 
 
 class Worker:
-    """Makes, connects, plays and closes the stages of one process."""
+    """Makes, connects, plays and closes the stages of one process; `own` is given on another host."""
 
-    def __init__(self, endpoint: Endpoint, process: str) -> None:
+    def __init__(self, endpoint: Endpoint, process: str, own: Own | None = None) -> None:
         self._context = zmq.Context()
         self._clock = SystemClock()
         self._process = process
-        self._control = ConnectedChannel(self._context, endpoint, self._on_order)
+        self._own = own
+        self._pair = KeyPair.new()  # for links between hosts, in this run
+        keys = (own.pair, own.happened) if own is not None else (None, None)
+        self._control = ConnectedChannel(self._context, endpoint, self._on_order, pair=keys[0], happened=keys[1])
         self._orders: asyncio.Queue[control.ToWorker] = asyncio.Queue()
         self._hosts: dict[str, StageHost] = {}
         self._local_inlets: dict[LinkId, LocalInlet] = {}
@@ -63,7 +69,7 @@ class Worker:
         """Follow orders until Stop."""
         # Nobody awaits the callbacks of sockets: without this, what they raise would end nothing, and the run hang.
         asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
-        self._send(control.Hello())
+        self._send(control.Hello(self._pair.public, clock_id()))
         beating = asyncio.create_task(self._beat())
         work: asyncio.Task[None] | None = None
         while True:
@@ -118,12 +124,17 @@ class Worker:
                 await self._guard(self._process, lambda: self._play(base_time))
 
     async def _prepare(self, plan: control.Prepare) -> None:
-        make_importable(Path(folder) for folder in plan.path)
+        own = self._own
+        make_importable([Path.cwd()] if own is not None else map(Path, plan.path))
+        sockets, state = (plan.sockets, Path(plan.state)) if own is None else (own.sockets, own.state(plan.state))
+        address = plan.address if own is None else tcp_address(own.address)  # where links from other hosts are bound
         self._tracer = Tracer() if plan.traced else None
         for stage in plan.stages:
 
             async def make(stage: control.StagePlan = stage) -> None:
                 made = instantiate(stage.name, stage.use, stage.table, stage.carried)
+                if own is not None and (problems := made.settings.check()):  # here its files are
+                    raise EmopipeError("; ".join(": ".join(filter(None, each)) for each in problems))
                 warn = partial(self._warn, stage.name)
                 self._hosts[stage.name] = host_of(
                     made,
@@ -131,7 +142,7 @@ class Worker:
                     clock=self._clock,
                     warn=warn,
                     stall=self._stall,
-                    journal=Journal(Path(plan.state) / f"{stage.name}{JOURNAL_SUFFIX}"),
+                    journal=Journal(state / f"{stage.name}{JOURNAL_SUFFIX}"),
                     finished=plan.finished,
                 )
 
@@ -152,14 +163,17 @@ class Worker:
                 self._local_inlets[link.id] = inlet = LocalInlet(*arguments)
                 host.inlets.setdefault(port, []).append(inlet)
             else:
-                remote = ZmqInlet(
+                here = f"{sockets}{number}"
+                zmq_inlet = ZmqInlet(
                     *arguments,
                     context=self._context,
-                    address=f"{plan.sockets}{number}",
+                    address=address if link.remote else here,
                     payload=host.stage.inputs[port].type,
+                    access=Access(self._pair, Path(here.removeprefix("ipc://"))) if link.remote else None,
+                    sender_key=plan.senders.get(link.id, ""),
                 )
-                host.inlets.setdefault(port, []).append(remote)
-                endpoints[link.id] = remote.endpoint
+                host.inlets.setdefault(port, []).append(zmq_inlet)
+                endpoints[link.id] = zmq_inlet.endpoint
         self._send(control.Loading(""))
         self._send(control.Bound(endpoints))
 
@@ -176,6 +190,8 @@ class Worker:
                     context=self._context,
                     endpoint=endpoints[link.id],
                     payload=host.stage.outputs[link.id.output].type,
+                    receiver=link.id.receiver,
+                    pair=self._pair if link.remote else None,
                 )
             )
         for name, host in self._hosts.items():

@@ -40,11 +40,11 @@ __all__ = ["FairRateLimit", "Session", "Sessions", "WebServer", "WebSettings", "
 
 Handler = Callable[..., Awaitable["web.StreamResponse"]]
 
-MAX_CONNECTIONS = 512  # of more, the oldest of those that have not asked for anything goes
+MAX_CONNECTIONS = 512  # of more, the oldest of those goes that have not asked for anything, or without the token
 MAX_BODY_BYTES = 1 << 18  # bytes; an offer of a browser has some 5,000
 MAX_TLS_SILENT = 128  # of them where each that has asked for nothing takes 0.25 MB
 TLS_RATE_HZ = 50.0  # connections taken a second where each costs a handshake, about 1 ms of the event loop's time
-FIRST_REQUEST_TIMEOUT_S = 10.0  # s that a connection may stay without having asked for anything
+FIRST_REQUEST_TIMEOUT_S = 10.0  # s that such a connection may stay
 KEEP_ALIVE_S = 30.0  # s that a connection may stay after an answer: there are only so many, and anybody can open them
 DISCARD_TIMEOUT_S = 1.0  # s for the rest of the body of a request that is refused
 SHUTDOWN_TIMEOUT_S = 0.3  # s that handlers have to end; less than a worker has to close its stages
@@ -85,7 +85,7 @@ class WebServer:
         self._warned: set[str] = set()
         self._routes: list[_Route] = []
         self._members = 0
-        self._silent: dict[RequestHandler, Connection] = {}  # those that have asked for nothing yet
+        self._silent: dict[RequestHandler, Connection] = {}  # that have asked for nothing yet, or without the token
         self._connecting: set[asyncio.Task[None]] = set()
         self._ssl: ssl.SSLContext | None = None
         self._runner: web.AppRunner
@@ -180,17 +180,15 @@ class WebServer:
     def _serve(self, connection: Connection) -> None:
         """Answer what comes by a connection, once it is encrypted, if it is to be."""
         assert self._runner.server is not None
+        for over in [each for each, silent in self._silent.items() if silent.closed]:
+            del self._silent[over]
         protocol = self._runner.server()
         self._silent[protocol] = connection
         task = asyncio.create_task(self._connect(protocol, connection))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-        def close_if_silent() -> None:
-            if self._silent.pop(protocol, None) is not None:
-                connection.shut()
-
-        asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT_S, close_if_silent)
+        asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT_S, _shut_if_silent, connection)
 
     async def _connect(self, protocol: "RequestHandler", connection: Connection) -> None:
         handshake = None if self._ssl is None else FIRST_REQUEST_TIMEOUT_S
@@ -198,7 +196,8 @@ class WebServer:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol, connection.socket, ssl=self._ssl, ssl_handshake_timeout=handshake
             )
-        except OSError:  # it has gone, or what it sent is no TLS: nobody is there to be answered
+        except OSError as error:  # it has gone, or what it sent is no TLS: nobody is there to be answered
+            error.__traceback__ = None  # or its frames and it would keep each other, and 0.25 MB, until a collection
             connection.socket.close()
 
     # -- answering -------------------------------------------------------------------------------------------
@@ -206,13 +205,13 @@ class WebServer:
     async def _answer(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
-        if (connection := self._silent.pop(request.protocol, None)) is not None:
-            connection.settle()
         try:
             self._check_origin(request)
             route, parts = self._find(request)
             if not route.public:
                 self._check_token(request)
+            if self._has_token(request) and (connection := self._silent.pop(request.protocol, None)) is not None:
+                connection.settle()  # who has no token makes room for others, whatever they ask for
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise web.HTTPUnsupportedMediaType(text="Bodies are taken as they are, not compressed.")
             if route.limit is not None and not route.limit.take(Caller.of(request).network):
@@ -264,17 +263,28 @@ class WebServer:
     def _check_token(self, request: "web.Request") -> None:
         from aiohttp import web
 
-        if not self._token:
-            return
+        if not self._has_token(request):
+            what = "The token is wrong" if self._given_token(request) else "This server asks for a token"
+            raise web.HTTPUnauthorized(
+                text=f"{what}; ask whoever runs it.", headers={"WWW-Authenticate": 'Bearer realm="emopipe"'}
+            )
+
+    def _has_token(self, request: "web.Request") -> bool:
+        """Whether a request presents the token, or none is needed."""
+        return not self._token or hmac.compare_digest(self._given_token(request), self._token)
+
+    @staticmethod
+    def _given_token(request: "web.Request") -> bytes:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             # Neither a WebSocket nor a link can carry the header.
             given = request.query.get("token", "") if request.method == "GET" else ""
-        if not hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token):
-            what = "The token is wrong" if given else "This server asks for a token"
-            raise web.HTTPUnauthorized(
-                text=f"{what}; ask whoever runs it.", headers={"WWW-Authenticate": 'Bearer realm="emopipe"'}
-            )
+        return given.strip().encode(errors="surrogateescape")
+
+
+def _shut_if_silent(connection: Connection) -> None:
+    if connection.silent and not connection.closed:
+        connection.shut()
 
 
 async def _discard_body(request: "web.Request") -> None:

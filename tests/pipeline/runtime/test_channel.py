@@ -9,10 +9,12 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import (
     MAX_PART_BYTES,
     MESSAGES_PER_WAKEUP,
+    Access,
     BoundChannel,
     ConnectedChannel,
     Endpoint,
@@ -174,5 +176,51 @@ def test_a_socket_that_cannot_be_bound_leaves_nothing_behind(tmp_path: Path) -> 
         with pytest.raises(EmopipeError, match=f"{where} cannot be bound: No such file or directory"):
             BoundChannel(context, where, {KEY: "friend"}, lambda name, parts: None, window=4)
         context.term()  # it would wait for ever for a socket that is open
+
+    asyncio.run(asyncio.wait_for(drive(), 30))
+
+
+# -- between hosts -------------------------------------------------------------------------------------------
+
+
+def test_between_hosts_a_peer_is_known_by_its_public_key(tmp_path: Path) -> None:
+    """Who has another key that is allowed cannot speak for it, by whatever name they come."""
+    host, friend, other, foe = (KeyPair.new() for _ in range(4))
+
+    async def drive() -> None:
+        context = zmq.Context()
+        heard: list[tuple[str, bytes]] = []
+        happened: dict[str, list[int]] = {"friend": [], "liar": [], "foe": []}
+        peers = {friend.public: "friend", other.public: "other"}
+        bound = BoundChannel(
+            context,
+            "tcp://127.0.0.1:*",
+            peers,
+            lambda name, parts: heard.append((name, bytes(parts[0]))),
+            window=4,
+            access=Access(host, tmp_path / "socket"),
+        )
+
+        def connect(who: str, key: KeyPair, name: KeyPair) -> ConnectedChannel:
+            endpoint = Endpoint(bound.address, name.public, host.public)
+            told = happened[who].append
+            made = ConnectedChannel(context, endpoint, lambda parts: None, pair=key, happened=told)
+            made.send([who.encode()])
+            return made
+
+        channels = [connect("liar", other, foe)]
+        await until(lambda: bound.refused == 1)
+        channels.append(connect("foe", foe, foe))
+        await until(lambda: zmq.EVENT_HANDSHAKE_FAILED_AUTH in happened["foe"])
+        channels.append(connect("friend", friend, friend))
+        await until(lambda: heard)
+        assert heard == [("friend", b"friend")]
+        assert happened["friend"] == [zmq.EVENT_HANDSHAKE_SUCCEEDED]
+        assert bound.refused == 2
+        bound.close()
+        await until(lambda: zmq.EVENT_DISCONNECTED in happened["friend"])
+        for channel in channels:
+            channel.close()
+        context.term()
 
     asyncio.run(asyncio.wait_for(drive(), 30))

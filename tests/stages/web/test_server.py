@@ -276,6 +276,24 @@ def test_where_all_are_busy_a_new_connection_is_closed(monkeypatch: pytest.Monke
     asyncio.run(drive())
 
 
+def test_who_asks_without_the_token_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 3)
+
+    async def drive() -> None:
+        endpoint = free_endpoint()
+        async with serving(endpoint=endpoint, token=TOKEN), asyncio.timeout(20):
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as friend:
+                async with friend.get(f"{endpoint}/hello/a") as answer:
+                    assert answer.status == 200  # and the connection is kept alive
+                for path in ("/", "/hello/a", "/", "/hello/a"):
+                    async with aiohttp.ClientSession() as stranger, stranger.get(f"{endpoint}{path}") as answer:
+                        assert answer.status in (200, 401)
+                        async with friend.get(f"{endpoint}/hello/a") as again:
+                            assert again.status == 200
+
+    asyncio.run(drive())
+
+
 def test_a_body_that_nobody_wants_is_not_read_to_its_end() -> None:
     async def drive() -> int:
         endpoint = free_endpoint()

@@ -1,0 +1,199 @@
+"""A worker process on another host, as the supervisor sees it; and the address where such processes find the run."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from emopipe.pipeline.access.addresses import split_tcp, tcp_address
+from emopipe.pipeline.access.allow_list import expand
+from emopipe.pipeline.access.keys import KeyPair, read_pair
+from emopipe.pipeline.errors import EmopipeError, StageFailed
+from emopipe.pipeline.graph.spec import Remote, RemoteProcess
+from emopipe.pipeline.runtime import control
+from emopipe.pipeline.runtime.channel import Access, BoundChannel, Context, Parts
+from emopipe.pipeline.runtime.process import Stacks
+
+CLOCK_ID = Path(
+    "/proc/sys/kernel/random/boot_id"
+)  # of this start of this machine, which its monotonic clock counts from
+LOST = -1
+
+
+def clock_id() -> str:
+    """What tells the monotonic clocks of hosts apart; empty where the system does not say."""
+    try:
+        return CLOCK_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+class Own(NamedTuple):
+    """What a worker on another host than the supervisor's has of its own.
+
+    Attributes:
+        pair: who it is.
+        folder: for its sockets, and for the journals of its stages, which outlive it.
+        address: of this host, as the others reach it.
+        happened: called with each event (`access.monitor.EVENTS`) of the connection to the supervisor.
+    """
+
+    pair: KeyPair
+    folder: Path
+    address: str
+    happened: Callable[[int], None]
+
+    @property
+    def sockets(self) -> str:
+        """How the addresses of sockets on this host begin."""
+        return f"ipc://{self.folder}/"
+
+    def state(self, given: str) -> Path:
+        """The folder of the journals of a run that keeps its own at `given`, on its host."""
+        folder = self.folder / hashlib.sha256(given.encode()).hexdigest()[:16]
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+class ControlChannels:
+    """The channel to the worker processes on this host, and that to those on others, where there are any.
+
+    Args:
+        context: of the first.
+        folder: for sockets.
+        keys: the names of the processes on this host, by their keys.
+        remote: the others.
+        received: called with the name of a process and the parts of each of its messages.
+        window: how many messages of one may wait in a socket.
+
+    Raises:
+        EmopipeError: the address is in use, or not this machine's; or the run's own key cannot be read.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        folder: Path,
+        keys: Mapping[str, str],
+        remote: Remote,
+        received: Callable[[str, Parts], None],
+        *,
+        window: int,
+    ) -> None:
+        self._remote = remote
+        self._near = BoundChannel(context, f"ipc://{folder}/control", keys, received, window=window)
+        self._far: BoundChannel | None = None
+        if not remote.processes:
+            return
+        peers = {process.key: name for name, process in remote.processes.items()}
+        try:
+            access = Access(read_pair(expand(remote.secret_key)), folder / "far")
+            self._far = BoundChannel(context, remote.endpoint, peers, received, window=window, access=access)
+        except EmopipeError as error:
+            self._near.close()
+            raise EmopipeError(f"pipeline.control.{error}") from None
+
+    @property
+    def address(self) -> str:
+        """Where the processes on this host find it."""
+        return self._near.address
+
+    @property
+    def refused(self) -> int:
+        """Messages and connections of strangers."""
+        return self._near.refused + (self._far.refused if self._far is not None else 0)
+
+    def send(self, process: str, parts: Sequence[Any]) -> None:
+        """Send to one process; to one that is not there (yet, or any more) it goes nowhere."""
+        far = self._far if process in self._remote.processes else None
+        (far or self._near).send(process, parts)
+
+    def close(self) -> None:
+        self._near.close()
+        if self._far is not None:
+            self._far.close()
+
+
+def link_address(remote: Remote) -> str:
+    """Where links from other hosts are bound on this one; empty where there are none."""
+    return tcp_address(split_tcp(remote.endpoint)[0]) if remote.endpoint else ""
+
+
+class FarProcess:
+    """A process on another host: it came when it said hello, and has ended when it says so, or is lost."""
+
+    pid = 0
+
+    def __init__(self, name: str, stages: Sequence[str], remote: RemoteProcess) -> None:
+        self.name = name
+        self.stages = stages
+        self.remote = remote
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._came = False
+
+    @property
+    def title(self) -> str:
+        return f"process {self.name} on another host ({', '.join(self.stages)})"
+
+    def missing(self, endpoint: str) -> EmopipeError:
+        """What to say where it has not come in time."""
+        command = f"emopipe worker --connect {endpoint} --server-key RUN.key --key {self.name}.key_secret"
+        late = f"nobody with the key {self.remote.given} has come to {endpoint} within {self.remote.wait:g} s"
+        more = f"give more time with processes.{self.name}.wait"
+        return EmopipeError(f"{self.title}: {late}; start it there with `{command}`, or {more}")
+
+    def heard(self, message: control.Hello | control.Closed) -> None:
+        """It has come, or is at its end; if it comes again, what it did before is lost."""
+        if isinstance(message, control.Closed):
+            self.end(0)
+        elif self._came:
+            self.end(LOST)
+        self._came = True
+
+    async def exit_report(self, code: int) -> str:
+        """How it ended, for the user."""
+        return "the connection to it was lost" if code == LOST else "it has ended before its time"
+
+    async def stacks(self) -> Stacks:
+        """Where its threads are: nobody knows."""
+        return Stacks("", "")
+
+    def end(self, code: int) -> None:
+        """It has said that it is at its end (0), or is lost."""
+        if not self.exited.done():
+            self.exited.set_result(code)
+
+    def kill(self) -> None:
+        """Give it up: there is no other way to end it than by what it is told."""
+        self.end(LOST)
+
+    def close(self) -> None:
+        """Nothing of it is here."""
+
+
+def need_own(process: str, spoken_of: Iterable[str], stages: Sequence[str]) -> None:
+    """Refuse what a process says of the stages of others.
+
+    Raises:
+        StageFailed: it does so.
+    """
+    if strange := sorted(set(spoken_of) - set(stages)):
+        raise StageFailed(f"process {process} speaks of {', '.join(strange)}, which is not its own")
+
+
+def need_one_clock(mode: str, clocks: Mapping[str, str], graph: Path) -> None:
+    """Refuse to play live on hosts whose clocks do not run together.
+
+    Args:
+        clocks: `clock_id` of each process.
+
+    Raises:
+        EmopipeError: ages could not be told there.
+    """
+    own = clock_id()
+    if mode == "live" and (strange := [name for name, clock in clocks.items() if clock != own]):
+        raise EmopipeError(
+            f"{graph}: processes.{strange[0]}: a live graph measures ages, and the clock of that host is another than "
+            'this one\'s; run it on this host, or play with mode = "replay"'
+        )

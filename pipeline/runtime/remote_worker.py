@@ -1,0 +1,113 @@
+"""A worker on another host than the supervisor's: waits for a run there, takes part in it, and waits for the next.
+
+Each run has a process of its own (`python -m emopipe.pipeline.runtime.remote_worker …`): whatever becomes of it, the
+next one finds everything as it was.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import zmq
+
+from emopipe.pipeline.access.addresses import own_address_towards, split_tcp
+from emopipe.pipeline.access.folder import run_folder
+from emopipe.pipeline.access.keys import KeyPair
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.runtime.channel import Endpoint
+from emopipe.pipeline.runtime.remote_process import Own
+from emopipe.pipeline.runtime.worker import Worker
+
+MAX_FAILED_HANDSHAKES = 5  # in a row: somebody answers there, but not by the key that was given
+RESTART_PAUSE_S = 0.5  # from the end of a run's process to the next one
+LOST_CODE = 3  # the run has gone without a word
+
+
+def serve(address: str, server_key: str, pair: KeyPair, bind: str, *, once: bool) -> None:
+    """Take part in the runs at `address`, one after the other.
+
+    Args:
+        server_key: the public key of whoever runs the graph there.
+        bind: this host's address as the others reach it; if empty, that by which `address` is reached.
+        once: return after a run that has come to its end; one that was lost, or whose process died, may begin anew.
+
+    Raises:
+        EmopipeError: there is no way to `address`; it does not know our key, or has another than `server_key`.
+    """
+    try:
+        bind = bind or own_address_towards(*split_tcp(address))
+    except (OSError, ValueError) as error:
+        raise EmopipeError(f"--connect: {address} cannot be reached: {error}") from None
+    print(f"waiting for a run at {address}", file=sys.stderr, flush=True)
+    with run_folder() as folder:
+        command = [sys.executable, "-P", "-m", __name__, address, str(folder), bind]
+        while True:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+            assert process.stdin is not None
+            try:
+                process.stdin.write(f"{pair.public} {pair.secret} {server_key}\n")
+                process.stdin.flush()
+                code = process.wait()
+            finally:
+                process.kill()
+                process.communicate()
+            if code == EmopipeError.exit_code:  # it has said why
+                raise EmopipeError(f"--connect: there is no run at {address} that this worker can take part in")
+            if once and code == 0:
+                return
+            time.sleep(RESTART_PAUSE_S)
+
+
+class _Handshakes:
+    """Watches the connection to the run; ends this process where it is refused, or lost."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._failed = 0
+        self._connected = False
+
+    def happened(self, event: int) -> None:
+        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._connected = True
+        elif self._connected:
+            os._exit(LOST_CODE)  # as a worker does whose supervisor is gone: nobody is there to close anything for
+        elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            _say(f"the run at {self._address} does not know this key; there, set remote to its public half")
+            os._exit(EmopipeError.exit_code)
+        elif event != zmq.EVENT_DISCONNECTED:
+            self._failed += 1
+            if self._failed >= MAX_FAILED_HANDSHAKES:
+                _say(f"whoever answers at {self._address} has another key than --server-key says")
+                os._exit(EmopipeError.exit_code)
+
+
+def _say(text: str) -> None:
+    print(f"emopipe: {text}", file=sys.stderr, flush=True)
+
+
+def _exit_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def main() -> None:
+    address, folder, bind = sys.argv[1:]
+    public, secret, server = sys.stdin.readline().split()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+    async def work() -> None:
+        own = Own(KeyPair(public, secret), Path(folder), bind, _Handshakes(address).happened)
+        await Worker(Endpoint(address, public, server), "remote", own).run()
+
+    asyncio.run(work())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -46,6 +46,7 @@ for above in (
     "emopipe.graphs",
     "emopipe.predictor",
     "emopipe.tables",
+    "emopipe.arguments",
     "emopipe.commands",
     "emopipe",
 ):  # each may import all below it

@@ -2,7 +2,7 @@
 
 import argparse
 
-from emopipe.commands.graph_arguments import add_graph_arguments
+from emopipe.arguments.graph import add_graph_arguments
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.load import check_unimported, load_graph

@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from emopipe.commands.outputs import need_folder, need_writable, write_json
-from emopipe.commands.training_arguments import (
+from emopipe.arguments.training import (
     TASKS,
     add_data_arguments,
     data_name,
@@ -17,6 +16,7 @@ from emopipe.commands.training_arguments import (
     read_config,
     training_module,
 )
+from emopipe.commands.outputs import need_folder, need_writable, write_json
 from emopipe.pipeline.errors import EmopipeError
 
 HELP = "evaluate a model"

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from emopipe.commands.graph_arguments import add_graph_arguments
+from emopipe.arguments.graph import add_graph_arguments
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.drawing import mermaid, svg

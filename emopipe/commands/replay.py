@@ -6,7 +6,7 @@ The graph's source becomes a file capture of the given recordings, and its conso
 import argparse
 from pathlib import Path
 
-from emopipe.commands.graph_arguments import add_playing_arguments, add_set_argument
+from emopipe.arguments.graph import add_playing_arguments, add_set_argument
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import replay_table

@@ -8,7 +8,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from emopipe.commands.graph_arguments import add_graph_arguments, add_playing_arguments
+from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
 from emopipe.commands.outputs import need_writable, write_json
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.ready import find_graph

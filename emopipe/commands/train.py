@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from emopipe.commands.outputs import need_writable
-from emopipe.commands.training_arguments import (
+from emopipe.arguments.training import (
     TASKS,
     add_data_arguments,
     data_name,
@@ -16,6 +15,7 @@ from emopipe.commands.training_arguments import (
     read_config,
     training_module,
 )
+from emopipe.commands.outputs import need_writable
 
 HELP = "train a model"
 

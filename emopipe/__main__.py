@@ -14,6 +14,7 @@ from emopipe.pipeline.text import readable
 VERBS = (
     "run",
     "replay",
+    "record",
     "top",
     "check",
     "inspect",

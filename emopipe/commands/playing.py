@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -26,8 +26,12 @@ from emopipe.tables.live import latencies, slowest_sink, streams
 DAMAGED = 1  # the exit code of a run that lost part of its input
 
 
-def play(graph: Graph, *, bar: bool, verbose: bool, trace: Path | None = None) -> RunResult:
+def play(
+    graph: Graph, *, bar: bool, verbose: bool, trace: Path | None = None, began: Callable[[], None] = lambda: None
+) -> RunResult:
     """Run the graph to its end; warnings go to standard error, at once, and the way of every message to `trace`.
+
+    `began` is called when messages have gone out, and now and then after that.
 
     In live mode Ctrl-C ends the sources, and what is under way comes to its end; once more stops it. SIGTERM and SIGHUP
     do what Ctrl-C does.
@@ -53,6 +57,8 @@ def play(graph: Graph, *, bar: bool, verbose: bool, trace: Path | None = None) -
         screen.print(f"emopipe: {warning.stage}: {readable(warning.text)}{again}", markup=False, soft_wrap=True)
 
     def updated(result: RunResult) -> None:
+        if any(counts.sent for report in result.reports.values() for counts in report.links.values()):
+            began()
         sources = [report for report in result.reports.values() if report.total]
         if sources:
             done, total = sum(report.done for report in sources), sum(report.total for report in sources)

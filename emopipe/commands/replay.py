@@ -4,12 +4,15 @@ The graph's source becomes a file capture of the given recordings, and its conso
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from emopipe.arguments.graph import add_playing_arguments, add_set_argument
 from emopipe.commands.playing import conclude, play
+from emopipe.commands.results_check import check_results
+from emopipe.graphs.manifest import Manifests
+from emopipe.graphs.messages import PLAYER, recordings_table
 from emopipe.graphs.ready import find_graph
-from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
 from emopipe.pipeline.graph.load import graph_from_table, read_table
@@ -19,7 +22,19 @@ HELP = "replay recordings, without loss"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings: anything that FFmpeg decodes")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="recordings: anything that FFmpeg decodes, or messages that were recorded (.mcap)",
+    )
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="RESULTS",
+        help="run the recordings of these results (.jsonl) again, and name the first difference; "
+        "recordings that lie elsewhere now are given as FILE",
+    )
     parser.add_argument("--graph", type=Path, help="the graph to replay them through (default: pipeline.toml)")
     parser.add_argument("--realtime", action="store_true", help="at the recording's own pace, not as fast as possible")
     parser.add_argument("--page", action="store_true", help="watch in a browser meanwhile, at the recording's own pace")
@@ -37,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.check is not None:
+        with run_folder() as folder:
+            return check_results(arguments, folder)
+    if not arguments.files:
+        raise EmopipeError("name a recording to replay: emopipe replay clip.mp4")
     path = find_graph(arguments.graph)
     with run_folder() as folder:
         outs = list(arguments.out)
@@ -44,7 +64,11 @@ def main(arguments: argparse.Namespace) -> int:
         if results is None:
             outs.append(results := folder / "results.jsonl")
         realtime = arguments.realtime or arguments.page
-        table = replay_table(read_table(path), arguments.files, outs, realtime=realtime, page=arguments.page)
+        table, left_out = recordings_table(
+            read_table(path), arguments.files, outs, realtime=realtime, page=arguments.page
+        )
+        if left_out:
+            print(f"emopipe: not run, since nothing recorded can feed them: {', '.join(left_out)}", file=sys.stderr)
         try:
             graph = graph_from_table(table, path, arguments.overrides)
         except GraphError as error:
@@ -54,7 +78,11 @@ def main(arguments: argparse.Namespace) -> int:
             raise EmopipeError("\n".join(lines)) from None
         if arguments.one_process:
             graph = graph.in_one_process()
-        code = conclude(play(graph, bar=True, verbose=arguments.verbose, trace=arguments.trace), graph)
+        with Manifests(graph, without=[] if results in arguments.out else [results]) as manifests:
+            result = play(
+                graph, bar=True, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin
+            )
+        code = conclude(result, graph)
         try:
             print_summary(results)
         except FileNotFoundError:
@@ -68,7 +96,7 @@ def by_argument(problem: Problem, graph: Path, outs: list[Path]) -> str:
     text = problem.sentence(arguments.get(problem.other, ""))
     if problem.stage in arguments and problem.key in ("", "path"):
         return f"--out {text}" if problem.key else f"{arguments[problem.stage]}: {text}"  # a path's begins with it
-    if problem.stage and _key(problem) == "uri":
+    if problem.stage and (_key(problem) == "uri" or problem.stage == PLAYER):
         return text
     return f"{graph}: {problem}"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
 from emopipe.commands.outputs import need_writable, write_json
 from emopipe.commands.playing import conclude, play
+from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import keep_results
 from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
@@ -37,7 +38,10 @@ def main(arguments: argparse.Namespace) -> int:
             graph = graph.in_one_process()
         if arguments.json is not None:
             need_writable(arguments.json, "--json")
-        result = play(graph, bar=False, verbose=arguments.verbose, trace=arguments.trace)
+        with Manifests(graph, without=[results]) as manifests:
+            result = play(
+                graph, bar=False, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin
+            )
         code = conclude(result, graph)
         if kept:
             print_summary(results)

@@ -29,19 +29,29 @@ def replay_table(
         raise EmopipeError(f"a graph to replay through needs one source to put the recordings in, not {len(sources)}")
     process = {key: value for key, value in stages[sources[0]].items() if key == "process"}
     stages[sources[0]] = {"use": "file-capture", "uri": files, "realtime": realtime, **process}
-    consoles = [name for name, stage in stages.items() if stage.get("use") == "console"]
-    shown = stages[consoles[0]].get("inputs") if consoles else None
-    inputs = shown if isinstance(shown, dict) else {"emotions": "fusion.emotions"}
-    for name in consoles:
-        del stages[name]
-    for number, out in enumerate(outs):
-        stages[f"out{number}"] = _sink(out, files, inputs, f"{sources[0]}.video")
+    inputs = results_for(stages, files, outs, f"{sources[0]}.video")
     if page and not any(stage.get("use") == "page" for stage in stages.values()):
         # The recording waits for its viewer: a short one would be over before the browser is open.
         stages["page"] = {"use": "page", "inputs": {**inputs, "video": f"{sources[0]}.video"}, "viewers": 1}
     if isinstance(pipeline := table.setdefault("pipeline", {}), dict):
         pipeline |= {"name": "replay", "mode": "replay"}
     return table
+
+
+def results_for(stages: dict[str, Any], files: list[str], outs: list[Path], video: str) -> dict[str, Any]:
+    """Let the stages `out0`, `out1`, … write the files `outs` in the place of the consoles; what feeds them.
+
+    Raises:
+        EmopipeError: a result file is of an unknown kind.
+    """
+    consoles = [name for name, stage in stages.items() if stage.get("use") == "console"]
+    shown = stages[consoles[0]].get("inputs") if consoles else None
+    inputs = shown if isinstance(shown, dict) else {"emotions": "fusion.emotions"}
+    for name in consoles:
+        del stages[name]
+    for number, out in enumerate(outs):
+        stages[f"out{number}"] = _sink(out, files, inputs, video)
+    return inputs
 
 
 def keep_results(table: dict[str, Any], out: Path) -> bool:

@@ -13,7 +13,8 @@ class RecorderHost(StageHost):
 
     async def _handle(self, inlet: Inlet, message: Message) -> None:
         await self.stage.record(inlet.port, message)
-        if message.kind == "eos" and not message.stream:
-            inlet.ended = True
+        if message.kind == "eos":
+            inlet.ended = not message.stream
+            self.stage.stream_counters.end(message.stream)
         elif message.kind == "data" and message.trace:
             self._delays.add(message, self.clock.now())

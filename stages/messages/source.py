@@ -125,11 +125,14 @@ class Messages(Source):
             message = self._codecs[recorded.channel].decode(recorded.data)
         except WireError as error:
             raise MediaError(f"{where}: {error}") from None
-        promise = self._promises.setdefault((recorded.channel, message.stream), _Promise())
+        line = recorded.channel, message.stream
+        promise = self._promises.pop(line, None) or _Promise()
         if problem := promise.problem(message):
             raise MediaError(f"{where}: stream {message.stream}, message {message.seq}: {problem}")
-        if message.kind == "eos":
-            self._promises[recorded.channel, message.stream] = _Promise(message.epoch)
+        if message.kind != "eos":
+            self._promises[line] = promise
+        elif message.epoch:  # in which it may come back, and in no earlier one
+            self._promises[line] = _Promise(message.epoch)
         return message
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.testing import data, eos, gap, watermark
 from emopipe.stages.messages.writer import RecordingWriter
+from emopipe.stages.types import FaceEmotions, SpeechEmotion
+from tests.support.emotion_messages import FRAME, HOP, frame, window
 
 
 class Sample(Payload):
@@ -47,3 +49,14 @@ def write_recording(
             log_time += 1_000_000
     writer.finish()
     return path
+
+
+def write_field(path: Path) -> Path:
+    """Faces and a voice as they were recorded in the field: four seconds of what fusion takes."""
+    faces = [frame(n * FRAME, {0: "happy", 1: "sad"} if n % 9 else {}) for n in range(100)]
+    voice = [window((n + 2) * HOP, "angry" if n % 2 else "calm") for n in range(6)]
+    return write_recording(
+        path,
+        {"facial.emotions": faces, "speech.emotions": voice},
+        {"facial.emotions": FaceEmotions, "speech.emotions": SpeechEmotion},
+    )

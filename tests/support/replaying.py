@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from emopipe.commands.replay import replay_table
+from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
 from emopipe.pipeline.runtime.supervisor import RunResult, Supervisor
 from tests.support.paths import ROOT

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from emopipe.commands.graph_arguments import add_graph_arguments, add_playing_arguments
+from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.messages import RECORDER, record_table, recordable
@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
         left = f"not recording {', '.join(left_out)}, which hold pictures or sound; --output names what to record"
         print(f"emopipe: {left}", file=sys.stderr)
     with Manifests(graph) as manifests:
-        result = play(graph, bar=False, verbose=arguments.verbose, began=manifests.begin)
+        result = play(graph, bar=False, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin)
     code = conclude(result, graph)
     recorded = result.reports[RECORDER].counters.get("recorded", 0)
     print(f"{arguments.out}: {count(recorded, 'message')} on {count(len(outputs), 'channel')}")

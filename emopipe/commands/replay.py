@@ -82,9 +82,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.one_process:
             graph = graph.in_one_process()
         with Manifests(graph, without=[] if results in arguments.out else [results]) as manifests:
-            result = play(
-                graph, bar=True, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin
-            )
+            result = play(graph, bar=True, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin)
         code = conclude(result, graph)
         try:
             print_summary(results)

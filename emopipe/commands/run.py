@@ -39,9 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.json is not None:
             need_writable(arguments.json, "--json")
         with Manifests(graph, without=[results]) as manifests:
-            result = play(
-                graph, bar=False, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin
-            )
+            result = play(graph, bar=False, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin)
         code = conclude(result, graph)
         if kept:
             print_summary(results)

@@ -48,7 +48,10 @@ class Mcap(Recorder):
         *trace, _ = message.trace
         message = msgspec.structs.replace(message, trace=trace)
         self._writer.write(port, message, self._unix_time + self.host.clock.now())
-        self.count("recorded", message.stream)
+        if message.stream:
+            self.count("recorded", message.stream)
+        else:
+            self.counters["recorded"] += 1  # the end of all
 
     async def finish(self) -> None:
         self._writer.finish()

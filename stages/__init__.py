@@ -7,6 +7,7 @@ STAGES = {
     "messages": "emopipe.stages.messages.source:Messages",
     "microphone": "emopipe.stages.capture.microphone:Microphone",
     "network-capture": "emopipe.stages.capture.network:NetworkCapture",
+    "subscription": "emopipe.stages.messages.subscription:Subscription",
     "test-pattern": "emopipe.stages.capture.pattern:TestPattern",
     "webrtc": "emopipe.stages.webrtc.source:WebRtc",
     # what is seen and heard

@@ -1,4 +1,4 @@
-"""Run a graph, and record what its outputs send, with its timing, as an MCAP file.
+"""Run a graph, and record what its outputs send, with its timing, as an MCAP file; or what another run publishes.
 
 `emopipe replay FILE.mcap` runs the graph again on what was recorded, without whatever sent it: what happened in the
 field is looked into at a desk. Pictures and sound are recorded only where an output that holds them is named.
@@ -7,11 +7,12 @@ field is looked into at a desk. Pictures and sound are recorded only where an ou
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
+from emopipe.arguments.graph import add_playing_arguments, add_set_argument
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
-from emopipe.graphs.messages import RECORDER, record_table, recordable
+from emopipe.graphs.messages import RECORDER, record_table, recordable, subscription_table
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
@@ -21,7 +22,13 @@ HELP = "run a graph, and record its messages"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_graph_arguments(parser)
+    parser.add_argument(
+        "graph",
+        nargs="?",
+        help="the graph: a file, or the name of one that comes with emopipe (default: pipeline.toml); or an address at "
+        "which a run publishes its results, such as tcp://127.0.0.1:5560",
+    )
+    add_set_argument(parser)
     parser.add_argument(
         "--output",
         action="append",
@@ -36,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    path = find_graph(arguments.graph)
-    table = overridden(read_table(path), path, arguments.overrides)
+    path, table = _table(arguments.graph)
+    table = overridden(table, path, arguments.overrides)
     outputs, raw = recordable(graph_from_table(table, path))
     left_out = [] if arguments.outputs else raw
     for output in arguments.outputs:
@@ -59,3 +66,11 @@ def main(arguments: argparse.Namespace) -> int:
     recorded = result.reports[RECORDER].counters.get("recorded", 0)
     print(f"{arguments.out}: {count(recorded, 'message')} on {count(len(outputs), 'channel')}")
     return code
+
+
+def _table(graph: str | None) -> tuple[str, dict[str, Any]]:
+    """The table of the graph that is given, or of one that takes what another run publishes; what to call it."""
+    if graph is not None and "://" in graph:
+        return graph, subscription_table(graph)
+    path = find_graph(None if graph is None else Path(graph))
+    return str(path), read_table(path)

@@ -38,6 +38,11 @@ def record_table(table: dict[str, Any], outputs: Sequence[str], out: Path) -> di
     return {**table, "stages": {**table["stages"], RECORDER: recorder}}
 
 
+def subscription_table(endpoint: str) -> dict[str, Any]:
+    """A graph that takes what another run publishes: its results come from where the default graph makes them."""
+    return {"pipeline": {"mode": "live"}, "stages": {"fusion": {"use": "subscription", "endpoint": endpoint}}}
+
+
 def recordings_table(
     table: dict[str, Any], files: list[str], outs: list[Path], *, realtime: bool, page: bool = False
 ) -> tuple[dict[str, Any], list[str]]:

@@ -4,16 +4,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import msgspec
-
 from emopipe.pipeline.errors import EmopipeError, MediaError
 from emopipe.pipeline.graph.registry import type_called
-from emopipe.pipeline.message import FOREVER, Message, Payload, WireError
+from emopipe.pipeline.message import Message, Payload, WireError
 from emopipe.pipeline.port import ANY_PORT, Invalid, Port, about
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.text import instead
 from emopipe.stages import types
 from emopipe.stages.messages.document import DocumentCodec, schema_problem
+from emopipe.stages.messages.promise import OutputPromises
 from emopipe.stages.messages.reader import MessageRecording, RecordedChannel, RecordedMessage
 
 BATCH_MESSAGES = 64  # read and unpacked in one go
@@ -87,7 +86,7 @@ class Messages(Source):
 
     async def setup(self) -> None:
         self._codecs = {name: DocumentCodec(port.type) for name, port in self.outputs.items()}
-        self._promises: dict[tuple[str, str], _Promise] = {}  # by channel and stream
+        self._promises = {name: OutputPromises() for name in self.outputs}
         self._recording = await self.exit.enter(MessageRecording, self.settings.path, self.settings.partial)
         await self.compute(self._recording.verify)  # before anything is sent, and anything overwritten
         unknown = [name for name in self._recording.channels if name not in self.outputs]
@@ -125,39 +124,9 @@ class Messages(Source):
             message = self._codecs[recorded.channel].decode(recorded.data)
         except WireError as error:
             raise MediaError(f"{where}: {error}") from None
-        line = recorded.channel, message.stream
-        promise = self._promises.pop(line, None) or _Promise()
-        if problem := promise.problem(message):
-            raise MediaError(f"{where}: stream {message.stream}, message {message.seq}: {problem}")
-        if message.kind != "eos":
-            self._promises[line] = promise
-        elif message.epoch:  # in which it may come back, and in no earlier one
-            self._promises[line] = _Promise(message.epoch)
+        if problem := self._promises[recorded.channel].problem(message):
+            raise MediaError(f"{where}: {problem}")
         return message
-
-
-class _Promise(msgspec.Struct):
-    """What an output has promised of a stream: its epoch, and its watermark there (ns)."""
-
-    epoch: int = 0
-    watermark: int = 0
-
-    def problem(self, message: Message) -> str | None:
-        """What a message breaks; it counts as sent where it breaks nothing."""
-        if message.kind == "eos":
-            return None
-        if not message.stream:
-            return "it is of no stream"
-        if message.epoch < self.epoch:
-            return f"epoch {message.epoch} after {self.epoch}"
-        if message.epoch > self.epoch:
-            self.epoch, self.watermark = message.epoch, 0
-        if message.kind in ("data", "gap") and message.pts < self.watermark:
-            return f"pts {message.pts} is below the watermark {self.watermark}"
-        if not self.watermark <= message.watermark < FOREVER:
-            return f"watermark {message.watermark} after {self.watermark}"
-        self.watermark = message.watermark
-        return None
 
 
 def _channels(path: str, partial: bool) -> dict[str, RecordedChannel]:

@@ -5,6 +5,7 @@ messages (.mcap) the graph takes what it would have made of them. With `--check`
 """
 
 import argparse
+import filecmp
 import sys
 from pathlib import Path
 
@@ -135,8 +136,10 @@ def _check(arguments: argparse.Namespace, folder: Path) -> int:
         return DIFFERENT
     with stored.open("rb") as file:
         lines = sum(1 for _ in file)
-    what = " and so is all that it is made of" if manifest_path(stored).exists() and not derivation.versions else ""
-    print(f"{stored}: the same: {lines} results, to the byte{what and ',' + what}")
+    same = filecmp.cmp(stored, again, shallow=False)
+    how = "to the byte" if same else "stream by stream; those that ran at once stand in another order"
+    what = ", and so is all that it is made of" if manifest_path(stored).exists() and not derivation.versions else ""
+    print(f"{stored}: the same: {lines} results, {how}{what}")
     return code
 
 

@@ -44,15 +44,37 @@ class Difference(NamedTuple):
 
 
 def first_difference(stored: Path, now: Path) -> Difference | None:
-    """Where two files of results differ first; None where they are the same bytes.
+    """Where two files of results differ first; None where they do not.
+
+    Lines of streams that ran at once may stand in another order: each stream is compared by itself, then.
 
     Raises:
         EmopipeError: one of them cannot be read.
     """
     for number, (before, after) in enumerate(zip_longest(_lines(stored), _lines(now)), 1):
         if before != after:
-            return _difference(number, before, after)
+            found = _difference(number, before, after)
+            return _first_by_stream(stored, now) if found.field == "stream" else found
     return None
+
+
+def _first_by_stream(stored: Path, now: Path) -> Difference | None:
+    """The first difference of two files, stream by stream; its line is that of the stored file, where it has one."""
+    before, after = _by_stream(stored), _by_stream(now)
+    for stream in before | after:
+        for one, other in zip_longest(before.get(stream, []), after.get(stream, [])):
+            if one is None or other is None or one[1] != other[1]:
+                number = (one or other or (0, b""))[0]
+                return _difference(number, one and one[1], other and other[1])
+    return None
+
+
+def _by_stream(path: Path) -> dict[str, list[tuple[int, bytes]]]:
+    """The lines of each stream, with their numbers."""
+    found: dict[str, list[tuple[int, bytes]]] = {}
+    for number, line in enumerate(_lines(path), 1):
+        found.setdefault(str((_record(line) or {}).get("stream", "")), []).append((number, line))
+    return found
 
 
 def _lines(path: Path) -> Iterator[bytes]:

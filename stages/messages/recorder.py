@@ -1,6 +1,7 @@
 """mcap: keeps what outputs send, with its timing, so that a run can be looked into and run again."""
 
 import time
+from itertools import count
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -11,6 +12,8 @@ from emopipe.pipeline.port import ANY_PORT, Invalid, Port, about
 from emopipe.pipeline.stage import Recorder, Stage
 from emopipe.stages.messages.writer import RecordingWriter
 from emopipe.stages.sinks.line_file import path_problem
+
+PART = "part"  # in the journal: the file that this run has begun
 
 
 class Mcap(Recorder):
@@ -41,10 +44,13 @@ class Mcap(Recorder):
     async def setup(self) -> None:
         # By the wall clock, but never back: a clock that is set meanwhile does not change the pace.
         self._unix_time = time.time_ns() - self.host.clock.now()
-        self._writer = RecordingWriter(self.settings.path, {name: port.type for name, port in self.inputs.items()})
+        self._path = self._free_path()
+        self._writer = RecordingWriter(self._path, {name: port.type for name, port in self.inputs.items()})
         self.exit.callback(self._writer.close)
 
     async def record(self, port: str, message: Message) -> None:
+        if self.host.journal.get(PART) != self._path:
+            self.host.journal.set(PART, self._path)
         *trace, _ = message.trace
         message = msgspec.structs.replace(message, trace=trace)
         self._writer.write(port, message, self._unix_time + self.host.clock.now())
@@ -55,3 +61,12 @@ class Mcap(Recorder):
 
     async def finish(self) -> None:
         self._writer.finish()
+
+    def _free_path(self) -> str:
+        """Where to write: in a live run that goes on after a crash a part of its own, so that what is there is kept."""
+        path = Path(self.settings.path)
+        if self.host.mode == "replay" or self.host.journal.get(PART) is None:
+            return str(path)
+        part = next(each for n in count(2) if not (each := path.with_stem(f"{path.stem}-{n}")).exists())
+        self.warn(f"{self.host.journal.get(PART)} ends where its process did; it goes on in {part}")
+        return str(part)

@@ -18,6 +18,7 @@ from typing import Any
 import av
 import pytest
 
+from emopipe.graphs.manifest import SUFFIX, manifest_path
 from emopipe.pipeline.telemetry.audit import audit
 from tests.support.paths import ROOT
 from tests.support.processes import popen, wait_until_gone, workers_of
@@ -131,7 +132,7 @@ def test_a_replay_gives_the_same_bytes(
 ) -> None:
     done = emopipe("replay", clip, *outs(tmp_path), *arguments, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
-    assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == reference, name
+    assert [path.read_bytes() for path in written(tmp_path)] == reference, name
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +142,18 @@ def reference(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> list[byte
     done = emopipe("replay", clip, *outs(folder))
     assert done.returncode == 0, done.stderr
     assert "frames: " in done.stderr
-    report, lines, film = sorted(folder.iterdir())
+    report, lines, film = written(folder)
+    assert all(manifest_path(path).exists() for path in (report, lines, film))
     original, drawn = decoded(clip), decoded(film)
     assert drawn["frames"] == original["frames"]
     assert abs(drawn["source-samples"] - original["source-samples"]) <= 1024  # its own sound, but for priming
     assert b'alt="face 0 at ' in report.read_bytes()
     return [path.read_bytes() for path in (report, lines, film)]
+
+
+def written(folder: Path) -> list[Path]:
+    """The results in a folder, without what says of what they are made."""
+    return sorted(path for path in folder.iterdir() if not path.name.endswith(SUFFIX))
 
 
 def outs(folder: Path) -> list[object]:

@@ -58,6 +58,21 @@ def test_the_first_difference_is_named(tmp_path: Path, stored: bytes, now: bytes
     assert found == expected if expected is None else found is not None and found.startswith(expected)
 
 
+def test_streams_that_ran_at_once_may_stand_in_any_order(tmp_path: Path) -> None:
+    desk = [line(n, stream="desk") for n in range(3)]
+    cam = [line(n, stream="cam") for n in range(3)]
+    stored = b"".join([desk[0], cam[0], desk[1], cam[1], desk[2], cam[2]])
+    assert said(tmp_path, stored, b"".join([*desk, *cam])) is None
+    changed = line(1, stream="cam", voice="sad")
+    found = said(tmp_path, stored, b"".join([*desk, cam[0], changed, cam[2]]))
+    assert found == 'line 4, stream "cam" at 0.040 s: voice: nothing stored, "sad" now'
+    assert said(tmp_path, stored, b"".join([*desk, *cam[:2]])) == (
+        'line 6, stream "cam" at 0.080 s: stored, and not there now'
+    )
+    swapped = said(tmp_path, stored, b"".join([desk[0], desk[2], desk[1], *cam])) or ""
+    assert swapped.startswith('line 3, stream "desk" at 0.080 s: seq: 1 stored, 2 now')
+
+
 def test_any_flipped_bit_is_found(tmp_path: Path) -> None:
     for place in range(len(SAME)):
         for bit in range(8):

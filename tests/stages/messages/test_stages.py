@@ -9,7 +9,9 @@ import pytest
 
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import EmopipeError, MediaError
+from emopipe.pipeline.files import Journal
 from emopipe.pipeline.message import FOREVER, Message
+from emopipe.pipeline.runtime.source_host import host_of
 from emopipe.pipeline.testing import Outputs, StageHarness, data, eos, gap, run_stage, watermark
 from emopipe.stages.messages.recorder import Mcap
 from emopipe.stages.messages.source import Messages
@@ -60,6 +62,34 @@ def test_a_stream_may_come_on_any_number_of_inputs_and_in_any_epoch(tmp_path: Pa
     played = run_stage(source(path, types=types))
     for port in ("a", "b"):
         assert facts(played.messages[port][:-1]) == facts([m for name, m in sent if name == port])
+
+
+def test_a_live_run_that_goes_on_after_a_crash_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "tape.mcap"
+    (tmp_path / "tape-2.mcap").write_text("somebody else's")
+    journal = Journal()
+    told: list[str] = []
+
+    async def part(value: float) -> None:
+        stage = Mcap.with_ports({"look.scores": Sample})(Mcap.Settings(path=str(path)))
+        async with StageHarness(stage, mode="live") as harness:
+            await harness.send("look.scores", data(sample(value), pts=0))
+            await harness.finish()
+            told.extend(harness.outputs.warnings)
+
+    def with_journal(stage: Any, **given: Any) -> Any:
+        host = host_of(stage, **given)
+        host.journal = journal
+        return host
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emopipe.pipeline.testing.host_of", with_journal)
+        for value in (1.0, 2.0):
+            asyncio.run(part(value))
+    assert told == [f"{path} ends where its process did; it goes on in {tmp_path}/tape-3.mcap"]
+    for name, value in (("tape", 1.0), ("tape-3", 2.0)):
+        played = run_stage(source(tmp_path / f"{name}.mcap")).payloads("look.scores")
+        assert [payload.value for payload in played] == [value]
 
 
 def test_the_pace_is_that_at_which_they_passed(tmp_path: Path) -> None:

@@ -48,9 +48,11 @@ def derive(
         EmopipeError: the manifest does not fit the results or the recordings, or this emopipe.
     """
     path = manifest_path(stored)
-    stages = manifest.run.graph.get("stages", {})
-    sink = stages.get(manifest.stage) if isinstance(stages, dict) else None
-    if not isinstance(sink, dict) or "inputs" not in sink:
+    stages = manifest.run.graph.get("stages")
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise EmopipeError(f"{path}: does not fit: it holds no graph")
+    sink = stages.get(manifest.stage, {})
+    if "inputs" not in sink:
         raise EmopipeError(f"{path}: does not fit: its graph has no stage {manifest.stage} that could write results")
     if sink.get("use") != "jsonl":
         raise EmopipeError(f"{path}: {stored.name} was written by {sink.get('use')}; only .jsonl files can be checked")

@@ -106,7 +106,10 @@ class Output:
             self._streams.pop(message.stream, None)
         else:
             self._streams[message.stream] = _StreamState(message.watermark, message.seq + 1)
-        await self._send(msgspec.structs.replace(message, trace=[Hop(self._stage, now, now)]))
+        message = msgspec.structs.replace(message, trace=[Hop(self._stage, now, now)])
+        if self.tracer is not None and message.kind == "data":
+            self.tracer.sent(self._name, message)
+        await self._send(message)
 
     async def advance(self, stream: str, watermark: int, epoch: int) -> None:
         """Send a watermark, if it says anything new."""

@@ -144,7 +144,8 @@ def test_a_recording_that_lies_elsewhere_now(check: Callable[..., Told], results
             lambda m: m["run"]["graph"]["stages"]["fusion"].update(mood=1),
             "its run cannot be made again: stages.fusion.mood",
         ),
-        (lambda m: m["run"]["graph"].update(stages=[]), "does not fit: its graph has no stage out0"),
+        (lambda m: m["run"]["graph"].update(stages=[]), "does not fit: it holds no graph"),
+        (lambda m: m["run"]["graph"]["stages"].update(fusion=7), "does not fit: it holds no graph"),
     ],
 )
 def test_a_manifest_that_does_not_fit(

@@ -23,7 +23,7 @@ name = "split"
 
 [stages.capture]
 use = "test-pattern"
-duration = 3
+duration = {duration}
 realtime = false
 
 [stages.faces]
@@ -74,22 +74,34 @@ def keys(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def split(folder: Path, wait: float = 60.0) -> Path:
+def whole(folder: Path, duration: float) -> bytes:
+    """The results of the graph on one host."""
+    graph = folder / "whole.toml"
+    graph.write_text(GRAPH.format(results=folder / "whole.jsonl", control="", processes="", duration=duration))
+    subprocess.run([sys.executable, "-m", "emopipe", "run", str(graph)], cwd=ROOT, check=True, capture_output=True)
+    return (folder / "whole.jsonl").read_bytes()
+
+
+def split(folder: Path, wait: float = 60.0, duration: float = 3) -> Path:
     """The graph's file, of which the process `vision` runs on another host."""
     graph = folder / "split.toml"
     tables = {"control": CONTROL.format(folder=folder), "processes": PROCESSES.format(folder=folder, wait=wait)}
-    graph.write_text(GRAPH.format(results=folder / "split.jsonl", **tables))
+    graph.write_text(GRAPH.format(results=folder / "split.jsonl", duration=duration, **tables))
     return graph
 
 
 def test_the_results_are_the_same_byte_for_byte(keys: Path) -> None:
     found = played(keys, split(keys))
     assert (found["code"], found["worker code"]) == (0, 0), found
-    whole = keys / "whole.toml"
-    whole.write_text(GRAPH.format(results=keys / "whole.jsonl", control="", processes=""))
-    subprocess.run([sys.executable, "-m", "emopipe", "run", str(whole)], cwd=ROOT, check=True, capture_output=True)
-    assert (keys / "split.jsonl").read_bytes() == (keys / "whole.jsonl").read_bytes()
-    assert len((keys / "whole.jsonl").read_text().splitlines()) > 80
+    assert (keys / "split.jsonl").read_bytes() == (results := whole(keys, 3))
+    assert results.count(b"\n") > 80
+
+
+def test_a_worker_that_is_killed_there_comes_again_and_the_results_are_the_same(keys: Path) -> None:
+    found = played(keys, split(keys, duration=20), "killed")
+    assert (found["code"], found["worker code"]) == (0, 0), found
+    assert "the connection to it was lost" in found["said"]
+    assert (keys / "split.jsonl").read_bytes() == whole(keys, 20)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ In a network of its own (`benchmarks.hosts.isolated`). FOLDER holds the keys `de
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ def main() -> None:
             there = None if "nobody" in faults else stack.enter_context(subprocess.Popen(worker, **pipes))
             here = stack.enter_context(subprocess.Popen(run, **pipes))
             try:
+                if "killed" in faults and there is not None:
+                    _kill_in_the_middle(there.pid, Path(folder) / "split.jsonl")
                 _, said = here.communicate(timeout=240)
                 found = {"code": here.returncode, "said": said}
                 if there is not None:
@@ -52,6 +56,16 @@ def main() -> None:
                 for process in filter(None, (here, there)):
                     process.send_signal(signal.SIGKILL)
         print(json.dumps(found))
+
+
+def _kill_in_the_middle(worker: int, results: Path) -> None:
+    """Kill the process that takes part in the run, once there are results."""
+    deadline = time.monotonic() + 120
+    while not (results.exists() and results.stat().st_size > 10_000):
+        assert time.monotonic() < deadline, "no results"
+        time.sleep(0.01)
+    (child,) = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ async def handshakes(strangers: Strangers) -> None:
 
 
 async def requests(strangers: Strangers) -> None:
-    """Ask the page for results, without a token."""
+    """Ask the page for results, without a token and without end."""
     trusting = ssl.create_default_context()
     trusting.check_hostname = False
     trusting.verify_mode = ssl.CERT_NONE
@@ -141,9 +141,15 @@ async def requests(strangers: Strangers) -> None:
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await writer.start_tls(trusting)
         host, port = strangers.address
-        for path in ("/results", "/streams", "/results?session=guess", "/whip"):
-            strangers.send(writer, f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-        await strangers.read(reader)
+        listening = asyncio.create_task(strangers.read(reader))
+        try:
+            while not listening.done():
+                for path in ("/", "/results", "/streams", "/results?session=guess", "/whip"):
+                    strangers.send(writer, f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+                await writer.drain()
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     await strangers.each(ask)
 

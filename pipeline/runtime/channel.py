@@ -20,6 +20,7 @@ from emopipe.pipeline.access.monitor import Monitor
 from emopipe.pipeline.errors import EmopipeError
 
 MAX_PART_BYTES = 1 << 29  # an RGB frame of 178 million pixels
+MAX_ORDER_BYTES = 1 << 26  # of what is no link's payload: orders, reports, acknowledgements
 MESSAGES_PER_WAKEUP = 100  # the event loop has other work too
 FLUSH_TIMEOUT_MS = 500
 
@@ -108,6 +109,7 @@ class BoundChannel(Channel):
         received: called with the name of the peer and the parts of each of its messages.
         window: how many messages of a peer may wait in the socket; others wait with it, and are lost when it ends.
         access: given where `address` is one that other hosts reach.
+        most: bytes of each part of a message; who sends more is cut off.
 
     Attributes:
         address: where it is bound.
@@ -125,6 +127,7 @@ class BoundChannel(Channel):
         *,
         window: int,
         access: Access | None = None,
+        most: int = MAX_PART_BYTES,
     ) -> None:
         self._own_context: Context | None = None if access is None else zmq.Context()
         super().__init__(self._own_context or context, zmq.ROUTER)
@@ -135,7 +138,7 @@ class BoundChannel(Channel):
         self._server: CurveServer | None = None
         # Against strangers: what they send piles up with them, not here.
         self._socket.rcvhwm = window + 1
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, most)
         # A peer that comes back is the same one; between hosts not before its old connection is known to be gone, or
         # one who is allowed could take the place of another.
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, int(access is None))
@@ -204,6 +207,7 @@ class ConnectedChannel(Channel):
         super().__init__(context, zmq.DEALER)
         self._received = received
         self._socket.setsockopt(zmq.ROUTING_ID, endpoint.key.encode())
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_ORDER_BYTES)
         self._monitor = None if happened is None else Monitor(self._socket, happened)
         if pair is not None:
             be_client(self._socket, pair, endpoint.server)

@@ -12,7 +12,7 @@ from emopipe.pipeline.access.keys import KeyPair, read_pair
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.spec import Remote, RemoteProcess
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.channel import Access, BoundChannel, Context, Parts
+from emopipe.pipeline.runtime.channel import MAX_ORDER_BYTES, Access, BoundChannel, Context, Parts
 from emopipe.pipeline.runtime.process import Stacks
 
 CLOCK_ID = Path(
@@ -82,14 +82,15 @@ class ControlChannels:
         window: int,
     ) -> None:
         self._remote = remote
-        self._near = BoundChannel(context, f"ipc://{folder}/control", keys, received, window=window)
+        limits = {"window": window, "most": MAX_ORDER_BYTES}
+        self._near = BoundChannel(context, f"ipc://{folder}/control", keys, received, **limits)
         self._far: BoundChannel | None = None
         if not remote.processes:
             return
         peers = {process.key: name for name, process in remote.processes.items()}
         try:
             access = Access(read_pair(expand(remote.secret_key)), folder / "far")
-            self._far = BoundChannel(context, remote.endpoint, peers, received, window=window, access=access)
+            self._far = BoundChannel(context, remote.endpoint, peers, received, access=access, **limits)
         except EmopipeError as error:
             self._near.close()
             raise EmopipeError(f"pipeline.control.{error}") from None

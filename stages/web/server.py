@@ -41,6 +41,8 @@ __all__ = ["FairRateLimit", "Session", "Sessions", "WebServer", "WebSettings", "
 Handler = Callable[..., Awaitable["web.StreamResponse"]]
 
 MAX_CONNECTIONS = 512  # of more, the oldest of those goes that have not asked for anything, or without the token
+STRANGERS_RATE_HZ = 100.0  # requests without the token, where one is needed; a visitor's first page takes some ten
+STRANGERS_BURST = 200.0
 MAX_BODY_BYTES = 1 << 18  # bytes; an offer of a browser has some 5,000
 MAX_TLS_SILENT = 128  # of them where each that has asked for nothing takes 0.25 MB
 TLS_RATE_HZ = 50.0  # connections taken a second where each costs a handshake, about 1 ms of the event loop's time
@@ -85,6 +87,7 @@ class WebServer:
         self._warned: set[str] = set()
         self._routes: list[_Route] = []
         self._members = 0
+        self._strangers = FairRateLimit(STRANGERS_RATE_HZ, STRANGERS_BURST)
         self._silent: dict[RequestHandler, Connection] = {}  # that have asked for nothing yet, or without the token
         self._connecting: set[asyncio.Task[None]] = set()
         self._ssl: ssl.SSLContext | None = None
@@ -207,6 +210,9 @@ class WebServer:
 
         try:
             self._check_origin(request)
+            if not self._has_token(request) and not self._strangers.take(Caller.of(request).network):
+                request.protocol.force_close()  # a new connection costs them more than it does us
+                raise web.HTTPTooManyRequests(text="Too many requests without the token.")
             route, parts = self._find(request)
             if not route.public:
                 self._check_token(request)

@@ -294,6 +294,26 @@ def test_who_asks_without_the_token_makes_room(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(drive())
 
 
+def test_who_asks_without_the_token_and_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emopipe.stages.web.server.STRANGERS_BURST", 20.0)
+    monkeypatch.setattr("emopipe.stages.web.server.STRANGERS_RATE_HZ", 0.01)
+
+    async def drive() -> int:
+        endpoint = free_endpoint()
+        async with serving(endpoint=endpoint, token=TOKEN), asyncio.timeout(20):
+            host, port = endpoint.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode() * 1000)
+            answers = (await reader.read(-1)).count(b"HTTP/1.1 200")
+            writer.close()
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            async with aiohttp.ClientSession(headers=headers) as friend, friend.get(f"{endpoint}/hello/a") as answer:
+                assert answer.status == 200
+        return answers
+
+    assert 0 < asyncio.run(drive()) <= 20
+
+
 def test_a_body_that_nobody_wants_is_not_read_to_its_end() -> None:
     async def drive() -> int:
         endpoint = free_endpoint()

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,15 +83,15 @@ class ControlChannels:
         window: int,
     ) -> None:
         self._remote = remote
-        limits = {"window": window, "most": MAX_ORDER_BYTES}
-        self._near = BoundChannel(context, f"ipc://{folder}/control", keys, received, **limits)
+        bound = partial(BoundChannel, context, received=received, window=window, most=MAX_ORDER_BYTES)
+        self._near = bound(address=f"ipc://{folder}/control", peers=keys)
         self._far: BoundChannel | None = None
         if not remote.processes:
             return
         peers = {process.key: name for name, process in remote.processes.items()}
         try:
             access = Access(read_pair(expand(remote.secret_key)), folder / "far")
-            self._far = BoundChannel(context, remote.endpoint, peers, received, access=access, **limits)
+            self._far = bound(address=remote.endpoint, peers=peers, access=access)
         except EmopipeError as error:
             self._near.close()
             raise EmopipeError(f"pipeline.control.{error}") from None

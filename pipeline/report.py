@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ from emopipe.pipeline.port import LinkId, Mode, Queue
 BUCKETS_PER_OCTAVE = 16  # each is 4.4 % wide
 SNAPSHOT_VERSION = 1  # of `RunSnapshot` between processes
 
+Bucket = Annotated[int, msgspec.Meta(ge=0, le=64 * BUCKETS_PER_OCTAVE)]
 RunState = Literal["loading", "playing", "ending"]
 
 
@@ -24,7 +25,7 @@ class Latency(msgspec.Struct):
         total: their sum (ns), exactly.
     """
 
-    buckets: dict[int, int] = {}
+    buckets: dict[Bucket, int] = {}
     total: int = 0
 
     def add(self, ns: int) -> None:

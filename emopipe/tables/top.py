@@ -74,22 +74,17 @@ def screen(moment: Moment) -> RenderableType:
 
 
 def _process(moment: Moment, name: str) -> dict[str, Any]:
-    now, before = (_process_of(run, name) for run in (moment.now, moment.before))
-    assert now is not None
-    same = before is not None and before.pid == now.pid
+    now = moment.now.processes[name] if name else moment.now.supervisor
+    before = moment.before.processes.get(name, ProcessReport(pid=0)) if name else moment.before.supervisor
     return {
         "pid": now.pid,
         "stages": now.stages,
-        "cpu_percent": 100 * moment.rate(now.cpu, before.cpu if before is not None and same else 0) / SECOND,
+        "cpu_percent": 100 * moment.rate(now.cpu, before.cpu) / SECOND,
         "memory_mb": now.memory / MB,
         "threads": now.threads,
         "descriptors": now.descriptors,
         "restarts": max((moment.now.reports[s].restarts for s in now.stages if s in moment.now.reports), default=0),
     }
-
-
-def _process_of(run: RunSnapshot, name: str) -> ProcessReport | None:
-    return run.processes.get(name) if name else run.supervisor
 
 
 def _stage(moment: Moment, name: str) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def snapshot(
     """All that is known of a run now; `base_time` (monotonic ns) is when it began to play, 0 where it has not."""
     now = time.monotonic_ns()
     return RunSnapshot(
-        graph=graph.name,
-        path=str(graph.path),
+        graph=_utf8(graph.name),
+        path=_utf8(str(graph.path)),
         mode=graph.mode,
         pid=supervisor.pid,
         state=state,
@@ -128,6 +128,11 @@ def snapshot(
         damaged=result.damaged,
         refused=result.refused,
     )
+
+
+def _utf8(text: str) -> str:
+    """`text` in characters that UTF-8 has: a file's name may hold bytes that are none."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class PendingWarnings:

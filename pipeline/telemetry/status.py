@@ -157,7 +157,7 @@ class StatusViewer:
                     f"{SNAPSHOT_VERSION}; use the emopipe that runs it"
                 )
             return _decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise EmopipeError(f"{self.address}: what comes from there is no status of a run: {error}") from None
 
     def pair(self, timeout_s: float) -> tuple[RunSnapshot, RunSnapshot] | None:

@@ -1,6 +1,8 @@
 """emopipe top: finds a run, here or with keys elsewhere, and shows it; and /metrics says the same of it."""
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -128,9 +130,9 @@ def test_of_several_runs_one_is_chosen_by_its_process(
 def test_who_watches_sees_the_end_and_who_dies_watching_changes_nothing(
     graph: Callable[..., Path], plays: Callable[..., None]
 ) -> None:
-    command = [sys.executable, "-m", "emopipe", "top", "--json"]
     with running(graph()) as process:
         plays(process)
+        command = [sys.executable, "-m", "emopipe", "top", str(process.pid), "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
             assert watching.stdout is not None
             first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
@@ -147,6 +149,32 @@ def test_who_watches_sees_the_end_and_who_dies_watching_changes_nothing(
     assert all(json.loads(line)["links"] for line in rest.splitlines())
     assert said == "emopipe: nothing more is heard from toy; it has ended, or hangs\n"
     assert watching.returncode == 0
+
+
+@pytest.mark.slow("starts a whole run, and watches it for seconds")
+@pytest.mark.usefixtures("here")
+def test_in_a_terminal_the_tables_are_drawn_anew_until_ctrl_c(
+    graph: Callable[..., Path], plays: Callable[..., None]
+) -> None:
+    controller, terminal = os.openpty()
+    with running(graph()) as process:
+        plays(process)
+        command = [sys.executable, "-m", "emopipe", "top", str(process.pid)]
+        with subprocess.Popen(
+            command, stdout=terminal, stderr=subprocess.PIPE, text=True, env=os.environ | {"TERM": "xterm"}
+        ) as watching:
+            os.close(terminal)
+            seen = ""
+            while seen.count("count.numbers>double.numbers") < 3:
+                seen += os.read(controller, 65536).decode()
+            watching.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):  # the other side has closed it
+                while rest := os.read(controller, 65536).decode():
+                    seen += rest
+            _, errors = watching.communicate(timeout=30)
+    os.close(controller)
+    assert (watching.returncode, errors.strip()) == (0, "")
+    assert seen.index("\x1b[?1049h") < seen.index("toy, live, playing") < seen.rindex("\x1b[?1049l")
 
 
 @pytest.mark.slow("starts a whole run")

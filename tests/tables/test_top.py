@@ -29,7 +29,7 @@ def run(sent: int, received: int, *, at: int, ages: tuple[int, ...], pid: int = 
     aside = LinkCounts(sent=sent, received=sent)
     inferred = {"batches": received // 2, "inferred": received}
     return snapshot(
-        Report(stage="faces", links={LINK: counts, ASIDE: aside}),
+        Report(stage="faces", links={LINK: counts, ASIDE: aside}, restarts=3),
         Report(stage="facial", inlets={LINK: InletCounts(delivered=received + 1, wait=took(*ages))}, counters=inferred),
         Report(stage="page", age=took(*ages), hops={"facial": HopLatency(queued=took(*ages), working=took(9))}),
         at=at,
@@ -55,6 +55,7 @@ def test_rates_are_those_of_the_time_between(moment: Moment) -> None:
     assert found["stages"]["facial"]["batch"] == 2
     assert found["processes"]["vision"]["cpu_percent"] == 50
     assert found["interval_s"] == 2
+    assert (found["stages"]["faces"]["restarts"], found["processes"]["vision"]["restarts"]) == (3, 3)
 
 
 def test_percentiles_are_of_the_time_between_too(moment: Moment) -> None:

@@ -1,6 +1,23 @@
 """emopipe.pipeline.runtime.result: warnings are kept once each, and never without bound."""
 
-from emopipe.pipeline.runtime.result import KEPT_WARNINGS, MAX_PENDING_TEXTS, PendingWarnings, RunResult, RunWarning
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.graph.load import graph_from_table
+from emopipe.pipeline.port import LinkId
+from emopipe.pipeline.report import ProcessReport, Report
+from emopipe.pipeline.runtime.result import (
+    KEPT_WARNINGS,
+    MAX_PENDING_TEXTS,
+    PendingWarnings,
+    RunResult,
+    RunWarning,
+    snapshot,
+)
+from tests.support.graphs import good
 
 
 def test_a_text_that_is_repeated_is_counted() -> None:
@@ -48,3 +65,22 @@ def test_warnings_that_come_too_fast_are_joined_and_none_goes_uncounted() -> Non
     assert told is not None
     assert told.text == "991 more warnings came too fast to be shown"
     assert (result.forgotten, result.warnings) == (991, [])
+
+
+def test_a_snapshot_holds_all_that_is_known() -> None:
+    graph = graph_from_table(good(), "interview.toml")
+    result = RunResult({"faces": Report(stage="faces")}, forgotten=4, refused=2)
+    for _ in range(3):
+        result.add_warning(RunWarning("capture", "no picture", damage=True))
+    run = snapshot(graph, result, ProcessReport(pid=7), "playing", base_time=1)
+    assert (run.graph, run.path, run.mode, run.pid, run.state) == ("interview", "interview.toml", "live", 7, "playing")
+    assert (run.warnings, run.damaged, run.refused) == (7, True, 2)
+    assert run.seconds == (run.at - 1) / SECOND
+    assert run.queues[LinkId("capture", "video", "faces", "video")].size == 2
+    assert snapshot(graph, result, ProcessReport(pid=7), "loading", base_time=0).seconds == 0
+
+
+def test_a_file_whose_name_is_not_utf8_has_a_snapshot_that_can_be_sent() -> None:
+    graph = replace(graph_from_table(good(), "interview.toml"), path=Path("caf\udce9.toml"), name="caf\udce9")
+    run = snapshot(graph, RunResult(), ProcessReport(pid=7), "playing", base_time=0)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(run))["path"] == "caf\\udce9.toml"

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
@@ -14,6 +15,12 @@ from emopipe.pipeline.telemetry.status import StatusServer, StatusViewer
 from tests.support.snapshots import snapshot
 
 LINK = LinkId("faces", "faces", "facial", "faces")
+NESTED = (
+    b"\x82\xa7version\x01\xa7reports\x81\xa1a\x82\xa5stage\xa1a\xa5links\x81\x94"
+    + b"\xa1a" * 4
+    + (b"\x81\xa7streams\x81\xa1a" * 100_000)
+)
+FAR = msgspec.msgpack.encode(snapshot(Report(stage="a", age=Latency({10**9: 1}))))  # a bucket of 2^(10^9/16) ns
 
 
 def told(viewer: StatusViewer, server: StatusServer, seconds: float = 7.0) -> float | None:
@@ -96,6 +103,8 @@ def test_what_is_no_address_is_said_so(address: str) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
+        (NESTED, "what comes from there is no status of a run: maximum recursion depth exceeded"),
+        (FAR, "what comes from there is no status of a run: Expected `int` <= 1024"),
         (b"hello", "what comes from there is no status of a run"),
         (b"\x80", "what comes from there is no status of a run"),
         (b"\x81\xa7version\x63", "the run speaks version 99 of the status format, this emopipe 1; use the emopipe"),

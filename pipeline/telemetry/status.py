@@ -1,14 +1,18 @@
-"""How a run is doing, for those who watch it: the supervisor publishes a snapshot a second, viewers take the newest.
+"""How a run is doing, for those who watch it: a viewer asks for a snapshot, and gets one with the next second's.
 
-Nothing is ever read from a viewer, and nobody waits for one: a viewer that is slow or stuck misses snapshots.
+All that is read from a viewer is that it asks; what it says is not looked at. Nobody waits for one: who does not take
+what they have asked for gets no more. PUB and SUB would be simpler, but a PUB keeps every topic that a subscriber makes
+up.
 
     with StatusServer(folder) as server:                            # in the supervisor
         server.publish(snapshot)
 
-    with StatusViewer("ipc:///tmp/emopipe-run-x/status") as viewer:          # anywhere
+    with StatusViewer("ipc:///tmp/emopipe-run-x/status") as viewer:  # anywhere
         snapshot = viewer.next(timeout_s=3)
 """
 
+import contextlib
+import math
 import time
 from collections.abc import Container
 from pathlib import Path
@@ -28,7 +32,9 @@ STATUS_SOCKET = "status"  # in a run's folder
 REMOTE_STATUS_SOCKET = "status-remote"  # where those from other machines are passed on to
 STATUS_INTERVAL_S = 1.0
 MAX_SNAPSHOT_BYTES = 1 << 26
-MAX_SUBSCRIPTION_BYTES = 1024  # a handshake has some hundreds
+MAX_REQUEST_BYTES = 1024  # of which a handshake takes some hundreds
+MAX_REQUESTS = 1000  # taken a second; more wait with those who send them
+ASK_AGAIN_S = 2.0  # without an answer: the run may have been too busy, or not there yet
 
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
@@ -74,10 +80,10 @@ class StatusServer:
             raise
 
     def publish(self, snapshot: RunSnapshot) -> None:
-        """Send a snapshot to whoever is there; never waits."""
+        """Send a snapshot to whoever has asked; never waits."""
         data = _encode(snapshot)
         for publisher in self._publishers:
-            publisher.socket.send(data, zmq.NOBLOCK)
+            publisher.publish(data)
 
     def close(self) -> None:
         for publisher in self._publishers:
@@ -101,10 +107,20 @@ class _Publisher:
 
     def __init__(self) -> None:
         self.context: Context = zmq.Context()
-        self.socket: Socket = self.context.socket(zmq.PUB)
+        self.socket: Socket = self.context.socket(zmq.ROUTER)
         self.socket.linger = 0
-        self.socket.setsockopt(zmq.CONFLATE, 1)  # of what a viewer has not taken the newest is kept
-        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
+        self.socket.sndhwm = 1  # of each viewer
+        self.socket.rcvhwm = 10  # likewise; with 1 it would not even take who they are
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+
+    def publish(self, data: bytes) -> None:
+        """Send to all who have asked since the last call."""
+        asking = set()
+        with contextlib.suppress(zmq.Again):
+            for _ in range(MAX_REQUESTS):
+                asking.add(self.socket.recv_multipart(zmq.NOBLOCK)[0])
+        for viewer in asking:
+            self.socket.send_multipart([viewer, data], zmq.NOBLOCK)  # to one that is gone it goes nowhere
 
 
 class StatusViewer:
@@ -126,12 +142,11 @@ class StatusViewer:
                 raise EmopipeError(str(error)) from None
         self.address = address
         self._context: Context = zmq.Context()
-        self._socket: Socket = self._context.socket(zmq.SUB)
+        self._socket: Socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
-        self._socket.setsockopt(zmq.CONFLATE, 1)
+        self._asked = -math.inf  # when, and no answer has come since
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_SNAPSHOT_BYTES)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
-        self._socket.subscribe(b"")
         if keys is not None:
             be_client(self._socket, *keys)
         try:
@@ -146,8 +161,11 @@ class StatusViewer:
         Raises:
             EmopipeError: what comes is no snapshot, or of another version.
         """
-        if not self._socket.poll(max(0, round(timeout_s * 1000))):
-            return None
+        deadline = time.monotonic() + timeout_s
+        while not self._socket.poll(max(0, round(1000 * min(self._ask(), deadline - time.monotonic())))):
+            if time.monotonic() >= deadline:
+                return None
+        self._asked = -math.inf
         data = self._socket.recv()
         try:
             version = _decode_version(data).version
@@ -159,6 +177,15 @@ class StatusViewer:
             return _decode(data)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise EmopipeError(f"{self.address}: what comes from there is no status of a run: {error}") from None
+
+    def _ask(self) -> float:
+        """Ask for a snapshot, if that was not done lately; the time (s) until it is to be done again."""
+        now = time.monotonic()
+        if now - self._asked >= ASK_AGAIN_S:
+            self._asked = now
+            with contextlib.suppress(zmq.Again):  # as long as nobody takes any
+                self._socket.send(b"", zmq.NOBLOCK)
+        return self._asked + ASK_AGAIN_S - now
 
     def pair(self, timeout_s: float) -> tuple[RunSnapshot, RunSnapshot] | None:
         """Two snapshots in a row, from which rates can be told; None if they do not come in time."""

@@ -417,8 +417,8 @@ def test_any_table_gives_a_graph_or_problems(data: st.DataObject) -> None:
 
 def test_the_documentation_shows_what_check_really_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (ROOT / "docs" / "graph.md").read_text(encoding="utf-8")
-    right, wrong = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (said,) = re.findall(r"it says\n\n```\n(.*?)```", page, re.DOTALL)
+    right = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0]
+    ((wrong, said),) = re.findall(r"For this graph\n\n```toml\n(.*?)```\n\nit says\n\n```\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     Path("wrong.toml").write_text(wrong)
     with pytest.raises(GraphError) as caught:

@@ -28,6 +28,7 @@ from emopipe.pipeline.message import FOREVER, Codec, Message
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.telemetry.status import STATUS_SOCKET
 
 KEPT: tuple[int, ...] = ()
 CASES_PER_SOCKET = 50
@@ -151,7 +152,8 @@ _open_sockets: list["zmq.Socket[bytes]"] = []  # of the strangers' process; what
 
 def _attack(seed: int, cases: list[int], folder: Path) -> int:
     """Send every case to one of the sockets in `folder`; how many messages went out."""
-    targets = sorted(path for path in folder.glob("*/*") if path.is_socket())
+    # Nothing is read from the one that publishes the run's status.
+    targets = sorted(path for path in folder.glob("*/*") if path.is_socket() and path.name != STATUS_SOCKET)
     assert len(targets) == len(STAGES), targets
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
     for start in range(0, len(cases), CASES_PER_SOCKET):

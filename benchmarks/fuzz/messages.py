@@ -135,7 +135,7 @@ def _forged(random: Random) -> list[bytes]:
         Message(kind="watermark", stream="clock", watermark=FOREVER, epoch=random.choice([0, 2**62])),
     ]
     orders = [
-        control.Failed(stage, "forged", 2, ""),
+        control.Failed(stage, "forged", 2, "", explained=True),
         control.Finished(),
         control.Closed(),
         control.Ready(),

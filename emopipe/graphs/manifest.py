@@ -121,8 +121,13 @@ class Manifests:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._started is not None:
+        if self._started is None:
+            return
+        try:
             self._write(ended=_now(), complete=error is None)
+        except EmopipeError:
+            if error is None:  # else that is what is to be told, and the manifest says that the run did not end
+                raise
 
     def _write(self, *, ended: str | None, complete: bool) -> None:
         if self._run is None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from emopipe.graphs.manifest import Manifest, Manifests, manifest_path, read_manifest
-from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.identity import identify_file
 from emopipe.pipeline.graph.load import Graph, graph_from_table
 
@@ -65,6 +65,17 @@ def test_a_run_that_fails_is_not_complete(out: Path) -> None:
         raise KeyboardInterrupt
     manifest = read(out)
     assert (manifest.complete, manifest.result.sha256) == (False, identify_file(out).sha256)
+
+
+def test_what_ended_a_run_is_told_and_not_that_its_manifest_cannot_be_completed(out: Path) -> None:
+    manifests = Manifests(graph(out))
+    manifests.begin()
+    manifest_path(out).unlink()
+    manifest_path(out).mkdir()
+    with pytest.raises(StageFailed, match="the disk is full"), manifests:
+        raise StageFailed("the disk is full")
+    with pytest.raises(EmopipeError, match="cannot be written"), manifests:
+        pass
 
 
 def test_a_run_that_never_began_leaves_the_manifest_of_older_results(out: Path) -> None:

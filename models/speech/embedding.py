@@ -40,7 +40,7 @@ class Embedder:
 
     def __init__(self, spec: EmbeddingSpec | None = None, path: Path | None = None) -> None:
         self.spec = spec or EmbeddingSpec()
-        self._encoder = Encoder(path)
+        self._encoder = Encoder(self.spec.layers, path)
 
     @property
     def fingerprint(self) -> str:
@@ -48,7 +48,7 @@ class Embedder:
         return hashlib.sha256(msgspec.json.encode([_VERSION, self.spec])).hexdigest()
 
     def __call__(self, samples: Floats) -> Floats:
-        layers = self._encoder(samples)[list(self.spec.layers)]
+        layers = self._encoder(samples)
         moments = np.stack([layers.mean(1), layers.std(1)], 1)
         return np.concatenate([[len(samples) / 16000, 0.0], functionals(samples), moments.ravel()]).astype(np.float32)
 

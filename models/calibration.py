@@ -42,7 +42,7 @@ Knot = tuple[float, float]
 
 
 def temperature_at(knots: Sequence[Knot], places: ArrayLike) -> Doubles:
-    """The temperature at each of `places` [N], such as a face's distance from those trained on.
+    """The temperature at each of `places` [N]: a face's distance from those trained on, or seconds of speech.
 
     Between two knots its logarithm is linear in the logarithm of the place; before the first and behind the last it
     stays.

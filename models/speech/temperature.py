@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-Doubles = NDArray[np.float64]
-Knot = tuple[float, float]
-"""(seconds of speech, temperature)."""
+from emopipe.models.calibration import Doubles, Knot, temperature_at
 
 
 class Context(NamedTuple):
@@ -29,8 +26,8 @@ class Context(NamedTuple):
 class Temperature(NamedTuple):
     """The temperature of a row: what its length says, times distance ** `distance`, times exp(`known` * known).
 
-    Between two knots the logarithm is linear in the logarithm of the length; before the first and behind the last it
-    stays. `emopipe.training.speech.temperature` fits it.
+    `knots` are (seconds of speech, temperature), read by `temperature_at`. `emopipe.training.speech.temperature` fits
+    all three.
     """
 
     knots: Sequence[Knot]
@@ -43,10 +40,3 @@ class Temperature(NamedTuple):
         logs = logs + self.distance * np.log(np.maximum(context.distance, 1e-3)) + self.known * context.known
         result: Doubles = np.exp(logs)
         return result
-
-
-def temperature_at(knots: Sequence[Knot], seconds: ArrayLike) -> Doubles:
-    """What the length alone says of these lengths of speech [N]."""
-    places, temperatures = np.log(np.array(knots, np.float64)).T
-    result: Doubles = np.exp(np.interp(np.log(np.maximum(np.asarray(seconds, np.float64), 1e-3)), places, temperatures))
-    return result

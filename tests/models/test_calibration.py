@@ -16,6 +16,7 @@ from emopipe.models.calibration import (
     selective,
     shares_of,
     softmax,
+    temperature_at,
     with_prior,
 )
 from emopipe.models.labels import FACE, SPEECH
@@ -25,6 +26,12 @@ FACES = dict(zip(FACE, (0.14, 0.02, 0.14, 0.25, 0.17, 0.11, 0.17), strict=True))
 VOICES = dict.fromkeys(SPEECH, 2 / 15) | {"neutral": 1 / 15}
 
 distributions = st.lists(st.floats(0.01, 1), min_size=7, max_size=7).map(lambda row: np.array(row) / sum(row))
+
+
+def test_temperatures_between_and_beyond_the_knots() -> None:
+    knots = [(0.5, 1.0), (2.0, 4.0)]
+    assert temperature_at(knots, [0.1, 0.5, 1.0, 2.0, 9.0]) == pytest.approx([1.0, 1.0, 2.0, 4.0, 4.0])
+    assert temperature_at([(1.0, 1.3)], [0.2, 5.0]) == pytest.approx([1.3, 1.3])
 
 
 def test_softmax_takes_a_temperature_for_all_rows_or_one_for_each() -> None:

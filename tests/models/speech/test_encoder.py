@@ -1,12 +1,16 @@
 """The voice encoder, as it is fetched: what its layers make of sound, and what becomes of damaged files."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pytest
 
 from emopipe.models import assets
 from emopipe.models.speech.embedding import SECONDS, Embedder, EmbeddingSpec, seconds_of
-from emopipe.models.speech.encoder import Encoder, with_outputs
+from emopipe.models.speech.encoder import Encoder
+from emopipe.models.speech.ort_format import subgraph
 from emopipe.models.speech.prosody import FUNCTIONALS, functionals, pitch
 from tests.support.voices import silence, voice
 
@@ -33,12 +37,34 @@ def test_sound_shorter_than_its_convolutions_is_padded(encoder: Encoder) -> None
     assert encoder(voice(0.01)).shape[1] >= 1
 
 
-def test_outputs_are_added_behind_all_else_and_the_rest_stays() -> None:
+def test_layers_alone_have_the_bits_that_they_have_in_the_whole_model(encoder: Encoder) -> None:
+    for sound in (voice(3.0), voice(0.3), silence(1.0)):
+        whole = encoder(sound)
+        assert np.array_equal(Encoder((3, 1))(sound), whole[[3, 1]])
+        assert np.array_equal(Encoder((0,))(sound), whole[:1])
+
+
+def test_a_model_cut_down_runs_only_what_its_values_need(tmp_path: Path) -> None:
     model = assets.voice_encoder_model().read_bytes()
-    more = with_outputs(model, ["/layers.0/Add_1_output_0"])
-    assert sum(a != b for a, b in zip(model, more, strict=False)) <= 4  # one offset
-    session = onnxruntime.InferenceSession(more)
-    assert [each.name for each in session.get_outputs()] == ["/layers.0/Add_1_output_0"]
+    runs = [nodes_run(cut, tmp_path) for cut in (model, subgraph(model, ["/layers.2/Add_1_output_0"]))]
+    layers = [{name.split("/")[1] for name in run if name.startswith("/layers.")} for run in runs]
+    assert layers == [{f"layers.{layer}" for layer in range(6)}, {f"layers.{layer}" for layer in range(3)}]
+
+
+def nodes_run(model: bytes, folder: Path) -> set[str]:
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "run")
+    session = onnxruntime.InferenceSession(model, options)
+    sound = voice(0.5)
+    session.run(None, {"input_values": sound[None], "attention_mask": np.ones((1, len(sound)), np.int64)})
+    events = json.loads(Path(session.end_profiling()).read_text())
+    return {event["name"] for event in events if event["name"].endswith("_kernel_time")}
+
+
+def test_a_value_that_no_node_makes_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        subgraph(assets.voice_encoder_model().read_bytes(), ["/layers.7/Add_1_output_0"])
 
 
 def test_a_vector_starts_with_its_seconds_and_is_the_same_each_time() -> None:

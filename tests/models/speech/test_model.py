@@ -8,11 +8,11 @@ import torch
 
 from emopipe.models import checkpoint
 from emopipe.models.labels import SPEECH
+from emopipe.models.calibration import temperature_at
 from emopipe.models.speech.features import MfccSpec, window_features
 from emopipe.models.speech.files import FALLBACK
 from emopipe.models.speech.model import SpeechModel
 from emopipe.models.speech.networks import LSTM
-from emopipe.models.speech.temperature import temperature_at
 from emopipe.pipeline.errors import ModelError
 from emopipe.training.speech.non_voices import make
 from tests.support.voices import Floats, voice

@@ -32,8 +32,9 @@ from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObse
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.models.speech import networks as speech_networks
 from emopipe.models.speech.features import MfccSpec
+from emopipe.models.speech.files import FALLBACK
 from emopipe.models.speech.heads import Head
-from emopipe.models.speech.model import FALLBACK, SpeechModel
+from emopipe.models.speech.model import SpeechModel
 from emopipe.models.speech.vad import SAMPLE_RATE_HZ
 from emopipe.models.speech.windower import Window
 from emopipe.pipeline.errors import ModelError
@@ -186,7 +187,8 @@ def main() -> None:
                     took.setdefault((number, count), []).append((time.process_time() - began) * 1000 / count)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, one used · Python {platform.python_version()} · "
-        f"torch {torch.__version__} · torchvision {torchvision.__version__} · median of {args.rounds} rounds, CPU time\n"
+        f"torch {torch.__version__} · torchvision {torchvision.__version__} · "
+        f"median of {args.rounds} rounds, CPU time\n"
     )
     print("| one | network | parameters | MACs | ms alone | ms, of 16 |\n|---|---|---|---|---|---|")
     for number, candidate in enumerate(chosen):

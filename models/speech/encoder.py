@@ -24,7 +24,11 @@ WIDTH = 288
 LEAST_SAMPLES = 1600
 """0.1 s: its convolutions need 1,200 samples; shorter sound is padded with silence."""
 
-_VALUES = ("/Transpose_output_0", *(f"/layers.{layer}/Add_1_output_0" for layer in range(LAYERS - 1)), "last_hidden_state")
+_VALUES = (
+    "/Transpose_output_0",
+    *(f"/layers.{layer}/Add_1_output_0" for layer in range(LAYERS - 1)),
+    "last_hidden_state",
+)
 """The graph's names of what lies before the first layer and behind each."""
 
 
@@ -62,4 +66,6 @@ def _session(path: Path, values: tuple[str, ...]) -> "onnxruntime.InferenceSessi
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(subgraph(path.read_bytes(), values), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        subgraph(path.read_bytes(), values), options, providers=["CPUExecutionProvider"]
+    )

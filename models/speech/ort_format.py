@@ -21,7 +21,7 @@ _EDGE_END_BYTES = 12  # a node's index, and the numbers of two arguments
 
 
 class _Node(NamedTuple):
-    index: int
+    number: int
     inputs: list[str]
     outputs: list[str]
 
@@ -44,9 +44,9 @@ def subgraph(model: bytes, outputs: Sequence[str]) -> bytes:
         for table in data.tables(graph, _NODES)
     }
     needed = _needed(list(nodes.values()), outputs)
-    kept = {node.index for node in needed}
+    kept = {node.number for node in needed}
     values = {name for node in needed for name in node.inputs}
-    data.keep(graph, _NODES, lambda table: nodes[table].index in kept)
+    data.keep(graph, _NODES, lambda table: nodes[table].number in kept)
     data.keep(graph, _EDGES, lambda table: data.number(table, _EDGE_NODE) in kept)
     for edge in data.tables(graph, _EDGES):
         for ends in (_EDGE_INPUTS, _EDGE_OUTPUTS):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from emopipe.models import checkpoint
-from emopipe.models.labels import SPEECH
 from emopipe.models.calibration import temperature_at
+from emopipe.models.labels import SPEECH
 from emopipe.models.speech.features import MfccSpec, window_features
 from emopipe.models.speech.files import FALLBACK
 from emopipe.models.speech.model import SpeechModel

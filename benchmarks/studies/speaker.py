@@ -172,7 +172,8 @@ def films(speakers: Sequence[Person], silent: Sequence[Person]) -> Iterator[Film
                 by_turns = [turn for a, b in pairs for turn in (Turn(a, 0), Turn(b, 1))]
                 yield Film("two in view, by turns", [person, other], by_turns)
                 in_and_out = [turn for a, b in pairs for turn in (Turn(a, 0), Turn(b, None))]
-                yield Film("two in view, one and another by turns", [person, silent[0]], in_and_out)
+                for quiet in silent:
+                    yield Film("two in view, one and another by turns", [person, quiet], in_and_out)
 
 
 def write(film: Film, path: Path) -> None:

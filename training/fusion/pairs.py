@@ -110,6 +110,22 @@ def read(data: Path, faces: Path, embedder: Embedder | None = None) -> Pairs:
     return Pairs(pairs, notes, digest.hexdigest())
 
 
+def with_faces(found: Pairs, faces: Path) -> list[Pair]:
+    """The same recordings with the faces of another table.
+
+    Raises:
+        DataError: the table is missing or damaged, or lacks one of the recordings.
+    """
+    tracks, _ = read_faces(faces)
+    keys = [_key(parse_codes(pair.name.stem)) for pair in found.pairs]
+    if lacking := [pair.name.stem for pair, key in zip(found.pairs, keys, strict=True) if key not in tracks]:
+        raise DataError(
+            f"{faces}: {len(lacking)} of {len(keys)} recordings are not in it, such as {lacking[0]}; make it anew from "
+            "the table that is given as `faces`"
+        )
+    return [pair._replace(face=tracks[key]) for pair, key in zip(found.pairs, keys, strict=True)]
+
+
 def read_faces(path: Path) -> tuple[dict[tuple[int, ...], FaceTrack], int]:
     """The track of each clip's face, by the codes that its sound shares; and how many rows were of no use.
 

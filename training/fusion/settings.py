@@ -29,6 +29,7 @@ class Settings(Augmentation, kw_only=True, forbid_unknown_fields=True):
     """The data, the network, and the training."""
 
     faces: str = "data/ravdess-face-posteriors.parquet"  # a network's answers for each frame of the recordings
+    translated: tuple[str, ...] = ()  # the same, as our network might have answered; learnt from as well
     voices: str = "runs/speech"  # networks that leave actors out; trained where there are none
     network: str = "decision"  # a name in `emopipe.models.fusion.networks.NETWORKS`
     hidden: Annotated[int, msgspec.Meta(ge=0)] = 0  # its units; 0: its own default

@@ -22,7 +22,7 @@ from emopipe.models import checkpoint
 from emopipe.models.calibration import class_shares, selective, softmax
 from emopipe.models.fusion.model import FusionModel
 from emopipe.models.fusion.networks import Moment
-from emopipe.models.labels import SPEECH
+from emopipe.models.labels import FACE, SPEECH
 from emopipe.models.speech.embedding import Embedder, EmbeddingSpec
 from emopipe.models.speech.files import SHIPPED
 from emopipe.models.speech.model import spec_of
@@ -64,20 +64,24 @@ CACHE = Path(".cache")
 class TrainingRun:
     """Trains networks on some actors each, in folders of `run`; with `resume` it goes on with what lies there.
 
-    `voices` are several networks' answers about the same recordings; the first ones are what is tested.
+    `voices` are several networks' answers about the same recordings; the first ones are what is tested. So are the
+    faces of `found`, beside those of `config.translated`.
     """
 
     def __init__(
         self, config: Settings, found: Pairs, voices: Sequence[Sequence[SpeechAnswers]], run: Path, resume: bool
     ) -> None:
+        self.seen = [found.pairs, *(pairs.with_faces(found, Path(path)) for path in config.translated)]
         self.config, self.found, self.run, self.resume = config, found, run, resume
         self.actors = found.speakers
         self.targets = torch.tensor([pair.name.label for pair in found.pairs])
         random = np.random.default_rng(config.seed)
-        self.wholes = [whole_recordings(found.pairs, each) for each in voices]
+        ways = [(faces, each) for faces in self.seen for each in voices]
+        self.places = range(0, len(ways), len(voices))  # where each kind of faces begins in what follows
+        self.wholes = [whole_recordings(faces, each) for faces, each in ways]
         self.whole = self.wholes[0]
         self.repeats = max(1, config.moments // len(voices))
-        self.some = [random_moments(found.pairs, each, random) for _ in range(self.repeats) for each in voices]
+        self.some = [random_moments(faces, each, random) for _ in range(self.repeats) for faces, each in ways]
         record_run(run / "settings.json", config, found.sha256, resume)
 
     def fit(self, name: str, rows: Tensor, watched: Tensor) -> FusionModel:
@@ -172,13 +176,13 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
     temperature, measured, table = 1.0, dict[str, float](), []
     if chosen.cross_validate:
         unseen = training.cross_validate()
-        logits = unseen.logits(training.whole)
-        temperature = metrics.fit_temperature(torch.from_numpy(logits), training.targets)
+        logits = torch.from_numpy(np.concatenate([unseen.logits(training.wholes[place]) for place in training.places]))
+        temperature = metrics.fit_temperature(logits, training.targets.repeat(len(training.places)))
         noisy = SpeechAnswerCache(CACHE).out_of_fold(add_noise(clips), folder)
         measured = study(found, voices[0], noisy, unseen.logits, unseen.temperatures, unseen.number).report().flat()
-        measured |= _foreign_figures(found, voices, unseen)
-        # What is asked of a stream is one moment, in the labels that faces and voices share.
-        answers = softmax(unseen.logits(training.some[0]), unseen.temperatures.numpy())
+        measured |= _foreign_figures(found, voices, unseen) | _translated_figures(training, unseen)
+        # What is asked of a stream is one moment, with faces as ours sees them, in the labels that both share.
+        answers = softmax(unseen.logits(training.some[training.places[-1]]), unseen.temperatures.numpy())
         table = selective(*shared_labels(answers, training.targets.numpy()))
         (run / "cross-validation.json").write_text(json.dumps(measured, indent=2) + "\n")
         print(f"out of fold: accuracy {measured['accuracy']:.3f}, gain {measured['gain']:+.3f}", flush=True)
@@ -194,6 +198,7 @@ def train(config: dict[str, Any], data: Path, out: Path, resume: bool = False, r
         config={
             **msgspec.to_builtins(chosen),
             "faces": without_folders(chosen.faces),
+            "translated": [without_folders(path) for path in chosen.translated],
             "voices": without_folders(chosen.voices),
             "trained_on": found.actors,
         },
@@ -251,7 +256,7 @@ def evaluate(
     training = TrainingRun(chosen, found, known, runs / "fusion" / chosen.network, resume)
     unseen = training.cross_validate()
     evaluation = study(found, known[0], noisy, unseen.logits, unseen.temperatures, unseen.number)
-    evaluation.figures.update(_foreign_figures(found, known, unseen))
+    evaluation.figures.update(_foreign_figures(found, known, unseen) | _translated_figures(training, unseen))
     return _with_notes(evaluation, [*found.notes, f"The network is {chosen.network!r}."])
 
 
@@ -298,6 +303,17 @@ def _foreign_figures(
     }.items():
         said, right = shared_labels(softmax(unseen.logits(part), unseen.temperatures.numpy()), targets)
         figures[f"foreign_{name}_accuracy"] = float((said.argmax(1) == right).mean())
+    return figures
+
+
+def _translated_figures(training: TrainingRun, unseen: "OutOfFoldModels") -> dict[str, float]:
+    """Accuracy and ECE in the shared labels, fused, with the faces of each translated table."""
+    figures: dict[str, float] = {}
+    for number, place in enumerate(training.places[1:], 1):
+        logits = unseen.logits(training.wholes[place])
+        said, right = shared_labels(softmax(logits, unseen.temperatures.numpy()), training.targets.numpy())
+        found = metrics.summarise(torch.from_numpy(said).log(), torch.from_numpy(right), FACE, 1.0)
+        figures |= {f"translated_{number}_{name}": found[name] for name in ("accuracy", "uar", "ece")}
     return figures
 
 

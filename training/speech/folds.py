@@ -13,15 +13,24 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from emopipe.models.calibration import selective
 from emopipe.models.speech.model import Spec
 from emopipe.models.speech.networks import SpeechNetwork
 from emopipe.models.speech.speaker import SpeakerStatistics
 from emopipe.models.speech.temperature import Context, Temperature
 from emopipe.pipeline.errors import DataError
-from emopipe.training.evaluation.results import Evaluation
+from emopipe.training.evaluation.results import Answers, Evaluation
 from emopipe.training.speech import ravdess
 from emopipe.training.speech.clips import Clip, Corpus, Name
-from emopipe.training.speech.scoring import ScoredClips, answers, concatenate, group_figures, score_rows
+from emopipe.training.speech.scoring import (
+    ScoredClips,
+    answered_figures,
+    answers,
+    concatenate,
+    group_figures,
+    least_confidence,
+    score_rows,
+)
 from emopipe.training.speech.speakers import Rows, calibrate_by_others, calibrate_in_order
 from emopipe.training.speech.temperature import fit_temperature_of
 
@@ -201,9 +210,19 @@ class CrossValidation:
         figures |= {f"calibrated_{name}": value for name, value in known.items() if name.startswith("uar_")}
         return Evaluation(
             {"clips": clips, "windows": windows, "calibrated": calibrated, "calibrated_windows": calibrated_windows},
-            figures | calibration_figures(self.scored, self.after),
+            figures | calibration_figures(self.scored, self.after) | self._answered(clips, windows),
             list(notes),
         )
+
+    def _answered(self, clips: Answers, windows: Answers) -> dict[str, float]:
+        """Of whole clips, those not uncertain by a threshold chosen on what was said of the other folds."""
+        of_windows, least = self.groups[self.scored.owners], np.full(len(self.groups), np.inf)
+        for group in sorted(set(self.groups.tolist())):
+            others = [clips.of(self.groups != group), windows.of(of_windows != group)]
+            probabilities = torch.cat([each.probabilities() for each in others])
+            table = selective(probabilities.numpy(), torch.cat([each.targets for each in others]).numpy())
+            least[(self.groups == group).numpy()] = least_confidence(table)
+        return answered_figures(clips, least)
 
 
 _AS_IT_IS = Temperature([(1.0, 1.0)])

@@ -1,16 +1,20 @@
 """Scoring of clips by a network: whole, and in the windows that a stream would give it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from emopipe.models.calibration import Selection, threshold
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.model import Spec, compute_outputs, context_of
 from emopipe.models.speech.networks import SpeechNetwork
 from emopipe.models.speech.temperature import Context, Temperature
+from emopipe.pipeline.errors import ModelError
 from emopipe.training.evaluation import metrics
 from emopipe.training.evaluation.results import Answers
 from emopipe.training.speech.clips import Name
@@ -19,6 +23,9 @@ from emopipe.training.speech.speakers import Rows
 
 SHARED = ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """The labels in which clips are scored that are not all of a corpus with *calm*, which then counts as neutral."""
+
+RISK = 0.3
+"""The share of wrong answers at which `answered` and `answered_error` are given."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,24 @@ def answers(
     clips = answered(scored.clip_logits, scored.clip_targets, scored.clip_context, index, torch.arange(len(index)))
     windows = answered(scored.window_logits, scored.window_targets, scored.context, index[of], of)
     return clips, windows
+
+
+def least_confidence(selections: Sequence[Selection]) -> float:
+    """The confidence below which an answer is uncertain at `RISK`; infinite where no risk as low can be promised."""
+    try:
+        return threshold(selections, RISK)
+    except ModelError:
+        return math.inf
+
+
+def answered_figures(said: Answers, least: ArrayLike) -> dict[str, float]:
+    """How many of the answers have at least this confidence, one for all or [N], and how many of those are wrong."""
+    confidence, label = (values.numpy() for values in said.probabilities().max(dim=1))
+    given = confidence >= np.asarray(least)
+    figures = {"answered": float(given.mean())}
+    if given.any():
+        figures["answered_error"] = float((label != said.targets.numpy())[given].mean())
+    return figures
 
 
 def shared_logits(logits: Tensor, temperature: Tensor) -> Tensor:

@@ -14,14 +14,14 @@ import msgspec
 import torch
 
 from emopipe.models import checkpoint
-from emopipe.models.calibration import class_shares, selective, threshold
+from emopipe.models.calibration import class_shares, selective
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.embedding import Embedder, EmbeddingSpec
 from emopipe.models.speech.features import MfccSpec
 from emopipe.models.speech.model import SpeechModel
 from emopipe.models.speech.networks import SpeechNetwork
 from emopipe.models.speech.temperature import Temperature
-from emopipe.pipeline.errors import DataError, EmopipeError, ModelError
+from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.evaluation.results import Answers, Evaluation, need_labels
 from emopipe.training.speech import corpora
 from emopipe.training.speech.clips import Clip, Corpus
@@ -40,15 +40,13 @@ from emopipe.training.speech.folds import (
     speaker_folds,
 )
 from emopipe.training.speech.module import SpeechTraining
-from emopipe.training.speech.scoring import ScoredClips, answers, group_figures
+from emopipe.training.speech.scoring import ScoredClips, answered_figures, answers, group_figures, least_confidence
 from emopipe.training.speech.settings import Settings, network_options, read_settings
 from emopipe.training.trainer.fit import fit
 from emopipe.training.trainer.settings import plain_settings, record_run, typed_command
 
 PROTOCOLS = ("model", "corpora", "actor-folds", "random")
 LEAK_NOTE = "random folds leak: every voice that is tested was trained on; read the figures of actor-folds instead"
-RISK = 0.3
-"""The share of wrong answers at which `answered` and `answered_error` are given."""
 _CALM = SPEECH.index("calm")
 
 Data = Path | Sequence[Path]
@@ -259,22 +257,9 @@ def _evaluate_model(data: Data, weights: Path | None) -> Evaluation:
         found = {name: answer for name, answer in found.items() if len(answer.targets)}
     if clips.labels != SPEECH:
         notes.append("calm counts as neutral: not every corpus here tells them apart")
-    figures = _answered(clips, model) | group_figures(scores.strict, temperatures, None)
+    figures = answered_figures(clips, least_confidence(model.selective))
+    figures |= group_figures(scores.strict, temperatures, None)
     return Evaluation(found, figures | calibration_figures(scores.strict, scores.after), notes)
-
-
-def _answered(clips: Answers, model: SpeechModel) -> dict[str, float]:
-    """How many of the answers are not uncertain at `RISK`, and how many of those are wrong."""
-    try:
-        limit = threshold(model.selective, RISK)
-    except ModelError:
-        return {"answered": 0.0}
-    confidence, said = (values.numpy() for values in clips.probabilities().max(dim=1))
-    given = confidence >= limit
-    figures = {"answered": float(given.mean())}
-    if given.any():
-        figures["answered_error"] = float((said != clips.targets.numpy())[given].mean())
-    return figures
 
 
 def _strangers(tested: CrossValidation, beside: Sequence[ScoredClips]) -> Answers:

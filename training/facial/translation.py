@@ -1,15 +1,13 @@
 """What our network would say of faces about which only another one's answers are to be had.
 
     python -m emopipe.training.facial.translation --faces faces.parquet --data fer2013.zip --out translated.parquet
-        [--hsemotion weights.npz] [--seed 0]
 
 Fusion learns from pairs of a voice and a face, and those of RAVDESS come with a third party's answers about the faces
-(`emopipe.training.fusion.pairs`), not with the films. Ours calls more of them neutral, and errs on others. So what ours
-says, given what another network says, is learnt from pictures of which both answers are known, FER2013's PublicTest;
-the other network is our own output for FER2013's labels, whose labelling is that of such networks, or HSEmotion's,
-which has seen other faces and so errs by itself. A face's answers are translated linearly in log-probabilities; to
-that comes the error that the translation made on a picture much like it, the same throughout a clip, for it is the same
-person; and some noise in each frame.
+(`emopipe.training.fusion.pairs`), not with the films. Ours calls more of them neutral. So what it says, given what
+a network taught by FER2013's labels says, is learnt from pictures of which both answers are known: our own two outputs
+for PublicTest. A face's answers are translated linearly in log-probabilities; to that comes the error that the
+translation made on a picture much like it, the same throughout a clip, for it is the same person; and some noise in
+each frame.
 """
 
 import argparse
@@ -31,7 +29,6 @@ from emopipe.pipeline.files import replacing
 from emopipe.training.evaluation.metrics import fit_temperature
 from emopipe.training.facial import fer2013
 from emopipe.training.facial.batches import judge
-from emopipe.training.facial.hsemotion import HSEmotion
 
 SPLIT = "PublicTest"
 NEIGHBOURS = 40  # among which the picture much like a face is drawn
@@ -72,19 +69,18 @@ class Translation(NamedTuple):
         return softmax(moved + random.normal(0, FRAME_NOISE_STD, moved.shape))
 
 
-def fit(data: Path, hsemotion: Path | None = None) -> Translation:
-    """The translation from our output for FER2013's labels, or from HSEmotion, as learnt from FER2013 in `data`.
+def fit(data: Path) -> Translation:
+    """The translation from our output for FER2013's labels, as learnt from FER2013 in `data`.
 
     Raises:
         DataError: there is no PublicTest.
-        ModelError: HSEmotion's weights are missing or damaged.
     """
     pictures = fer2013.load(data).split(SPLIT)
     network, card = load_network(None, "facial", NETWORKS)
     judged = judge(network, pictures.images)
     ours = softmax(judged.people, temperature_at(card.temperatures, judged.distance.numpy()))
-    theirs = judged.fer2013 if hsemotion is None else judge(HSEmotion(hsemotion).eval(), pictures.images).people
-    return Translation.fit(softmax(theirs, fit_temperature(theirs, torch.from_numpy(pictures.targets))), ours)
+    temperature = fit_temperature(judged.fer2013, torch.from_numpy(pictures.targets))
+    return Translation.fit(softmax(judged.fer2013, temperature), ours)
 
 
 def translate(faces: Path, out: Path, translation: Translation, seed: int = 0) -> None:
@@ -119,12 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True, help="another network's answers, frame by frame")
     parser.add_argument("--data", type=Path, required=True, help="FER2013")
-    parser.add_argument("--hsemotion", type=Path, metavar="FILE", help="its weights: translate from it")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     try:
-        translate(given.faces, given.out, fit(given.data, given.hsemotion), given.seed)
+        translate(given.faces, given.out, fit(given.data), given.seed)
     except EmopipeError as error:
         print(f"translation: {error}", file=sys.stderr)
         sys.exit(2)

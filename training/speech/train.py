@@ -222,7 +222,9 @@ def evaluate(
         return _evaluate_model(data, weights)
     training = TrainingRun(read_settings(config or {}), data, runs / "speech", resume)
     if protocol == "corpora":
-        return training.cross_validate(corpus_folds(training.corpus, training.seeds)).evaluation()
+        # As in `train`, a temperature rests on both.
+        known = training.cross_validate(speaker_folds(training.corpus, training.seeds)).parts
+        return training.cross_validate(corpus_folds(training.corpus, training.seeds), known).evaluation(beside=known)
     if protocol == "actor-folds":
         return training.cross_validate(speaker_folds(training.corpus, training.seeds)).evaluation()
     leaking = training.cross_validate(random_folds(training.corpus, training.seeds)).evaluation([LEAK_NOTE])

@@ -10,7 +10,7 @@ from emopipe.pipeline.errors import DataError
 from emopipe.training.fusion import pairs
 from emopipe.training.fusion.pairs import Pairs
 from emopipe.training.speech.ravdess import speaker
-from tests.support.pairs import table
+from tests.support.pairs import faces, table
 
 ACTORS = (1, 2)
 EVEN: dict[str, object] = {"clip": ["01-01-03-01-01-01-01"], "frame": [26], **{label: [1 / 7] for label in FACE}}
@@ -25,6 +25,14 @@ def test_sound_and_face_of_one_recording_are_put_together(found: Pairs) -> None:
     assert FACE[int(happy.face.probabilities.mean(0).argmax())] == "happy"
     assert happy.face.times[0] == pytest.approx(25 / 30)
     assert happy.face.probabilities.sum(1) == pytest.approx(np.ones(29))
+
+
+def test_faces_of_another_table_take_their_place(found: Pairs, tmp_path: Path) -> None:
+    others = pairs.with_faces(found, faces(tmp_path / "faces.parquet", (*ACTORS, 7), share=0.9))
+    assert [pair.clip for pair in others] == [pair.clip for pair in found.pairs]
+    assert others[0].face.probabilities.max() > found.pairs[0].face.probabilities.max()
+    with pytest.raises(DataError, match=r"3 of 6 recordings are not in it, such as 03-01-01-01-01-01-02"):
+        pairs.with_faces(found, faces(tmp_path / "faces.parquet", (1,)))
 
 
 def test_rows_that_are_no_distributions_are_left_out_and_counted(tmp_path: Path) -> None:

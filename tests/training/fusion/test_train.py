@@ -130,6 +130,15 @@ def test_in_folds_nobody_is_tested_on_who_was_trained_on(place: Place, tmp_path:
     assert not any("was trained on" in note for note in report.notes)
 
 
+def test_translated_faces_are_learnt_from_and_tested_beside(place: Place, tmp_path: Path) -> None:
+    others = faces(tmp_path / "translated.parquet", ACTORS, share=0.0)  # of no use, and so a worse face to believe in
+    config = place.config(translated=[str(others)], epochs=20)
+    fusion.train(config, place.data, tmp_path / "fusion.safetensors", runs=tmp_path)
+    _, card = checkpoint.load_arrays(tmp_path / "fusion.safetensors", "fusion")
+    assert card.config["translated"] == ["translated.parquet"]
+    assert card.metrics["translated_1_accuracy"] < card.metrics["accuracy"]
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_resumed_run_ends_as_an_uninterrupted_one(place: Place, network: str, tmp_path: Path) -> None:
     config = place.config(network=network, epochs=1, cross_validate=False)

@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from emopipe.__main__ import main
+from emopipe.pipeline.access.folder import living_runs
 from emopipe.pipeline.access.keys import write_pair
 from tests.support.endpoints import free_endpoint
 from tests.support.processes import running, wait_for
@@ -112,13 +113,13 @@ def test_of_several_runs_one_is_chosen_by_its_process(
     graph: Callable[..., Path], plays: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with running(graph("one")) as one, running(graph("two")) as two:
-        plays(one)
-        plays(two)
+        plays(one)  # or the other: they write the same file
+        wait_for(lambda: len(living_runs()) == 2, two, "it does not start")
         assert main(["top"]) == 2
         listed = capsys.readouterr().err
         assert listed.startswith("emopipe: several runs; choose one:\n")
-        assert f"\n  emopipe top {one.pid}    one, playing" in listed
-        assert f"\n  emopipe top {two.pid}    two, playing" in listed
+        assert f"\n  emopipe top {one.pid}    one, " in listed
+        assert f"\n  emopipe top {two.pid}    two, " in listed
         assert main(["top", "1"]) == 2
         assert capsys.readouterr().err.startswith("emopipe: no run has the process id 1; choose one:\n")
         assert main(["top", str(two.pid), "--once", "--json"]) == 0

@@ -5,6 +5,7 @@ python -m benchmarks.attack.strangers KIND HOST PORT SECONDS CONNECTIONS SERVER_
 
 import asyncio
 import json
+import logging
 import os
 import resource
 import ssl
@@ -143,7 +144,8 @@ async def requests(strangers: Strangers) -> None:
         host, port = strangers.address
         listening = asyncio.create_task(strangers.read(reader))
         try:
-            while not listening.done():
+            while not (listening.done() or writer.is_closing()):
+                await asyncio.sleep(0)  # what is written to a lost connection would keep the loop to itself
                 for path in ("/", "/results", "/streams", "/results?session=guess", "/whip"):
                     strangers.send(writer, f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
                 await writer.drain()
@@ -199,6 +201,8 @@ def main() -> None:
     kind, host, port, seconds, connections, server = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # of each write to a connection that is lost
 
     async def run() -> Found:
         strangers = Strangers(host, int(port), float(seconds), int(connections))

@@ -139,6 +139,27 @@ class Report(msgspec.Struct, kw_only=True):
         return ends + sum(counts.refused for counts in self.inlets.values())
 
 
+class Interruption(msgspec.Struct, kw_only=True):
+    """A process was restarted in live mode, and what went through it is missing.
+
+    Attributes:
+        stages: that were in it.
+        reason: what had happened to it.
+        seconds: from then until it went on.
+        epochs: of the streams that pass it, in which they go on.
+    """
+
+    stages: list[str]
+    reason: str
+    seconds: float
+    epochs: dict[str, int]
+
+    @property
+    def sentence(self) -> str:
+        """`faces restarted (the process was killed by SIGKILL), 2.1 s without`, for people."""
+        return f"{' and '.join(self.stages)} restarted ({self.reason}), {self.seconds:.1f} s without"
+
+
 class ProcessReport(msgspec.Struct, kw_only=True):
     """What one process of a run uses of the machine.
 

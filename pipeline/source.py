@@ -30,6 +30,8 @@ class Source(Stage):
     """Base of all sources: `run` emits instead of `process`; nothing is promised that is not said in `watermark`."""
 
     host: HostOfSource
+    returns: ClassVar[bool] = True
+    """Whether its streams go on when it is restarted in live mode; those of callers, who are gone, end."""
     repeatable: ClassVar[bool] = False
     """Whether a second run of it, with the same settings, emits the same: then a replay can begin anew after a crash.
 

@@ -27,7 +27,7 @@ from emopipe.pipeline import port
 from emopipe.pipeline.counters import StreamCounters
 from emopipe.pipeline.message import Message, Payload, Placement
 from emopipe.pipeline.port import ANY_PORT, Host, Port
-from emopipe.pipeline.report import RunSnapshot
+from emopipe.pipeline.report import Interruption, RunSnapshot
 from emopipe.pipeline.resources import ComputeThread, Exit, PerStream
 
 P = ParamSpec("P")
@@ -111,6 +111,9 @@ class Stage:
 
     def status(self, run: RunSnapshot) -> None:
         """Take note of how the run is doing; called about once a second, for stages that override this."""
+
+    def interrupted(self, interruption: Interruption) -> None:
+        """Take note that a stage was restarted in live mode: results of the streams that pass it are missing."""
 
     async def close(self) -> None:
         """Release what `setup` took and `exit` does not know of; also called after an error."""

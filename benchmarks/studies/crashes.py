@@ -35,6 +35,7 @@ TIMEOUT_S = 600.0
 MAX_TIMES = 2  # processes that die in a run
 KILL_AFTER_S = 5.0  # a stopped process is found out so soon
 SUPERVISOR = "supervisor"
+MANIFEST = ".manifest.json"
 
 
 @dataclass
@@ -74,19 +75,22 @@ class Replays:
         settings = [part for each in [*limits, *overrides] for part in ("--set", each)]
         outs = [part for name in OUTPUTS for part in ("--out", name)]
         recordings = [str(file.resolve()) for file in files]
+        self._usual: set[str] = set()  # what libraries leave in any run
         self._command = [sys.executable, "-m", "emopipe", "replay", *recordings, *outs, *settings]
 
     def undisturbed(self) -> tuple[dict[str, str], float]:
         """The outputs' hashes, and the seconds that a run takes."""
-        with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
+        with tempfile.TemporaryDirectory(prefix="crashes-") as folder, environment() as temporary:
             began = time.monotonic()
             subprocess.run(self._command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=TIMEOUT_S)
-            return hashes(Path(folder)), time.monotonic() - began
+            seconds = time.monotonic() - began
+            self._usual = set(left_behind(temporary))
+            return hashes(Path(folder)), seconds
 
     def disturbed(self, strikes: Sequence[Strike], expected: dict[str, str], seconds: float, tally: Tally) -> None:
         """One run that is struck, and what comes of it, into `tally`."""
         tally.runs += 1
-        with tempfile.TemporaryDirectory(prefix="crashes-") as folder, environment(Path(folder)) as temporary:
+        with tempfile.TemporaryDirectory(prefix="crashes-") as folder, environment() as temporary:
             out = Path(folder) / "out"
             out.mkdir()
             began = time.monotonic()
@@ -102,7 +106,7 @@ class Replays:
             wrong = [each for each in sorted(expected | found) if expected.get(each) != found.get(each)]
             if wrong:
                 tally.differing.append(f"{name}: {', '.join(wrong)}")
-            tally.left += Counter(left_behind(temporary))
+            tally.left += Counter(each for each in left_behind(temporary) if each not in self._usual)
 
     def _play(self, out: Path, log: Any, strikes: Sequence[Strike], seconds: float, tally: Tally) -> int:
         process = self._start(out, log, [])
@@ -140,13 +144,13 @@ class Replays:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file, by its path in the folder."""
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    """The SHA-256 of every file but manifests, which say when and by which command: by its path in the folder."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.endswith(MANIFEST)]
     return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 @contextlib.contextmanager
-def environment(folder: Path) -> Iterator[Path]:
+def environment() -> Iterator[Path]:
     """Let what is started keep its temporary files in a folder of its own, short enough for sockets."""
     temporary = Path(tempfile.mkdtemp(prefix="x", dir="/tmp"))
     before = os.environ.get("TMPDIR")
@@ -170,7 +174,8 @@ def left_behind(temporary: Path) -> Iterator[str]:
             if own != os.getpid() and _alive(own) and marked in (folder / "environ").read_bytes():
                 yield "process"
     for path in temporary.rglob("*"):
-        yield "socket" if path.is_socket() else "folder" if path.name.startswith(PREFIX) else "file"
+        what = "socket" if path.is_socket() else "folder" if path.name.startswith(PREFIX) else "file"
+        yield f"{what} {path.relative_to(temporary)}"
 
 
 def plan(stages: Sequence[str], runs: int, seed: int) -> list[list[Strike]]:

@@ -27,11 +27,18 @@ DAMAGED = 1  # the exit code of a run that lost part of its input
 
 
 def play(
-    graph: Graph, *, bar: bool, verbose: bool, trace: Path | None = None, began: Callable[[], None] = lambda: None
+    graph: Graph,
+    *,
+    bar: bool,
+    verbose: bool,
+    trace: Path | None = None,
+    state: Path | None = None,
+    began: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Run the graph to its end; warnings go to standard error, at once, and the way of every message to `trace`.
 
-    `began` is called when messages have gone out, and now and then after that.
+    `began` is called when messages have gone out, and now and then after that. In the folder `state` is kept what
+    another run goes on from, if this one does not come to its end.
 
     In live mode Ctrl-C ends the sources, and what is under way comes to its end; once more stops it. SIGTERM and SIGHUP
     do what Ctrl-C does.
@@ -68,7 +75,7 @@ def play(
                 progress.update(task, speed=f"{done / SECOND / elapsed:.1f}× real time")
 
     with progress, _tracing(trace, screen) as writer:
-        supervisor = Supervisor(graph, updated=updated, warned=warned, trace=writer, verbose=verbose)
+        supervisor = Supervisor(graph, updated=updated, warned=warned, trace=writer, state=state, verbose=verbose)
         result = asyncio.run(_watched(supervisor, graph, screen))
     if isinstance(result, signal.Signals):
         raise KeyboardInterrupt(*[result.name] if result != signal.SIGINT else [])

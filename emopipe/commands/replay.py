@@ -5,6 +5,7 @@ messages (.mcap) the graph takes what it would have made of them. With `--check`
 """
 
 import argparse
+import contextlib
 import filecmp
 import sys
 from pathlib import Path
@@ -15,10 +16,13 @@ from emopipe.graphs.comparison import first_difference
 from emopipe.graphs.manifest import Manifests, manifest_path, read_manifest
 from emopipe.graphs.messages import PLAYER, recordings_table
 from emopipe.graphs.ready import find_graph
+from emopipe.graphs.resume import RunState
 from emopipe.graphs.verification import Derivation, derive
 from emopipe.pipeline.access.folder import run_folder
-from emopipe.pipeline.errors import EmopipeError, GraphError, Problem
+from emopipe.pipeline.errors import EmopipeError, GraphError, Problem, StageFailed
+from emopipe.pipeline.graph.identity import identify
 from emopipe.pipeline.graph.load import Graph, graph_from_table, read_table
+from emopipe.pipeline.runtime.result import RunResult
 from emopipe.tables.results import print_summary
 
 HELP = "replay recordings, without loss"
@@ -51,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="results as .jsonl or .csv, a report as .html, the recording with what was found drawn in as .mp4 "
         "(with {stream} in its name where there are several recordings); may be repeated",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a replay that was interrupted: the same command, graph, recordings and models; "
+        "results are then those of one that was not",
+    )
     add_set_argument(parser)
     add_playing_arguments(parser)
 
@@ -62,11 +72,14 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.files:
         raise EmopipeError("name a recording to replay: emopipe replay clip.mp4")
     path = find_graph(arguments.graph)
-    with run_folder() as folder:
+    if arguments.resume and not arguments.out:
+        raise EmopipeError("--resume: name the results to go on with, by --out as in the run that was interrupted")
+    with run_folder() as folder, contextlib.ExitStack() as stack:
         outs = list(arguments.out)
+        state = stack.enter_context(RunState(outs[0], resume=arguments.resume)) if outs else None
         results = next((out for out in outs if out.suffix == ".jsonl"), None)
         if results is None:
-            outs.append(results := folder / "results.jsonl")
+            outs.append(results := (state.folder if state is not None else folder) / "results.jsonl")
         realtime = arguments.realtime or arguments.page
         table, left_out = recordings_table(
             read_table(path), arguments.files, outs, realtime=realtime, page=arguments.page
@@ -83,13 +96,31 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.one_process:
             graph = graph.in_one_process()
         with Manifests(graph, without=[] if results in arguments.out else [results]) as manifests:
-            result = play(graph, bar=True, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin)
+            result = _play(graph, arguments, state, manifests)
         code = conclude(result, graph)
         try:
             print_summary(results)
         except FileNotFoundError:
             raise EmopipeError(f"{results} has vanished meanwhile: there is no summary") from None
     return code
+
+
+def _play(graph: Graph, arguments: argparse.Namespace, state: RunState | None, manifests: Manifests) -> RunResult:
+    if state is not None:
+        state.begin(manifests.run or identify(graph))
+    try:
+        return play(
+            graph,
+            bar=True,
+            verbose=arguments.verbose,
+            trace=arguments.trace,
+            state=state.folder if state is not None else None,
+            began=manifests.begin,
+        )
+    except (KeyboardInterrupt, StageFailed):
+        if state is not None and state.begun and not graph.unrepeatable:
+            print("emopipe: the same command with --resume goes on from here", file=sys.stderr)
+        raise
 
 
 def by_argument(problem: Problem, graph: Path, outs: list[Path]) -> str:

@@ -96,13 +96,16 @@ class Manifests:
     Args:
         graph: that is run.
         without: files that need none, as they are thrown away.
+
+    Attributes:
+        run: what it depends on; None where no file needs a manifest.
     """
 
     def __init__(self, graph: Graph, without: Collection[Path] = ()) -> None:
         left_out = {str(path.resolve()) for path in without}
         self._files = {path: stage for path, stage in result_files(graph).items() if path not in left_out}
         self._started: str | None = None
-        self._run = identify(graph) if self._files else None
+        self.run = identify(graph) if self._files else None
         self._origin = str(graph.path.absolute())
 
     def __enter__(self) -> Self:
@@ -130,14 +133,14 @@ class Manifests:
                 raise
 
     def _write(self, *, ended: str | None, complete: bool) -> None:
-        if self._run is None:
+        if self.run is None:
             return
         for path, stage in self._files.items():
             manifest = Manifest(
                 result=identify_file(path) if ended else FileIdentity(path, 0, None),
                 stage=stage,
                 origin=self._origin,
-                run=self._run,
+                run=self.run,
                 command=["emopipe", *sys.argv[1:]],
                 folder=str(Path.cwd()),
                 machine=_machine(),

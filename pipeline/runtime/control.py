@@ -12,7 +12,7 @@ import msgspec
 
 from emopipe.pipeline.graph.spec import Link
 from emopipe.pipeline.port import LinkId, Mode
-from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot
+from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.result import RunWarning
 from emopipe.pipeline.telemetry.trace import TraceEvent
@@ -45,7 +45,9 @@ class Prepare(msgspec.Struct, tag=True):
 
     `path` are the folders of users' own modules; `sockets` is how the addresses of this worker's inputs begin; in the
     folder `state` the stages' journals are kept; `finished` are the streams that are not to be played again; `traced`
-    asks for `Traced`. Links from other hosts are bound at `address`, for the public keys of their `senders`.
+    asks for `Traced`. To a process that is restarted `received` says how much each of its links had carried, and
+    `epochs` in which its sources' streams begin. Links from other hosts are bound at `address`, for the public keys of
+    their `senders`.
     """
 
     mode: Mode
@@ -55,6 +57,8 @@ class Prepare(msgspec.Struct, tag=True):
     sockets: str
     state: str
     finished: list[str]
+    received: dict[LinkId, int]
+    epochs: dict[str, int]
     traced: bool
     address: str = ""
     senders: dict[LinkId, str] = {}
@@ -86,6 +90,37 @@ class Play(msgspec.Struct, tag=True):
     """Every stage of every worker is ready: begin. `base_time` (monotonic ns) is running time 0."""
 
     base_time: int
+
+
+class Cut(msgspec.Struct, tag=True):
+    """The process at the other end of these links has died, and will be restarted: bind anew, and lose what waits."""
+
+    links: list[LinkId]
+
+
+class WasCut(msgspec.Struct, tag=True):
+    """The links are cut.
+
+    `received` says how much each had carried; `sent` which streams are open on those that lead to the process that has
+    died, and `taken` on those that come from it, with their epochs; `endpoints` where the latter are bound now.
+    """
+
+    received: dict[LinkId, int]
+    sent: dict[str, int]
+    taken: dict[LinkId, dict[str, int]]
+    endpoints: dict[LinkId, Endpoint]
+
+
+class Rejoined(msgspec.Struct, tag=True):
+    """A process has been restarted: go on with it.
+
+    Its inputs are bound at `endpoints`; the streams that pass it go on in `epochs`; of those that it knows no more
+    `ended` says where they end.
+    """
+
+    interruption: Interruption
+    endpoints: dict[LinkId, Endpoint]
+    ended: dict[LinkId, list[str]]
 
 
 class Status(msgspec.Struct, tag=True):
@@ -153,8 +188,8 @@ class Closed(msgspec.Struct, tag=True):
     """Every stage of the worker is closed; nothing follows."""
 
 
-FromWorker = Hello | Alive | Bound | Loading | Ready | Reported | Traced | Warned | Failed | Finished | Closed
-ToWorker = Prepare | Connect | Play | Status | Drain | Stop
+FromWorker = Hello | Alive | Bound | WasCut | Loading | Ready | Reported | Traced | Warned | Failed | Finished | Closed
+ToWorker = Prepare | Connect | Play | Cut | Rejoined | Status | Drain | Stop
 
 encode = msgspec.msgpack.Encoder().encode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

@@ -8,7 +8,7 @@ end     every stage has ended (EOS has drained through the graph): they close, a
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +19,12 @@ from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot
+from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.rejoin import rejoin
 from emopipe.pipeline.runtime.remote_process import (
     ControlChannels,
     FarProcess,
@@ -66,12 +67,21 @@ class Listener:
     def warned(self, warning: RunWarning) -> None:
         """A stage, or the crew, has something to tell the user."""
 
+    def rejoined(self, interruption: Interruption) -> None:
+        """A process has been restarted, and the others go on with it."""
+
     def refused(self, count: int) -> None:
         """So many messages on the control socket have come from strangers."""
 
 
 class Crew:
     """All worker processes of a graph, for as long as none of them fails.
+
+    Args:
+        finished: streams that are not to be played.
+        rejoins: the wait (s) after which a process that has failed comes back while the others play on; None where the
+            crew fails with it.
+        traced: whether to report what stages take and send.
 
     Attributes:
         failure: set where one has failed, or the run cannot go on for another reason.
@@ -87,6 +97,7 @@ class Crew:
         listener: Listener,
         finished: Sequence[str] = (),
         *,
+        rejoins: Callable[[Failure], float | None] = lambda failure: None,
         traced: bool,
         verbose: bool,
     ) -> None:
@@ -95,6 +106,7 @@ class Crew:
         self._listener = listener
         self._finished = finished
         self._traced = traced
+        self._rejoins = rejoins
         self._verbose = verbose
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.base_time = 0
@@ -113,6 +125,13 @@ class Crew:
             self._received,
             window=CONTROL_WINDOW_MESSAGES,
         )
+        self._coming_back: str | None = None  # the process that has died in live mode
+        self._deaf: set[str] = set()  # to what it may have said before, until the next says hello
+        self._buried: set[WorkerProcess | FarProcess] = set()
+        self._public_keys: dict[str, str] = {}  # of all processes
+        self._answers: dict[str, asyncio.Queue[control.WasCut]] = defaultdict(asyncio.Queue)
+        self._return_steps: asyncio.Queue[control.FromWorker | Failure] = asyncio.Queue()
+        self._returning: asyncio.Task[None] | None = None
         self._loading: dict[str, str] = {}  # what each worker is busy with during the start
         self._exits: list[asyncio.Task[None]] = []
         self._stopping = False  # whatever happens to a worker now, we do it
@@ -156,6 +175,9 @@ class Crew:
     async def stop(self, *, at_once: bool) -> None:
         """End every process: let it close its stages, unless `at_once`; kill whoever is still there after a moment."""
         self._stopping = True
+        if self._returning is not None:
+            self._returning.cancel()
+            await asyncio.gather(self._returning, return_exceptions=True)
         if not at_once:
             self.send_all(control.Stop())
             if self._exits:
@@ -173,7 +195,11 @@ class Crew:
     def send_all(self, message: control.ToWorker) -> None:
         """Tell every worker."""
         for name in self._workers:
-            self._send(name, message)
+            self.send(name, message)
+
+    def send(self, name: str, message: control.ToWorker) -> None:
+        """Tell one worker; one that is gone, or has not said hello yet, is not told: ROUTER drops it."""
+        self._channel.send(name, [control.encode(message)])
 
     def fail(self, error: Exception) -> None:
         """The run cannot go on; what comes first is what is said of it."""
@@ -199,23 +225,14 @@ class Crew:
         """Bring every worker up, and all stages to where they can play."""
         groups = self._graph.processes
         self._places.state.mkdir(exist_ok=True)
-        for name, names in groups.items():
-            self._loading[name] = ", ".join(names)
-            worker = await self._enlist(name, names)
-            stages = [self._graph.stages[stage] for stage in names]
-            self._dogs[name] = Watchdog(
-                strictest(stage.supervision for stage in stages),
-                TICK_S,
-                patient=any(stage.cls.patient for stage in stages),
-            )
-            self._workers[name] = worker
-            self._exits.append(asyncio.create_task(self._on_exit(worker)))
+        for name in groups:
+            await self.spawn(name)
         hellos = dict(zip(groups, await asyncio.gather(*map(self._hello, groups)), strict=True))
         need_one_clock(self._graph.mode, {name: hello.clock for name, hello in hellos.items()}, self._graph.path)
-        keys = {name: hello.key for name, hello in hellos.items()}
+        self._public_keys = {name: hello.key for name, hello in hellos.items()}
         try:
-            for number, (name, names) in enumerate(groups.items()):
-                self._send(name, self._plan(names, f"ipc://{self._places.sockets}/{number}-", keys))
+            for name in groups:
+                self.send(name, self.plan(name, {}, {}))
         except UnicodeEncodeError as error:
             remedy = "rename the file or key"
             raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
@@ -226,14 +243,25 @@ class Crew:
         self.send_all(control.Connect(endpoints))
         await self._each(control.Ready)
 
-    async def _enlist(self, name: str, stages: Sequence[str]) -> WorkerProcess | FarProcess:
+    async def spawn(self, name: str) -> None:
         """Start a process, or let one come from another host."""
+        names = self._graph.processes[name]
+        self._loading[name] = ", ".join(names)
+        worker = await self._enlist(name, names)
+        stages = [self._graph.stages[stage] for stage in names]
+        self._dogs[name] = Watchdog(
+            strictest(stage.supervision for stage in stages), TICK_S, patient=any(stage.cls.patient for stage in stages)
+        )
+        self._workers[name] = worker
+        self._exits.append(asyncio.create_task(self._on_exit(worker)))
+
+    async def _enlist(self, name: str, stages: Sequence[str]) -> WorkerProcess | FarProcess:
         remote = self._graph.remote
         if name in remote.processes:
             self._listener.warned(RunWarning(name, f"waiting for it at {remote.endpoint}", damage=False))
             return FarProcess(name, stages, remote.processes[name])
         stacks = self._places.sockets / f"stacks-{name}"
-        stacks.unlink(missing_ok=True)  # of a crew before this
+        stacks.unlink(missing_ok=True)  # of one before this
         endpoint = Endpoint(self._channel.address, self._keys[name])
         return await WorkerProcess.spawn(name, stages, endpoint, stacks=stacks, verbose=self._verbose)
 
@@ -249,19 +277,24 @@ class Crew:
         assert isinstance(hello, control.Hello)
         return hello
 
-    def _plan(self, names: Sequence[str], sockets: str, keys: Mapping[str, str]) -> control.Prepare:
-        """What a worker makes; `keys` are the public ones of all, by process."""
-        stages = [self._graph.stages[name] for name in names]
+    def plan(self, name: str, received: dict[LinkId, int], epochs: dict[str, int]) -> control.Prepare:
+        """What a worker is to prepare; `received` and `epochs` of one that is restarted."""
+        groups = self._graph.processes
+        names = groups[name]
+        stages = [self._graph.stages[each] for each in names]
         links = [link for link in self._graph.links if link.id.sender in names or link.id.receiver in names]
+        keys = self._public_keys
         return control.Prepare(
             mode=self._graph.mode,
             stages=[StagePlan(stage.name, stage.use, stage.table, stage.carried) for stage in stages],
             links=links,
             path=[str(folder) for folder in import_path(self._graph.path)],
-            sockets=sockets,
+            sockets=f"ipc://{self._places.sockets}/{list(groups).index(name)}-",
             state=str(self._places.state),
             finished=list(self._finished),
             traced=self._traced,
+            received=received,
+            epochs=epochs,
             address=link_address(self._graph.remote),
             senders={link.id: keys[self._graph.stages[link.id.sender].process] for link in links if link.remote},
         )
@@ -283,13 +316,13 @@ class Crew:
         while watching:
             await asyncio.sleep(STATUS_INTERVAL_S)
             for name in watching:
-                self._send(name, control.Status(snapshot()))
+                self.send(name, control.Status(snapshot()))
 
     async def _watch(self) -> None:
         """Look after every process, several times a second."""
         while True:
             await asyncio.sleep(TICK_S)
-            for name, worker in self._workers.items():
+            for name, worker in list(self._workers.items()):
                 if worker.exited.done():
                     continue
                 dog = self._dogs[name]
@@ -311,16 +344,83 @@ class Crew:
     async def _on_exit(self, worker: WorkerProcess | FarProcess) -> None:
         """Notice when it ends before its time."""
         code = await worker.exited
-        if self._stopping or (self.closing and code == 0):
+        if self._stopping or (self.closing and code == 0) or worker in self._buried:
             return
-        self.fail(self._killed.get(worker.name) or Failure(worker.name, worker.title, await worker.exit_report(code)))
+        known = self._killed.pop(worker.name, None)
+        self._lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))
+
+    # -- a process that comes back ---------------------------------------------------------------------------
+
+    def _lost(self, failure: Failure) -> None:
+        """A process has failed: bring it back while the others play on, where that is possible."""
+        name = failure.process
+        if name == self._coming_back:
+            self._return_steps.put_nowait(failure)
+        elif not self._may_come_back(name) or (wait := self._rejoins(failure)) is None:
+            self.fail(failure)
+        else:
+            self._coming_back = name
+            self._returning = asyncio.create_task(self._bring_back(failure, wait))
+
+    def _may_come_back(self, name: str) -> bool:
+        """Whether it can: one at a time, and with no links to other hosts, which know it by its old key."""
+        stages = self._graph.processes[name]
+        far = any(link.remote and {link.id.sender, link.id.receiver} & set(stages) for link in self._graph.links)
+        return self.playing and self._coming_back is None and not far
+
+    async def _bring_back(self, failure: Failure, wait: float | None) -> None:
+        failed_at = time.monotonic_ns()
+        try:
+            while wait is not None:
+                await self._bury(failure.process)
+                try:
+                    async with asyncio.timeout(START_TIMEOUT_S):
+                        self._listener.rejoined(await rejoin(self, self._graph, failure, wait, failed_at))
+                    return
+                except Failure as again:
+                    failure, wait = again, self._rejoins(again)
+            self.fail(failure)
+        except Exception as error:
+            self.fail(error)
+        finally:
+            self._coming_back = None
+
+    async def _bury(self, name: str) -> None:
+        """End what there is of a process, and hear nothing more of it."""
+        self._deaf.add(name)
+        worker = self._workers[name]
+        self._buried.add(worker)
+        worker.kill()
+        await worker.exited
+        worker.close()
+        self._return_steps = asyncio.Queue()
+
+    async def cut_by(self, name: str) -> control.WasCut:
+        """A worker's answer to `Cut`."""
+        return await self._answers[name].get()
+
+    async def step(self, expected: type[control.FromWorker]) -> control.FromWorker:
+        """The next step of the process that comes back.
+
+        Raises:
+            Failure: it has failed again.
+        """
+        answer = await self._return_steps.get()
+        if isinstance(answer, Failure):
+            raise answer
+        assert isinstance(answer, expected), f"{self._coming_back} said {answer}, expected {expected.__name__}"
+        return answer
 
     # -- messages --------------------------------------------------------------------------------------------
 
     def _received(self, sender: str, parts: Parts) -> None:
         self._dogs[sender].heard()
         try:
-            self._take(sender, control.decode_from_worker(b"".join(parts)))
+            message = control.decode_from_worker(b"".join(parts))
+            if isinstance(message, control.Hello):
+                self._deaf.discard(sender)
+            if sender not in self._deaf:
+                self._take(sender, message)
         except msgspec.MsgspecError as error:
             self.fail(StageFailed(f"{self._graph.path}: process {sender} sent what is no message: {error}"))
         except Exception as error:  # the listener's: a terminal that is gone, for one
@@ -342,9 +442,11 @@ class Crew:
             case control.Failed(stage, error, exit_code, detail, explained):
                 name = self._graph.stages[stage].process if stage in self._graph.stages else sender
                 who = f"{self._graph.path}: stages.{stage}"
-                self.fail(
+                self._lost(
                     Failure(name, who, error, detail=detail, exit_code=exit_code, explained=explained, repeats=True)
                 )
+            case control.WasCut():
+                self._answers[sender].put_nowait(message)
             case control.Loading(stage):
                 self._loading[sender] = stage
             case _:
@@ -354,7 +456,7 @@ class Crew:
                 if isinstance(worker, FarProcess) and isinstance(message, control.Hello | control.Closed):
                     worker.heard(message)
                 self._dogs[sender].loading = not isinstance(message, control.Ready | control.Finished | control.Closed)
-                self._steps[sender].put_nowait(message)
+                (self._return_steps if sender == self._coming_back else self._steps[sender]).put_nowait(message)
 
     async def _each(self, step: type[control.FromWorker]) -> list[control.FromWorker]:
         """Wait until every worker has said `step`."""
@@ -364,7 +466,3 @@ class Crew:
             assert isinstance(answer, step), f"{name} said {answer}, expected {step.__name__}"
             answers.append(answer)
         return answers
-
-    def _send(self, name: str, message: control.ToWorker) -> None:
-        # A worker that is gone, or has not said hello yet, cannot be told; ROUTER drops it, and so it should.
-        self._channel.send(name, [control.encode(message)])

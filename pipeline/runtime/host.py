@@ -21,10 +21,10 @@ from emopipe.pipeline.counters import REMEMBERED
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.files import Journal
 from emopipe.pipeline.message import FOREVER, Message, Payload, Placement
-from emopipe.pipeline.port import Mode
-from emopipe.pipeline.report import Delays, Report
+from emopipe.pipeline.port import LinkId, Mode
+from emopipe.pipeline.report import Delays, Interruption, Report
 from emopipe.pipeline.runtime.output import Output
-from emopipe.pipeline.runtime.transport import Inbox, Inlet
+from emopipe.pipeline.runtime.transport import EndInlet, Inbox, Inlet
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.telemetry.trace import Tracer
 
@@ -41,7 +41,7 @@ class _InputStream(msgspec.Struct):
         epoch: it is in.
     """
 
-    origins: dict[str, Inlet]
+    origins: dict[str, LinkId]
     watermarks: dict[str, int] = {}
     epoch: int = 0
 
@@ -78,7 +78,7 @@ class StageHost:
         self._warn = warn
         self._stall = stall
         self._streams: dict[str, _InputStream] = {}  # those that are open
-        self._ended_origins: dict[str, dict[str, Inlet]] = {}  # of the last streams that have ended
+        self._ended_origins: dict[str, dict[str, LinkId]] = {}  # of the last streams that have ended
         self._delays = Delays()
         self._tracer: Tracer | None = None
         self._taken = 0  # messages
@@ -156,6 +156,31 @@ class StageHost:
             return None, None
         waiting = any(output.sending for output in self._outputs.values())
         return (self._taken if self._handling and not waiting else None), self.stage.thread.at_work
+
+    # -- a neighbour that is restarted ----------------------------------------------------------------------
+
+    def cut(self, link: LinkId) -> tuple[int, dict[str, int]]:
+        """The receiver of a link is gone: how many messages it had received, and the epochs of the output's streams."""
+        output = self._outputs[link.output]
+        return output.outlets[link].cut(), {stream: self.epoch(stream) for stream in output.open}
+
+    def replace(self, link: LinkId, new: Inlet) -> tuple[int, dict[str, int]]:
+        """The sender of a link is gone, and `new` is for the next: how many messages have come, and their epochs."""
+        inlets = self.inlets[link.input]
+        at, before = next((at, each) for at, each in enumerate(inlets) if each.link == link)
+        new.follow(before)
+        before.close()
+        inlets[at] = new
+        return before.counts().delivered, {stream: self.epoch(stream) for stream in before.open}
+
+    def end_input(self, link: LinkId, stream: str) -> None:
+        """A stream of a link's sender is no more, and the one that has been restarted does not know it."""
+        inlet = EndInlet(link, self.inbox, self.clock)
+        inlet.deliver(Message(kind="eos", stream=stream, watermark=FOREVER, epoch=self.epoch(stream)))
+
+    def interrupted(self, interruption: Interruption) -> None:
+        """A stage was restarted: the streams that pass it go on in new epochs, which sources say."""
+        self.stage.interrupted(interruption)
 
     # -- what the stage asks for -----------------------------------------------------------------------------
 
@@ -241,7 +266,7 @@ class StageHost:
         state = self._streams.get(stream)
         if state is None:
             state = self._streams[stream] = _InputStream(self._ended_origins.pop(stream, {}))
-        if state.origins.setdefault(port, inlet) is not inlet:
+        if state.origins.setdefault(port, inlet.link) != inlet.link:
             remedy = "give the streams different names"
             raise EmopipeError(f"input {port!r} gets the stream {stream!r} from two stages; {remedy}")
         if message.epoch < state.epoch:

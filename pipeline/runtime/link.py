@@ -178,6 +178,31 @@ class LinkQueue:
                 self._stream_counts.end(message.stream)
         return True
 
+    def lose(self, reason: str) -> None:
+        """The receiver is gone, and another begins: what is under way or waits is lost, but the ends of streams."""
+        lost = [*self._under_way, *self.waiting]
+        self._under_way.clear()
+        self._lanes.clear()
+        self._acknowledged = 0
+        for message in lost:
+            if is_item(message):
+                self._count(reason, message)
+            elif message.kind == "eos":
+                self._lanes.setdefault(self._lane(message.stream), Lane()).append(self._clock.now(), message)
+
+    def refuse(self, message: Message, reason: str) -> None:
+        """Count data or a gap that is not to be sent at all."""
+        self._count("sent", message)
+        if message.kind == "gap":
+            self._count("gaps", message)
+        self._count(reason, message)
+
+    def begin_at(self, count: int) -> None:
+        """A sender before this one has sent so many messages that were received."""
+        for what in ("sent", "received"):
+            self._counts[what] += count
+            self._stream_counts.others[what] += count
+
     def _lane(self, stream: str) -> str:
         return "" if self.policy.policy == "block" else stream
 

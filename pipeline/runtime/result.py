@@ -63,17 +63,24 @@ class RunResult(msgspec.Struct):
 
         `since` is when the run began to play (monotonic ns), 0 if it has not.
         """
+        self.add_restart(restart, since=since)
+        self.reports.clear()
+        self._cpu_before = {name: process.cpu for name, process in self.processes.items()}
+        for warning in self.warnings:
+            warning.count = 0
+        self.forgotten = 0
+
+    def add_restart(self, restart: Restart, *, since: int) -> None:
+        """A process is restarted; the run began to play at `since` (monotonic ns), 0 where it has not."""
         restart.at = (restart.failed - since) / SECOND if since else 0.0
         self.restarts.append(restart)
         if len(self.restarts) > 2 * KEPT_RESTARTS:
             del self.restarts[KEPT_RESTARTS]
         for stage in restart.stages:
             self.restart_counts[stage] = self.restart_counts.get(stage, 0) + 1
-        self.reports.clear()
-        self._cpu_before = {name: process.cpu for name, process in self.processes.items()}
-        for warning in self.warnings:
-            warning.count = 0
-        self.forgotten = 0
+            process = next((name for name, each in self.processes.items() if stage in each.stages), None)
+            if process is not None:
+                self._cpu_before[process] = self.processes[process].cpu
 
     def restarted(self, base_time: int) -> None:
         """Play goes on since `base_time` (monotonic ns)."""

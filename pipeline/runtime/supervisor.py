@@ -16,7 +16,7 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.files import Journal
 from emopipe.pipeline.graph.load import Graph
-from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot, RunState
+from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot, RunState
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.crew import Crew, Listener, Places
 from emopipe.pipeline.runtime.host import FINISHED, JOURNAL_SUFFIX
@@ -39,6 +39,8 @@ class Supervisor(Listener):
         updated: called with the result so far whenever a worker has reported.
         warned: called with each warning, again when it was repeated 10, 100, 1000 … times.
         trace: where to write down what every stage takes and sends; the caller closes it.
+        state: an existing folder for the journals of sinks: a run that finds some there goes on from them. One of the
+            run's own where not given.
         verbose: pass the workers' standard error and the tracebacks of failed stages through.
 
     Raises:
@@ -52,6 +54,7 @@ class Supervisor(Listener):
         updated: Callable[[RunResult], None] = lambda result: None,
         warned: Callable[[RunWarning], None] = lambda warning: None,
         trace: TraceWriter | None = None,
+        state: Path | None = None,
         verbose: bool = False,
     ) -> None:
         need_descriptors(len(graph.processes))
@@ -59,13 +62,14 @@ class Supervisor(Listener):
         self._updated = updated
         self._tell = warned
         self._trace = trace
+        self._state = state
         self._verbose = verbose
         self._result = RunResult()
         self._policies = {
             process: RestartPolicy(strictest(graph.stages[name].supervision for name in names))
             for process, names in graph.processes.items()
         }
-        self._restartable = graph.mode == "replay" and not graph.unrepeatable
+        self._restartable = not graph.unrepeatable
         self._began = 0  # monotonic ns, when the first crew began to play
         self._crew: Crew | None = None
         self._usage = Usage()
@@ -81,7 +85,7 @@ class Supervisor(Listener):
         with run_folder() as folder, self._serve_status(folder) as server:
             publishing = asyncio.create_task(self._publish_status(server))
             try:
-                places = Places(sockets=folder, state=folder / "state")
+                places = Places(sockets=folder, state=self._state or folder / "state")
                 while (wait := await self._attempt(places)) is not None:
                     await asyncio.sleep(wait)
             finally:
@@ -133,7 +137,13 @@ class Supervisor(Listener):
         """
         finished = _finished_streams(self._graph, places.state)
         crew = self._crew = Crew(
-            self._graph, places, self, finished, traced=self._trace is not None, verbose=self._verbose
+            self._graph,
+            places,
+            self,
+            finished,
+            rejoins=self._rejoins,
+            traced=self._trace is not None,
+            verbose=self._verbose,
         )
         playing = asyncio.create_task(crew.play(self.snapshot, self._usage.start))
         wait: float | None = None
@@ -166,11 +176,31 @@ class Supervisor(Listener):
         if wait is None:
             kind = StageFailed if failure.exit_code == StageFailed.exit_code else EmopipeError
             raise kind("; ".join(filter(None, [str(failure), policy.refusal]))) from None
-        stages = self._graph.processes[failure.process]
-        self._result.begin_anew(Restart(stages=stages, reason=failure.reason, failed=now), since=self._began)
-        self.warned(RunWarning(stages[0], f"{failure.reason}; the replay begins anew, nothing is lost", damage=False))
+        live = self._graph.mode == "live"
+        self._result.begin_anew(self._restart(failure, now), since=self._began)
+        how = "everything begins anew" if live else "the replay begins anew, nothing is lost"
+        self._warn(failure, how)
         self._updated(self._result)
         return wait
+
+    def _rejoins(self, failure: Failure) -> float | None:
+        """The wait (s) until a process that has failed in live mode comes back by itself; None where it does not."""
+        if self._graph.mode != "live" or not self._restartable:
+            return None
+        now = time.monotonic_ns()
+        wait = self._policies[failure.process].wait(failure, now / SECOND, playing=True)
+        if wait is not None:
+            began = self._crew.base_time if self._crew is not None else 0
+            self._result.add_restart(self._restart(failure, now), since=self._began or began)
+            self._warn(failure, "it is restarted")
+        return wait
+
+    def _restart(self, failure: Failure, now: int) -> Restart:
+        return Restart(stages=self._graph.processes[failure.process], reason=failure.reason, failed=now)
+
+    def _warn(self, failure: Failure, how: str) -> None:
+        stage = self._graph.processes[failure.process][0]
+        self.warned(RunWarning(stage, f"{failure.reason}; {how}", damage=False))
 
     # -- what the crew says ----------------------------------------------------------------------------------
 
@@ -188,6 +218,11 @@ class Supervisor(Listener):
 
     def refused(self, count: int) -> None:
         self._result.refused = count + sum(report.refused for report in self._result.reports.values())
+
+    def rejoined(self, interruption: Interruption) -> None:
+        self._result.restarted(time.monotonic_ns())
+        stage, *_ = interruption.stages
+        self.warned(RunWarning(stage, f"is back after {interruption.seconds:.1f} s without it", damage=False))
 
     # -- who watches from outside ----------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
     Outlet  the sending end: waits while the link is full, transmits while there are credits
     Inlet   the receiving end: hands messages to the stage's inbox, acknowledges what the stage has consumed
 
-The receiver binds and the sender connects. Both count from the link's begin, so neither end can be restarted alone.
+The receiver binds and the sender connects. Both count from the link's begin; where one end is restarted in live mode,
+the other begins anew with it: an outlet is `cut` and `reconnect`ed later, and an inlet makes way for another.
 Credits are the bound of what a sender sends, and they hold in messages, not in socket buffers.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 
 import msgspec
 import zmq
@@ -20,7 +21,9 @@ from emopipe.pipeline.message import Codec, Hop, Message, Payload, WireError
 from emopipe.pipeline.port import LinkId, Queue
 from emopipe.pipeline.report import InletCounts
 from emopipe.pipeline.runtime.channel import Access, BoundChannel, ConnectedChannel, Context, Endpoint, Parts, new_key
-from emopipe.pipeline.runtime.link import LinkQueue
+from emopipe.pipeline.runtime.link import LinkQueue, is_item
+
+RESTART = "restart"  # the reason of what is lost while a receiver is restarted
 
 Inbox = asyncio.Queue[tuple["Inlet", Message]]
 
@@ -33,18 +36,47 @@ class Outlet:
         self._moved = asyncio.Event()  # set on every acknowledgement
         self._turn = asyncio.Lock()  # keeps the order of senders that wait for room
         self._refused = 0  # acknowledgements of what is not under way
+        self._down = False  # the receiver is being restarted
+        self._epochs: dict[str, int] = {}  # streams of which nothing older is sent
 
     async def send(self, message: Message) -> None:
-        """Queue a message and transmit what the credits allow; waits for room where the policy is to block."""
+        """Queue a message and transmit what the credits allow; waits for room where the policy is to block.
+
+        While the receiver is being restarted nothing waits: data and gaps are lost, and counted.
+        """
         async with self._turn:
-            while message.kind != "watermark" and self._queue.full:
+            while message.kind != "watermark" and self._queue.full and not self._down:
                 await self.moved()
-            self._queue.offer(message)
-            self._pump()
+            if is_item(message) and (self._down or message.epoch < self._epochs.get(message.stream, 0)):
+                self._queue.refuse(message, RESTART)
+            elif not (self._down and message.kind == "watermark"):
+                self._queue.offer(message)
+            if not self._down:
+                self._pump()
 
     def has_room(self, stream: str) -> bool:
         """Whether a message of `stream` would neither wait nor push another out."""
+        if self._down:
+            return self.blocks  # nobody waits for it, and no work is done for it either
         return not self._turn.locked() and self._queue.has_room(stream)
+
+    def begin_at(self, count: int) -> None:
+        """A sender before this one has sent so many messages that were received."""
+        self._queue.begin_at(count)
+
+    def cut(self) -> int:
+        """The receiver is gone, and will be restarted; how many messages it has received."""
+        self._down = True
+        self._queue.lose(RESTART)
+        self._moved.set()
+        return self._queue.counts().received
+
+    def _resume(self, epochs: Mapping[str, int]) -> None:
+        """The receiver is there again, and takes no data of a stream from before the epoch that `epochs` names."""
+        self._epochs = dict(epochs)
+        self._down = False
+        self._pump()
+        self._moved.set()
 
     @property
     def blocks(self) -> bool:
@@ -111,6 +143,21 @@ class Inlet:
     def counts(self) -> InletCounts:
         return self._counts
 
+    @property
+    def open(self) -> set[str]:
+        """The streams that have begun and not ended."""
+        return set(self._open)
+
+    def follow(self, before: "Inlet") -> None:
+        """Go on for the inlet before this one, whose sender is being restarted."""
+        self._counts = before._counts
+        self._open = before._open
+        self._heard, self._longest = before._heard, before._longest
+
+    def begin_at(self, count: int) -> None:
+        """A receiver before this one has been given so many messages."""
+        self._counts.delivered = count
+
     def deliver(self, message: Message) -> None:
         self._delivered += 1
         now = self._clock.now()
@@ -170,6 +217,16 @@ class LocalOutlet(Outlet):
         self._inlet.deliver(message)
 
 
+class EndInlet(Inlet):
+    """Not a link's: what it delivers says that streams have ended whose sender was restarted and knows them no more."""
+
+    def __init__(self, link: LinkId, inbox: Inbox, clock: Clock) -> None:
+        super().__init__(link, inbox, clock, window=1)
+
+    def _acknowledge(self, total: int) -> None:
+        pass
+
+
 class LinkError(Exception):
     """The stage `sender`, at the other end, broke the rules of its link, or cannot be reached any more.
 
@@ -208,12 +265,14 @@ class ZmqInlet(Inlet):
             context, address, {key: link.sender}, self._on_message, window=window, access=access
         )
         self.endpoint = Endpoint(self._channel.address, key, access.pair.public if access is not None else "")
+        self._closed = False
 
     def counts(self) -> InletCounts:
         self._counts.refused = self._channel.refused
         return super().counts()
 
     def close(self) -> None:
+        self._closed = True
         self._channel.close()
 
     def _on_message(self, sender: str, parts: Parts) -> None:
@@ -226,6 +285,8 @@ class ZmqInlet(Inlet):
         self.deliver(message)
 
     def _acknowledge(self, total: int) -> None:
+        if self._closed:  # of a sender that is gone: what it had sent is still worked off
+            return
         self._channel.send(self.link.sender, [total.to_bytes(8, "little")])
 
 
@@ -245,12 +306,22 @@ class ZmqOutlet(Outlet):
     ) -> None:
         super().__init__(queue, clock)
         self._codec = Codec(payload)
+        self._context = context
         self._receiver = receiver
         happened = None if pair is None else self._on_event
         self._channel = ConnectedChannel(context, endpoint, self._on_acknowledgement, pair=pair, happened=happened)
 
     def close(self) -> None:
         self._channel.close()
+
+    def cut(self) -> int:
+        self._channel.close()
+        return super().cut()
+
+    def reconnect(self, endpoint: Endpoint, epochs: Mapping[str, int]) -> None:
+        """The receiver was restarted, and is bound at `endpoint`; of a stream it takes no epoch before `epochs`."""
+        self._channel = ConnectedChannel(self._context, endpoint, self._on_acknowledgement)
+        self._resume(epochs)
 
     def _on_acknowledgement(self, parts: Parts) -> None:
         if len(parts) == 1 and len(parts[0]) == 8:

@@ -6,8 +6,10 @@ its threads.
 """
 
 import asyncio
+import ctypes
 import faulthandler
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -32,7 +34,7 @@ from emopipe.pipeline.runtime.host import JOURNAL_SUFFIX, StageHost
 from emopipe.pipeline.runtime.process import STACKS_SIGNAL
 from emopipe.pipeline.runtime.remote_process import Own, clock_id
 from emopipe.pipeline.runtime.result import PendingWarnings
-from emopipe.pipeline.runtime.source_host import host_of
+from emopipe.pipeline.runtime.source_host import SourceHost, host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
 from emopipe.pipeline.telemetry.trace import Tracer
 from emopipe.pipeline.telemetry.usage import Usage
@@ -41,6 +43,7 @@ REPORT_INTERVAL_S = 0.2
 BEAT_S = 0.5  # between two signs of life
 WARNING_INTERVAL_S = 0.5
 MAX_TEXT_CHARS = 10_000
+PR_SET_PDEATHSIG = 1
 
 
 class Worker:
@@ -58,6 +61,11 @@ class Worker:
         self._hosts: dict[str, StageHost] = {}
         self._local_inlets: dict[LinkId, LocalInlet] = {}
         self._links: list[Link] = []
+        self._sockets = ""  # how the addresses of our inputs begin
+        self._address = ""  # where those from other hosts are bound
+        self._senders: dict[LinkId, str] = {}  # the public keys of who sends from there
+        self._bound = 0  # of them
+        self._received: dict[LinkId, int] = {}  # what links had carried before we were restarted
         self._usage = Usage()
         self._tracer: Tracer | None = None
         self._warnings = PendingWarnings()
@@ -76,6 +84,12 @@ class Worker:
             order = await self._orders.get()
             if isinstance(order, control.Stop):
                 break
+            if isinstance(order, control.Cut):
+                await self._guard(self._process, partial(self._cut, order.links))
+                continue
+            if isinstance(order, control.Rejoined):
+                await self._guard(self._process, partial(self._rejoin, order))
+                continue
             if isinstance(order, control.Status | control.Drain):  # these do not wait for their turn
                 for name, host in self._hosts.items():
                     await self._guard(name, partial(_apply, order, host))
@@ -153,35 +167,76 @@ class Worker:
             for made in self._hosts.values():
                 made.trace(self._tracer)
         self._links = plan.links
+        self._sockets = sockets
+        self._address = address
+        self._senders = plan.senders
+        self._received = plan.received
         endpoints: dict[LinkId, Endpoint] = {}
-        for number, link in enumerate(plan.links):
+        for link in plan.links:
             if (host := self._hosts.get(link.id.receiver)) is None:
                 continue
-            port = link.id.input
-            arguments = (link.id, host.inbox, self._clock, link.queue.window)
             if link.local:
-                self._local_inlets[link.id] = inlet = LocalInlet(*arguments)
-                host.inlets.setdefault(port, []).append(inlet)
+                inlet = LocalInlet(link.id, host.inbox, self._clock, link.queue.window)
+                self._local_inlets[link.id] = inlet
+                host.inlets.setdefault(link.id.input, []).append(inlet)
             else:
-                here = f"{sockets}{number}"
-                zmq_inlet = ZmqInlet(
-                    *arguments,
-                    context=self._context,
-                    address=address if link.remote else here,
-                    payload=host.stage.inputs[port].type,
-                    access=Access(self._pair, Path(here.removeprefix("ipc://"))) if link.remote else None,
-                    sender_key=plan.senders.get(link.id, ""),
-                )
-                host.inlets.setdefault(port, []).append(zmq_inlet)
-                endpoints[link.id] = zmq_inlet.endpoint
+                remote = self._bind(link, host)
+                remote.begin_at(plan.received.get(link.id, 0))
+                host.inlets.setdefault(link.id.input, []).append(remote)
+                endpoints[link.id] = remote.endpoint
+        for host in self._hosts.values():
+            if isinstance(host, SourceHost):
+                host.begin_at(plan.epochs)
         self._send(control.Loading(""))
         self._send(control.Bound(endpoints))
+
+    def _bind(self, link: Link, host: StageHost) -> ZmqInlet:
+        """An inlet at an address of its own."""
+        here = f"{self._sockets}{self._bound}"
+        self._bound += 1
+        return ZmqInlet(
+            link.id,
+            host.inbox,
+            self._clock,
+            link.queue.window,
+            context=self._context,
+            address=self._address if link.remote else here,
+            payload=host.stage.inputs[link.id.input].type,
+            access=Access(self._pair, Path(here.removeprefix("ipc://"))) if link.remote else None,
+            sender_key=self._senders.get(link.id, ""),
+        )
+
+    async def _cut(self, links: list[LinkId]) -> None:
+        answer = control.WasCut({}, {}, {}, {})
+        for link in [link for link in self._links if link.id in links]:
+            if (host := self._hosts.get(link.id.sender)) is not None:
+                answer.received[link.id], streams = host.cut(link.id)
+                answer.sent |= streams
+            else:
+                host = self._hosts[link.id.receiver]
+                new = self._bind(link, host)
+                answer.received[link.id], answer.taken[link.id] = host.replace(link.id, new)
+                answer.endpoints[link.id] = new.endpoint
+        self._send(answer)
+
+    async def _rejoin(self, order: control.Rejoined) -> None:
+        for host in self._hosts.values():
+            host.interrupted(order.interruption)
+        for link, endpoint in order.endpoints.items():
+            if (sender := self._hosts.get(link.sender)) is not None:
+                outlet = sender.outlets[link.output][link]
+                if isinstance(outlet, ZmqOutlet):
+                    outlet.reconnect(endpoint, order.interruption.epochs)
+        for link, streams in order.ended.items():
+            if (receiver := self._hosts.get(link.receiver)) is not None:
+                for stream in streams:
+                    receiver.end_input(link, stream)
 
     async def _connect(self, endpoints: dict[LinkId, Endpoint]) -> None:
         for link in self._links:
             if (host := self._hosts.get(link.id.sender)) is None:
                 continue
-            host.outlets[link.id.output][link.id] = (
+            outlet = (
                 LocalOutlet(link.queue, self._clock, self._local_inlets[link.id])
                 if link.local
                 else ZmqOutlet(
@@ -194,6 +249,8 @@ class Worker:
                     pair=self._pair if link.remote else None,
                 )
             )
+            outlet.begin_at(self._received.get(link.id, 0))
+            host.outlets[link.id.output][link.id] = outlet
         for name, host in self._hosts.items():
             self._send(control.Loading(name))
             if not await self._guard(name, host.setup):
@@ -293,6 +350,12 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
+def _die_with_parent() -> None:
+    """Let the system kill this process when the supervisor dies, even while it is stopped by a signal (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _read_key() -> str:
     """The line on standard input; byte by byte, since its end is what says that the supervisor is gone."""
     key = b""
@@ -306,6 +369,7 @@ def _read_key() -> str:
 def main() -> None:
     address, stacks, process = sys.argv[1:]
     faulthandler.register(STACKS_SIGNAL, Path(stacks).open("w"))  # noqa: SIM115  # open to the end
+    _die_with_parent()
     endpoint = Endpoint(address, _read_key())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -5,11 +5,13 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
+from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
-from emopipe.stages.sinks.records import count_result, record, timing
+from emopipe.stages.sinks.records import count_result, record, seconds, timing
 from emopipe.stages.types import Emotions
 
 
@@ -17,7 +19,8 @@ class JsonLines(Stage):
     """Writes one JSON object a line for each result; the same results always give the same bytes.
 
     A line is written at once and whole, so the file is readable after any kind of end. Wall-clock figures are no
-    results: they go to a file of their own, `timing`.
+    results: they go to a file of their own, `timing`. In live mode a line with `gap` says what is missing since a stage
+    was restarted.
     """
 
     name = "jsonl"
@@ -44,11 +47,18 @@ class JsonLines(Stage):
 
     async def setup(self) -> None:
         self._encoder = msgspec.json.Encoder()
+        self._ends: dict[str, int] = {}  # of each stream's newest result (ns), in live mode
+        self._interruptions: dict[str, Interruption] = {}  # by stream, until its next result says how long
         live = self.host.mode == "live"
         self._results = self._open(self.settings.path, append=live)
         self._timing = self._open(self.settings.timing, append=True) if self.settings.timing is not None else None
 
+    def interrupted(self, interruption: Interruption) -> None:
+        self._interruptions |= dict.fromkeys(interruption.epochs, interruption)
+
     async def process(self, port: str, message: Message) -> None:
+        if self.host.mode == "live":
+            self._write_gap(message)
         self._write(self._results, record(message))
         if self._timing is not None:
             self._write(self._timing, timing(message, self.host.clock.now()))
@@ -62,6 +72,8 @@ class JsonLines(Stage):
             file.begin()
 
     async def flush(self, stream: str) -> None:
+        self._ends.pop(stream, None)
+        self._interruptions.pop(stream, None)
         for file in self._files:
             file.end(stream)
 
@@ -77,6 +89,19 @@ class JsonLines(Stage):
         file = LineFile(path, journal=self.host.journal, finished=self.host.finished, append=append)
         self.exit.callback(file.close)
         return file
+
+    def _write_gap(self, message: Message) -> None:
+        """Say what is missing before a result, if a stage was restarted since the one before it."""
+        stream, end = message.stream, message.pts + message.duration
+        before = self._ends.get(stream)
+        self._ends[stream] = end
+        if (interruption := self._interruptions.pop(stream, None)) is None:
+            return
+        # Results may have gone on, without what the stage adds to them; and time may begin anew.
+        length = max(round(interruption.seconds * SECOND), message.pts - before if before is not None else 0)
+        start = max(message.pts - length, 0)
+        gap = {"stream": stream, "pts": start, "time": seconds(start), "duration": length}
+        self._write(self._results, {**gap, "gap": interruption.sentence})
 
     def _write(self, file: LineFile, value: dict[str, Any]) -> None:
         file.write(self._encoder.encode(value) + b"\n")

@@ -12,7 +12,7 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
-from emopipe.pipeline.report import RunSnapshot
+from emopipe.pipeline.report import Interruption, RunSnapshot
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.palette import EMOTION, ink
 from emopipe.stages.sinks.clients import ClientCount
@@ -138,6 +138,12 @@ class Page(Stage):
         self._run = run
         for page in self._pages:
             page.put_status(self._encoder.encode(status(run.reports, page.stream, page.dropped, (self.label, "video"))))
+
+    def interrupted(self, interruption: Interruption) -> None:
+        text = self._encoder.encode({"type": "notice", "text": f"{interruption.sentence}.", "last": False})
+        for page in self._pages:
+            if page.stream is None or page.stream in interruption.epochs:
+                page.put(text)
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError):  # a page that is stuck has heard enough

@@ -44,6 +44,7 @@ class WebRtc(Source):
     """
 
     name = "webrtc"
+    returns = False  # whoever was connected is gone, and comes back as another
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "the pictures, of each sender the newest there is room for"),
         "audio": Port(AudioBlock, "the sound, 16 kHz mono, that follows the pictures' clock; gaps where none came"),

@@ -1,7 +1,7 @@
 """pipeline.runtime.epochs: a source's stream that comes back, or jumps, is told apart from what it was before."""
 
 from emopipe.pipeline.counters import REMEMBERED
-from emopipe.pipeline.runtime.epochs import SourceEpochs
+from emopipe.pipeline.runtime.source_host import SourceEpochs
 
 
 def epochs() -> SourceEpochs:

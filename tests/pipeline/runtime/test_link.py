@@ -323,3 +323,34 @@ def test_of_thousands_of_streams_every_message_is_accounted_for_by_its_reason(po
     assert counts.dropped == {policy.removeprefix("drop-"): 6000, "age": 2000}
     for reason, count in counts.dropped.items():
         assert sum(each.dropped.get(reason, 0) for each in parts) == count
+
+
+@pytest.mark.parametrize("policy", ["block", "drop-oldest"])
+def test_a_receiver_that_is_gone_loses_data_and_never_the_end_of_a_stream(policy: Policy) -> None:
+    queue = LinkQueue(Queue(policy=policy, size=4), FakeClock())
+    for message in (item(1), eos("a"), item(1, "b"), item(2, "b"), eos("")):
+        queue.offer(message)
+    queue.take()
+    queue.lose("restart")
+    counts = queue.counts()
+    assert (counts.sent, counts.received, counts.dropped, counts.in_flight) == (3, 0, {"restart": 3}, 0)
+    queue.refuse(item(3, "b"), "restart")
+    assert queue.counts().dropped == {"restart": 4}
+    taken = []
+    while (message := queue.take()) is not None:
+        taken.append((message.kind, message.stream))
+        assert queue.acknowledge(len(taken))  # the next receiver counts from its own begin
+    assert taken == [("eos", "a"), ("eos", "")]
+    assert queue.empty
+
+
+def test_a_sender_that_is_restarted_counts_on() -> None:
+    queue = LinkQueue(Queue(), FakeClock())
+    queue.begin_at(7)
+    queue.offer(item(1))
+    queue.take()
+    queue.acknowledge(1)
+    counts = queue.counts()
+    assert (counts.sent, counts.received, counts.in_flight) == (8, 8, 0)
+    assert counts.others is not None
+    assert counts.others.sent == 7

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
-from tests.support.processes import workers_of
+from tests.support.processes import popen, workers_of
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
 
@@ -146,3 +148,34 @@ def test_a_file_that_somebody_else_has_written_to_is_told_and_left(out: Path) ->
     differs = r"lines\.txt: what this run has written before it was interrupted differs from byte 26 on"
     with pytest.raises(StageFailed, match=differs):
         asyncio.run(Supervisor(graph(out, stream="s0", at=50), warned=lambda warning: meddle(RunResult())).run())
+
+
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from tests.pipeline.runtime.test_restarts import graph
+from emopipe.pipeline.runtime.supervisor import Supervisor
+slow = graph(Path(sys.argv[1]))
+slow.stages["count"].table["pause"] = 0.005
+def updated(result):
+    print("playing", flush=True)
+result = asyncio.run(Supervisor(slow, updated=updated).run())
+print("restarts", sum(result.restart_counts.values()), len(result.warnings))
+"""
+
+
+def test_a_machine_that_sleeps_is_nobodys_fault(out: Path) -> None:
+    """All processes are stopped for longer than `kill_after`, and go on."""
+    with popen([sys.executable, "-c", SCRIPT, str(out)]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "playing\n"
+        everybody = [process.pid, *workers_of(process.pid)]
+        for pid in everybody:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3.0)  # it is real time that must pass
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert said.splitlines()[-1] == "restarts 0 0"
+    assert out.read_text() == "numbers\n" + EXPECTED

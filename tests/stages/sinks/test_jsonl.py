@@ -9,6 +9,7 @@ import pytest
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.message import Hop
+from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.testing import StageHarness, gap, run_stage
 from emopipe.stages.sinks.jsonl import JsonLines
 from emopipe.stages.sinks.records import record
@@ -116,3 +117,38 @@ def test_a_path_that_became_wrong_is_an_error_of_ours(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_ends_the_run() -> None:
     with pytest.raises(StageFailed, match="/dev/full cannot be written any more: No space left on device"):
         written(Path("/dev/full"))
+
+
+def test_in_live_mode_a_line_says_what_is_missing_since_a_stage_was_restarted(tmp_path: Path) -> None:
+    async def drive() -> None:
+        stage = JsonLines(JsonLines.Settings(path=str(tmp_path / "out.jsonl")))
+        async with StageHarness(stage, mode="live") as harness:
+            await harness.send("emotions", result(0, duration=40 * MS))
+            await harness.send("emotions", result(0, stream="other", duration=40 * MS))
+            stage.interrupted(
+                Interruption(stages=["faces"], reason="killed", seconds=2.0, epochs={"test": 1, "new": 1})
+            )
+            await harness.send("emotions", result(40 * MS, stream="other", seq=1))
+            await harness.send("emotions", result(2500 * MS, seq=1))
+            await harness.send("emotions", result(2540 * MS, seq=2))
+            await harness.send("emotions", result(2500 * MS, stream="new"))
+            stage.interrupted(Interruption(stages=["voice"], reason="killed", seconds=2.0, epochs={"test": 2}))
+            await harness.send("emotions", result(2580 * MS, seq=3))  # faces went on meanwhile
+            await harness.finish()
+
+    asyncio.run(drive())
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    text = "faces restarted (killed), 2.0 s without"
+    assert [line for line in lines if "gap" in line] == [
+        {"stream": "test", "pts": 40 * MS, "time": 0.04, "duration": 2460 * MS, "gap": text},
+        {"stream": "new", "pts": 500 * MS, "time": 0.5, "duration": 2000 * MS, "gap": text},
+        {
+            "stream": "test",
+            "pts": 580 * MS,
+            "time": 0.58,
+            "duration": 2000 * MS,
+            "gap": "voice restarted (killed), 2.0 s without",
+        },
+    ]
+    streams = ["test", "other", "other", "test", "test", "test", "new", "new", "test", "test"]
+    assert [line["stream"] for line in lines] == streams

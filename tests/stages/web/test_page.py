@@ -12,6 +12,7 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Hop, Message
+from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.testing import StageHarness, data, eos, gap
 from emopipe.stages.palette import EMOTION
 from emopipe.stages.web.history import STEP_NS
@@ -98,6 +99,21 @@ def test_an_observer_gets_the_results_of_all_streams_as_the_files_hold_them() ->
     stage = serve(drive)
     assert stage.counters["frames_with_face"] == 2
     assert stage.counters["pages"] == 1
+
+
+def test_who_watches_is_told_of_a_restart_that_has_cost_results() -> None:
+    async def drive(served: Served) -> None:
+        session = served.session("a")
+        async with served.watching() as page, served.watching(f"?session={session.secret}") as own:
+            for epochs in ({"b": 1}, {"a": 1}):
+                served.stage.interrupted(Interruption(stages=["faces"], reason="killed", seconds=2, epochs=epochs))
+            notice = {"type": "notice", "text": "faces restarted (killed), 2.0 s without.", "last": False}
+            assert [await read(page, "notice") for _ in range(2)] == [notice] * 2
+            assert await read(own, "notice") == notice
+            served.stage.interrupted(Interruption(stages=["fusion"], reason="killed", seconds=2, epochs={"a": 1}))
+            assert (await read(own, "notice"))["text"].startswith("fusion")  # of `b` it was not told
+
+    serve(drive)
 
 
 @pytest.mark.parametrize(("query", "status"), [("?session=guessed", 404), ("", 403)])

@@ -1,0 +1,81 @@
+"""Stages for the tests of restarts in live mode: a camera that ticks, a stage with a memory, a sink that notes all."""
+
+import asyncio
+import json
+from typing import Annotated, ClassVar
+
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.message import Message, Payload
+from emopipe.pipeline.port import Port, about
+from emopipe.pipeline.report import Interruption
+from emopipe.pipeline.source import Source
+from emopipe.pipeline.stage import Stage
+from emopipe.stages.sinks.line_file import LineFile
+
+PERIOD_NS = 10 * MS
+
+
+class Tick(Payload):
+    value: int
+    count: int = 0
+
+
+class Ticks(Source):
+    """A tick each 10 ms, for ever."""
+
+    name = "ticks"
+    outputs: ClassVar[dict[str, Port]] = {"ticks": Port(Tick, "the ticks")}
+
+    async def run(self) -> None:
+        value = 0
+        while True:
+            now = self.running_time()
+            await self.emit("ticks", Tick(value=value), stream="camera", pts=now)
+            value += 1
+            await asyncio.sleep(PERIOD_NS / SECOND)
+
+
+class Count(Stage):
+    """Counts the ticks of a stream, as a tracker counts faces."""
+
+    name = "count"
+    inputs: ClassVar[dict[str, Port]] = {"ticks": Port(Tick, "ticks", policy="drop-oldest", size=4)}
+    outputs: ClassVar[dict[str, Port]] = {"ticks": Port(Tick, "ticks, counted")}
+
+    async def setup(self) -> None:
+        self._counts = self.per_stream(int)
+
+    async def process(self, port: str, message: Message) -> None:
+        self._counts[message.stream] += 1
+        tick = Tick(value=message.payload.value, count=self._counts[message.stream])
+        await self.emit("ticks", tick, cause=message)
+
+
+class Note(Stage):
+    """Notes what comes, how old it is, what ends, and what it is told of interruptions."""
+
+    name = "note"
+    inputs: ClassVar[dict[str, Port]] = {"ticks": Port(Tick, "ticks", size=1000)}
+
+    class Settings(Stage.Settings):
+        path: Annotated[str, about("where to")]
+
+    settings: Settings
+
+    async def setup(self) -> None:
+        self._file = LineFile(self.settings.path, journal=self.host.journal, append=True)
+        self.exit.callback(self._file.close)
+
+    async def process(self, port: str, message: Message) -> None:
+        tick = message.payload
+        age = (self.running_time() - message.pts) / SECOND
+        self._note({"value": tick.value, "count": tick.count, "epoch": message.epoch, "age": age})
+
+    async def flush(self, stream: str) -> None:
+        self._note({"ended": stream})
+
+    def interrupted(self, interruption: Interruption) -> None:
+        self._note({"gap": interruption.stages, "streams": interruption.epochs})
+
+    def _note(self, what: dict[str, object]) -> None:
+        self._file.write(json.dumps(what).encode() + b"\n")

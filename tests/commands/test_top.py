@@ -114,7 +114,7 @@ def test_of_several_runs_one_is_chosen_by_its_process(
 ) -> None:
     with running(graph("one")) as one, running(graph("two")) as two:
         plays(one)  # or the other: they write the same file
-        wait_for(lambda: len(living_runs()) == 2, two, "it does not start")
+        wait_for(lambda: sum((folder / "status").exists() for folder in living_runs()) == 2, two, "it does not start")
         assert main(["top"]) == 2
         listed = capsys.readouterr().err
         assert listed.startswith("emopipe: several runs; choose one:\n")

@@ -76,6 +76,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
         """Addresses that several stages may serve together, as long as they share a process."""
         return []
 
+    def secrets(self) -> list[str]:
+        """Texts of these settings that are never to be written down: tokens and passwords."""
+        return []
+
     def waits(self) -> float:
         """The longest time, in s, that the stage may wait for somebody else before it is ready."""
         return 0.0

@@ -6,11 +6,11 @@ that it can be derived again (`emopipe replay --check results.jsonl`). The resul
 
 import platform
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -23,6 +23,7 @@ from emopipe.pipeline.text import one_line
 MANIFEST_VERSION = 1
 MAX_BYTES = 16 << 20
 SUFFIX = ".manifest.json"
+HIDDEN = "***"  # in place of a token or a password
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -107,6 +108,8 @@ class Manifests:
         self._started: str | None = None
         self.run = identify(graph) if self._files else None
         self._origin = str(graph.path.absolute())
+        secrets = {text for spec in graph.stages.values() for text in spec.settings.secrets() if text}
+        self._secrets = sorted(secrets, key=len, reverse=True)
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +151,8 @@ class Manifests:
                 ended=ended,
                 complete=complete,
             )
-            content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+            told = _without(msgspec.to_builtins(manifest), self._secrets)
+            content = msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
             try:
                 with replacing(manifest_path(path)) as file:
                     file.write_bytes(content)
@@ -168,6 +172,17 @@ def result_files(graph: Graph) -> dict[str, str]:
         for path in spec.settings.writes()
         if Path(path).is_absolute() and Path(path).parent.is_dir() and (Path(path).is_file() or not Path(path).exists())
     }
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    """Plain data without tokens and passwords: a manifest is given to others."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN)
+        return value
+    if isinstance(value, dict):
+        return {_without(key, secrets): _without(each, secrets) for key, each in value.items()}
+    return [_without(each, secrets) for each in value] if isinstance(value, list) else value
 
 
 class _Version(msgspec.Struct):

@@ -47,15 +47,19 @@ def shown(uri: str) -> str:
 def scrub(text: str, uri: str) -> str:
     """`text` without what `shown` hides of `uri`."""
     text = text.replace(uri, shown(uri))
+    for secret in secrets(uri):
+        text = text.replace(secret, "***")
+    return text
+
+
+def secrets(uri: str) -> list[str]:
+    """What nobody else should read of `uri`, the longest first: its password, and the values after its `?`."""
     try:
         parts = urlsplit(uri)
-        secrets = [parts.password or "", parts.query, *(value for _, value in parse_qsl(parts.query))]
+        found = [parts.password or "", parts.query, *(value for _, value in parse_qsl(parts.query))]
     except ValueError:
-        return text
-    for secret in sorted({*secrets, *map(unquote, secrets)}, key=len, reverse=True):
-        if len(secret) > 2:
-            text = text.replace(secret, "***")
-    return text
+        return []
+    return [each for each in sorted({*found, *map(unquote, found)}, key=len, reverse=True) if len(each) > 2]
 
 
 def explain(uri: str, error: OpenError, timeout: float) -> str:

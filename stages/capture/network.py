@@ -67,6 +67,9 @@ class NetworkCapture(LiveCapture):
                     problems.append(Invalid("options", f'"{option}" is not NAME=VALUE'))
             return problems
 
+        def secrets(self) -> list[str]:
+            return live_address.secrets(self.uri)
+
         def latency(self) -> float:
             return self.block
 

@@ -39,6 +39,9 @@ class WebSettings(Stage.Settings, kw_only=True):
             return [Invalid("endpoint", str(error))]
         return [*_token_problems(self, where), *_tls_problems(self, where)]
 
+    def secrets(self) -> list[str]:
+        return [self.token]
+
     def serves(self) -> list[str]:
         return [] if WebSettings.check(self) else [parse_endpoint(self.endpoint).endpoint]
 

@@ -79,6 +79,9 @@ class WebRtc(Source):
                     )
             return problems
 
+        def secrets(self) -> list[str]:
+            return [*super().secrets(), self.ice_credential]
+
         def latency(self) -> float:
             return self.block
 

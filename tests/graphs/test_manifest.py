@@ -131,3 +131,25 @@ def test_it_is_json_that_anybody_can_read(out: Path) -> None:
     assert list(content)[:3] == ["version", "result", "stage"]
     assert content["run"]["graph"]["stages"]["play"]["uri"] == str(out.parent / "clip.mp4")
     assert "numpy" in content["run"]["versions"]
+
+
+def test_no_token_or_password_is_written_down(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, password = "a-token-of-enough-characters", "camera-password"
+    setting = f"stages.page.token={token}"
+    monkeypatch.setattr("sys.argv", ["emopipe", "run", "graph.toml", "--set", setting])
+    camera = {"use": "network-capture", "uri": f"rtsp://anna:{password}@camera.local/1?key=of-the-stream"}
+    stages = {
+        "camera": camera,
+        "faces": {"use": "face-detection", "inputs": {"video": "camera.video"}},
+        "facial": {"use": "facial-inference", "inputs": {"faces": "faces.faces"}},
+        "fusion": {"use": "fusion", "inputs": {"faces": "facial.emotions"}},
+        "page": {"use": "page", "inputs": {"emotions": "fusion.emotions"}, "token": token},
+        "results": {"use": "jsonl", "inputs": {"emotions": "fusion.emotions"}, "path": str(out)},
+    }
+    with Manifests(graph_from_table({"pipeline": {"mode": "live"}, "stages": stages}, "graph.toml")) as manifests:
+        manifests.begin()
+    written = manifest_path(out).read_text()
+    assert "stages.page.token=***" in written
+    assert "rtsp://anna:***@camera.local/1?***" in written
+    for secret in (token, password, "of-the-stream"):
+        assert secret not in written

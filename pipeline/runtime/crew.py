@@ -24,7 +24,7 @@ from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess
-from emopipe.pipeline.runtime.rejoin import rejoin
+from emopipe.pipeline.runtime.rejoin import Returns
 from emopipe.pipeline.runtime.remote_process import (
     ControlChannels,
     FarProcess,
@@ -85,6 +85,7 @@ class Crew:
 
     Attributes:
         failure: set where one has failed, or the run cannot go on for another reason.
+        workers: the processes, by name.
         base_time: monotonic ns at which the stages began to play; 0 before.
         playing: whether they play.
         closing: all stages have ended.
@@ -106,12 +107,11 @@ class Crew:
         self._listener = listener
         self._finished = finished
         self._traced = traced
-        self._rejoins = rejoins
         self._verbose = verbose
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.base_time = 0
         self.playing = self.closing = False
-        self._workers: dict[str, WorkerProcess | FarProcess] = {}
+        self.workers: dict[str, WorkerProcess | FarProcess] = {}
         self._dogs: dict[str, Watchdog] = {}
         self._killed: dict[str, Failure] = {}  # by us, and why
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
@@ -125,13 +125,8 @@ class Crew:
             self._received,
             window=CONTROL_WINDOW_MESSAGES,
         )
-        self._coming_back: str | None = None  # the process that has died in live mode
-        self._deaf: set[str] = set()  # to what it may have said before, until the next says hello
-        self._buried: set[WorkerProcess | FarProcess] = set()
         self._public_keys: dict[str, str] = {}  # of all processes
-        self._answers: dict[str, asyncio.Queue[control.WasCut]] = defaultdict(asyncio.Queue)
-        self._return_steps: asyncio.Queue[control.FromWorker | Failure] = asyncio.Queue()
-        self._returning: asyncio.Task[None] | None = None
+        self._returns = Returns(self, graph, rejoins, START_TIMEOUT_S)
         self._loading: dict[str, str] = {}  # what each worker is busy with during the start
         self._exits: list[asyncio.Task[None]] = []
         self._stopping = False  # whatever happens to a worker now, we do it
@@ -167,26 +162,24 @@ class Crew:
                     await self._each(control.Closed)
             except TimeoutError:
                 cut = f"did not close within {CLOSE_TIMEOUT_S:g} s; what they write may be cut"
-                names = [name for name in self._workers if self._steps[name].empty()]
-                raise Failure(names[0], self._workers[names[0]].title, cut) from None
+                names = [name for name in self.workers if self._steps[name].empty()]
+                raise Failure(names[0], self.workers[names[0]].title, cut) from None
         finally:
             watching.cancel()
 
     async def stop(self, *, at_once: bool) -> None:
         """End every process: let it close its stages, unless `at_once`; kill whoever is still there after a moment."""
         self._stopping = True
-        if self._returning is not None:
-            self._returning.cancel()
-            await asyncio.gather(self._returning, return_exceptions=True)
+        await self._returns.stop()
         if not at_once:
             self.send_all(control.Stop())
             if self._exits:
                 await asyncio.wait(self._exits, timeout=STOP_TIMEOUT_S)
-        for worker in self._workers.values():
+        for worker in self.workers.values():
             if not worker.exited.done():
                 worker.kill()
         await asyncio.gather(*self._exits)
-        for worker in self._workers.values():
+        for worker in self.workers.values():
             worker.close()
         self.failure.cancel()
         self._channel.close()
@@ -194,12 +187,16 @@ class Crew:
 
     def send_all(self, message: control.ToWorker) -> None:
         """Tell every worker."""
-        for name in self._workers:
+        for name in self.workers:
             self.send(name, message)
 
     def send(self, name: str, message: control.ToWorker) -> None:
         """Tell one worker; one that is gone, or has not said hello yet, is not told: ROUTER drops it."""
         self._channel.send(name, [control.encode(message)])
+
+    def rejoined(self, interruption: Interruption) -> None:
+        """A process is back."""
+        self._listener.rejoined(interruption)
 
     def fail(self, error: Exception) -> None:
         """The run cannot go on; what comes first is what is said of it."""
@@ -252,7 +249,7 @@ class Crew:
         self._dogs[name] = Watchdog(
             strictest(stage.supervision for stage in stages), TICK_S, patient=any(stage.cls.patient for stage in stages)
         )
-        self._workers[name] = worker
+        self.workers[name] = worker
         self._exits.append(asyncio.create_task(self._on_exit(worker)))
 
     async def _enlist(self, name: str, stages: Sequence[str]) -> WorkerProcess | FarProcess:
@@ -267,7 +264,7 @@ class Crew:
 
     async def _hello(self, name: str) -> control.Hello:
         """Wait for a worker's first word."""
-        worker = self._workers[name]
+        worker = self.workers[name]
         try:
             async with asyncio.timeout(worker.remote.wait if isinstance(worker, FarProcess) else None):
                 hello = await self._steps[name].get()
@@ -322,7 +319,7 @@ class Crew:
         """Look after every process, several times a second."""
         while True:
             await asyncio.sleep(TICK_S)
-            for name, worker in list(self._workers.items()):
+            for name, worker in list(self.workers.items()):
                 if worker.exited.done():
                     continue
                 dog = self._dogs[name]
@@ -344,72 +341,10 @@ class Crew:
     async def _on_exit(self, worker: WorkerProcess | FarProcess) -> None:
         """Notice when it ends before its time."""
         code = await worker.exited
-        if self._stopping or (self.closing and code == 0) or worker in self._buried:
+        if self._stopping or (self.closing and code == 0) or self._returns.buried(worker):
             return
         known = self._killed.pop(worker.name, None)
-        self._lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))
-
-    # -- a process that comes back ---------------------------------------------------------------------------
-
-    def _lost(self, failure: Failure) -> None:
-        """A process has failed: bring it back while the others play on, where that is possible."""
-        name = failure.process
-        if name == self._coming_back:
-            self._return_steps.put_nowait(failure)
-        elif not self._may_come_back(name) or (wait := self._rejoins(failure)) is None:
-            self.fail(failure)
-        else:
-            self._coming_back = name
-            self._returning = asyncio.create_task(self._bring_back(failure, wait))
-
-    def _may_come_back(self, name: str) -> bool:
-        """Whether it can: one at a time, and with no links to other hosts, which know it by its old key."""
-        stages = self._graph.processes[name]
-        far = any(link.remote and {link.id.sender, link.id.receiver} & set(stages) for link in self._graph.links)
-        return self.playing and self._coming_back is None and not far
-
-    async def _bring_back(self, failure: Failure, wait: float | None) -> None:
-        failed_at = time.monotonic_ns()
-        try:
-            while wait is not None:
-                await self._bury(failure.process)
-                try:
-                    async with asyncio.timeout(START_TIMEOUT_S):
-                        self._listener.rejoined(await rejoin(self, self._graph, failure, wait, failed_at))
-                    return
-                except Failure as again:
-                    failure, wait = again, self._rejoins(again)
-            self.fail(failure)
-        except Exception as error:
-            self.fail(error)
-        finally:
-            self._coming_back = None
-
-    async def _bury(self, name: str) -> None:
-        """End what there is of a process, and hear nothing more of it."""
-        self._deaf.add(name)
-        worker = self._workers[name]
-        self._buried.add(worker)
-        worker.kill()
-        await worker.exited
-        worker.close()
-        self._return_steps = asyncio.Queue()
-
-    async def cut_by(self, name: str) -> control.WasCut:
-        """A worker's answer to `Cut`."""
-        return await self._answers[name].get()
-
-    async def step(self, expected: type[control.FromWorker]) -> control.FromWorker:
-        """The next step of the process that comes back.
-
-        Raises:
-            Failure: it has failed again.
-        """
-        answer = await self._return_steps.get()
-        if isinstance(answer, Failure):
-            raise answer
-        assert isinstance(answer, expected), f"{self._coming_back} said {answer}, expected {expected.__name__}"
-        return answer
+        self._returns.lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))
 
     # -- messages --------------------------------------------------------------------------------------------
 
@@ -417,9 +352,7 @@ class Crew:
         self._dogs[sender].heard()
         try:
             message = control.decode_from_worker(b"".join(parts))
-            if isinstance(message, control.Hello):
-                self._deaf.discard(sender)
-            if sender not in self._deaf:
+            if not self._returns.ignores(sender, message):
                 self._take(sender, message)
         except msgspec.MsgspecError as error:
             self.fail(StageFailed(f"{self._graph.path}: process {sender} sent what is no message: {error}"))
@@ -442,26 +375,27 @@ class Crew:
             case control.Failed(stage, error, exit_code, detail, explained):
                 name = self._graph.stages[stage].process if stage in self._graph.stages else sender
                 who = f"{self._graph.path}: stages.{stage}"
-                self._lost(
+                self._returns.lost(
                     Failure(name, who, error, detail=detail, exit_code=exit_code, explained=explained, repeats=True)
                 )
             case control.WasCut():
-                self._answers[sender].put_nowait(message)
+                self._returns.takes(sender, message)
             case control.Loading(stage):
                 self._loading[sender] = stage
             case _:
-                worker = self._workers[sender]
+                worker = self.workers[sender]
                 if isinstance(message, control.Bound):
                     need_own(sender, (link.receiver for link in message.endpoints), worker.stages)
                 if isinstance(worker, FarProcess) and isinstance(message, control.Hello | control.Closed):
                     worker.heard(message)
                 self._dogs[sender].loading = not isinstance(message, control.Ready | control.Finished | control.Closed)
-                (self._return_steps if sender == self._coming_back else self._steps[sender]).put_nowait(message)
+                if not self._returns.takes(sender, message):
+                    self._steps[sender].put_nowait(message)
 
     async def _each(self, step: type[control.FromWorker]) -> list[control.FromWorker]:
         """Wait until every worker has said `step`."""
         answers = []
-        for name in self._workers:
+        for name in self.workers:
             answer = await self._steps[name].get()
             assert isinstance(answer, step), f"{name} said {answer}, expected {step.__name__}"
             answers.append(answer)

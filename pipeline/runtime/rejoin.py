@@ -8,7 +8,7 @@ rejoined   sources begin a new epoch of each stream that passes it, so that all 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from emopipe.pipeline.clock import SECOND
@@ -17,6 +17,8 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint
+from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.remote_process import FarProcess
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.supervision.restarts import Failure
 
@@ -25,6 +27,8 @@ class Neighbours(Protocol):
     """The crew, as far as a process needs it on its way back."""
 
     base_time: int
+    playing: bool
+    workers: dict[str, WorkerProcess | FarProcess]
 
     async def spawn(self, name: str) -> None:
         """Start the process anew."""
@@ -38,42 +42,153 @@ class Neighbours(Protocol):
     def plan(self, name: str, received: dict[LinkId, int], epochs: dict[str, int]) -> control.Prepare:
         """What a worker is to prepare."""
 
-    async def cut_by(self, name: str) -> control.WasCut:
-        """A worker's answer to `Cut`."""
+    def rejoined(self, interruption: Interruption) -> None:
+        """A process is back."""
 
-    async def step(self, expected: type[control.FromWorker]) -> control.FromWorker:
+    def fail(self, error: Exception) -> None:
+        """The crew cannot go on."""
+
+
+class Returns:
+    """The processes of a crew that come back while the others play on, one at a time.
+
+    Args:
+        crew: theirs.
+        graph: that it plays.
+        rejoins: the wait (s) after which a process that has failed comes back; None where the crew fails with it.
+        timeout: s until it has to be there.
+    """
+
+    def __init__(
+        self, crew: Neighbours, graph: Graph, rejoins: Callable[[Failure], float | None], timeout: float
+    ) -> None:
+        self._crew = crew
+        self._graph = graph
+        self._rejoins = rejoins
+        self._timeout = timeout
+        self._name: str | None = None  # who comes back
+        self._deaf: set[str] = set()  # to what it may have said before, until the next says hello
+        self._buried: set[WorkerProcess | FarProcess] = set()
+        self._answers: dict[str, asyncio.Queue[control.WasCut]] = defaultdict(asyncio.Queue)
+        self._steps: asyncio.Queue[control.FromWorker | Failure] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    def lost(self, failure: Failure) -> None:
+        """A process has failed: bring it back while the others play on, where that is possible."""
+        if failure.process == self._name:
+            self._steps.put_nowait(failure)
+        elif not self._possible(failure.process) or (wait := self._rejoins(failure)) is None:
+            self._crew.fail(failure)
+        else:
+            self._name = failure.process
+            self._task = asyncio.create_task(self._bring_back(failure, wait))
+
+    def buried(self, worker: WorkerProcess | FarProcess) -> bool:
+        """Whether another has taken its place."""
+        return worker in self._buried
+
+    def ignores(self, sender: str, message: control.FromWorker) -> bool:
+        """Whether a message is of a process that is gone."""
+        if isinstance(message, control.Hello):
+            self._deaf.discard(sender)
+        return sender in self._deaf
+
+    def takes(self, sender: str, message: control.FromWorker) -> bool:
+        """Whether a message is about a process that comes back."""
+        if isinstance(message, control.WasCut):
+            self._answers[sender].put_nowait(message)
+        elif sender == self._name:
+            self._steps.put_nowait(message)
+        else:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Nobody comes back any more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _possible(self, name: str) -> bool:
+        """Whether it can: one at a time, and with no links to other hosts, which know it by its old key."""
+        stages = set(self._graph.processes[name])
+        far = any(link.remote and {link.id.sender, link.id.receiver} & stages for link in self._graph.links)
+        return self._crew.playing and self._name is None and not far
+
+    async def _bring_back(self, failure: Failure, wait: float | None) -> None:
+        failed_at = time.monotonic_ns()
+        try:
+            while wait is not None:
+                await self._bury(failure.process)
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        self._crew.rejoined(await self._rejoin(failure, wait, failed_at))
+                    return
+                except Failure as again:
+                    failure, wait = again, self._rejoins(again)
+            self._crew.fail(failure)
+        except Exception as error:
+            self._crew.fail(error)
+        finally:
+            self._name = None
+
+    async def _bury(self, name: str) -> None:
+        """End what there is of a process, and hear nothing more of it."""
+        self._deaf.add(name)
+        worker = self._crew.workers[name]
+        self._buried.add(worker)
+        worker.kill()
+        await worker.exited
+        worker.close()
+        self._steps = asyncio.Queue()
+
+    async def _rejoin(self, failure: Failure, wait: float, failed_at: int) -> Interruption:
+        """Bring the process back that has failed at `failed_at` (monotonic ns), `wait` s after its neighbours are cut.
+
+        Raises:
+            Failure: it has failed again.
+        """
+        crew, name = self._crew, failure.process
+        cut = await self._cut(name)
+        await asyncio.sleep(wait)
+        await crew.spawn(name)
+        await self._step(control.Hello)
+        crew.send(name, crew.plan(name, cut.received, cut.epochs))
+        bound = await self._step(control.Bound)
+        assert isinstance(bound, control.Bound)
+        crew.send(name, control.Connect(cut.endpoints))
+        await self._step(control.Ready)
+        crew.send(name, control.Play(crew.base_time))
+        interruption = Interruption(
+            stages=self._graph.processes[name],
+            reason=failure.reason,
+            seconds=(time.monotonic_ns() - failed_at) / SECOND,
+            epochs=cut.epochs,
+        )
+        crew.send_all(control.Rejoined(interruption, bound.endpoints, cut.ended(self._graph, name)))
+        return interruption
+
+    async def _cut(self, name: str) -> "_Cut":
+        links: dict[str, list[LinkId]] = defaultdict(list)
+        for link in self._graph.links:
+            ends = [self._graph.stages[stage].process for stage in (link.id.sender, link.id.receiver)]
+            if name in ends and not link.local:
+                links[next(end for end in ends if end != name)].append(link.id)
+        for neighbour, theirs in links.items():
+            self._crew.send(neighbour, control.Cut(theirs))
+        return _Cut([await self._answers[neighbour].get() for neighbour in links])
+
+    async def _step(self, expected: type[control.FromWorker]) -> control.FromWorker:
         """The next step of the process that comes back.
 
         Raises:
             Failure: it has failed again.
         """
-
-
-async def rejoin(crew: Neighbours, graph: Graph, failure: Failure, wait: float, failed_at: int) -> Interruption:
-    """Bring the process back that has failed at `failed_at` (monotonic ns), `wait` s after its neighbours are cut.
-
-    Raises:
-        Failure: it has failed again.
-    """
-    name = failure.process
-    cut = await _cut(crew, graph, name)
-    await asyncio.sleep(wait)
-    await crew.spawn(name)
-    await crew.step(control.Hello)
-    crew.send(name, crew.plan(name, cut.received, cut.epochs))
-    bound = await crew.step(control.Bound)
-    assert isinstance(bound, control.Bound)
-    crew.send(name, control.Connect(cut.endpoints))
-    await crew.step(control.Ready)
-    crew.send(name, control.Play(crew.base_time))
-    interruption = Interruption(
-        stages=graph.processes[name],
-        reason=failure.reason,
-        seconds=(time.monotonic_ns() - failed_at) / SECOND,
-        epochs=cut.epochs,
-    )
-    crew.send_all(control.Rejoined(interruption, bound.endpoints, cut.ended(graph, name)))
-    return interruption
+        answer = await self._steps.get()
+        if isinstance(answer, Failure):
+            raise answer
+        assert isinstance(answer, expected), f"{self._name} said {answer}, expected {expected.__name__}"
+        return answer
 
 
 class _Cut:
@@ -102,14 +217,3 @@ class _Cut:
             link: [stream for stream in streams if stream not in self._sent and not returns]
             for link, streams in self._taken.items()
         }
-
-
-async def _cut(crew: Neighbours, graph: Graph, name: str) -> _Cut:
-    links: dict[str, list[LinkId]] = defaultdict(list)
-    for link in graph.links:
-        ends = [graph.stages[stage].process for stage in (link.id.sender, link.id.receiver)]
-        if name in ends and not link.local:
-            links[next(end for end in ends if end != name)].append(link.id)
-    for neighbour, theirs in links.items():
-        crew.send(neighbour, control.Cut(theirs))
-    return _Cut([await crew.cut_by(neighbour) for neighbour in links])

@@ -70,7 +70,7 @@ def attack(connections: int, seconds: float, fps: float) -> dict[str, Any]:
 
 def wrong(found: dict[str, Any]) -> list[str]:
     """What happened that must not."""
-    # ZeroMQ closes its end of a connection a moment after we have closed ours: as many again may still be leaving there.
+    # ZeroMQ closes its end of a connection a moment after we have closed ours: as many again may be leaving there.
     held = FILES_PER_STRANGER * (MAX_STRANGERS + 2 * MAX_LEAVING)
     problems = [f"{phase['kind']} read results" for phase in found["phases"] if phase.get("results read")]
     if found["exit code"] != 0:

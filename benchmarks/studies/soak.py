@@ -87,7 +87,7 @@ class Soak:
                     "p50 ms": p50,
                     "p95 ms": p95,
                     "p99 ms": p99,
-                    "dropped": _dropped(now) - _dropped(before),
+                    "dropped": _dropped(now, before),
                     "restarts": sum(r.restarts for r in now.reports.values()),
                     "MB": sum(each.memory for each in now.processes.values()) / MB,
                     "files": sum(each.descriptors for each in now.processes.values()),
@@ -131,8 +131,19 @@ def _age(now: Sample, before: Sample, stage: str) -> Latency:
     return now.reports[stage].age.since(earlier.age) if earlier is not None else now.reports[stage].age
 
 
-def _dropped(sample: Sample) -> int:
-    return sum(sum(counts.dropped.values()) for report in sample.reports.values() for counts in report.links.values())
+def _dropped(now: Sample, before: Sample) -> int:
+    """The messages dropped between two samples; of a sender that was started anew, since then."""
+    earlier, later = (
+        {
+            link: sum(counts.dropped.values())
+            for report in each.reports.values()
+            for link, counts in report.links.items()
+        }
+        for each in (before, now)
+    )
+    return sum(
+        count - earlier.get(link, 0) if count >= earlier.get(link, 0) else count for link, count in later.items()
+    )
 
 
 def replay(clip: Path, minutes: float, minute: float, folder: Path) -> Soak:

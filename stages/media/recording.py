@@ -5,8 +5,8 @@ with Recording("clip.mp4") as recording:
         print(item.kind, item.pts, item.payload)
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -82,6 +82,7 @@ class Recording:
         self._on_notice = on_notice
         self._errors = FFmpegErrors()
         self._origin = 0
+        self._items: Generator[Item, None, None] | None = None
         try:
             self._container = open_recording(path, self._errors)
         except MediaError:
@@ -109,8 +110,14 @@ class Recording:
             index: Decoder(track.stream, self._errors, decode_times="avi" in formats and track.kind == "video")
             for index, track in self._tracks.items()
         }
+        # Not a method of ours: nothing that a decoder hangs on may lead back to it, or it stays until Python's collector
+        # runs, which in a long run is seldom.
+        jumps = self._jumps = deque[tuple[int, int]]()
         self._demuxer = Demuxer(
-            self._container, [track.stream for track in self._tracks.values()], self._errors, self._on_jump
+            self._container,
+            [track.stream for track in self._tracks.values()],
+            self._errors,
+            lambda at, jump: jumps.append((at, jump)),
         )
         self.is_still = self._container.format.name == "image2" or self._container.format.name.endswith("_pipe")
         self.duration = round((self._container.duration or 0) * SECOND / av.time_base)
@@ -127,10 +134,13 @@ class Recording:
         self.close()
 
     def __iter__(self) -> Iterator[Item]:
+        assert self._items is not None
         return self._items
 
     def close(self) -> None:
         """Close the file; also possible in the middle of it, and twice."""
+        if self._items is not None:
+            self._items.close()
         self._container.close()
         self._errors.close()
 
@@ -155,7 +165,7 @@ class Recording:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def _read(self) -> Iterator[Item]:
+    def _read(self) -> Generator[Item, None, None]:
         decoded = self._decode()
         head = []
         missing = set(self._tracks)
@@ -180,7 +190,7 @@ class Recording:
             yield from self._convert(track, track.flush())
         self._end()
 
-    def _read_tiles(self, grid: Grid) -> Iterator[Item]:
+    def _read_tiles(self, grid: Grid) -> Generator[Item, None, None]:
         """The one picture of a file of tiles."""
         (track,) = (track for track in self._tracks.values() if track.kind == "video")
         streams = [stream for stream in self._container.streams.video if stream.id in grid.tiles]
@@ -206,11 +216,13 @@ class Recording:
     def _decode(self) -> Iterator[tuple[int, Decoded]]:
         """What comes next of each stream, by its number."""
         for index, packet, wrong in self._demuxer:
+            self._say_jumps()
             if wrong:
                 yield index, Decoded(None, None, None, wrong)
             else:
                 for event in self._decoders[index].decode(packet):
                     yield index, event
+        self._say_jumps()
 
     def _find_origin(self, head: list[tuple[int, Decoded]]) -> int:
         """The container's time (ns) at which running time begins: its first frame; where what came before that is
@@ -283,10 +295,12 @@ class Recording:
         stated = (self._container.duration or 0) * SECOND // av.time_base
         return stated if self._formats & EXACT_HEADERS else 0
 
-    def _on_jump(self, at: int, jump: int) -> None:
-        how = "starts anew" if jump < 0 else f"leaps {clock_time(jump)} ahead"
-        place = clock_time(max(0, at - self._origin))
-        self._on_notice(f"its clock {how} at {place}: what follows was put at once behind what was before")
+    def _say_jumps(self) -> None:
+        while self._jumps:
+            at, jump = self._jumps.popleft()
+            how = "starts anew" if jump < 0 else f"leaps {clock_time(jump)} ahead"
+            place = clock_time(max(0, at - self._origin))
+            self._on_notice(f"its clock {how} at {place}: what follows was put at once behind what was before")
 
     def _damaged(self, at: int, reason: str) -> None:
         self.counters["damaged"] += 1

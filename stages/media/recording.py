@@ -110,8 +110,8 @@ class Recording:
             index: Decoder(track.stream, self._errors, decode_times="avi" in formats and track.kind == "video")
             for index, track in self._tracks.items()
         }
-        # Not a method of ours: nothing that a decoder hangs on may lead back to it, or it stays until Python's collector
-        # runs, which in a long run is seldom.
+        # Not a method of ours: if it led back to us, all of this would stay until Python's collector runs, which in a
+        # long run is seldom.
         jumps = self._jumps = deque[tuple[int, int]]()
         self._demuxer = Demuxer(
             self._container,

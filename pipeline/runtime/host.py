@@ -26,6 +26,7 @@ from emopipe.pipeline.report import Delays, Interruption, Report
 from emopipe.pipeline.runtime.output import Output
 from emopipe.pipeline.runtime.transport import EndInlet, Inbox, Inlet
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.supervision.heartbeat import AtWork
 from emopipe.pipeline.telemetry.trace import Tracer
 
 JOURNAL_SUFFIX = ".journal"
@@ -147,11 +148,8 @@ class StageHost:
         )
 
     @property
-    def at_work(self) -> tuple[int | None, int | None]:
-        """The message that the stage is at, and the call that its thread is in: numbers, None where there is none.
-
-        A message that waits for room on a link is none that the stage is at; and setting up is no work yet.
-        """
+    def at_work(self) -> AtWork:
+        """What the stage is at. A message that waits for room on a link does not count, and setting up neither."""
         if not self._playing:
             return None, None
         waiting = any(output.sending for output in self._outputs.values())

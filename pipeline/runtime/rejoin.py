@@ -18,17 +18,17 @@ from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.process import WorkerProcess
-from emopipe.pipeline.runtime.remote_process import FarProcess
+from emopipe.pipeline.runtime.remote_process import RemoteWorkerProcess
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.supervision.restarts import Failure
 
 
 class Neighbours(Protocol):
-    """The crew, as far as a process needs it on its way back."""
+    """All workers, as far as one needs them on its way back."""
 
     base_time: int
     playing: bool
-    workers: dict[str, WorkerProcess | FarProcess]
+    processes: dict[str, WorkerProcess | RemoteWorkerProcess]
 
     async def spawn(self, name: str) -> None:
         """Start the process anew."""
@@ -46,29 +46,29 @@ class Neighbours(Protocol):
         """A process is back."""
 
     def fail(self, error: Exception) -> None:
-        """The crew cannot go on."""
+        """The run cannot go on."""
 
 
-class Returns:
-    """The processes of a crew that come back while the others play on, one at a time.
+class Rejoining:
+    """The processes that come back while the others play on, one at a time.
 
     Args:
-        crew: theirs.
+        workers: all of them.
         graph: that it plays.
-        rejoins: the wait (s) after which a process that has failed comes back; None where the crew fails with it.
+        rejoins: the wait (s) after which a process that has failed comes back; None where the run fails with it.
         timeout: s until it has to be there.
     """
 
     def __init__(
-        self, crew: Neighbours, graph: Graph, rejoins: Callable[[Failure], float | None], timeout: float
+        self, workers: Neighbours, graph: Graph, rejoins: Callable[[Failure], float | None], timeout: float
     ) -> None:
-        self._crew = crew
+        self._workers = workers
         self._graph = graph
         self._rejoins = rejoins
         self._timeout = timeout
         self._name: str | None = None  # who comes back
-        self._deaf: set[str] = set()  # to what it may have said before, until the next says hello
-        self._buried: set[WorkerProcess | FarProcess] = set()
+        self._ignored: set[str] = set()  # to what it may have said before, until the next says hello
+        self._replaced: set[WorkerProcess | RemoteWorkerProcess] = set()
         self._answers: dict[str, asyncio.Queue[control.WasCut]] = defaultdict(asyncio.Queue)
         self._steps: asyncio.Queue[control.FromWorker | Failure] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -78,20 +78,20 @@ class Returns:
         if failure.process == self._name:
             self._steps.put_nowait(failure)
         elif not self._possible(failure.process) or (wait := self._rejoins(failure)) is None:
-            self._crew.fail(failure)
+            self._workers.fail(failure)
         else:
             self._name = failure.process
             self._task = asyncio.create_task(self._bring_back(failure, wait))
 
-    def buried(self, worker: WorkerProcess | FarProcess) -> bool:
+    def replaced(self, worker: WorkerProcess | RemoteWorkerProcess) -> bool:
         """Whether another has taken its place."""
-        return worker in self._buried
+        return worker in self._replaced
 
     def ignores(self, sender: str, message: control.FromWorker) -> bool:
         """Whether a message is of a process that is gone."""
         if isinstance(message, control.Hello):
-            self._deaf.discard(sender)
-        return sender in self._deaf
+            self._ignored.discard(sender)
+        return sender in self._ignored
 
     def takes(self, sender: str, message: control.FromWorker) -> bool:
         """Whether a message is about a process that comes back."""
@@ -113,30 +113,30 @@ class Returns:
         """Whether it can: one at a time, and with no links to other hosts, which know it by its old key."""
         stages = set(self._graph.processes[name])
         far = any(link.remote and {link.id.sender, link.id.receiver} & stages for link in self._graph.links)
-        return self._crew.playing and self._name is None and not far
+        return self._workers.playing and self._name is None and not far
 
     async def _bring_back(self, failure: Failure, wait: float | None) -> None:
         failed_at = time.monotonic_ns()
         try:
             while wait is not None:
-                await self._bury(failure.process)
+                await self._retire(failure.process)
                 try:
                     async with asyncio.timeout(self._timeout):
-                        self._crew.rejoined(await self._rejoin(failure, wait, failed_at))
+                        self._workers.rejoined(await self._rejoin(failure, wait, failed_at))
                     return
                 except Failure as again:
                     failure, wait = again, self._rejoins(again)
-            self._crew.fail(failure)
+            self._workers.fail(failure)
         except Exception as error:
-            self._crew.fail(error)
+            self._workers.fail(error)
         finally:
             self._name = None
 
-    async def _bury(self, name: str) -> None:
+    async def _retire(self, name: str) -> None:
         """End what there is of a process, and hear nothing more of it."""
-        self._deaf.add(name)
-        worker = self._crew.workers[name]
-        self._buried.add(worker)
+        self._ignored.add(name)
+        worker = self._workers.processes[name]
+        self._replaced.add(worker)
         worker.kill()
         await worker.exited
         worker.close()
@@ -148,24 +148,24 @@ class Returns:
         Raises:
             Failure: it has failed again.
         """
-        crew, name = self._crew, failure.process
+        workers, name = self._workers, failure.process
         cut = await self._cut(name)
         await asyncio.sleep(wait)
-        await crew.spawn(name)
+        await workers.spawn(name)
         await self._step(control.Hello)
-        crew.send(name, crew.plan(name, cut.received, cut.epochs))
+        workers.send(name, workers.plan(name, cut.received, cut.epochs))
         bound = await self._step(control.Bound)
         assert isinstance(bound, control.Bound)
-        crew.send(name, control.Connect(cut.endpoints))
+        workers.send(name, control.Connect(cut.endpoints))
         await self._step(control.Ready)
-        crew.send(name, control.Play(crew.base_time))
+        workers.send(name, control.Play(workers.base_time))
         interruption = Interruption(
             stages=self._graph.processes[name],
             reason=failure.reason,
             seconds=(time.monotonic_ns() - failed_at) / SECOND,
             epochs=cut.epochs,
         )
-        crew.send_all(control.Rejoined(interruption, bound.endpoints, cut.ended(self._graph, name)))
+        workers.send_all(control.Rejoined(interruption, bound.endpoints, cut.ended(self._graph, name)))
         return interruption
 
     async def _cut(self, name: str) -> "_Cut":
@@ -175,7 +175,7 @@ class Returns:
             if name in ends and not link.local:
                 links[next(end for end in ends if end != name)].append(link.id)
         for neighbour, theirs in links.items():
-            self._crew.send(neighbour, control.Cut(theirs))
+            self._workers.send(neighbour, control.Cut(theirs))
         return _Cut([await self._answers[neighbour].get() for neighbour in links])
 
     async def _step(self, expected: type[control.FromWorker]) -> control.FromWorker:

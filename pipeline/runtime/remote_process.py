@@ -122,7 +122,7 @@ def link_address(remote: Remote) -> str:
     return tcp_address(split_tcp(remote.endpoint)[0]) if remote.endpoint else ""
 
 
-class FarProcess:
+class RemoteWorkerProcess:
     """A process on another host: it came when it said hello, and has ended when it says so, or is lost."""
 
     pid = 0

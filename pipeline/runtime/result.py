@@ -1,4 +1,4 @@
-"""What a run has done, all its stages together."""
+"""What a run has done, all its stages together; and who is told of it meanwhile."""
 
 import time
 from collections import Counter
@@ -7,8 +7,9 @@ import msgspec
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.spec import Graph
-from emopipe.pipeline.report import ProcessReport, Report, RunSnapshot, RunState
+from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot, RunState
 from emopipe.pipeline.supervision.restarts import Restart
+from emopipe.pipeline.telemetry.trace import TraceEvent
 
 MAX_PENDING_TEXTS = 10
 KEPT_RESTARTS = 100
@@ -166,3 +167,22 @@ class PendingWarnings:
         self._texts.clear()
         self._others.clear()
         return taken
+
+
+class Listener:
+    """Who is told what workers say."""
+
+    def reported(self, name: str, process: ProcessReport, reports: list[Report]) -> None:
+        """A worker has said how far its stages are."""
+
+    def traced(self, name: str, events: list[TraceEvent], lost: int) -> None:
+        """A worker has said what its stages took and sent."""
+
+    def warned(self, warning: RunWarning) -> None:
+        """A stage, or its worker, has something to tell the user."""
+
+    def rejoined(self, interruption: Interruption) -> None:
+        """A process has been restarted, and the others go on with it."""
+
+    def refused(self, count: int) -> None:
+        """So many messages on the control socket have come from strangers."""

@@ -1,6 +1,6 @@
 """Runs a graph: one worker process a process group, watched, restarted by policy, and stopped without leftovers.
 
-In replay mode a crew that has lost a process is replaced as a whole, and the graph begins anew: with the first stream
+In replay mode all workers are replaced where one is lost, and the graph begins anew: with the first stream
 that is not done for good, and sinks that go on from what they have written (docs/guarantees.md).
 """
 
@@ -18,10 +18,10 @@ from emopipe.pipeline.files import Journal
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot, RunState
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.crew import Crew, Listener, Places
 from emopipe.pipeline.runtime.host import FINISHED, JOURNAL_SUFFIX
 from emopipe.pipeline.runtime.process import need_descriptors
-from emopipe.pipeline.runtime.result import RunResult, RunWarning, snapshot
+from emopipe.pipeline.runtime.result import Listener, RunResult, RunWarning, snapshot
+from emopipe.pipeline.runtime.workers import Places, Workers
 from emopipe.pipeline.supervision.restarts import Failure, Restart, RestartPolicy
 from emopipe.pipeline.supervision.settings import strictest
 from emopipe.pipeline.telemetry.status import STATUS_INTERVAL_S, StatusServer
@@ -70,8 +70,8 @@ class Supervisor(Listener):
             for process, names in graph.processes.items()
         }
         self._restartable = not graph.unrepeatable
-        self._began = 0  # monotonic ns, when the first crew began to play
-        self._crew: Crew | None = None
+        self._began = 0  # monotonic ns, when stages began to play
+        self._workers: Workers | None = None
         self._usage = Usage()
 
     async def run(self) -> RunResult:
@@ -95,12 +95,12 @@ class Supervisor(Listener):
 
     def snapshot(self) -> RunSnapshot:
         """All that is known of the run now."""
-        crew = self._crew
+        workers = self._workers
         state: RunState = "loading"
-        if crew is not None and (crew.playing or crew.closing):
-            state = "playing" if crew.playing else "ending"
+        if workers is not None and (workers.playing or workers.closing):
+            state = "playing" if workers.playing else "ending"
         return snapshot(
-            self._graph, self._result, self._usage.sample(), state, self._began or (crew.base_time if crew else 0)
+            self._graph, self._result, self._usage.sample(), state, self._began or (workers.base_time if workers else 0)
         )
 
     def drain(self) -> bool:
@@ -109,34 +109,34 @@ class Supervisor(Listener):
         A run that closes its stages already goes on with that; one that plays `DRAIN_TIMEOUT_S` seconds later has
         failed. Nothing is restarted from here on.
         """
-        crew = self._crew
-        if crew is None:
+        workers = self._workers
+        if workers is None:
             return False
-        if crew.playing:
+        if workers.playing:
             self._restartable = False
-            crew.send_all(control.Drain())
-            asyncio.get_running_loop().call_later(DRAIN_TIMEOUT_S, self._on_drain_timeout, crew)
-        return crew.playing or crew.closing
+            workers.send_all(control.Drain())
+            asyncio.get_running_loop().call_later(DRAIN_TIMEOUT_S, self._on_drain_timeout, workers)
+        return workers.playing or workers.closing
 
-    def _on_drain_timeout(self, crew: Crew) -> None:
-        if crew.playing:
+    def _on_drain_timeout(self, workers: Workers) -> None:
+        if workers.playing:
             reports = self._result.reports
             busy = [name for name in self._graph.stages if name not in reports or not reports[name].ended]
             still = (
                 f"not at an end {DRAIN_TIMEOUT_S:g} s after its sources: {', '.join(busy)}; what they write may be cut"
             )
-            crew.fail(StageFailed(f"{self._graph.path}: {still}"))
+            workers.fail(StageFailed(f"{self._graph.path}: {still}"))
 
     # -- attempts --------------------------------------------------------------------------------------------
 
     async def _attempt(self, places: Places) -> float | None:
-        """Play with a new crew; None once it has come to its end, else the wait (s) until the graph is begun anew.
+        """Play with new workers; None once all is played, else the wait (s) until the graph is begun anew.
 
         Raises:
-            EmopipeError: it has failed, and is not begun anew.
+            EmopipeError: one has failed, and nothing is begun anew.
         """
         finished = _finished_streams(self._graph, places.state)
-        crew = self._crew = Crew(
+        workers = self._workers = Workers(
             self._graph,
             places,
             self,
@@ -145,24 +145,24 @@ class Supervisor(Listener):
             traced=self._trace is not None,
             verbose=self._verbose,
         )
-        playing = asyncio.create_task(crew.play(self.snapshot, self._usage.start))
+        playing = asyncio.create_task(workers.play(self.snapshot, self._usage.start))
         wait: float | None = None
         try:
-            await asyncio.wait({playing, crew.failure}, return_when=asyncio.FIRST_COMPLETED)
-            if crew.failure.done():
-                crew.failure.result()
+            await asyncio.wait({playing, workers.failure}, return_when=asyncio.FIRST_COMPLETED)
+            if workers.failure.done():
+                workers.failure.result()
             await playing
         except Failure as failure:
-            wait = self._wait(failure, crew)
+            wait = self._wait(failure, workers)
         finally:
-            if crew.base_time:
-                self._began = self._began or crew.base_time
-                self._result.restarted(crew.base_time)
+            if workers.base_time:
+                self._began = self._began or workers.base_time
+                self._result.restarted(workers.base_time)
             playing.cancel()
-            await _uninterrupted(_end(crew, playing, at_once=wait is not None))
+            await _uninterrupted(_end(workers, playing, at_once=wait is not None))
         return wait
 
-    def _wait(self, failure: Failure, crew: Crew) -> float:
+    def _wait(self, failure: Failure, workers: Workers) -> float:
         """The wait (s) until the graph is begun anew after a failure, which is taken down.
 
         Raises:
@@ -172,7 +172,7 @@ class Supervisor(Listener):
             print(failure.detail, file=sys.stderr)
         now = time.monotonic_ns()
         policy = self._policies[failure.process]
-        wait = policy.wait(failure, now / SECOND, playing=crew.playing) if self._restartable else None
+        wait = policy.wait(failure, now / SECOND, playing=workers.playing) if self._restartable else None
         if wait is None:
             kind = StageFailed if failure.exit_code == StageFailed.exit_code else EmopipeError
             raise kind("; ".join(filter(None, [str(failure), policy.refusal]))) from None
@@ -190,7 +190,7 @@ class Supervisor(Listener):
         now = time.monotonic_ns()
         wait = self._policies[failure.process].wait(failure, now / SECOND, playing=True)
         if wait is not None:
-            began = self._crew.base_time if self._crew is not None else 0
+            began = self._workers.base_time if self._workers is not None else 0
             self._result.add_restart(self._restart(failure, now), since=self._began or began)
             self._warn(failure, "it is restarted")
         return wait
@@ -202,7 +202,7 @@ class Supervisor(Listener):
         stage = self._graph.processes[failure.process][0]
         self.warned(RunWarning(stage, f"{failure.reason}; {how}", damage=False))
 
-    # -- what the crew says ----------------------------------------------------------------------------------
+    # -- what the workers say -----------------------------------------------------------------------------------
 
     def reported(self, name: str, process: ProcessReport, reports: list[Report]) -> None:
         self._result.report(name, process, reports)
@@ -251,9 +251,9 @@ def _finished_streams(graph: Graph, state: Path) -> list[str]:
     return sorted(set.intersection(*map(set, done)))
 
 
-async def _end(crew: Crew, playing: asyncio.Task[None], *, at_once: bool) -> None:
+async def _end(workers: Workers, playing: asyncio.Task[None], *, at_once: bool) -> None:
     await asyncio.gather(playing, return_exceptions=True)
-    await crew.stop(at_once=at_once)
+    await workers.stop(at_once=at_once)
 
 
 async def _uninterrupted(work: Coroutine[None, None, None]) -> None:

@@ -36,11 +36,11 @@ from emopipe.pipeline.runtime.remote_process import Own, clock_id
 from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import SourceHost, host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
+from emopipe.pipeline.supervision.heartbeat import BEAT_S, BusyTimes
 from emopipe.pipeline.telemetry.trace import Tracer
 from emopipe.pipeline.telemetry.usage import Usage
 
 REPORT_INTERVAL_S = 0.2
-BEAT_S = 0.5  # between two signs of life
 WARNING_INTERVAL_S = 0.5
 MAX_TEXT_CHARS = 10_000
 PR_SET_PDEATHSIG = 1
@@ -110,23 +110,11 @@ class Worker:
         self._context.term()
 
     async def _beat(self) -> None:
-        """Say that the event loop lives, and who has been at the same work for how long.
-
-        Counted in beats and not by the clock: while the whole machine sleeps nobody is busy.
-        """
-        before: dict[str, tuple[int | None, int | None]] = {}
-        beats: dict[str, int] = {}
+        """Say that the event loop lives, and who is busy for how long."""
+        times = BusyTimes()
         while True:
             await asyncio.sleep(BEAT_S)
-            for name, host in self._hosts.items():
-                now = host.at_work
-                same = any(
-                    each is not None and each == then
-                    for each, then in zip(now, before.get(name, (None, None)), strict=True)
-                )
-                beats[name] = beats.get(name, 0) + 1 if same else 0
-                before[name] = now
-            self._send(control.Alive({name: count * BEAT_S for name, count in beats.items() if count}))
+            self._send(control.Alive(times.beat({name: host.at_work for name, host in self._hosts.items()})))
 
     async def _follow(self, order: control.ToWorker) -> None:
         match order:

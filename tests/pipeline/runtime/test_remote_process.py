@@ -13,8 +13,8 @@ from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.remote_process import (
     LOST,
     ControlChannels,
-    FarProcess,
     Own,
+    RemoteWorkerProcess,
     clock_id,
     link_address,
     need_one_clock,
@@ -27,7 +27,7 @@ HELLO = control.Hello("key", "clock")
 
 def test_a_process_that_comes_again_has_lost_what_it_did() -> None:
     async def drive() -> None:
-        process = FarProcess("vision", ["faces", "facial"], VISION)
+        process = RemoteWorkerProcess("vision", ["faces", "facial"], VISION)
         process.heard(HELLO)
         assert not process.exited.done()
         process.heard(HELLO)
@@ -39,7 +39,7 @@ def test_a_process_that_comes_again_has_lost_what_it_did() -> None:
 
 def test_a_process_that_says_goodbye_has_ended() -> None:
     async def drive() -> None:
-        process = FarProcess("vision", ["faces"], VISION)
+        process = RemoteWorkerProcess("vision", ["faces"], VISION)
         process.heard(HELLO)
         process.heard(control.Closed())
         process.kill()  # too late

@@ -19,26 +19,25 @@ from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot
+from emopipe.pipeline.report import Interruption, RunSnapshot
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint, Parts, new_key
 from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.process import WorkerProcess
-from emopipe.pipeline.runtime.rejoin import Returns
+from emopipe.pipeline.runtime.rejoin import Rejoining
 from emopipe.pipeline.runtime.remote_process import (
     ControlChannels,
-    FarProcess,
+    RemoteWorkerProcess,
     link_address,
     need_one_clock,
     need_own,
 )
-from emopipe.pipeline.runtime.result import RunWarning
+from emopipe.pipeline.runtime.result import Listener, RunWarning
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.supervision.restarts import Failure
 from emopipe.pipeline.supervision.settings import strictest
 from emopipe.pipeline.supervision.watchdog import Alarm, Watchdog, is_stopped, resident_memory
 from emopipe.pipeline.telemetry.status import STATUS_INTERVAL_S
-from emopipe.pipeline.telemetry.trace import TraceEvent
 
 STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
 FOLDER_INTERVAL_S = 0.5
@@ -49,43 +48,24 @@ CLOSE_TIMEOUT_S = 10.0  # for the stages to close after all have ended: there ma
 
 
 class Places(NamedTuple):
-    """Where a crew's files are: `sockets` for the time of the run, `state` for the stages' journals."""
+    """Where the files of workers are: `sockets` for the time of the run, `state` for the stages' journals."""
 
     sockets: Path
     state: Path
 
 
-class Listener:
-    """Who is told what the crew says."""
-
-    def reported(self, name: str, process: ProcessReport, reports: list[Report]) -> None:
-        """A worker has said how far its stages are."""
-
-    def traced(self, name: str, events: list[TraceEvent], lost: int) -> None:
-        """A worker has said what its stages took and sent."""
-
-    def warned(self, warning: RunWarning) -> None:
-        """A stage, or the crew, has something to tell the user."""
-
-    def rejoined(self, interruption: Interruption) -> None:
-        """A process has been restarted, and the others go on with it."""
-
-    def refused(self, count: int) -> None:
-        """So many messages on the control socket have come from strangers."""
-
-
-class Crew:
+class Workers:
     """All worker processes of a graph, for as long as none of them fails.
 
     Args:
         finished: streams that are not to be played.
         rejoins: the wait (s) after which a process that has failed comes back while the others play on; None where the
-            crew fails with it.
+            run fails with it.
         traced: whether to report what stages take and send.
 
     Attributes:
         failure: set where one has failed, or the run cannot go on for another reason.
-        workers: the processes, by name.
+        processes: by name.
         base_time: monotonic ns at which the stages began to play; 0 before.
         playing: whether they play.
         closing: all stages have ended.
@@ -111,8 +91,8 @@ class Crew:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.base_time = 0
         self.playing = self.closing = False
-        self.workers: dict[str, WorkerProcess | FarProcess] = {}
-        self._dogs: dict[str, Watchdog] = {}
+        self.processes: dict[str, WorkerProcess | RemoteWorkerProcess] = {}
+        self._watchdogs: dict[str, Watchdog] = {}
         self._killed: dict[str, Failure] = {}  # by us, and why
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
         self._keys = {name: new_key() for name in graph.processes if name not in graph.remote.processes}
@@ -126,7 +106,7 @@ class Crew:
             window=CONTROL_WINDOW_MESSAGES,
         )
         self._public_keys: dict[str, str] = {}  # of all processes
-        self._returns = Returns(self, graph, rejoins, START_TIMEOUT_S)
+        self._rejoining = Rejoining(self, graph, rejoins, START_TIMEOUT_S)
         self._loading: dict[str, str] = {}  # what each worker is busy with during the start
         self._exits: list[asyncio.Task[None]] = []
         self._stopping = False  # whatever happens to a worker now, we do it
@@ -162,24 +142,24 @@ class Crew:
                     await self._each(control.Closed)
             except TimeoutError:
                 cut = f"did not close within {CLOSE_TIMEOUT_S:g} s; what they write may be cut"
-                names = [name for name in self.workers if self._steps[name].empty()]
-                raise Failure(names[0], self.workers[names[0]].title, cut) from None
+                names = [name for name in self.processes if self._steps[name].empty()]
+                raise Failure(names[0], self.processes[names[0]].title, cut) from None
         finally:
             watching.cancel()
 
     async def stop(self, *, at_once: bool) -> None:
         """End every process: let it close its stages, unless `at_once`; kill whoever is still there after a moment."""
         self._stopping = True
-        await self._returns.stop()
+        await self._rejoining.stop()
         if not at_once:
             self.send_all(control.Stop())
             if self._exits:
                 await asyncio.wait(self._exits, timeout=STOP_TIMEOUT_S)
-        for worker in self.workers.values():
+        for worker in self.processes.values():
             if not worker.exited.done():
                 worker.kill()
         await asyncio.gather(*self._exits)
-        for worker in self.workers.values():
+        for worker in self.processes.values():
             worker.close()
         self.failure.cancel()
         self._channel.close()
@@ -187,7 +167,7 @@ class Crew:
 
     def send_all(self, message: control.ToWorker) -> None:
         """Tell every worker."""
-        for name in self.workers:
+        for name in self.processes:
             self.send(name, message)
 
     def send(self, name: str, message: control.ToWorker) -> None:
@@ -244,19 +224,19 @@ class Crew:
         """Start a process, or let one come from another host."""
         names = self._graph.processes[name]
         self._loading[name] = ", ".join(names)
-        worker = await self._enlist(name, names)
+        worker = await self._new_process(name, names)
         stages = [self._graph.stages[stage] for stage in names]
-        self._dogs[name] = Watchdog(
+        self._watchdogs[name] = Watchdog(
             strictest(stage.supervision for stage in stages), TICK_S, patient=any(stage.cls.patient for stage in stages)
         )
-        self.workers[name] = worker
+        self.processes[name] = worker
         self._exits.append(asyncio.create_task(self._on_exit(worker)))
 
-    async def _enlist(self, name: str, stages: Sequence[str]) -> WorkerProcess | FarProcess:
+    async def _new_process(self, name: str, stages: Sequence[str]) -> WorkerProcess | RemoteWorkerProcess:
         remote = self._graph.remote
         if name in remote.processes:
             self._listener.warned(RunWarning(name, f"waiting for it at {remote.endpoint}", damage=False))
-            return FarProcess(name, stages, remote.processes[name])
+            return RemoteWorkerProcess(name, stages, remote.processes[name])
         stacks = self._places.sockets / f"stacks-{name}"
         stacks.unlink(missing_ok=True)  # of one before this
         endpoint = Endpoint(self._channel.address, self._keys[name])
@@ -264,12 +244,12 @@ class Crew:
 
     async def _hello(self, name: str) -> control.Hello:
         """Wait for a worker's first word."""
-        worker = self.workers[name]
+        worker = self.processes[name]
         try:
-            async with asyncio.timeout(worker.remote.wait if isinstance(worker, FarProcess) else None):
+            async with asyncio.timeout(worker.remote.wait if isinstance(worker, RemoteWorkerProcess) else None):
                 hello = await self._steps[name].get()
         except TimeoutError:
-            assert isinstance(worker, FarProcess)
+            assert isinstance(worker, RemoteWorkerProcess)
             raise worker.missing(self._graph.remote.endpoint) from None
         assert isinstance(hello, control.Hello)
         return hello
@@ -319,15 +299,15 @@ class Crew:
         """Look after every process, several times a second."""
         while True:
             await asyncio.sleep(TICK_S)
-            for name, worker in list(self.workers.items()):
+            for name, worker in list(self.processes.items()):
                 if worker.exited.done():
                     continue
-                dog = self._dogs[name]
-                alarm = dog.tick(stopped=is_stopped(worker.pid), memory=resident_memory(worker.pid))
+                watchdog = self._watchdogs[name]
+                alarm = watchdog.tick(stopped=is_stopped(worker.pid), memory=resident_memory(worker.pid))
                 if alarm is not None and name not in self._killed:
                     await self._on_alarm(worker, alarm)
 
-    async def _on_alarm(self, worker: WorkerProcess | FarProcess, alarm: Alarm) -> None:
+    async def _on_alarm(self, worker: WorkerProcess | RemoteWorkerProcess, alarm: Alarm) -> None:
         if alarm.action == "warn":
             self._listener.warned(RunWarning(alarm.stage or worker.stages[0], alarm.text, damage=False))
             return
@@ -338,21 +318,21 @@ class Crew:
         self._killed[worker.name] = Failure(worker.name, worker.title, reason, detail=stacks.text)
         worker.kill()
 
-    async def _on_exit(self, worker: WorkerProcess | FarProcess) -> None:
+    async def _on_exit(self, worker: WorkerProcess | RemoteWorkerProcess) -> None:
         """Notice when it ends before its time."""
         code = await worker.exited
-        if self._stopping or (self.closing and code == 0) or self._returns.buried(worker):
+        if self._stopping or (self.closing and code == 0) or self._rejoining.replaced(worker):
             return
         known = self._killed.pop(worker.name, None)
-        self._returns.lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))
+        self._rejoining.lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))
 
     # -- messages --------------------------------------------------------------------------------------------
 
     def _received(self, sender: str, parts: Parts) -> None:
-        self._dogs[sender].heard()
+        self._watchdogs[sender].heard()
         try:
             message = control.decode_from_worker(b"".join(parts))
-            if not self._returns.ignores(sender, message):
+            if not self._rejoining.ignores(sender, message):
                 self._take(sender, message)
         except msgspec.MsgspecError as error:
             self.fail(StageFailed(f"{self._graph.path}: process {sender} sent what is no message: {error}"))
@@ -362,7 +342,7 @@ class Crew:
     def _take(self, sender: str, message: control.FromWorker) -> None:
         match message:
             case control.Alive(busy):
-                self._dogs[sender].busy = busy
+                self._watchdogs[sender].busy = busy
             case control.Reported(reports, process):
                 need_own(sender, (report.stage for report in reports), self._graph.processes[sender])
                 self._listener.refused(self._channel.refused)
@@ -375,27 +355,29 @@ class Crew:
             case control.Failed(stage, error, exit_code, detail, explained):
                 name = self._graph.stages[stage].process if stage in self._graph.stages else sender
                 who = f"{self._graph.path}: stages.{stage}"
-                self._returns.lost(
+                self._rejoining.lost(
                     Failure(name, who, error, detail=detail, exit_code=exit_code, explained=explained, repeats=True)
                 )
             case control.WasCut():
-                self._returns.takes(sender, message)
+                self._rejoining.takes(sender, message)
             case control.Loading(stage):
                 self._loading[sender] = stage
             case _:
-                worker = self.workers[sender]
+                worker = self.processes[sender]
                 if isinstance(message, control.Bound):
                     need_own(sender, (link.receiver for link in message.endpoints), worker.stages)
-                if isinstance(worker, FarProcess) and isinstance(message, control.Hello | control.Closed):
+                if isinstance(worker, RemoteWorkerProcess) and isinstance(message, control.Hello | control.Closed):
                     worker.heard(message)
-                self._dogs[sender].loading = not isinstance(message, control.Ready | control.Finished | control.Closed)
-                if not self._returns.takes(sender, message):
+                self._watchdogs[sender].loading = not isinstance(
+                    message, control.Ready | control.Finished | control.Closed
+                )
+                if not self._rejoining.takes(sender, message):
                     self._steps[sender].put_nowait(message)
 
     async def _each(self, step: type[control.FromWorker]) -> list[control.FromWorker]:
         """Wait until every worker has said `step`."""
         answers = []
-        for name in self.workers:
+        for name in self.processes:
             answer = await self._steps[name].get()
             assert isinstance(answer, step), f"{name} said {answer}, expected {step.__name__}"
             answers.append(answer)

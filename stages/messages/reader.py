@@ -26,7 +26,7 @@ MAX_CHANNELS = 1000
 
 _FRAME = struct.Struct("<BQ")  # a record's opcode, and its length
 _FOOTER_BYTES = _FRAME.size + 20
-_MALFORMED = (McapError, struct.error, ValueError, zstandard.ZstdError)
+_MALFORMED = (McapError, struct.error, ValueError, OverflowError, zstandard.ZstdError)
 
 
 class RecordedChannel(NamedTuple):

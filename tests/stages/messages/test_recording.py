@@ -12,7 +12,7 @@ from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 
 from emopipe.pipeline.errors import EmopipeError, MediaError
-from emopipe.pipeline.message import Message
+from emopipe.pipeline.message import Message, WireError
 from emopipe.pipeline.testing import data, watermark
 from emopipe.stages.messages.document import DocumentCodec
 from emopipe.stages.messages.reader import MessageRecording
@@ -126,6 +126,19 @@ def test_a_flipped_bit_changes_no_message_unnoticed(path: Path, tmp_path: Path, 
     except MediaError:
         return
     assert [(channel, m.pts, m.kind, m.epoch) for channel, m in got] == before
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_a_length_beyond_all_measure_is_damage(path: Path, tmp_path: Path, size: int) -> None:
+    content = path.read_bytes()
+    before = played(path)
+    broken = tmp_path / "broken.mcap"
+    for at in range(len(content) - size):
+        broken.write_bytes(content[:at] + b"\xff" * size + content[at + size :])
+        try:
+            assert len(played(broken)) == len(before)  # it was nothing that matters
+        except (MediaError, WireError):
+            continue
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

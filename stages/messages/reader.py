@@ -25,6 +25,7 @@ MAX_RECORD_BYTES = 256 << 20  # a chunk, unpacked or not: 1 MiB, and the message
 MAX_CHANNELS = 1000
 
 _FRAME = struct.Struct("<BQ")  # a record's opcode, and its length
+_INDEX = struct.Struct("<HI")  # of a chunk's messages: their channel, and the length of what follows
 _FOOTER_BYTES = _FRAME.size + 20
 _MALFORMED = (McapError, struct.error, ValueError, OverflowError, zstandard.ZstdError)
 
@@ -181,13 +182,15 @@ class MessageRecording:
     def _data_records(self) -> Iterator[Schema | Channel | Message]:
         at = self._begin
         try:
-            for at, opcode, body in self._records(self._begin):  # noqa: B007
+            for at, opcode, body in self._records(self._begin):
                 if opcode == Opcode.CHUNK:
                     yield from self._unpacked(body)
                 elif opcode == Opcode.DATA_END:
                     return
-                elif (record := self._parsed(opcode, body)) is not None:
-                    yield record
+                elif opcode == Opcode.MESSAGE_INDEX:
+                    _check_index(body)
+                elif at != self._begin:  # where the versions are; nothing else is outside a chunk, which has a checksum
+                    raise ValueError(f"a record of kind {opcode}, which there is none of")
         except _Truncated:
             if self.complete:
                 raise MediaError(f"{self.path}: damaged at byte {at}: its data has no end") from None
@@ -257,6 +260,12 @@ class MessageRecording:
     def _damaged(self, at: int, error: Exception) -> MediaError:
         what = one_line(error) or type(error).__name__
         return MediaError(f"{self.path}: damaged at byte {at}: {what}; take another copy of it")
+
+
+def _check_index(body: bytes) -> None:
+    """Raises: ValueError: it is no index, which can be left out, but something else."""
+    if len(body) < _INDEX.size or _INDEX.unpack_from(body)[1] != len(body) - _INDEX.size:
+        raise ValueError("an index of another length than it says")
 
 
 def _stream(body: bytes) -> ReadDataStream:

@@ -15,9 +15,9 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow("runs whole notebooks")
+pytestmark = [pytest.mark.slow("runs whole notebooks"), pytest.mark.timeout(900)]
 
-TIMEOUT = 280  # s a cell
+TIMEOUT = 600  # s a cell
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 

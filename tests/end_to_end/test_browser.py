@@ -34,7 +34,10 @@ ARTEFACTS = Path(os.environ.get("EMOPIPE_ARTEFACTS", ROOT / "runs" / "artefacts"
 TOKEN = "a-token-of-enough-characters"
 FAKE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: install chromium")
+pytestmark = [
+    pytest.mark.slow("drives a browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: install chromium"),
+]
 
 
 # -- a call --------------------------------------------------------------------------------------------------

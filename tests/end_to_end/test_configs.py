@@ -58,6 +58,7 @@ def test_it_is_right_and_says_how_to_run_it(config: Path) -> None:
     assert f"emopipe run configs/{config.name}" in head
 
 
+@pytest.mark.slow("whole processes")
 @pytest.mark.parametrize("config", [each for each in CONFIGS if each.name not in ELSEWHERE], ids=lambda path: path.stem)
 def test_it_plays(config: Path, tmp_path: Path) -> None:
     graph, stages = made_up(config, tmp_path)

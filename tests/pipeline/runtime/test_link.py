@@ -136,6 +136,7 @@ class Links(RuleBasedStateMachine):
 
 
 TestLinks = Links.TestCase
+TestLinks.pytestmark = [pytest.mark.slow("many examples")]  # type: ignore[attr-defined]
 TestLinks.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 
 

@@ -124,6 +124,7 @@ def test_real_recordings(shared_media: Path, name: str) -> None:
     assert times == pytest.approx([time - plain.pictures[0] for time in plain.pictures], abs=1e-6)
 
 
+@pytest.mark.slow("a long recording")
 def test_frames_are_let_go_without_the_garbage_collector(tmp_path: Path) -> None:
     """PyAV's own side data is a cycle: gigabytes would wait for the collector."""
     path = make(tmp_path / "a.mp4", pictures=every(25, 2), draw=lambda number: corner(), turn=90)

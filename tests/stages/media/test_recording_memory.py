@@ -13,7 +13,6 @@ from emopipe.stages.media.recording import Recording
 
 @pytest.fixture(autouse=True)
 def uncollected() -> Iterator[None]:
-    gc.collect()
     gc.disable()
     yield
     gc.enable()

@@ -142,6 +142,7 @@ def test_a_record_of_another_kind_is_damage(path: Path, tmp_path: Path) -> None:
         at += 9 + int.from_bytes(content[at + 1 : at + 9], "little")
 
 
+@pytest.mark.slow("many examples")
 @pytest.mark.parametrize("size", [4, 8])
 def test_a_length_beyond_all_measure_is_damage(path: Path, tmp_path: Path, size: int) -> None:
     content = path.read_bytes()

@@ -242,6 +242,7 @@ def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.Monkey
     asyncio.run(drive())
 
 
+@pytest.mark.slow("real time")
 def test_half_requests_keep_nobody_out() -> None:
     """600 of them, of which the server has room for 512: whoever asks for something is answered at once."""
 

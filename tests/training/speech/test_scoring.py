@@ -108,6 +108,7 @@ def test_clips_of_a_corpus_without_calm_are_scored_in_the_shared_labels() -> Non
     assert whole.probabilities().sum(1) == pytest.approx(np.ones(8))
 
 
+@pytest.mark.slow("a training")
 def test_every_corpus_has_figures_of_its_own() -> None:
     scored = make_scored()
     names = [name if place < 8 else parse(f"f1/neu-f1-b{place - 8}.wav") for place, name in enumerate(scored.names)]

@@ -36,6 +36,7 @@ def test_a_length_that_was_never_heard_follows_its_neighbours() -> None:
     assert found[0.5] == pytest.approx(3.0, rel=0.1)
 
 
+@pytest.mark.slow("a training")
 def test_what_is_far_from_the_training_data_is_believed_less_and_a_known_speaker_more() -> None:
     parts, contexts = [], []
     for distance, known in ((1.0, 0.0), (4.0, 0.0), (1.0, 0.8)):

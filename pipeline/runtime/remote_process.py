@@ -30,7 +30,7 @@ def clock_id() -> str:
         return ""
 
 
-class Own(NamedTuple):
+class RemoteHost(NamedTuple):
     """What a worker on another host than the supervisor's has of its own.
 
     Attributes:

@@ -19,7 +19,7 @@ from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
-from emopipe.pipeline.runtime.remote_process import Own
+from emopipe.pipeline.runtime.remote_process import RemoteHost
 from emopipe.pipeline.runtime.worker import Worker
 
 MAX_FAILED_HANDSHAKES = 5  # in a row: somebody answers there, but not by the key that was given
@@ -100,7 +100,7 @@ def main() -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
     async def work() -> None:
-        own = Own(KeyPair(public, secret), Path(folder), bind, _Handshakes(address).happened)
+        own = RemoteHost(KeyPair(public, secret), Path(folder), bind, _Handshakes(address).happened)
         await Worker(Endpoint(address, public, server), "remote", own).run()
 
     asyncio.run(work())

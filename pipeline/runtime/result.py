@@ -169,7 +169,7 @@ class PendingWarnings:
         return taken
 
 
-class Listener:
+class RunListener:
     """Who is told what workers say."""
 
     def reported(self, name: str, process: ProcessReport, reports: list[Report]) -> None:

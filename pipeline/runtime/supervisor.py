@@ -20,7 +20,7 @@ from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnap
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import FINISHED, JOURNAL_SUFFIX
 from emopipe.pipeline.runtime.process import need_descriptors
-from emopipe.pipeline.runtime.result import Listener, RunResult, RunWarning, snapshot
+from emopipe.pipeline.runtime.result import RunListener, RunResult, RunWarning, snapshot
 from emopipe.pipeline.runtime.workers import Places, Workers
 from emopipe.pipeline.supervision.restarts import Failure, Restart, RestartPolicy
 from emopipe.pipeline.supervision.settings import strictest
@@ -31,7 +31,7 @@ from emopipe.pipeline.telemetry.usage import Usage
 DRAIN_TIMEOUT_S = 10.0  # for the stages to end after their sources, and to close: there may be files to finish
 
 
-class Supervisor(Listener):
+class Supervisor(RunListener):
     """Runs one graph once.
 
     Args:

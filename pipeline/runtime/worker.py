@@ -32,7 +32,7 @@ from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Access, ConnectedChannel, Endpoint, Parts
 from emopipe.pipeline.runtime.host import JOURNAL_SUFFIX, StageHost
 from emopipe.pipeline.runtime.process import STACKS_SIGNAL
-from emopipe.pipeline.runtime.remote_process import Own, clock_id
+from emopipe.pipeline.runtime.remote_process import RemoteHost, clock_id
 from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import SourceHost, host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
@@ -49,7 +49,7 @@ PR_SET_PDEATHSIG = 1
 class Worker:
     """Makes, connects, plays and closes the stages of one process; `own` is given on another host."""
 
-    def __init__(self, endpoint: Endpoint, process: str, own: Own | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, process: str, own: RemoteHost | None = None) -> None:
         self._context = zmq.Context()
         self._clock = SystemClock()
         self._process = process

@@ -32,7 +32,7 @@ from emopipe.pipeline.runtime.remote_process import (
     need_one_clock,
     need_own,
 )
-from emopipe.pipeline.runtime.result import Listener, RunWarning
+from emopipe.pipeline.runtime.result import RunListener, RunWarning
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.supervision.restarts import Failure
 from emopipe.pipeline.supervision.settings import strictest
@@ -75,7 +75,7 @@ class Workers:
         self,
         graph: Graph,
         places: Places,
-        listener: Listener,
+        listener: RunListener,
         finished: Sequence[str] = (),
         *,
         rejoins: Callable[[Failure], float | None] = lambda failure: None,
@@ -281,7 +281,11 @@ class Workers:
         folder = self._places.sockets
         while await asyncio.to_thread(folder.exists):
             await asyncio.sleep(FOLDER_INTERVAL_S)
+        self._fail_without_folder()
+
+    def _fail_without_folder(self) -> None:
         remedy = "set TMPDIR to a folder that nobody cleans meanwhile"
+        folder = self._places.sockets
         self.fail(StageFailed(f"{self._graph.path}: {folder} has vanished while the stages were loading; {remedy}"))
 
     # -- while it plays --------------------------------------------------------------------------------------
@@ -322,6 +326,9 @@ class Workers:
         """Notice when it ends before its time."""
         code = await worker.exited
         if self._stopping or (self.closing and code == 0) or self._rejoining.replaced(worker):
+            return
+        if not self.playing and not self._places.sockets.exists():  # which it could not do without
+            self._fail_without_folder()
             return
         known = self._killed.pop(worker.name, None)
         self._rejoining.lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))

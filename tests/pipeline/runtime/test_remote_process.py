@@ -13,7 +13,7 @@ from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.remote_process import (
     LOST,
     ControlChannels,
-    Own,
+    RemoteHost,
     RemoteWorkerProcess,
     clock_id,
     link_address,
@@ -65,7 +65,7 @@ def test_a_process_may_speak_of_its_own_stages_alone() -> None:
 
 
 def test_journals_of_different_runs_lie_apart_and_those_of_one_run_together(tmp_path: Path) -> None:
-    own = Own(KeyPair.new(), tmp_path, "10.0.0.2", print)
+    own = RemoteHost(KeyPair.new(), tmp_path, "10.0.0.2", print)
     one = own.state("/tmp/emopipe-run-a/state")
     assert one.is_dir()
     assert own.state("/tmp/emopipe-run-a/state") == one

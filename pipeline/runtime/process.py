@@ -16,8 +16,8 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.text import count
 
-DESCRIPTORS = 20  # the supervisor's own
-DESCRIPTORS_PER_WORKER = 3
+DESCRIPTORS = 32  # the supervisor's own, and what is open for a moment where a process dies and another begins
+DESCRIPTORS_PER_WORKER = 4
 STACKS_SIGNAL = signal.SIGUSR1  # lets a worker write the stacks of its threads
 STACKS_TIMEOUT_S = 0.2  # for that; one that is stopped by a signal does not
 KEPT_LINES = 20  # of its standard error are shown when it dies without a word

@@ -60,7 +60,6 @@ class DeviceCapture(LiveCapture):
         return self.settings.format or devices.default_format(self.settings.kind)
 
     async def setup(self) -> None:
-        self._wall = wall()
         devices.prepare(self.format)
         named = self.settings.device
         self._device = named or await self.compute(devices.default_device, self.format, self.settings.kind)
@@ -81,4 +80,4 @@ class DeviceCapture(LiveCapture):
         return devices.explain(self.settings.kind, self.format, self._device, self.options(), error)
 
     def seen(self, taken: CapturedFrame) -> int:
-        return captured(taken.time, taken.duration, taken.arrived, self._wall)
+        return captured(taken.time, taken.duration, taken.arrived, wall())

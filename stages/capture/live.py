@@ -175,7 +175,7 @@ class LiveCapture(Source):
 
 
 def wall() -> int:
-    """Wall clock − monotonic clock (ns)."""
+    """Wall clock − monotonic clock (ns), now: the wall clock may be set meanwhile."""
     return time.time_ns() - time.monotonic_ns()
 
 

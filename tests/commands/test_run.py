@@ -38,6 +38,29 @@ path = "{path}"
 process = "source"
 """
 
+FRAGILE = """
+[pipeline]
+mode = "replay"
+[stages.recordings]
+use = "tests.support.restart_stages:Recordings"
+[stages.pass]
+use = "tests.support.restart_stages:Fragile"
+inputs.numbers = "recordings.numbers"
+at = 50
+[stages.first]
+use = "tests.support.restart_stages:Lines"
+inputs.numbers = "pass.numbers"
+path = "{path}"
+[stages.second]
+use = "tests.support.restart_stages:Lines"
+inputs.numbers = "pass.numbers"
+path = "{path}.2"
+[stages.third]
+use = "tests.support.restart_stages:Lines"
+inputs.numbers = "pass.numbers"
+path = "{path}.3"
+"""
+
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
@@ -134,14 +157,26 @@ def test_ctrl_c_gets_through_any_number_of_warnings(toy: Callable[..., Path], tm
     assert len(errors.splitlines()) < 1000
 
 
-@pytest.mark.parametrize("allowed", [7, 12, 16, 24])
+@pytest.mark.parametrize("allowed", [7, 12, 16, 24, 39])
 def test_too_few_open_files_are_told_in_one_sentence(toy: Callable[..., Path], allowed: int) -> None:
     command = f'ulimit -n {allowed}; exec "$0" -m emopipe run "$1"'
     done = subprocess.run(
         ["bash", "-c", command, sys.executable, str(toy())], capture_output=True, text=True, check=False
     )
-    needs = f"a run in 2 processes needs 26 open files, but only {allowed} are allowed; see ulimit -n"
+    needs = f"a run in 2 processes needs 40 open files, but only {allowed} are allowed; see ulimit -n"
     assert (done.returncode, done.stderr) == (2, f"emopipe: {needs}\n")
+
+
+def test_as_many_open_files_as_are_asked_for_are_enough_where_a_stage_dies(tmp_path: Path) -> None:
+    out, graph = tmp_path / "lines.txt", tmp_path / "fragile.toml"
+    graph.write_text(FRAGILE.format(path=out))
+    needed = 'ulimit -n 52; exec "$0" -m emopipe run "$1"'  # for five processes
+    done = subprocess.run(
+        ["bash", "-c", needed, sys.executable, str(graph)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "begins anew" in done.stderr
+    assert len(lines(out)) == 301
 
 
 def test_in_live_mode_sigterm_lets_everything_come_to_its_end(toy: Callable[..., Path], tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attack.victim import PAGE_PORT, PUBLISH_PORT, Victim, victim
+from benchmarks.attack.victim import CONTROL_PORT, PAGE_PORT, PUBLISH_PORT, Victim, victim
 from benchmarks.figures import machine, table, write_json
 from benchmarks.hosts import Host, isolated
 from emopipe.pipeline.access.gate import MAX_STRANGERS
@@ -25,33 +26,26 @@ from emopipe.pipeline.access.listener import MAX_LEAVING
 from emopipe.stages.web.server import MAX_CONNECTIONS as MAX_PAGE_CONNECTIONS
 
 PHASES = [
-    ("silent", PUBLISH_PORT),
-    ("noise", PUBLISH_PORT),
-    ("greetings", PUBLISH_PORT),
-    ("keys", PUBLISH_PORT),
-    ("plain", PUBLISH_PORT),
-    ("silent", PAGE_PORT),
-    ("noise", PAGE_PORT),
-    ("handshakes", PAGE_PORT),
-    ("requests", PAGE_PORT),
+    *((kind, "links") for kind in ("silent", "noise", "greetings", "keys", "plain")),  # to the process on another host
+    *((kind, "publish") for kind in ("silent", "noise", "greetings", "keys", "plain")),
+    *((kind, "page") for kind in ("silent", "noise", "handshakes", "requests")),
 ]
 FILES_PER_STRANGER = 3  # at the gate: the connection, and both ends of the one to ZeroMQ
 
 
 def attack(connections: int, seconds: float, fps: float) -> dict[str, Any]:
     """Figures of an undisturbed run of `seconds`, and of each phase, as long; in a process that runs `isolated`."""
-    with tempfile.TemporaryDirectory() as folder, Host() as far, victim(Path(folder), fps) as (run, account):
+    with tempfile.TemporaryDirectory() as folder, Host() as far, victim(Path(folder), fps, far) as (run, account):
         time.sleep(1.0)
         began = time.monotonic()
         time.sleep(seconds)
         undisturbed = _figures(run, began, time.monotonic())
         phases = []
-        for kind, port in PHASES:
+        ports = {"links": [CONTROL_PORT, run.link_port], "publish": [PUBLISH_PORT], "page": [PAGE_PORT]}
+        for kind, place in PHASES:
             began = time.monotonic()
-            arguments = [kind, far.own_address, str(port), str(seconds), str(connections), run.server_key]
-            command = ["nice", "-n", "19", *far.python("benchmarks.attack.strangers", *arguments)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 120)
-            phases.append(_figures(run, began, time.monotonic()) | json.loads(done.stdout))
+            found = _strangers(far, kind, ports[place], seconds, connections, run.server_key)
+            phases.append({"kind": kind, "at": place, **_figures(run, began, time.monotonic()), **found})
         time.sleep(2 * 6.0)  # until those who held a connection are gone
         began = time.monotonic()
         time.sleep(min(seconds, 5.0))
@@ -62,6 +56,7 @@ def attack(connections: int, seconds: float, fps: float) -> dict[str, Any]:
         "phases": phases,
         "after": after,
         "exit code": account["exit code"],
+        "worker exit code": account["worker exit code"],
         "said": account["said"],
         "subscribed": counters.get("subscribed"),
         "strangers": counters.get("strangers"),
@@ -71,17 +66,41 @@ def attack(connections: int, seconds: float, fps: float) -> dict[str, Any]:
 def wrong(found: dict[str, Any]) -> list[str]:
     """What happened that must not."""
     # ZeroMQ closes its end of a connection a moment after we have closed ours: as many again may be leaving there.
-    held = FILES_PER_STRANGER * (MAX_STRANGERS + 2 * MAX_LEAVING)
+    gate = FILES_PER_STRANGER * (MAX_STRANGERS + 2 * MAX_LEAVING)
+    most = {"links": 2 * gate, "publish": gate, "page": MAX_PAGE_CONNECTIONS + MAX_LEAVING}
     problems = [f"{phase['kind']} read results" for phase in found["phases"] if phase.get("results read")]
     if found["exit code"] != 0:
         problems.append(f"the run ended with {found['exit code']}: {found['said']}")
+    if found["worker exit code"] != 0:
+        problems.append(f"the worker on the other host ended with {found['worker exit code']}")
     if found["subscribed"] != 1:
         problems.append(f"{found['subscribed']} subscriptions came through instead of 1")
     for phase in found["phases"]:
-        most = held if phase["port"] == PUBLISH_PORT else MAX_PAGE_CONNECTIONS + MAX_LEAVING
-        if (more := phase["files"] - found["undisturbed"]["files"]) > most:
-            problems.append(f"{phase['kind']} at {phase['port']} held {more} descriptors, more than {most}")
+        bound = most[phase["at"]]
+        if (more := phase["files"] - found["undisturbed"]["files"]) > bound:
+            problems.append(f"{phase['kind']} at {phase['at']} held {more} descriptors, more than {bound}")
     return problems
+
+
+def _strangers(
+    host: Host, kind: str, ports: list[int], seconds: float, connections: int, server_key: str
+) -> Counter[str]:
+    """What strangers at all of these ports together have found."""
+    attacks = []
+    for port in ports:
+        arguments = [kind, host.own_address, str(port), str(seconds), str(connections), server_key]
+        command = ["nice", "-n", "19", *host.python("benchmarks.attack.strangers", *arguments)]
+        attacks.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    found: Counter[str] = Counter()
+    try:
+        for attacker in attacks:
+            printed, _ = attacker.communicate(timeout=seconds + 120)
+            found.update(json.loads(printed))
+    finally:
+        for attacker in attacks:
+            attacker.kill()
+            attacker.wait()
+    return found
 
 
 def _figures(run: Victim, began: float, ended: float) -> dict[str, float]:
@@ -112,7 +131,7 @@ def main() -> int:
     rows = [{"kind": "undisturbed", **found["undisturbed"]}, *found["phases"], {"kind": "after", **found["after"]}]
     columns = (
         "kind",
-        "port",
+        "at",
         "connected",
         "ended by the server",
         "results read",

@@ -212,7 +212,7 @@ def main() -> None:
         await attack(kind, strangers, server.encode())
         return strangers.found
 
-    print(json.dumps({"kind": kind, "port": int(port), **asyncio.run(run())}))
+    print(json.dumps(asyncio.run(run())))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A live run that other hosts can reach: results for who has the key, a page for who has the token."""
+"""A live run with a stage on another host, results for who has a key that is allowed, a page for who has the token."""
 
 import json
 import os
@@ -8,18 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from benchmarks.attack.certificate import self_signed
+from benchmarks.hosts import Host
 from benchmarks.procfs import sample, workers
 from emopipe.pipeline.access.curve import be_client
 from emopipe.pipeline.access.keys import KeyPair, read_pair, write_pair
 
-PUBLISH_PORT, PAGE_PORT = 5560, 8443
+PUBLISH_PORT, PAGE_PORT, CONTROL_PORT = 5560, 8443, 5570
 TOKEN = "the-right-token-for-the-victim"
 SAMPLE_INTERVAL_S = 0.25
 START_TIMEOUT_S = 180.0
@@ -28,6 +29,13 @@ GRAPH = """
 [pipeline]
 name = "victim"
 mode = "live"
+
+[pipeline.control]
+endpoint = "tcp://{host}:{control_port}"
+secret_key = "{folder}/desk.key_secret"
+
+[processes.vision]
+remote = "{folder}/vision.key"
 
 [stages.capture]
 use = "test-pattern"
@@ -41,12 +49,11 @@ inputs.video = "capture.video"
 [stages.facial]
 use = "facial-inference"
 inputs.faces = "faces.faces"
-process = "results"
+process = "vision"
 
 [stages.fusion]
 use = "fusion"
 inputs.faces = "facial.emotions"
-process = "results"
 
 [stages.publish]
 use = "publish"
@@ -69,7 +76,8 @@ class Victim:
     """The run, a subscriber of its own with an allowed key, and samples of its processes.
 
     Attributes:
-        server_key: the publisher's public key, which anybody may know.
+        server_key: the run's public key, which anybody may know.
+        link_port: where messages from the stage on the other host come in.
         pid: of the supervisor.
         times: when each result came (monotonic s).
         samples: by process, what was open and used, in order.
@@ -77,6 +85,7 @@ class Victim:
 
     def __init__(self, process: "subprocess.Popen[str]", server_key: str, friend: KeyPair) -> None:
         self.server_key = server_key
+        self.link_port = 0
         self.pid = process.pid
         self.times: list[float] = []
         self.samples: dict[str, list[dict[str, float]]] = {}
@@ -93,6 +102,7 @@ class Victim:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the victim did not start: {self._process.communicate()[1]}")
             time.sleep(0.1)
+        (self.link_port,) = listening_ports() - {PUBLISH_PORT, PAGE_PORT, CONTROL_PORT}
 
     def rate(self, began: float, ended: float) -> float:
         """Results a second between two times (monotonic s)."""
@@ -122,16 +132,30 @@ class Victim:
                     self.samples.setdefault(name, []).append(taken)
 
 
+def listening_ports() -> set[int]:
+    """TCP ports on which somebody listens in this network namespace, those of loopback left out."""
+    rows = [row.split() for row in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    open_ports = [local.split(":") for _, local, _, state, *_ in rows if state == "0A"]
+    return {int(port, 16) for address, port in open_ports if address != "0100007F"}
+
+
 @contextmanager
-def victim(folder: Path, fps: float) -> Iterator[tuple[Victim, dict[str, Any]]]:
-    """Run one; when the block has ended, what its own account says is in the second value."""
+def victim(folder: Path, fps: float, far: Host) -> Iterator[tuple[Victim, dict[str, Any]]]:
+    """Run one, a stage of it on `far`; when the block has ended, what its own account says is in the second value."""
     desk, friend = write_pair(folder, "desk"), write_pair(folder / "allowed", "friend")
+    vision = write_pair(folder, "vision")
     certificate, key = self_signed(folder)
     graph, account = folder / "victim.toml", folder / "account.json"
-    ports = {"publish_port": PUBLISH_PORT, "page_port": PAGE_PORT}
-    graph.write_text(GRAPH.format(folder=folder, certificate=certificate, key=key, fps=fps, token=TOKEN, **ports))
+    ports = {"publish_port": PUBLISH_PORT, "page_port": PAGE_PORT, "control_port": CONTROL_PORT}
+    names = {"folder": folder, "host": far.own_address, "certificate": certificate, "key": key, "token": TOKEN}
+    graph.write_text(GRAPH.format(fps=fps, **names, **ports))
+    connect = ["--connect", f"tcp://{far.own_address}:{CONTROL_PORT}", "--server-key", desk.public]
+    worker = far.python("emopipe", "worker", *connect, "--key", str(vision.secret_file), "--once")
     command = [sys.executable, "-m", "emopipe", "run", str(graph), "--json", str(account)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(worker, stderr=subprocess.DEVNULL) as there,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process,
+    ):
         run = Victim(process, desk.public, read_pair(friend.secret_file))
         found: dict[str, Any] = {}
         try:
@@ -142,6 +166,9 @@ def victim(folder: Path, fps: float) -> Iterator[tuple[Victim, dict[str, Any]]]:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGINT)
             _, said = process.communicate(timeout=60)
-            found |= {"exit code": process.returncode, "said": said}
+            with suppress(subprocess.TimeoutExpired):
+                there.wait(timeout=30)
+            there.kill()
+            found |= {"exit code": process.returncode, "worker exit code": there.wait(), "said": said}
             if account.exists():
                 found["stages"] = json.loads(account.read_text())["stages"]

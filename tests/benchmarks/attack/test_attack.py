@@ -32,8 +32,13 @@ def test_strangers_read_nothing_put_nothing_in_and_use_nothing_up(tmp_path: Path
 
 FINE: dict[str, Any] = {
     "undisturbed": {"files": 100},
-    "phases": [{"kind": "silent", "port": 5560, "files": 300}, {"kind": "silent", "port": 8443, "files": 600}],
+    "phases": [
+        {"kind": "silent", "at": "links", "files": 600},
+        {"kind": "silent", "at": "publish", "files": 300},
+        {"kind": "silent", "at": "page", "files": 600},
+    ],
     "exit code": 0,
+    "worker exit code": 0,
     "said": "",
     "subscribed": 1,
 }
@@ -44,9 +49,11 @@ FINE: dict[str, Any] = {
     [
         ({"subscribed": 2}, "2 subscriptions came through instead of 1"),
         ({"exit code": 1, "said": "oh"}, "the run ended with 1: oh"),
-        ({"phases": [{"kind": "keys", "port": 5560, "files": 100, "results read": 1}]}, "keys read results"),
-        ({"phases": [{"kind": "noise", "port": 5560, "files": 400}]}, "noise at 5560 held 300 descriptors"),
-        ({"phases": [{"kind": "noise", "port": 8443, "files": 700}]}, "noise at 8443 held 600 descriptors"),
+        ({"worker exit code": 2}, "the worker on the other host ended with 2"),
+        ({"phases": [{"kind": "noise", "at": "links", "files": 700}]}, "noise at links held 600 descriptors"),
+        ({"phases": [{"kind": "keys", "at": "publish", "files": 100, "results read": 1}]}, "keys read results"),
+        ({"phases": [{"kind": "noise", "at": "publish", "files": 400}]}, "noise at publish held 300 descriptors"),
+        ({"phases": [{"kind": "noise", "at": "page", "files": 700}]}, "noise at page held 600 descriptors"),
     ],
 )
 def test_what_must_not_happen_would_be_said(change: dict[str, Any], problem: str) -> None:

@@ -31,10 +31,12 @@ _Items = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 class Payload(msgspec.Struct, kw_only=True):
     """Base of the payload types. A type is declared once: the struct is its schema and its validation.
 
-    `raw` says that it holds pictures or sound of people, which are kept only where somebody asks for it.
+    `raw` says that it holds pictures or sound of people, which are kept only where somebody asks for it; `large` that
+    one takes about a megabyte, so that it had better stay within a process (`layout = "auto"`).
     """
 
     raw: ClassVar[bool] = False
+    large: ClassVar[bool] = False
 
 
 class Hop(msgspec.Struct, array_like=True, frozen=True):

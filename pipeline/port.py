@@ -9,6 +9,7 @@ from emopipe.pipeline.files import Journal
 from emopipe.pipeline.message import Payload, Placement
 
 Mode = Literal["replay", "live"]
+Layout = Literal["stages", "auto"]  # which stages share a process
 Policy = Literal["block", "drop-oldest", "drop-newest"]
 
 ANY_PORT = "*"  # the name of a port that stands for any number of them

@@ -48,6 +48,8 @@ class Stage:
     """
     patient: ClassVar[bool] = False
     """Whether others may hold it up as long as they like, as who looks at a terminal: that is not taken for a hang."""
+    work_ms: ClassVar[float] = 1.0
+    """About how much CPU it takes for a 720p picture, and what else there is meanwhile; for `layout = "auto"`."""
 
     class Settings(port.Settings):
         """A stage without settings."""

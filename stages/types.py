@@ -15,6 +15,7 @@ class VideoFrame(Payload):
     """
 
     raw = True
+    large = True
 
     luma: NDArray[np.uint8]
     small: NDArray[np.uint8]

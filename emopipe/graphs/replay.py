@@ -61,13 +61,9 @@ def keep_results(table: dict[str, Any], out: Path) -> bool:
         return False
     for name, stage in stages.items():
         if isinstance(stage, dict) and stage.get("use") == "console" and isinstance(stage.get("inputs"), dict):
-            process = stage.get("process", name)
-            stages[f"{name}-results"] = {
-                "use": "jsonl",
-                "path": str(out),
-                "inputs": stage["inputs"],
-                "process": process,
-            }
+            kept = stages[f"{name}-results"] = {"use": "jsonl", "path": str(out), "inputs": stage["inputs"]}
+            if "process" in stage or pipeline.get("layout") != "auto":  # which would not have the console move else
+                kept["process"] = stage.get("process", name)
             return True
     return False
 

@@ -109,10 +109,10 @@ def _check_own(stage: ParsedStage, problems: Problems) -> None:
     """What the stage itself finds wrong with its settings; one on another host does so there, where its files are."""
     if stage.remote:
         return
-    found = _ask(stage, "check", lambda found: [(str(key), str(text)) for key, text in found], problems)
+    found = ask(stage, "check", lambda found: [(str(key), str(text)) for key, text in found], problems)
     for key, text in found or []:
         problems.add(("stages", stage.name), text, key)
-    _ask(stage, "waits", _seconds, problems)
+    ask(stage, "waits", _seconds, problems)
 
 
 def _check_ends(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
@@ -140,13 +140,13 @@ def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> Non
     owners: dict[str, str] = {}
     stages = {name: stage for name, stage in stages.items() if not stage.remote}  # another host has files of its own
     for stage in stages.values():
-        for endpoint in _ask(stage, "writes", _texts, problems) or []:
+        for endpoint in ask(stage, "writes", texts, problems) or []:
             owner = owners.setdefault(_identity(endpoint), stage.name)
             if owner != stage.name:
                 problems.add(("stages", stage.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
     _check_served(stages, owners, problems)
     for stage in stages.values():
-        files = [file for hook in ("reads", "loads") for file in _ask(stage, hook, _texts, problems) or []]
+        files = [file for hook in ("reads", "loads") for file in ask(stage, hook, texts, problems) or []]
         for file in files:
             if (writer := owners.get(_identity(file))) is not None:
                 text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
@@ -161,7 +161,7 @@ def _check_monitoring(pipeline: PipelineSettings, stages: Mapping[str, ParsedSta
         endpoint: key_path("stages", stage.name)
         for stage in stages.values()
         for hook in ("writes", "serves")
-        for endpoint in _ask(stage, hook, _texts, problems) or []
+        for endpoint in ask(stage, hook, texts, problems) or []
     }
     for key, endpoint in pipeline.monitoring.endpoints.items():
         if (owner := owners.setdefault(endpoint, f"pipeline.{key}")) != f"pipeline.{key}":
@@ -181,7 +181,7 @@ def _check_served(stages: Mapping[str, ParsedStage], owners: Mapping[str, str], 
     """Those who serve an address together must be in one process, and nobody may have it for itself."""
     first: dict[str, ParsedStage] = {}
     for stage in stages.values():
-        for endpoint in _ask(stage, "serves", _texts, problems) or []:
+        for endpoint in ask(stage, "serves", texts, problems) or []:
             other = first.setdefault(endpoint, stage)
             if _identity(endpoint) in owners:
                 taken = f"{show(endpoint)} is taken by {{other}} already"
@@ -241,7 +241,7 @@ def _check_latency(order: list[str], stages: Mapping[str, ParsedStage], budget: 
     """Least latencies add up along a path; the budget must cover the longest (as in GStreamer's latency query)."""
     longest: dict[str, tuple[float, list[str]]] = {}
     for name in order:
-        own = _ask(stages[name], "latency", _seconds, problems) or 0.0
+        own = ask(stages[name], "latency", _seconds, problems) or 0.0
         fed_by = [longest[feeder] for feeder in _feeders(stages[name], stages)]
         total, way = max(fed_by, key=lambda path: path[0], default=(0.0, []))
         longest[name] = total + own, [*way, f"{name} ({show(round(own, 6))} s)" if own else name]
@@ -257,11 +257,11 @@ def _seconds(seconds: float) -> float:
     return float(seconds)
 
 
-def _texts(values: Iterable[object]) -> list[str]:
+def texts(values: Iterable[object]) -> list[str]:
     return [str(value) for value in values]
 
 
-def _ask(stage: ParsedStage, hook: str, read: Callable[[Any], T], problems: Problems) -> T | None:
+def ask(stage: ParsedStage, hook: str, read: Callable[[Any], T], problems: Problems) -> T | None:
     """What a stage's settings say; a hook that fails is a problem like any other, since anybody may have written it."""
     if stage.settings is None:
         return None

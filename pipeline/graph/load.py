@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from emopipe.pipeline.errors import GraphError, Problem
-from emopipe.pipeline.graph.check import check
+from emopipe.pipeline.graph.check import ask, check, texts
 from emopipe.pipeline.graph.overrides import override
 from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems, fit_inputs, read_pipeline, read_stages
+from emopipe.pipeline.graph.process_layout import cores, share_processes
 from emopipe.pipeline.graph.registry import import_path, instantiate, make_importable, resolve
 from emopipe.pipeline.graph.remote import read_remote
 from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, Remote, StageSpec
@@ -117,7 +118,14 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
             )
     budget = pipeline.latency_budget if pipeline.mode == "live" else None
     return Graph(
-        pipeline.name or path.stem, pipeline.mode, stages, path, budget, monitoring=pipeline.monitoring, remote=remote
+        pipeline.name or path.stem,
+        pipeline.mode,
+        stages,
+        path,
+        budget,
+        monitoring=pipeline.monitoring,
+        remote=remote,
+        layout=pipeline.layout,
     )
 
 
@@ -145,12 +153,33 @@ def _checked(
         parsed = read_stages(table, pipeline, problems, own_code=own_code)
         fit_inputs(parsed)
         remote = read_remote(pipeline.control, table.get("processes", {}), parsed, problems)
+        if pipeline.layout == "auto":
+            _share_processes(parsed, problems)
         order = check(parsed, pipeline, problems)
     except RecursionError:
         raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None
     if found := problems.sorted(parsed):
         raise GraphError(found, str(origin))
     return pipeline, parsed, order, remote
+
+
+def _share_processes(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
+    """Put the stages into processes as suits the cores, as far as the graph leaves that open.
+
+    Those that serve an address together have no choice, and are put into one first.
+    """
+    serving: dict[str, list[ParsedStage]] = {}
+    for stage in stages.values():
+        for endpoint in ask(stage, "serves", texts, problems) or []:
+            serving.setdefault(endpoint, []).append(stage)
+    for together in serving.values():
+        process = next((stage.process for stage in together if stage.fixed), together[0].process)
+        for stage in together:
+            stage.process = stage.process if stage.fixed else process
+    fixed = {stage.process for stage in stages.values() if stage.fixed or stage.remote}
+    for process, names in share_processes(stages, fixed, cores()).items():
+        for name in names:
+            stages[name].process = process
 
 
 def _syntax(message: str, text: str) -> str:

@@ -11,7 +11,7 @@ from emopipe.pipeline.graph.registry import GRAPH_KEYS, is_own, resolve
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.graph.spec import OutputRef
 from emopipe.pipeline.message import MAX_STAGE_CHARS, Payload
-from emopipe.pipeline.port import ANY_PORT, Invalid, Mode, Queue, Settings, about
+from emopipe.pipeline.port import ANY_PORT, Invalid, Layout, Mode, Queue, Settings, about
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.supervision.settings import Supervision
 from emopipe.pipeline.text import instead, key_path, show
@@ -29,6 +29,9 @@ class PipelineSettings(Settings):
     latency_budget: (
         Annotated[float, about("refuse a graph that cannot be as fast; in live mode only", unit="s", gt=0)] | None
     ) = None
+    layout: Annotated[
+        Layout, about("stages: a process each · auto: shared as suits the cores; a stage's own `process` holds in both")
+    ] = "stages"
     supervision: Annotated[
         dict[str, Any], about("how all stages are watched and restarted, where their own table says nothing")
     ] = {}  # noqa: RUF012
@@ -91,6 +94,7 @@ class ParsedStage:
     supervision: Supervision = field(default_factory=Supervision)
     restart_given: bool = False  # whether the graph itself says that it is to be restarted
     remote: bool = False  # in a process on another host
+    fixed: bool = False  # whether the graph itself says where it runs, or how its process is supervised
 
 
 def read_pipeline(table: Mapping[str, Any], problems: Problems) -> PipelineSettings:
@@ -144,6 +148,7 @@ def _read_stage(
         parsed.process = process
     elif "process" in table:
         problems.add((*where, "process"), f"expected a name of letters, digits, _ and -, got {show(process)}")
+    parsed.fixed = "process" in table or "supervision" in table
     own = table.get("supervision", {})
     parsed.supervision = _read_supervision(own, (*where, "supervision"), problems, pipeline.supervision)
     given = {**pipeline.supervision, **own} if isinstance(own, Mapping) else {}

@@ -1,6 +1,7 @@
 """Stages by name: the table of `emopipe.stages` has `file-capture`; `my_package.my_module:MyStage` is a user's own."""
 
 import importlib
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -204,6 +205,8 @@ def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
                 problem = f"setting {show(taken[0])} is what the graph asks of settings; give it another name"
         except Exception as error:
             problem = f"its settings cannot be read: {type(error).__name__}: {one_line(error)}"
+    if not problem and not (isinstance(cls.work_ms, int | float) and 0 <= cls.work_ms < math.inf):
+        problem = f"`work_ms` must be a number, 0 or more, not {show(cls.work_ms)}"
     if not problem and bool(cls.inputs) == issubclass(cls, Source):
         has, base = ("has inputs", "Stage") if cls.inputs else ("has no inputs", "Source")
         problem = f"it {has}; derive from emopipe.pipeline.{base}"

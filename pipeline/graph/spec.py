@@ -10,7 +10,7 @@ import msgspec
 
 from emopipe.pipeline.graph.monitoring import Monitoring
 from emopipe.pipeline.graph.registry import type_name
-from emopipe.pipeline.port import LinkId, Mode, Queue, Settings
+from emopipe.pipeline.port import Layout, LinkId, Mode, Queue, Settings
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.supervision.settings import Supervision
@@ -111,6 +111,7 @@ class Graph:
         latency_budget: s from capture to sink; none in replay mode, which waits for everything.
         monitoring: where the run can be watched from outside.
         remote: the processes that somebody starts on other hosts.
+        layout: how it was chosen which stages share a process.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Graph:
     latency_budget: float | None
     monitoring: Monitoring = field(default_factory=Monitoring)
     remote: Remote = field(default_factory=Remote)
+    layout: Layout = "stages"
 
     @property
     def links(self) -> list[Link]:

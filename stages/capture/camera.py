@@ -24,6 +24,7 @@ class Camera(DeviceCapture):
     """
 
     name: ClassVar[str] = "camera"
+    work_ms: ClassVar[float] = 5.0
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "each picture, as luma and as a small RGB image"),
     }

@@ -51,6 +51,7 @@ class TestPattern(Source):
     __test__ = False  # no test, whatever pytest thinks of its name
 
     name: ClassVar[str] = "test-pattern"
+    work_ms: ClassVar[float] = 5.0
     repeatable = True
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "pictures of the face, or of nobody"),

@@ -22,6 +22,7 @@ class FacialInference(Inference[Crop]):
     """Infers the expression of every face crop, batched over frames, faces and streams."""
 
     name = "facial-inference"
+    work_ms = 3.1
     # The batcher holds what is to be inferred next: more that waits would only grow old, and hide an overload from
     # face detection, which knows what to drop.
     inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops", size=1)}

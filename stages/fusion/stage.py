@@ -29,6 +29,7 @@ class Fusion(Stage):
     """Fuses what each face and the voice express; a face without a voice and a voice without a face count too."""
 
     name = "fusion"
+    work_ms = 1.0
     # In the join's order: at equal times a window is known before the face.
     inputs: ClassVar[dict[str, Port]] = {
         "speech": Port(SpeechEmotion, "what the voice expresses, window by window", optional=True, size=8),

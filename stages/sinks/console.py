@@ -30,6 +30,7 @@ class Terminal(Stage):
     """
 
     name = "console"
+    work_ms = 0.3
     resumes = True
     patient = True  # a terminal may be paused, and what reads a pipe too
     # Nobody reads 30 results a second: a slow terminal must not hold up a live pipeline.

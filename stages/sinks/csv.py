@@ -35,6 +35,7 @@ class CsvTable(Stage):
     """
 
     name = "csv"
+    work_ms = 0.3
     resumes = True
     inputs: ClassVar[dict[str, Port]] = {"emotions": Port(Emotions, "the results to write")}
 

@@ -24,6 +24,7 @@ class JsonLines(Stage):
     """
 
     name = "jsonl"
+    work_ms = 0.3
     resumes = True
     inputs: ClassVar[dict[str, Port]] = {"emotions": Port(Emotions, "the results to write")}
 

@@ -45,6 +45,7 @@ class Publish(Stage):
     """
 
     name = "publish"
+    work_ms = 0.3
     resumes = True
     # Whoever watches a live run would rather miss a result than hold up the pipeline.
     inputs: ClassVar[dict[str, Port]] = {

@@ -25,6 +25,7 @@ class SpeechWindows(Stage):
     """
 
     name = "speech-windows"
+    work_ms = 0.5
     # A second of sound, in blocks of 64 ms: an older window finds no frame to be the partner of.
     inputs: ClassVar[dict[str, Port]] = {
         "audio": Port(AudioBlock, "sound, in blocks of any length", policy="drop-oldest", size=16)

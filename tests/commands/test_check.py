@@ -34,6 +34,14 @@ def test_another_graph_is_named_on_the_command_line(graph: Path, capsys: pytest.
     assert capsys.readouterr().out == "street.toml: ok: 5 stages, 5 links, 5 processes\n"
 
 
+def test_the_processes_that_were_chosen_are_named(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verb("check", "--set", "pipeline.layout=auto") == 0
+    first, second, *processes = capsys.readouterr().out.splitlines()
+    assert first.startswith("pipeline.toml: ok: 5 stages, 5 links, ")
+    assert second.startswith("layout for ")
+    assert all(" % of the work" in line for line in processes)
+
+
 def test_all_problems_are_printed_line_by_line(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = verb("check", "--set", "stages.faces.min_confidence=1.5", "--set", "stages.capture.fps=fast")
     assert code == 2

@@ -121,6 +121,7 @@ def test_results_are_what_the_recordings_show(shared_media: Path, tmp_path: Path
     ("name", "arguments", "environment"),
     [
         ("one process", ["--one-process"], {}),
+        ("the layout that suits the cores", ["--set", "pipeline.layout=auto"], {}),
         ("batches of one", ["--set", "stages.facial.batch_size=1", "--set", "stages.speech.batch_size=1"], {}),
         ("real time", ["--realtime"], {}),
         ("random stalls", [], {"EMOPIPE_STALL_MS": "25"}),

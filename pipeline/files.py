@@ -9,6 +9,9 @@ from typing import Any
 
 from emopipe.pipeline.errors import StageFailed
 
+RUN_IDENTITY = "identity.json"
+"""Beside the journals of a run: what its results depend on (`graph.identity.RunIdentity`), without passwords."""
+
 MAX_JOURNAL_BYTES = 1 << 20  # beyond it a journal is written anew, without what is outdated
 
 
@@ -47,6 +50,11 @@ class Journal:
                     key, value = json.loads(line)
                     self._values[key] = value
             self._rewrite()
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the journal lies, and its writer may keep more; None for one in memory."""
+        return self._path.parent if self._path is not None else None
 
     def get(self, key: str, default: Any = None) -> Any:
         """The newest value of `key`."""

@@ -13,11 +13,12 @@ passes, use the harness it is made of:
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
 from emopipe.pipeline.clock import FakeClock, settle
+from emopipe.pipeline.files import Journal
 from emopipe.pipeline.message import FOREVER, Codec, Message, Payload
 from emopipe.pipeline.port import LinkId, Mode, Queue
 from emopipe.pipeline.runtime.source_host import host_of
@@ -133,20 +134,39 @@ class StageHarness:
         stage: not set up yet.
         mode: `replay` or `live`.
         connect: the inputs to connect; all of them where not given.
+        journal, finished: what the stage has left behind, and the streams that are done for good, in a run that goes
+            on after a crash.
     """
 
-    def __init__(self, stage: Stage, *, mode: Mode = "replay", connect: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        mode: Mode = "replay",
+        connect: Sequence[str] | None = None,
+        journal: Journal | None = None,
+        finished: Iterable[str] = (),
+    ) -> None:
         self.stage = stage
         self.clock = FakeClock()
         self.outputs = Outputs(stage)
         self._mode = mode
+        self._journal = journal
+        self._finished = finished
         self._connect = list(stage.inputs) if connect is None else list(connect)
         self._sources: dict[str, _Source] = {}
         self._collectors: dict[str, _Collector] = {}
         self._playing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "StageHarness":
-        self._host = host_of(self.stage, mode=self._mode, clock=self.clock, warn=self._warn)
+        self._host = host_of(
+            self.stage,
+            mode=self._mode,
+            clock=self.clock,
+            warn=self._warn,
+            journal=self._journal,
+            finished=self._finished,
+        )
         for port in self._connect:
             link = LinkId("test", port, self.stage.label, port)
             inlet = LocalInlet(link, self._host.inbox, self.clock, window=1)
@@ -219,6 +239,8 @@ def run_stage(
     *,
     mode: Mode = "replay",
     connect: Sequence[str] | None = None,
+    journal: Journal | None = None,
+    finished: Iterable[str] = (),
 ) -> Outputs:
     """Set a stage up, send it (port, message) pairs in order, end its inputs, and return what it emitted.
 
@@ -226,7 +248,7 @@ def run_stage(
     """
 
     async def drive() -> Outputs:
-        async with StageHarness(stage, mode=mode, connect=connect) as harness:
+        async with StageHarness(stage, mode=mode, connect=connect, journal=journal, finished=finished) as harness:
             for port, message in send:
                 await harness.send(port, message)
             await harness.finish()

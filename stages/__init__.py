@@ -19,11 +19,15 @@ STAGES = {
     # sinks
     "console": "emopipe.stages.sinks.console:Terminal",
     "csv": "emopipe.stages.sinks.csv:CsvTable",
+    "eaf": "emopipe.stages.lab.elan:Eaf",
     "jsonl": "emopipe.stages.sinks.jsonl:JsonLines",
     "mcap": "emopipe.stages.messages.recorder:Mcap",
     "overlay": "emopipe.stages.mp4.overlay:Overlay",
     "page": "emopipe.stages.web.page:Page",
+    "parquet": "emopipe.stages.lab.parquet:Parquet",
     "publish": "emopipe.stages.sinks.publish:Publish",
     "record": "emopipe.stages.mp4.record:Record",
     "report": "emopipe.stages.report.stage:HtmlReport",
+    "subtitles": "emopipe.stages.lab.subtitles:Subtitles",
+    "textgrid": "emopipe.stages.lab.praat:TextGrid",
 }

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "stages.media": "stages pipeline",
     "stages.capture": "stages stages.media pipeline pipeline.graph",
     "stages.sinks": "stages models pipeline pipeline.access",
+    "stages.lab": "stages stages.media stages.sinks models pipeline",
     "stages.messages": "stages stages.sinks pipeline pipeline.access pipeline.graph",
     "stages.faces": "stages models models.facial pipeline",
     "stages.speech": "stages models models.speech models.fusion pipeline",

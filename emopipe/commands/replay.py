@@ -52,8 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="results as .jsonl or .csv, a report as .html, the recording with what was found drawn in as .mp4 "
-        "(with {stream} in its name where there are several recordings); may be repeated",
+        help="results as .jsonl, .csv or .parquet, a report as .html; of each recording (with {stream} in the name "
+        "where there are several) annotations as .eaf or .TextGrid, subtitles as .srt or .vtt, and as .mp4 the film "
+        "with what was found drawn in; may be repeated",
     )
     parser.add_argument(
         "--resume",
@@ -108,6 +109,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _play(graph: Graph, arguments: argparse.Namespace, state: RunState | None, manifests: Manifests) -> RunResult:
     if state is not None:
         state.begin(manifests.run or identify(graph))
+        manifests.keep_identity(state.folder)
     try:
         return play(
             graph,

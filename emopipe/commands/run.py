@@ -39,7 +39,17 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.json is not None:
             need_writable(arguments.json, "--json")
         with Manifests(graph, without=[results]) as manifests:
-            result = play(graph, bar=False, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin)
+            state = Path(directory) / "state"
+            state.mkdir()
+            manifests.keep_identity(state)
+            result = play(
+                graph,
+                bar=False,
+                verbose=arguments.verbose,
+                trace=arguments.trace,
+                state=state,
+                began=manifests.begin,
+            )
         code = conclude(result, graph)
         if kept:
             print_summary(results)

@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.files import replacing
+from emopipe.pipeline.files import RUN_IDENTITY, replacing
 from emopipe.pipeline.graph.identity import FileIdentity, RunIdentity, identify, identify_file
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.text import one_line
@@ -113,6 +113,22 @@ class Manifests:
 
     def __enter__(self) -> Self:
         return self
+
+    def keep_identity(self, folder: Path) -> None:
+        """Let sinks know what their results depend on, in the folder of the run's journals.
+
+        Raises:
+            EmopipeError: it cannot be written.
+        """
+        if self.run is None:
+            return
+        told = _without(msgspec.to_builtins(self.run), self._secrets)
+        path = folder / RUN_IDENTITY
+        try:
+            with replacing(path) as file:
+                file.write_bytes(msgspec.json.encode(told))
+        except OSError as problem:
+            raise EmopipeError(f"{path}: cannot be written ({problem.strerror}); free some space") from None
 
     def begin(self) -> None:
         """The run plays; harmless if that is said again.

@@ -4,10 +4,23 @@ from pathlib import Path
 from typing import Any
 
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.stages.mp4.paths import STREAM_SLOT
+from emopipe.stages.sinks.stream_paths import STREAM_SLOT
 
-SINKS = {".jsonl": "jsonl", ".csv": "csv", ".mp4": "overlay", ".html": "report"}
+SINKS = {
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".eaf": "eaf",
+    ".TextGrid": "textgrid",
+    ".srt": "subtitles",
+    ".vtt": "subtitles",
+    ".mp4": "overlay",
+    ".html": "report",
+}
 """The stage that writes a result file, by the ending of its name."""
+
+FILE_EACH = {"overlay": "film", "eaf": "file", "textgrid": "file", "subtitles": "file"}
+"""The stages that write one file for each recording, and what that is called."""
 
 NAMED = 3  # recordings that a report's title names
 NOTE = "A replay by emopipe: every picture and every moment of sound that could be decoded was looked at."
@@ -72,19 +85,21 @@ def _sink(out: Path, files: list[str], inputs: dict[str, Any], video: str) -> di
     """The table of the stage that writes `out`; `inputs` bring the results, `video` the pictures that belong to them.
 
     Raises:
-        EmopipeError: its kind is unknown, or several recordings would share a film.
+        EmopipeError: its kind is unknown, or several recordings would share what is for one.
     """
     use = SINKS.get(out.suffix)
     if use is None:
         *others, last = SINKS
         raise EmopipeError(f"--out {out}: expected a name that ends in {', '.join(others)} or {last}")
     table: dict[str, Any] = {"use": use, "path": str(out), "inputs": inputs}
-    if use == "overlay":
-        if len(files) > 1 and STREAM_SLOT not in out.name:
-            raise EmopipeError(
-                f"--out {out}: {len(files)} recordings need a film each; put {STREAM_SLOT} into its name, "
-                f"which stands for the recording's: {out.with_stem(f'{out.stem}-{STREAM_SLOT}')}"
-            )
+    if use in FILE_EACH and len(files) > 1 and STREAM_SLOT not in out.name:
+        raise EmopipeError(
+            f"--out {out}: {len(files)} recordings need a {FILE_EACH[use]} each; put {STREAM_SLOT} into its name, "
+            f"which stands for the recording's: {out.with_stem(f'{out.stem}-{STREAM_SLOT}')}"
+        )
+    if use == "eaf":
+        table["media"] = files
+    elif use == "overlay":
         table |= {"inputs": {**inputs, "video": video}, "sound": files}
     elif use == "report":
         names = ", ".join(Path(file).name for file in files[:NAMED])

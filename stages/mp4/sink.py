@@ -7,9 +7,9 @@ from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.media.container import stream_names, unreadable
-from emopipe.stages.mp4.paths import STREAM_SLOT, OutputPaths, path_problems
 from emopipe.stages.mp4.source_audio import SourceAudio
 from emopipe.stages.mp4.writer import Mp4Writer
+from emopipe.stages.sinks.stream_paths import STREAM_SLOT, OutputPaths, path_problems
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 
@@ -37,7 +37,7 @@ class FilmStage(Stage):
             return [self.sound] if isinstance(self.sound, str) else self.sound
 
         def check(self) -> list[Invalid]:
-            problems = [Invalid("path", problem)] if (problem := path_problems(self.path)) else []
+            problems = [Invalid("path", problem)] if (problem := path_problems(self.path, ".mp4")) else []
             files = self.recordings
             problems += [Invalid("sound", problem) for file in files if (problem := unreadable(file))]
             return problems

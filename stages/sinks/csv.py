@@ -2,26 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from emopipe.models.labels import FACE
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.sinks.findings import Finding, face_finding, findings, voice_finding
 from emopipe.stages.sinks.line_file import LineFile, path_problem
-from emopipe.stages.sinks.records import count_result, rounded, seconds
+from emopipe.stages.sinks.records import count_result
+from emopipe.stages.sinks.table import COLUMNS, rows
 from emopipe.stages.types import Emotions
 
-COLUMNS = (
-    *("stream", "time_s", "pts_ns", "source", "face", "left", "top", "width", "height"),
-    *("who", "emotion", "confidence", "uncertain", *FACE),
-    *("face_emotion", "face_confidence", "face_uncertain", "speaking"),
-    *("voice_emotion", "voice_confidence", "voice_uncertain", "voice_start_s", "voice_end_s", "voice_age_s"),
-    "forced",
-)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet would compute, and the mark against it
 
 
@@ -62,8 +53,9 @@ class CsvTable(Stage):
         self.exit.callback(self._file.close)
 
     async def process(self, port: str, message: Message) -> None:
-        for row in rows(message):
-            self._file.write(_line([rounded(row.get(column, "")) for column in COLUMNS]))
+        stream = spreadsheet_text(message.stream)
+        for row in rows(stream, message.pts, message.duration, message.payload):
+            self._file.write(_line(_cell(row[column]) for column in COLUMNS))
         count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
@@ -79,46 +71,20 @@ class CsvTable(Stage):
         self._file.finish()  # a table without results still has its header
 
 
-def rows(message: Message) -> Iterator[dict[str, Any]]:
-    """The rows of one result by column name, without the columns that stay empty."""
-    emotions: Emotions = message.payload
-    common: dict[str, Any] = {
-        "stream": spreadsheet_text(message.stream),
-        "time_s": seconds(message.pts),
-        "pts_ns": message.pts,
-        "source": emotions.source,
-        "forced": str(emotions.forced).lower(),
-    }
-    voice = voice_finding(emotions)
-    if voice is not None:
-        common |= _verdict(voice, "voice_")
-    if (window := emotions.voice) is not None:
-        spans = {"voice_start_s": window.start, "voice_end_s": window.end, "voice_age_s": window.age}
-        common |= {column: seconds(ns) for column, ns in spans.items()}
-    for face, finding in zip(emotions.faces, findings(emotions), strict=False):
-        box = zip(("left", "top", "width", "height"), face.box, strict=True)
-        alone = _verdict(face_finding(face), "face_")
-        yield common | {"face": face.id, "speaking": face.speaking, **dict(box)} | _row(finding) | alone
-    if not emotions.faces:
-        yield common | (_row(voice) if voice is not None else {})
-
-
 def spreadsheet_text(text: str) -> str:
     """`text` as a cell that no spreadsheet computes; different texts stay different."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _row(finding: Finding) -> dict[str, Any]:
-    return {"who": finding.who, **_verdict(finding), **finding.probabilities}
+def table_text(cell: str) -> str:
+    """The text that `spreadsheet_text` has made a cell of."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
-def _verdict(finding: Finding, prefix: str = "") -> dict[str, Any]:
-    said = {
-        "emotion": finding.emotion,
-        "confidence": finding.confidence,
-        "uncertain": str(finding.uncertain).lower(),
-    }
-    return {f"{prefix}{key}": value for key, value in said.items()}
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else value
 
 
 def _line(values: Any) -> bytes:

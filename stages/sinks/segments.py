@@ -7,10 +7,12 @@ import msgspec
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages.sinks.findings import Finding
+from emopipe.stages.types import Emotions
 
 MAX_GAP_NS = SECOND  # a longer time without a result ends a segment
 MIN_SEGMENT_NS = 100 * MS  # the shortest segment that is kept once there are too many
-MAX_SEGMENTS = 2000  # on one timeline
+MAX_SEGMENTS = 2000  # on one timeline, where it is to have a limit
+MAX_VOICE_NS = SECOND  # of speech that a result beside a face stands for, if it is the first of its utterance
 
 
 class Segment(msgspec.Struct):
@@ -42,13 +44,17 @@ class Segment(msgspec.Struct):
 class Timeline:
     """What one face, or the voice, expressed: segment after segment.
 
+    Args:
+        limit: of the number of segments; None keeps each, whatever memory that takes.
+
     Attributes:
         segments: in order; where there would be too many, the shortest are part of their neighbours.
         grain_ns: what is shorter than this is not told apart from what it follows; 0 while all is.
         certain, uncertain: ns by emotion; exact, whatever became of the segments.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = MAX_SEGMENTS) -> None:
+        self._limit = limit
         self.segments: list[Segment] = []
         self.grain_ns = 0
         self.certain: Counter[str] = Counter()
@@ -67,8 +73,8 @@ class Timeline:
             new.start = new.end = max(start, last.end)
         self.segments.append(new)
         self._grow(new, end)
-        if len(self.segments) > MAX_SEGMENTS:
-            self._coarsen()
+        if self._limit is not None and len(self.segments) > self._limit:
+            self._coarsen(self._limit // 2)
 
     @property
     def total(self) -> int:
@@ -80,10 +86,10 @@ class Timeline:
         segment.end += longer
         (self.uncertain if segment.uncertain else self.certain)[segment.emotion] += longer
 
-    def _coarsen(self) -> None:
-        """Let the shortest segments be part of their neighbours until half as many are left."""
+    def _coarsen(self, wanted: int) -> None:
+        """Let the shortest segments be part of their neighbours until `wanted` are left."""
         self.grain_ns = self.grain_ns or MIN_SEGMENT_NS
-        while (surplus := len(self.segments) - MAX_SEGMENTS // 2) > 0:
+        while (surplus := len(self.segments) - wanted) > 0:
             kept = self.segments[:1]
             taken = 0  # ns that the last one kept has taken in: of many short ones in a row, not all go to one
             pairs = 0
@@ -107,3 +113,28 @@ class Timeline:
                 else:  # too many are far apart: the shortest go
                     kept = sorted(sorted(kept, key=lambda each: -each.length)[: len(kept) // 2], key=lambda s: s.start)
             self.segments = kept
+
+
+class VoiceTimeline(Timeline):
+    """What the voice by itself expressed.
+
+    A window of speech stands for what it was the first to hear: windows overlap, and reach back for seconds.
+
+    Attributes:
+        end: where the newest window ended (ns); -1 before the first.
+    """
+
+    def __init__(self, limit: int | None = MAX_SEGMENTS) -> None:
+        super().__init__(limit)
+        self.end = -1
+
+    def add_window(self, finding: Finding, emotions: Emotions, duration: int, shift: int = 0) -> None:
+        """Take in the voice's part in a result of `duration` ns, moved by `shift` ns."""
+        window = emotions.voice
+        if window is None or window.end + shift <= self.end:
+            return
+        hop = (duration if emotions.source == "voice" else 0) or MAX_VOICE_NS
+        end = window.end + shift
+        start = max(window.start + shift, end - hop, self.end, 0)
+        self.end = end
+        self.add(finding, start, end)

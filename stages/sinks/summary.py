@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from emopipe.pipeline.clock import SECOND
-from emopipe.stages.sinks.findings import Finding, face_finding, findings, percent
-from emopipe.stages.sinks.segments import MAX_GAP_NS, Segment, Timeline
+from emopipe.stages.sinks.findings import face_finding, findings, percent
+from emopipe.stages.sinks.segments import MAX_GAP_NS, Segment, Timeline, VoiceTimeline
 from emopipe.stages.types import Emotions
 
 MAX_FACES = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
 BRIEF_NS = SECOND // 2  # a face in view for less was there for a moment only
 MAX_DOUBT = 0.995  # of the time: more than that is all of it
-MAX_VOICE_NS = SECOND  # of speech that a result beside a face stands for, if it is the first of its utterance
 
 
 class FaceSummary:
@@ -54,12 +53,11 @@ class StreamSummary:
         self.stream = stream
         self.faces: dict[tuple[int, int], FaceSummary] = {}
         self.brief_faces = 0
-        self.voice = Timeline()
+        self.voice = VoiceTimeline()
         self.end = 0
         self.frames = self.with_face = self.forced = self.jumps = 0
         self._shift = 0  # ns to add, since time jumped
         self._jumped = False
-        self._voice_end = -1  # ns, where the newest window of speech ended
 
     def add(self, emotions: Emotions, pts: int, duration: int) -> int:
         """Take in a result; its place on the summary's time line (ns)."""
@@ -75,13 +73,13 @@ class StreamSummary:
         alone = {face.id: face_finding(face) for face in emotions.faces}
         for finding in findings(emotions):
             if finding.face is None:
-                self._add_voice(finding, emotions, duration)
+                self.voice.add_window(finding, emotions, duration, self._shift)
                 continue
             face = self.faces.get((self.jumps, finding.face)) or self._meet(finding.face, pts)
             face.last = end
             face.timeline.add(finding, pts, end)
             face.alone.add(alone[finding.face], pts, end)
-        self.end = max(self.end, end, self._voice_end)
+        self.end = max(self.end, end, self.voice.end)
         return pts
 
     def jump(self) -> None:
@@ -105,17 +103,6 @@ class StreamSummary:
         """The faces that were in view for longer than a moment; all, if none was."""
         longer = [face for face in self.faces.values() if face.timeline.total >= BRIEF_NS]
         return longer or list(self.faces.values())
-
-    def _add_voice(self, finding: Finding, emotions: Emotions, duration: int) -> None:
-        """A window stands for what it was the first to hear: windows overlap, and reach back for seconds."""
-        window = emotions.voice
-        if window is None or window.end + self._shift <= self._voice_end:
-            return
-        hop = (duration if emotions.source == "voice" else 0) or MAX_VOICE_NS
-        end = window.end + self._shift
-        start = max(window.start + self._shift, end - hop, self._voice_end, 0)
-        self._voice_end = end
-        self.voice.add(finding, start, end)
 
     def _meet(self, id: int, pts: int) -> FaceSummary:
         # Never one who is in view: two who have just come would take each other's place, frame after frame.

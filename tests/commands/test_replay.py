@@ -38,7 +38,8 @@ def test_what_is_no_recording_is_found_before_anything_starts(
 
 def test_a_result_file_must_be_of_a_known_kind(capsys: pytest.CaptureFixture[str], clip: Path) -> None:
     assert errors(capsys, clip, "--out", "x.txt") == (
-        "emopipe: --out x.txt: expected a name that ends in .jsonl, .csv, .mp4 or .html\n"
+        "emopipe: --out x.txt: expected a name that ends in "
+        ".jsonl, .csv, .parquet, .eaf, .TextGrid, .srt, .vtt, .mp4 or .html\n"
     )
 
 
@@ -77,6 +78,30 @@ def test_recordings_cannot_share_a_film(capsys: pytest.CaptureFixture[str], tmp_
         "emopipe: --out film.mp4: 2 recordings need a film each; put {stream} into its name, "
         "which stands for the recording's: film-{stream}.mp4\n"
     )
+
+
+@pytest.mark.parametrize("suffix", [".eaf", ".TextGrid", ".srt", ".vtt"])
+def test_recordings_cannot_share_annotations(capsys: pytest.CaptureFixture[str], tmp_path: Path, suffix: str) -> None:
+    one, two = (make(tmp_path / f"{name}.mkv", pictures=every(25, 0.2)) for name in ("a", "b"))
+    assert errors(capsys, one, two, "--out", f"x{suffix}") == (
+        f"emopipe: --out x{suffix}: 2 recordings need a file each; put {{stream}} into its name, "
+        f"which stands for the recording's: x-{{stream}}{suffix}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "library"), [(".eaf", "pympi-ling"), (".TextGrid", "praatio"), (".parquet", "pyarrow")]
+)
+def test_a_library_that_is_missing_is_named_before_anything_is_touched(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, library: str
+) -> None:
+    monkeypatch.setattr("emopipe.stages.lab.extra.find_spec", lambda name: None)
+    out = tmp_path / f"x{suffix}"
+    out.write_text("precious")
+    assert errors(capsys, make(tmp_path / "a.mkv", pictures=every(25, 0.2)), "--out", out) == (
+        f'emopipe: --out {out}: needs {library}, which is not installed: pip install "emopipe[lab]"\n'
+    )
+    assert out.read_text() == "precious"
 
 
 def test_a_recording_is_never_replaced_whatever_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

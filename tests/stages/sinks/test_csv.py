@@ -9,7 +9,8 @@ from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.testing import gap, run_stage
-from emopipe.stages.sinks.csv import COLUMNS, CsvTable
+from emopipe.stages.sinks.csv import CsvTable
+from emopipe.stages.sinks.table import COLUMNS
 from tests.support.factories import result
 
 
@@ -44,7 +45,7 @@ def test_a_row_for_a_voice_and_for_a_frame_without_a_face(tmp_path: Path) -> Non
     assert (voice["who"], voice["voice_emotion"], voice["face_emotion"]) == ("voice", "fear", "")
     assert (voice["emotion"], voice["fear"], voice["voice_end_s"]) == ("fear", "0.7", "3.0")
     filled = {column for column, value in empty.items() if value != ""}
-    assert filled == {"stream", "time_s", "pts_ns", "source", "forced"}
+    assert filled == {"stream", "time_s", "pts_ns", "duration_ns", "source", "forced"}
 
 
 def test_a_row_says_that_it_is_uncertain(tmp_path: Path) -> None:

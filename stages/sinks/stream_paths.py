@@ -1,4 +1,4 @@
-"""Where films go: one file a stream, named after it where the path asks for that."""
+"""Where films and annotations go: one file a stream, named after it where the path asks for that."""
 
 import os
 import re
@@ -8,21 +8,21 @@ from pathlib import Path
 from emopipe.pipeline.files import Journal
 from emopipe.stages.sinks.line_file import path_problem
 
-FILM = "film "
+FILE = "file "
 STREAM_SLOT = "{stream}"
 
 
-def path_problems(path: str, suffix: str = ".mp4") -> str | None:
-    """Why no film can be written at `path`, which may hold `{stream}`; none where nothing stands against it."""
-    if path and not path.endswith(suffix):
-        return f'{path}: expected a name that ends in {suffix}, such as "{Path(path).stem or "film"}{suffix}"'
+def path_problems(path: str, *suffixes: str) -> str | None:
+    """Why nothing can be written at `path`, which may hold `{stream}`; None where nothing stands against it."""
+    if path and not path.endswith(suffixes):
+        return f'{path}: expected a name that ends in {" or ".join(suffixes)}, such as "{Path(path).stem}{suffixes[0]}"'
     if STREAM_SLOT in str(Path(path).parent):
         return f"{path}: {STREAM_SLOT} may only stand in the file's own name, not in its directory's"
     return path_problem(path)
 
 
 class OutputPaths:
-    """The files of one run's films.
+    """The files of one run, one for each stream.
 
     Args:
         path: where they go; `{stream}` stands for the stream's name.
@@ -35,7 +35,7 @@ class OutputPaths:
     def __init__(self, path: str, journal: Journal | None = None) -> None:
         self._path = path
         self._journal = journal if journal is not None else Journal()
-        self._before = {stream: Path(file) for file, stream in self._journal.starting(FILM).items()}
+        self._before = {stream: Path(file) for file, stream in self._journal.starting(FILE).items()}
         self.taken: dict[Path, str] = {file: stream for stream, file in self._before.items()}
 
     def take(self, stream: str) -> Path | None:
@@ -55,7 +55,7 @@ class OutputPaths:
         free = (path for path in chain([whole], others) if path not in self.taken)
         path = next(path for path in free if (named and path == whole) or not os.path.lexists(path))
         self.taken[path] = stream
-        self._journal.set(f"{FILM}{path}", stream)
+        self._journal.set(f"{FILE}{path}", stream)
         return path
 
     def name(self, stream: str) -> Path:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emopipe.stages.mp4.paths import OutputPaths, path_problems
+from emopipe.stages.sinks.stream_paths import OutputPaths, path_problems
 
 
 def test_a_file_for_each_stream(tmp_path: Path) -> None:
@@ -32,5 +32,6 @@ def test_a_file_that_the_user_named_may_be_replaced(tmp_path: Path) -> None:
 
 
 def test_paths_that_cannot_be(tmp_path: Path) -> None:
-    assert path_problems(str(tmp_path / "film-{stream}.mp4")) in (None, "")
-    assert "expected a name that ends in .mp4" in (path_problems(str(tmp_path / "film.avi")) or "")
+    assert path_problems(str(tmp_path / "film-{stream}.mp4"), ".mp4") in (None, "")
+    assert "expected a name that ends in .mp4" in (path_problems(str(tmp_path / "film.avi"), ".mp4") or "")
+    assert "ends in .srt or .vtt, such as" in (path_problems(str(tmp_path / "film.avi"), ".srt", ".vtt") or "")

@@ -1,0 +1,89 @@
+"""Annotations as a file of ELAN (EAF 2.8), with the recording linked and the labels to choose from."""
+
+import mimetypes
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import emopipe
+from emopipe.models.labels import FACE
+from emopipe.pipeline.port import about
+from emopipe.stages.lab.annotations import AnnotationFiles, AnnotationSettings, milliseconds
+from emopipe.stages.lab.tiers import VALUES, StreamTiers, annotation_value
+
+LINGUISTIC_TYPE = "emotion"
+VOCABULARY = "emotions"
+LANGUAGE = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
+DATE = "1970-01-01T00:00:00+00:00"  # ELAN sets it when it saves; the same results are the same bytes
+
+
+class Eaf(AnnotationFiles):
+    """Writes one file for ELAN a stream: a tier for each face, fused and by itself, and one for the voice.
+
+    ELAN opens the recording with it, and offers the labels where an annotation is corrected. Times are in ms, as ELAN
+    has them; what is shorter is left out. The file is written when the stream has ended; until then an old one stays.
+    """
+
+    name = "eaf"
+
+    class Settings(AnnotationSettings, kw_only=True):
+        suffixes = (".eaf",)
+        library = "pympi"
+
+        media: Annotated[
+            str | list[str], about("recordings that are played here (file-capture's `uri`): ELAN opens them")
+        ] = []  # noqa: RUF012
+
+        @property
+        def recordings(self) -> list[str]:
+            """The recordings that are linked."""
+            return [self.media] if isinstance(self.media, str) else self.media
+
+    settings: Settings
+
+    def write(self, path: Path, stream: str, tiers: StreamTiers) -> None:
+        from emopipe.stages.media.container import stream_names
+
+        files = self.settings.recordings
+        recording = dict(zip(stream_names(files), files, strict=True)).get(stream)
+        path.write_bytes(eaf(tiers, Path(recording) if recording is not None else None, path.parent))
+
+
+def eaf(tiers: StreamTiers, recording: Path | None, folder: Path) -> bytes:
+    """The file's content; `recording` is linked, relative to `folder` too."""
+    from pympi import Elan
+
+    document: Any = Elan.Eaf(author=f"emopipe {emopipe.__version__}")
+    document.adocument["DATE"] = DATE
+    document.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
+    document.remove_tier("default")
+    document.remove_linguistic_type("default-lt")
+    if recording is not None:
+        document.add_linked_file(
+            recording.resolve().as_uri(),
+            relpath=quote(f"./{os.path.relpath(recording.resolve(), folder.resolve())}", errors="surrogateescape"),
+            mimetype=mimetypes.guess_type(recording.name)[0] or "unknown",
+        )
+    language, definition, name = LANGUAGE
+    document.add_language(language, definition, name)
+    document.add_controlled_vocabulary(VOCABULARY)
+    document.add_cv_description(VOCABULARY, language, f"{', '.join(FACE)}; with a question mark: uncertain")
+    for value in VALUES:
+        document.add_cv_entry(VOCABULARY, f"cve_{value.replace('?', '_uncertain')}", [(value, language, None)])
+    attributes = {
+        "LINGUISTIC_TYPE_ID": LINGUISTIC_TYPE,
+        "TIME_ALIGNABLE": "true",
+        "GRAPHIC_REFERENCES": "false",
+        "CONTROLLED_VOCABULARY_REF": VOCABULARY,
+    }
+    document.add_linguistic_type(LINGUISTIC_TYPE, param_dict=attributes)
+    for tier in tiers.tiers():
+        document.add_tier(tier.name, ling=LINGUISTIC_TYPE, part=tier.participant, ann="emopipe")
+        for segment in tier.segments:
+            start, end = milliseconds(segment.start), milliseconds(segment.end)
+            if start < end:
+                document.add_annotation(tier.name, start, end, annotation_value(segment))
+    document.properties = [("lastUsedAnnotationId", document.maxaid)]
+    text: str = Elan.to_string(document)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()

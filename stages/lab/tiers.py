@@ -1,0 +1,93 @@
+"""Results as tiers of annotations: who expressed what from when to when, on the time line of the recording.
+
+Each face has two tiers: `face 3 fused` says what the files call its `emotion`, the face with the voice where it is
+heard, smoothed; `face 3` what the face says by itself. `voice` says what the voice says by itself. An annotation begins
+and ends where a result does (a result stands for its `pts` to `pts + duration`), and holds a label, `happy`, or
+`happy?` where the results are uncertain.
+"""
+
+from typing import NamedTuple
+
+from emopipe.models.labels import FACE
+from emopipe.stages.sinks.findings import Finding, face_finding, findings
+from emopipe.stages.sinks.segments import Segment, Timeline, VoiceTimeline
+from emopipe.stages.types import Emotions
+
+UNCERTAIN = "?"  # behind a label
+VALUES = tuple(f"{label}{mark}" for label in FACE for mark in ("", UNCERTAIN))
+"""All that an annotation may hold."""
+
+
+class Tier(NamedTuple):
+    """The annotations of one kind: its name, whom it is about (`face 3`, `voice`), and its segments, in order."""
+
+    name: str
+    participant: str
+    segments: list[Segment]
+
+
+class StreamTiers:
+    """The tiers of one stream; they hold every segment, so memory grows with their number (0.3 kB each).
+
+    Attributes:
+        end: ns, where the newest result or gap ends.
+    """
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._jumps = 0
+        self._fused: dict[tuple[int, int], Timeline] = {}  # by part, which jumps of time begin, and the face's id
+        self._alone: dict[tuple[int, int], Timeline] = {}
+        self._voices = [VoiceTimeline(limit=None)]  # by part
+
+    def add(self, emotions: Emotions, pts: int, duration: int) -> None:
+        """Take in a result (times in ns)."""
+        self.end = max(self.end, pts + duration)
+        for finding in findings(emotions):
+            if finding.face is None:
+                self._voices[-1].add_window(finding, emotions, duration)
+            else:
+                # Whether the voice is heard with it begins no annotation: the tier of the voice says that.
+                self._add(self._fused, finding._replace(voice=False), pts, duration)
+        for face in emotions.faces:
+            self._add(self._alone, face_finding(face), pts, duration)
+
+    def add_gap(self, pts: int, duration: int) -> None:
+        """Nothing was there from `pts` for `duration` (ns)."""
+        self.end = max(self.end, pts + duration)
+
+    def jump(self) -> None:
+        """Time begins anew, and so do the faces' ids: what follows goes to tiers of its own."""
+        self._jumps += 1
+        self._voices.append(VoiceTimeline(limit=None))
+
+    def tiers(self) -> list[Tier]:
+        """Those of the faces in the order of their coming, and that of the voice, which is always there."""
+        made = []
+        for (part, face), fused in self._fused.items():
+            who = f"face {face}"
+            made.append(Tier(f"{who} fused{_part(part)}", who, _longer(fused)))
+            made.append(Tier(f"{who}{_part(part)}", who, _longer(self._alone[part, face])))
+        for part, voice in enumerate(self._voices):
+            if part == 0 or voice.segments:
+                made.append(Tier(f"voice{_part(part)}", "voice", _longer(voice)))
+        return made
+
+    def _add(self, kept: dict[tuple[int, int], Timeline], finding: Finding, pts: int, duration: int) -> None:
+        assert finding.face is not None
+        timeline = kept.setdefault((self._jumps, finding.face), Timeline(limit=None))
+        timeline.add(finding, pts, pts + duration)
+
+
+def annotation_value(segment: Segment) -> str:
+    """`happy`, or `happy?` where it is uncertain."""
+    return f"{segment.emotion}{UNCERTAIN if segment.uncertain else ''}"
+
+
+def _longer(timeline: Timeline) -> list[Segment]:
+    """The segments that last: none of the formats has room for what takes no time."""
+    return [segment for segment in timeline.segments if segment.length > 0]
+
+
+def _part(part: int) -> str:
+    return f" (part {part + 1})" if part else ""

@@ -1,0 +1,58 @@
+"""Results as a table: the columns that CSV, Parquet and data frames share, and the rows of a result."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from emopipe.models.labels import FACE
+from emopipe.stages.sinks.findings import Finding, face_finding, findings, voice_finding
+from emopipe.stages.sinks.records import rounded, seconds
+from emopipe.stages.types import Emotions
+
+COLUMNS: dict[str, type] = {
+    **{"stream": str, "time_s": float, "pts_ns": int, "duration_ns": int, "source": str, "face": int},
+    **dict.fromkeys(("left", "top", "width", "height"), float),
+    **{"who": str, "emotion": str, "confidence": float, "uncertain": bool, **dict.fromkeys(FACE, float)},
+    **{"face_emotion": str, "face_confidence": float, "face_uncertain": bool, "speaking": float},
+    **{"voice_emotion": str, "voice_confidence": float, "voice_uncertain": bool},
+    **dict.fromkeys(("voice_start_s", "voice_end_s", "voice_age_s"), float),
+    "forced": bool,
+}
+"""The type of each column; a row may have nothing to say of any but the first five and the last."""
+
+Row = dict[str, Any]
+
+
+def rows(stream: str, pts: int, duration: int, emotions: Emotions) -> Iterator[Row]:
+    """The rows of one result by column: one for each face, and one for a result without a face.
+
+    Times are in ns, or in s where the column's name says so; floats are rounded as all files have them.
+    """
+    common: Row = dict.fromkeys(COLUMNS) | {
+        "stream": stream,
+        "time_s": seconds(pts),
+        "pts_ns": pts,
+        "duration_ns": duration,
+        "source": emotions.source,
+        "forced": emotions.forced,
+    }
+    voice = voice_finding(emotions)
+    if voice is not None:
+        common |= _verdict(voice, "voice_")
+    if (window := emotions.voice) is not None:
+        spans = {"voice_start_s": window.start, "voice_end_s": window.end, "voice_age_s": window.age}
+        common |= {column: seconds(ns) for column, ns in spans.items()}
+    for face, finding in zip(emotions.faces, findings(emotions), strict=False):
+        box = zip(("left", "top", "width", "height"), face.box, strict=True)
+        alone = _verdict(face_finding(face), "face_")
+        yield rounded(common | {"face": face.id, "speaking": face.speaking, **dict(box)} | _row(finding) | alone)
+    if not emotions.faces:
+        yield rounded(common | (_row(voice) if voice is not None else {}))
+
+
+def _row(finding: Finding) -> Row:
+    return {"who": finding.who, **_verdict(finding), **finding.probabilities}
+
+
+def _verdict(finding: Finding, prefix: str = "") -> Row:
+    said = {"emotion": finding.emotion, "confidence": finding.confidence, "uncertain": finding.uncertain}
+    return {f"{prefix}{key}": value for key, value in said.items()}

@@ -45,6 +45,7 @@ MAY_IMPORT = {
 }
 for above in (
     "emopipe.graphs",
+    "emopipe.lab",
     "emopipe.predictor",
     "emopipe.tables",
     "emopipe.arguments",

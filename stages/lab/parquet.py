@@ -16,7 +16,7 @@ from emopipe.stages.lab.annotations import sync
 from emopipe.stages.lab.extra import extra_problem
 from emopipe.stages.sinks.line_file import path_problem
 from emopipe.stages.sinks.records import count_result
-from emopipe.stages.sinks.table import COLUMNS, Row, rows
+from emopipe.stages.sinks.table import ALWAYS, COLUMNS, Row, rows
 from emopipe.stages.types import Emotions
 
 MAX_ROWS = 10_000  # of a row group; as many wait in memory for each stream, in 15 MB
@@ -169,8 +169,7 @@ def schema() -> Any:
     import pyarrow as pa
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    always = ("stream", "time_s", "pts_ns", "duration_ns", "source", "forced")
-    return pa.schema([pa.field(name, types[kind], nullable=name not in always) for name, kind in COLUMNS.items()])
+    return pa.schema([pa.field(name, types[kind], nullable=name not in ALWAYS) for name, kind in COLUMNS.items()])
 
 
 def metadata(folder: Path) -> dict[str, str]:

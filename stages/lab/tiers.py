@@ -79,6 +79,13 @@ class StreamTiers:
         timeline.add(finding, pts, pts + duration)
 
 
+def parse_value(text: str) -> tuple[str, bool] | None:
+    """The label that an annotation holds, and whether it is marked as uncertain; None where it holds none."""
+    text = text.strip().lower()
+    label = text.removesuffix(UNCERTAIN).rstrip()
+    return (label, text.endswith(UNCERTAIN)) if label in FACE else None
+
+
 def annotation_value(segment: Segment) -> str:
     """`happy`, or `happy?` where it is uncertain."""
     return f"{segment.emotion}{UNCERTAIN if segment.uncertain else ''}"

@@ -130,11 +130,16 @@ class VoiceTimeline(Timeline):
 
     def add_window(self, finding: Finding, emotions: Emotions, duration: int, shift: int = 0) -> None:
         """Take in the voice's part in a result of `duration` ns, moved by `shift` ns."""
+        if (span := self.claim(emotions, duration, shift)) is not None:
+            self.add(finding, *span)
+
+    def claim(self, emotions: Emotions, duration: int, shift: int = 0) -> tuple[int, int] | None:
+        """From when to when (ns) the window of a result is the first to hear; None if it has nothing new."""
         window = emotions.voice
         if window is None or window.end + shift <= self.end:
-            return
+            return None
         hop = (duration if emotions.source == "voice" else 0) or MAX_VOICE_NS
         end = window.end + shift
         start = max(window.start + shift, end - hop, self.end, 0)
         self.end = end
-        self.add(finding, start, end)
+        return start, end

@@ -17,7 +17,10 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("voice_start_s", "voice_end_s", "voice_age_s"), float),
     "forced": bool,
 }
-"""The type of each column; a row may have nothing to say of any but the first five and the last."""
+"""The type of each column."""
+
+ALWAYS = ("stream", "time_s", "pts_ns", "duration_ns", "source", "forced")
+"""The columns that every row fills."""
 
 Row = dict[str, Any]
 

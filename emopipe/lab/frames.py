@@ -1,0 +1,146 @@
+"""Results as a data frame, whichever file they are in.
+
+import emopipe
+
+frame = emopipe.read("results.parquet")
+frame[~frame.uncertain].groupby(["stream", "face"]).emotion.value_counts(normalize=True)
+"""
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from emopipe.lab.results import results
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.text import instead, one_line, show
+from emopipe.stages.lab.extra import extra_problem
+from emopipe.stages.lab.parquet import schema
+from emopipe.stages.sinks.csv import table_text
+from emopipe.stages.sinks.table import ALWAYS, COLUMNS, Row, rows
+
+CHUNK_ROWS = 20_000
+FRAMES = ("pandas", "polars")
+TRUTHS = {"true": True, "false": False}
+
+
+def read(path: str | os.PathLike[str], frame: Literal["pandas", "polars"] = "pandas") -> Any:
+    """The results in a file (.jsonl, .csv or .parquet) as a data frame, in the columns of docs/formats.md.
+
+    A row is a face of a result, or a result without a face. `pts_ns` and `duration_ns` are exact integers, `time_s` is
+    in s; `face` is an integer and `uncertain` true or false also where some rows have none. A line of JSONL that says
+    what is missing (`gap`) is no result, and has no row.
+
+    Args:
+        path: of the file.
+        frame: the library whose data frame it is to be.
+
+    Raises:
+        EmopipeError: the file is not there, not one of results, or damaged; or a library is not installed.
+    """
+    file = Path(path)
+    reader = READERS.get(file.suffix)
+    if reader is None:
+        raise EmopipeError(f"{file}: expected results, whose name ends in {', '.join(READERS)}")
+    if not file.is_file():
+        raise EmopipeError(f"{file}: no such file")
+    if frame not in FRAMES:
+        raise EmopipeError(f"frame: {show(frame)} is unknown; {instead(frame, FRAMES)}")
+    if find_spec(frame) is None:
+        others = " or ".join(f'frame="{other}"' for other in FRAMES if other != frame)
+        raise EmopipeError(f"{frame} is not installed: pip install {frame}, or choose {others}")
+    if problem := extra_problem("pyarrow"):
+        raise EmopipeError(f"emopipe.read {problem}")
+    try:
+        table = reader(file)
+    except OSError as error:
+        raise EmopipeError(f"{file}: cannot be read ({error.strerror or one_line(error)})") from None
+    return _pandas(table) if frame == "pandas" else _polars(table)
+
+
+def _read_jsonl(file: Path) -> Any:
+    return _table(row for each in results(file) for row in rows(each.stream, each.pts, each.duration, each))
+
+
+def _read_csv(file: Path) -> Any:
+    return _table(_csv_rows(file))
+
+
+def _read_parquet(file: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file)
+    except pa.ArrowInvalid as error:
+        raise EmopipeError(f"{file}: not a Parquet file, or a damaged one: {one_line(error)}") from None
+    if missing := [name for name in COLUMNS if name not in table.schema.names]:
+        raise EmopipeError(f"{file}: not a table of emopipe's: there is no column {missing[0]}")
+    try:
+        return table.select(list(COLUMNS)).cast(schema())  # others write texts and numbers in types of their own
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise EmopipeError(f"{file}: not a table of emopipe's: {one_line(error)}") from None
+
+
+READERS: dict[str, Callable[[Path], Any]] = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+
+
+def _csv_rows(file: Path) -> Iterator[Row]:
+    """The rows of a table that the stage `csv` has written, typed.
+
+    Raises:
+        EmopipeError: it is none.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            reader = csv.reader(lines, strict=True)
+            head = next(reader, [])
+            if missing := [name for name in COLUMNS if name not in head]:
+                raise EmopipeError(f"{file}: not a table of emopipe's: there is no column {missing[0]}")
+            for cells in reader:
+                try:
+                    texts = dict(zip(head, cells, strict=True))
+                    row = {name: _cell(texts[name], kind) for name, kind in COLUMNS.items()}
+                    row["stream"] = table_text(texts["stream"])
+                    filled = all(row[name] is not None for name in ALWAYS)
+                except (ValueError, KeyError):
+                    filled = False
+                if not filled:
+                    raise EmopipeError(f"{file}: line {reader.line_num} is no row of results")
+                yield row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise EmopipeError(f"{file}: not a table of emopipe's: {one_line(error)}") from None
+
+
+def _cell(text: str, kind: type) -> Any:
+    """Raises: ValueError, KeyError: it is no value of that kind."""
+    if not text:
+        return None
+    return TRUTHS[text] if kind is bool else kind(text)
+
+
+def _table(found: Iterable[Row]) -> Any:
+    import pyarrow as pa
+
+    columns, waiting = schema(), iter(found)
+    chunks = iter(lambda: list(islice(waiting, CHUNK_ROWS)), [])
+    return pa.concat_tables([columns.empty_table(), *(pa.Table.from_pylist(chunk, columns) for chunk in chunks)])
+
+
+def _pandas(table: Any) -> Any:
+    """Whole numbers and truths stay what they are where some are missing, in the types that pandas has for that."""
+    import pandas as pd
+    import pyarrow as pa
+
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame = table.to_pandas(types_mapper=nullable.get)
+    return frame.astype({"pts_ns": "int64", "duration_ns": "int64", "forced": "bool"})
+
+
+def _polars(table: Any) -> Any:
+    import polars as pl
+
+    return pl.from_arrow(table)

@@ -36,6 +36,16 @@ def run_folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def with_temporary_files(folder: Path) -> dict[str, str]:
+    """The environment of a process whose temporary files, its libraries' too, are gone when `folder` is.
+
+    Who is killed cannot remove them.
+    """
+    place = folder / "tmp"
+    place.mkdir(exist_ok=True)
+    return {**os.environ, "TMPDIR": str(place)}
+
+
 def living_runs() -> list[Path]:
     """The folders of this user's runs that live, oldest first."""
     found = []

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from emopipe.pipeline.access.folder import with_temporary_files
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.text import count
@@ -66,11 +67,14 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport
 
     @classmethod
-    async def spawn(cls, name: str, stages: Sequence[str], endpoint: Endpoint, *, stacks: Path, verbose: bool) -> Self:
+    async def spawn(cls, name: str, stages: Sequence[str], endpoint: Endpoint, *, folder: Path, verbose: bool) -> Self:
         """Start the process `name` with these stages.
 
-        `endpoint` is where it finds the supervisor, `stacks` the file for those of its threads.
+        `endpoint` is where it finds the supervisor, `folder` the place for the stacks of its threads and its temporary
+        files.
         """
+        stacks = folder / f"stacks-{name}"
+        stacks.unlink(missing_ok=True)  # of one before this
         transport, worker = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(name, stages, stacks, verbose=verbose),
             sys.executable,
@@ -80,6 +84,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             endpoint.address,
             stacks,
             name,
+            env=with_temporary_files(folder),
             stdin=asyncio.subprocess.PIPE,  # its closing tells the worker that we are gone
             stdout=None,
             stderr=asyncio.subprocess.PIPE,

@@ -15,7 +15,7 @@ from pathlib import Path
 import zmq
 
 from emopipe.pipeline.access.addresses import own_address_towards, split_tcp
-from emopipe.pipeline.access.folder import run_folder
+from emopipe.pipeline.access.folder import run_folder, with_temporary_files
 from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
@@ -46,7 +46,10 @@ def serve(address: str, server_key: str, pair: KeyPair, bind: str, *, once: bool
     with run_folder() as folder:
         command = [sys.executable, "-P", "-m", __name__, address, str(folder), bind]
         while True:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+            environment = with_temporary_files(folder)
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, text=True, start_new_session=True
+            )
             assert process.stdin is not None
             try:
                 process.stdin.write(f"{pair.public} {pair.secret} {server_key}\n")

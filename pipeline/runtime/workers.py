@@ -237,10 +237,8 @@ class Workers:
         if name in remote.processes:
             self._listener.warned(RunWarning(name, f"waiting for it at {remote.endpoint}", damage=False))
             return RemoteWorkerProcess(name, stages, remote.processes[name])
-        stacks = self._places.sockets / f"stacks-{name}"
-        stacks.unlink(missing_ok=True)  # of one before this
         endpoint = Endpoint(self._channel.address, self._keys[name])
-        return await WorkerProcess.spawn(name, stages, endpoint, stacks=stacks, verbose=self._verbose)
+        return await WorkerProcess.spawn(name, stages, endpoint, folder=self._places.sockets, verbose=self._verbose)
 
     async def _hello(self, name: str) -> control.Hello:
         """Wait for a worker's first word."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -70,6 +71,7 @@ class Fragile(Stage):
     async def _happen(self) -> None:
         match self.settings.how:
             case "kill":
+                tempfile.mkstemp()  # as libraries have some open at any moment
                 os.kill(os.getpid(), signal.SIGKILL)
             case "stop":
                 os.kill(os.getpid(), signal.SIGSTOP)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -41,9 +42,12 @@ def run(graph: Graph) -> RunResult:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_behind() -> Iterator[None]:
+def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    yield
+    with TemporaryDirectory(dir="/tmp") as temporary:  # short enough for sockets
+        monkeypatch.setenv("TMPDIR", temporary)
+        yield
+        assert list(Path(temporary).iterdir()) == []
     assert workers_of(os.getpid()) == []
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 

@@ -24,6 +24,7 @@ VERBS = (
     "evaluate",
     "predict",
     "export",
+    "compare",
     "keys",
     "worker",
 )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from emopipe.arguments.outputs import need_folder, need_writable, write_json
 from emopipe.arguments.training import (
     TASKS,
     add_data_arguments,
@@ -16,7 +17,6 @@ from emopipe.arguments.training import (
     read_config,
     training_module,
 )
-from emopipe.commands.outputs import need_folder, need_writable, write_json
 from emopipe.pipeline.errors import EmopipeError
 
 HELP = "evaluate a model"

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from emopipe.commands.outputs import need_writable
+from emopipe.arguments.outputs import need_writable
 
 HELP = "write a trained model as ONNX"
 TASKS = ("facial", "speech", "fusion")

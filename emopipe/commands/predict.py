@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from emopipe.arguments.graph import add_set_argument
-from emopipe.commands.outputs import writing
+from emopipe.arguments.outputs import writing
 from emopipe.commands.playing import play
 from emopipe.graphs.ready import find_graph
 from emopipe.models import checkpoint

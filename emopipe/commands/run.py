@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
-from emopipe.commands.outputs import need_writable, write_json
+from emopipe.arguments.outputs import need_writable, write_json
 from emopipe.commands.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.ready import find_graph

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from emopipe.arguments.outputs import need_writable
 from emopipe.arguments.training import (
     TASKS,
     add_data_arguments,
@@ -15,7 +16,6 @@ from emopipe.arguments.training import (
     read_config,
     training_module,
 )
-from emopipe.commands.outputs import need_writable
 
 HELP = "train a model"
 

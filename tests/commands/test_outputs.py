@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emopipe.commands.outputs import need_folder, need_writable, write_json, writing
+from emopipe.arguments.outputs import need_folder, need_writable, write_json, writing
 from emopipe.pipeline.errors import EmopipeError
 
 

@@ -14,6 +14,7 @@ import pytest
 from praatio import textgrid
 from pympi import Elan
 
+import emopipe
 from tests.support.eaf import violations
 from tests.support.paths import ROOT
 from tests.support.processes import popen, wait_until_gone, workers_of
@@ -83,6 +84,35 @@ def test_each_file_has_a_manifest_and_parquet_holds_it_too(folder: Path) -> None
     assert manifest["complete"]
     assert len(manifest["run"]["recordings"]) == 2
     assert all(file["sha256"] for file in manifest["run"]["weights"] + manifest["run"]["recordings"])
+
+
+def test_corrections_are_read_back(clips: list[Path], folder: Path, tmp_path: Path) -> None:
+    """An annotator calls all of the second recording surprised."""
+    stream = clips[1].stem
+    document = Elan.Eaf(str(folder / f"{stream}.eaf"))
+    spans = document.get_annotation_data_for_tier("face 0 fused")
+    document.remove_all_annotations_from_tier("face 0 fused")
+    document.add_annotation("face 0 fused", min(spans)[0], max(span[1] for span in spans), "surprise")
+    corrected, figures = tmp_path / f"{stream}.eaf", tmp_path / "figures.json"
+    document.to_file(str(corrected))
+    assert violations(corrected) == []
+    compare = [
+        "compare",
+        str(folder / "results.jsonl"),
+        str(corrected),
+        "--tier",
+        "face 0 fused",
+        "--json",
+        str(figures),
+    ]
+    subprocess.run([sys.executable, "-m", "emopipe", *compare], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (made,) = json.loads(figures.read_text())["tiers"]
+    said = [(face["emotion"], line["duration"]) for line in lines(folder, stream) for face in line["faces"]]
+    surprised = sum(duration for emotion, duration in said if emotion == "surprise") / sum(ns for _, ns in said)
+    assert made["agreement"] == pytest.approx(surprised, abs=2e-3)
+    frame = emopipe.read(folder / "results.parquet")
+    in_frame = frame[(frame.stream == stream) & frame.face.notna()].emotion.eq("surprise").mean()
+    assert in_frame == pytest.approx(surprised, abs=2e-2)
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(clips: list[Path], folder: Path) -> None:

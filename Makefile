@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 
-.PHONY: setup demo test test-fast check docs format lock clean
+.PHONY: setup demo test test-fast bench check docs format lock clean
 
 # Others' models are fetched once, and again where they have vanished.
 setup: $(VENV)/ready
@@ -32,6 +32,17 @@ test: setup
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto $(PYTEST)
+
+# Some minutes in all, and only true where nothing else runs: make bench CLIP=clip.mp4, of somebody who speaks.
+BENCH := replay latency live startup memory
+bench: setup
+	@test -n "$(CLIP)" || { echo "name a recording of somebody who speaks: make bench CLIP=clip.mp4" >&2; exit 2; }
+	@mkdir -p runs/bench
+	@for verb in $(BENCH); do \
+		$(BIN)/emopipe bench $$verb "$(CLIP)" --json runs/bench/$$verb.json --svg runs/bench/$$verb.svg || exit; done
+	@for verb in transport batching; do \
+		$(BIN)/emopipe bench $$verb --json runs/bench/$$verb.json --svg runs/bench/$$verb.svg || exit; done
+	$(BIN)/python -m benchmarks.summary runs/bench
 
 check: setup
 	$(BIN)/ruff format --check .

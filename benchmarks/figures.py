@@ -78,7 +78,7 @@ def machine() -> str:
 def write_json(path: Path | None, found: Mapping[str, Any]) -> None:
     """Write what was found to `path`, if one is given; what is not a number (nan) becomes null."""
     if path is not None:
-        text = json.dumps(_finite({"machine": machine(), **found}), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite({"machine": machine(), **found}), indent=2, ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -90,11 +90,12 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same with None for every number that is none (nan, infinite)."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
+        return {str(key): finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return value

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PROC = Path("/proc")
 
@@ -48,3 +49,32 @@ def _parent(folder: Path) -> int:
         return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:  # it has ended meanwhile
         return 0
+
+
+class Memory(NamedTuple):
+    """Of one process, in MB: its part of what is in memory (proportional set size), and all that it sees (resident)."""
+
+    pss: float
+    rss: float
+
+
+def memory(process: int) -> Memory | None:
+    """What a process has in memory; None if it is gone."""
+    try:
+        lines = (PROC / str(process) / "smaps_rollup").read_text().splitlines()[1:]
+        kb = {key: int(rest.split()[0]) for key, _, rest in (line.partition(":") for line in lines)}
+        return Memory(kb["Pss"] * 1024 / 1e6, kb["Rss"] * 1024 / 1e6)
+    except (OSError, KeyError):
+        return None
+
+
+def tree(root: int) -> dict[str, int]:
+    """The processes below one, and itself: process ids by what they are, a worker by its name."""
+    found = {"emopipe": root}
+    for name, process in workers(root).items():
+        found[name] = process
+    known = set(found.values())
+    for folder in PROC.iterdir():
+        if folder.name.isdecimal() and int(folder.name) not in known and _parent(folder) in known:
+            found[f"other {folder.name}"] = int(folder.name)
+    return found

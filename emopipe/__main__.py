@@ -16,6 +16,7 @@ VERBS = (
     "replay",
     "record",
     "top",
+    "bench",
     "check",
     "inspect",
     "graph",

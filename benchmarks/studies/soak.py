@@ -31,7 +31,7 @@ from benchmarks.peers.benchmark import ROUND_S, free_port, make_graph
 from benchmarks.peers.crowd import Crowd
 from benchmarks.peers.figures import SERVER, WARM_UP_SHARE
 from benchmarks.peers.marks import mark, whole_rounds
-from benchmarks.replay import GRAPH
+from emopipe.graphs.ready import default_graph
 from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import StageFailed
@@ -149,9 +149,9 @@ def _dropped(now: Sample, before: Sample) -> int:
 def replay(clip: Path, minutes: float, minute: float, folder: Path) -> Soak:
     """Play the recording over and over, until `minutes` of it have been played."""
     soak = Soak(f"replay of {minutes:g} minutes", minute)
-    table_ = replay_table(read_table(GRAPH), [str(clip)], [folder / "results.jsonl"], realtime=False)
+    table_ = replay_table(read_table(default_graph()), [str(clip)], [folder / "results.jsonl"], realtime=False)
     table_["stages"]["capture"]["loop"] = math.ceil(60 * minutes / _length(clip))
-    soak.conclude(asyncio.run(Supervisor(graph_from_table(table_, GRAPH), updated=soak.take).run()))
+    soak.conclude(asyncio.run(Supervisor(graph_from_table(table_, default_graph()), updated=soak.take).run()))
     return soak
 
 

@@ -1,6 +1,6 @@
 """Memory over an hour of black frames and silence through a process a stage.
 
-    python -m benchmarks.memory [--minutes 60] [--fps 5]
+    python -m benchmarks.studies.black_film [--minutes 60] [--fps 5]
 
 Prints the resident memory of each process from a tenth of the run to its end.
 """
@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import av
 import numpy as np
 
-from benchmarks.replay import GRAPH
+from emopipe.graphs.ready import default_graph
 from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.load import graph_from_table, read_table
@@ -61,7 +61,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="emopipe-") as folder:
         film = Path(folder) / "black.mp4"
         write_black_film(film, arguments.minutes, arguments.fps)
-        table = replay_table(read_table(GRAPH), [str(film)], [Path(folder) / "results.jsonl"], realtime=False)
+        table = replay_table(read_table(default_graph()), [str(film)], [Path(folder) / "results.jsonl"], realtime=False)
         samples: list[tuple[float, dict[str, float]]] = []
         looked = time.monotonic()
 
@@ -72,7 +72,7 @@ def main() -> None:
                 looked = time.monotonic()
                 samples.append((capture.done / SECOND / 60, resident()))
 
-        result = asyncio.run(Supervisor(graph_from_table(table, GRAPH), updated=updated).run())
+        result = asyncio.run(Supervisor(graph_from_table(table, default_graph()), updated=updated).run())
     counters = result.reports["capture"].counters
     print(f"{counters['frames']} frames, {counters['samples'] / 16_000 / 60:.1f} minutes of sound")
     whole = [sample for sample in samples if sample[1].keys() == samples[0][1].keys()]

@@ -1,62 +1,38 @@
-"""Latency and drops of N recordings at once through one live graph: 1, 2, 4, 8 streams of 720p at 30 frames a second.
+"""Many recordings at once through one live graph: what became of every frame, and how old results were.
 
-    python -m benchmarks.live clip.mp4 [--streams 1 2 4 8] [--seconds 30] [--size 1280x720] [--layout vision]
-        [--set stages.facial.batch_size=4] [--json FILE]
-
-Each stream is a source of its own that plays the recording over and over as a camera would (`benchmarks.live.camera`;
-scaled before the measurement, if it is of another size). All share the other stages, and a subscriber receives the
-results. They begin at the same moment, so that their frames come together: the worst case.
-
-Ages count from when a picture was due, decoded, to its result at the subscriber. Beside them stand the kernels' own
-times, measured just before with nothing else running. Where the machine can do no more, frames must be dropped evenly,
-ages must stay bounded, and every frame must be accounted for: offered = results + dropped. Exit code 1 where one is
-not.
-
-Layouts say which stages share a process: `stages` none of them (the captures are together), `vision` captures and
-detection, so that no picture has to travel, `halves` also what classifies faces, beside one process for the voice and
-one for results. It means nothing on a machine that does anything else.
+Each stream is a source of its own that plays the recording over and over as a camera would (`benchmarks.live.camera`).
+All share the other stages, and a subscriber receives the results. Ages count from when a picture was due, decoded, to
+its result there.
 """
 
 import argparse
 import asyncio
+import math
 import statistics
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
 import msgspec
 
-from benchmarks.figures import evenness, machine, percentiles, table, write_json
-from benchmarks.live.camera import FPS, load, prepare
+from benchmarks.figures import evenness, percentiles
+from benchmarks.kernels import FACE_KERNELS, Kernels
+from benchmarks.live.camera import load
+from benchmarks.playing import cpu_seconds, default_table
 from benchmarks.subscriber import Arrivals, Subscriber
 from emopipe.graphs.ready import default_graph
-from emopipe.pipeline.clock import MS, SECOND
-from emopipe.pipeline.graph.load import graph_from_table, read_table
+from emopipe.pipeline.clock import MS
+from emopipe.pipeline.graph.load import graph_from_table
+from emopipe.pipeline.graph.parse import PipelineSettings
 from emopipe.pipeline.report import HopLatency, Latency
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
-from emopipe.pipeline.telemetry.audit import audit
 from emopipe.stages.media.frames import FrameConverter
 
-LAYOUTS: dict[str, dict[str, str]] = {
-    "stages": {"capture": "captures"},
-    "vision": {"capture": "vision", "face-detection": "vision"},
-    "halves": {
-        "capture": "vision",
-        "face-detection": "vision",
-        "facial-inference": "vision",
-        "speech-windows": "voice",
-        "speech-inference": "voice",
-        "fusion": "results",
-        "publish": "results",
-    },
-}
-FACE_KERNELS = ("convert", "detect", "crop", "classify face")  # what a picture needs
+PICTURE_KERNELS = ("convert", *FACE_KERNELS)  # what a picture needs that is decoded already
 
 
 @dataclass(frozen=True)
@@ -79,9 +55,12 @@ class Account:
     unaccounted: int
 
 
-def live_table(clip: Path, streams: int, seconds: float, layout: str, endpoint: str) -> dict[str, Any]:
-    """The default graph, live, with `streams` sources that play `clip`, to one subscriber."""
-    table = read_table(default_graph())
+def live_table(clip: Path, streams: int, seconds: float, layout: str | None, endpoint: str) -> dict[str, Any]:
+    """The default graph, live, with `streams` sources that play `clip`, to one subscriber.
+
+    With a process a stage all sources share one: they stand for devices, not for decoders.
+    """
+    table = default_table(layout)
     stages: dict[str, Any] = table["stages"]
     (source,) = (name for name, stage in stages.items() if "inputs" not in stage)
     (console,) = (name for name, stage in stages.items() if stage["use"] == "console")
@@ -93,18 +72,18 @@ def live_table(clip: Path, streams: int, seconds: float, layout: str, endpoint: 
             name, _, output = feeder.partition(".")
             if name == source:
                 stage["inputs"][port] = [f"{capture}.{output}" for capture in captures]
-        stage.update(_process(layout, stage["use"]))
+    chosen = table["pipeline"].get("layout", PipelineSettings().layout)
+    together = {"process": "captures"} if chosen == "stages" else {}
     for capture in captures:
         played = {"use": "benchmarks.live.camera:PlayedCamera", "uri": str(clip), "stream": capture, "seconds": seconds}
-        stages[capture] = played | _process(layout, "capture")
-    published = {"use": "publish", "inputs": results, "endpoint": endpoint, "subscribers": 1}
-    stages["publish"] = published | _process(layout, "publish")
-    table["pipeline"] = {"name": "live", "mode": "live"}
+        stages[capture] = played | together
+    stages["publish"] = {"use": "publish", "inputs": results, "endpoint": endpoint, "subscribers": 1}
+    table["pipeline"] = {"name": "live", "mode": "live", "layout": chosen}
     return table
 
 
 def play(
-    clip: Path, streams: int, seconds: float, layout: str, folder: Path, overrides: Sequence[str] = ()
+    clip: Path, streams: int, seconds: float, layout: str | None, folder: Path, overrides: Sequence[str] = ()
 ) -> tuple[RunResult, dict[str, Arrivals]]:
     """Run `streams` of the recording for `seconds`; what the stages and what a subscriber say of it."""
     endpoint = f"ipc://{folder}/results"
@@ -145,26 +124,30 @@ def accounts(result: RunResult, heard: Mapping[str, Arrivals], lost: Sequence[Lo
     return found
 
 
-def row(result: RunResult, heard: Mapping[str, Arrivals], kept: Mapping[str, Account]) -> dict[str, object]:
-    """One line of the table."""
+def row(result: RunResult, heard: Mapping[str, Arrivals], kept: Mapping[str, Account]) -> dict[str, float]:
+    """What one run says of rates, ages, and drops."""
     base_time = result.reports[next(iter(kept))].counters["base_time_ns"]
     ages = [age / MS for stream in heard.values() for age in stream.ages(base_time)]
     p50, p95, p99 = percentiles(ages)
     results = [account.results for account in kept.values()]
     offered = sum(account.offered for account in kept.values())
+    dropped = sum(account.dropped for account in kept.values())
+    cpu = cpu_seconds(result)
     return {
         "streams": len(kept),
-        "offered/s": offered / result.seconds,
-        "results/s": sum(results) / result.seconds,
-        "dropped, %": 100 * sum(account.dropped for account in kept.values()) / offered if offered else float("nan"),
+        "offered_per_s": offered / result.seconds,
+        "results_per_s": sum(results) / result.seconds,
+        "dropped": dropped,
+        "dropped_share": dropped / offered if offered else math.nan,
         "evenness": evenness(results),
-        "p50 ms": p50,
-        "p95 ms": p95,
-        "p99 ms": p99,
-        "oldest ms": max(ages, default=float("nan")),
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "oldest_ms": max(ages, default=math.nan),
         "forced": sum(stream.forced for stream in heard.values()),
-        "cores used": sum(each.cpu for each in result.processes.values()) / SECOND / result.seconds,
-        "lost on the way": sum(stream.lost for stream in heard.values()),
+        "cores_used": cpu / result.seconds,
+        "cpu_ms_a_result": 1000 * cpu / sum(results) if sum(results) else math.nan,
+        "lost_on_the_way": sum(stream.lost for stream in heard.values()),
         "unaccounted": sum(abs(account.unaccounted) for account in kept.values()),
     }
 
@@ -193,12 +176,15 @@ def hops(result: RunResult, streams: int) -> list[dict[str, object]]:
 
 
 def kernels(clip: Path) -> dict[str, float]:
-    """The work's own times with nothing else running: median ms a call, by kernel."""
-    from benchmarks.replay import Kernels  # loads models and torch
+    """The work's own times with nothing else running: median ms a call, by kernel.
 
-    alone, pictures = Kernels(), FrameConverter()
-    alone.loop(clip, 2)
-    alone.detector.close()
+    Raises:
+        MediaError: there is no face in the recording.
+    """
+    pictures = FrameConverter()
+    with Kernels() as alone:
+        alone.warm_up(clip)
+        alone.loop(clip, 1)
     for played in load(str(clip)):
         if isinstance(played.frame, av.VideoFrame):
             with alone.timed("convert"):
@@ -214,11 +200,6 @@ def size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _process(layout: str, use: str) -> dict[str, str]:
-    chosen = LAYOUTS[layout].get(use)
-    return {"process": chosen} if chosen else {}
-
-
 def _parts(hop: HopLatency) -> tuple[tuple[str, Latency], ...]:
     return ("waited", hop.queued), ("worked", hop.working)
 
@@ -226,43 +207,3 @@ def _parts(hop: HopLatency) -> tuple[tuple[str, Latency], ...]:
 def _kind(name: str) -> str:
     """`capture` of `capture3`: all of them are one place."""
     return "capture" if name.startswith("capture") else name
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip", type=Path)
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 2, 4, 8], metavar="N", help="(default: 1 2 4 8)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of each run (default: %(default)s)")
-    parser.add_argument("--size", type=size, default=(1280, 720), metavar="WxH", help="(default: 1280x720)")
-    parser.add_argument("--layout", choices=LAYOUTS, default="vision", help="(default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="as in run")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    given = parser.parse_args()
-    print(f"{given.clip.name} at {given.size[0]}×{given.size[1]}, {FPS} frames/s a stream, {given.seconds:g} s a run")
-    print(", ".join([machine(), f"layout {given.layout}", *given.overrides]), end="\n\n")
-    rows, dropped, ways, wrong = [], [], [], []
-    with TemporaryDirectory(prefix="emopipe-") as folder:
-        clip = prepare(given.clip, Path(folder), given.size)
-        own = kernels(clip)
-        for streams in given.streams:
-            result, heard = play(clip, streams, given.seconds, given.layout, Path(folder), given.overrides)
-            lost = losses(result)
-            kept = accounts(result, heard, lost)
-            rows.append(row(result, heard, kept))
-            dropped += places(streams, lost, list(kept))
-            ways += hops(result, streams)
-            wrong += audit(result.reports)
-            wrong += [f"{streams} streams: {name}: {each}" for name, each in kept.items() if each.unaccounted]
-    alone = " + ".join(f"{name} {own[name]:.1f}" for name in FACE_KERNELS if name in own)
-    total = sum(own.get(name, 0.0) for name in FACE_KERNELS)
-    print(f"A frame alone, ms: {alone} = {total:.1f}\n\n{table(rows)}\n")
-    print(table(dropped) if dropped else "Nothing was dropped.")
-    print(f"\nms between capture and subscriber, waiting for each stage and in it:\n\n{table(ways)}")
-    write_json(given.json, {"runs": rows, "dropped": dropped, "hops_ms": ways, "kernels_ms": own, "wrong": wrong})
-    if wrong:
-        print("\nnot accounted for:", *wrong, sep="\n  ", file=sys.stderr)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

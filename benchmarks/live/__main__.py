@@ -1,8 +1,0 @@
-"""`python -m benchmarks.live`."""
-
-import sys
-
-from benchmarks.live.benchmark import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Faces a second through facial inference, by the size of its batches, beside a bare loop over the same network.
+
+Both in turn, on the same crops. Then crops of `--streams` at 30 a second each, in live mode: how long a face waits for
+its answer, and how many had to be dropped. On a GPU where there is one.
+"""
+
+import argparse
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.chart import Bar
+from benchmarks.clips import above_zero, add_rounds_argument, at_least
+from benchmarks.commands import ROOT
+from benchmarks.outcome import Outcome, add_output_arguments, spread, spread_table
+from emopipe.models.facial.base import SIZE
+from emopipe.models.facial.model import FacialModel
+from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.graph.load import graph_from_table
+from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.runtime.supervisor import Supervisor
+
+HELP = "faces a second by the size of batches, beside a bare loop over the same network"
+BATCH_SIZES = (1, 8, 64)
+RATE_HZ = 30.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--faces", type=at_least(128), default=512, metavar="N", help="a size and round (default: %(default)s)"
+    )
+    parser.add_argument("--streams", type=at_least(1), default=4, metavar="N", help="live (default: %(default)s)")
+    parser.add_argument("--seconds", type=above_zero, default=4.0, help="live (default: %(default)g)")
+    add_rounds_argument(parser)
+    add_output_arguments(parser)
+
+
+def measure(arguments: argparse.Namespace) -> Outcome:
+    model = FacialModel.load()
+    rounds: list[dict[str, float]] = []
+    for _ in range(arguments.rounds):
+        row: dict[str, float] = {}
+        for size in BATCH_SIZES:
+            bare, stage = bare_loop(model, size, arguments.faces), through_stage(size, arguments.faces)
+            row |= {f"bare_{size}_per_s": bare, f"stage_{size}_per_s": stage, f"stage_over_bare_{size}": stage / bare}
+        rounds.append(row)
+    found = spread(rounds)
+    result = play(
+        "live",
+        max(BATCH_SIZES),
+        {"count": round(arguments.seconds * RATE_HZ), "streams": arguments.streams, "rate": RATE_HZ},
+    )
+    age = result.reports["answers"].age
+    dropped = sum(
+        sum(counts.dropped.values()) for report in result.reports.values() for counts in report.links.values()
+    )
+    live = {
+        "live_streams": arguments.streams,
+        "live_p50_ms": age.percentile(50) / MS,
+        "live_p95_ms": age.percentile(95) / MS,
+        "live_dropped": dropped,
+    }
+    return Outcome(
+        f"Facial inference on {model.device}, {arguments.faces} faces a size; {arguments.rounds} rounds in turn",
+        {
+            "device": str(model.device),
+            **{name: median for name, (median, _, _) in found.items()},
+            **live,
+            "rounds": rounds,
+            "spread": found,
+        },
+        [
+            ("Faces a second, and the stage's over the bare loop's", spread_table(found)),
+            (f"Crops of {arguments.streams} streams, {RATE_HZ:g} a second each", [live]),
+        ],
+        [
+            Bar(f"{who}, batches of {size}", *found[f"{name}_{size}_per_s"], "faces/s")
+            for size in BATCH_SIZES
+            for name, who in (("bare", "bare loop"), ("stage", "stage"))
+        ],
+    )
+
+
+def bare_loop(model: FacialModel, size: int, faces: int) -> float:
+    """Faces a second of the network alone, in batches of `size`."""
+    crops = np.random.default_rng(0).integers(0, 256, (size, SIZE, SIZE), dtype=np.uint8)
+    model.probabilities(crops)  # warm-up
+    began = time.perf_counter()
+    for _ in range(faces // size):
+        model.probabilities(crops)
+    return faces // size * size / (time.perf_counter() - began)
+
+
+def through_stage(size: int, faces: int) -> float:
+    """Faces a second through the stage, with batches of up to `size`."""
+    counters = play("replay", size, {"count": faces}).reports["answers"].counters
+    return (counters["answers"] - 1) / ((counters["last_ns"] - counters["first_ns"]) / SECOND)
+
+
+def play(mode: str, size: int, source: dict[str, Any]) -> RunResult:
+    """Crops through facial inference, all in one process."""
+    table = {
+        "pipeline": {"mode": mode},
+        "stages": {
+            "crops": {"use": "benchmarks.batching.stages:Crops", **source},
+            "facial": {
+                "use": "facial-inference",
+                "batch_size": size,
+                "inputs": {"faces": "crops.faces"},
+                "queue": {"faces": {"size": 2 * max(BATCH_SIZES)}},
+            },
+            "answers": {"use": "benchmarks.batching.stages:Answers", "inputs": {"emotions": "facial.emotions"}},
+        },
+    }
+    return asyncio.run(Supervisor(graph_from_table(table, ROOT / "batching.toml").in_one_process()).run())

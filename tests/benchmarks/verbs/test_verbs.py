@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import conditions
+from benchmarks.procfs import PROC
 from benchmarks.verbs import VERBS, batching
 from emopipe.__main__ import main
 from tests.support.media import every, make
@@ -79,8 +80,10 @@ def test_startup(clip: Path, tmp_path: Path) -> None:
 
 @SLOW
 def test_memory(clip: Path, tmp_path: Path) -> None:
-    found = bench(tmp_path, "memory", clip, "--seconds", 1, "--rounds", 1)
-    assert {"emopipe", "capture", "faces", "facial", "windows", "speech", "fusion", "out0"} <= found["processes"].keys()
+    if not (PROC / "self" / "smaps_rollup").exists():
+        pytest.skip("this system does not say what processes share")
+    found = bench(tmp_path, "memory", clip, "--seconds", 1, "--rounds", 1, "--layout", "auto")
+    assert {"emopipe", "capture"} <= found["processes"].keys()
     assert found["pss_mb"] == pytest.approx(sum(each["pss"] for each in found["processes"].values()))
     assert found["rss_mb"] > found["pss_mb"] > 100
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-WIDTH, LABEL, VALUE, ROW, BAR, HEAD, FOOT = 760, 250, 170, 30, 16, 52, 40  # px
+WIDTH, LABEL, VALUE, ROW, BAR, HEAD, FOOT = 820, 250, 230, 30, 16, 52, 40  # px
 CARD, RIM, TEXT, NOTE, FILL, MARK = "#1f2733", "#566274", "#e6eaf0", "#98a5b8", "#5b7fd6", "#e6eaf0"
 
 

@@ -21,9 +21,8 @@ import msgspec
 from benchmarks.figures import evenness, percentiles
 from benchmarks.kernels import FACE_KERNELS, Kernels
 from benchmarks.live.camera import load
-from benchmarks.playing import cpu_seconds, default_table
+from benchmarks.playing import GRAPH, cpu_seconds, default_table
 from benchmarks.subscriber import Arrivals, Subscriber
-from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.graph.parse import PipelineSettings
@@ -89,7 +88,7 @@ def play(
     endpoint = f"ipc://{folder}/results"
     table = live_table(clip, streams, seconds, layout, endpoint)
     with Subscriber(endpoint) as subscriber:
-        result = asyncio.run(Supervisor(graph_from_table(table, default_graph(), overrides)).run())
+        result = asyncio.run(Supervisor(graph_from_table(table, GRAPH, overrides)).run())
         subscriber.stop(timeout_s=5)
     return result, dict(subscriber.streams)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from emopipe.arguments.graph import add_set_argument
 from emopipe.arguments.outputs import writing
-from emopipe.commands.playing import play
+from emopipe.arguments.playing import play
 from emopipe.graphs.ready import find_graph
 from emopipe.models import checkpoint
 from emopipe.models.calibration import PRIORS, Prior

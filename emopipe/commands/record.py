@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emopipe.arguments.graph import add_playing_arguments, add_set_argument
-from emopipe.commands.playing import conclude, play
+from emopipe.arguments.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.messages import RECORDER, record_table, recordable, subscription_table
 from emopipe.graphs.ready import find_graph

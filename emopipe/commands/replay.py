@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from emopipe.arguments.graph import add_playing_arguments, add_set_argument
-from emopipe.commands.playing import conclude, play
+from emopipe.arguments.playing import conclude, play
 from emopipe.graphs.comparison import first_difference
 from emopipe.graphs.manifest import Manifests, manifest_path, read_manifest
 from emopipe.graphs.messages import PLAYER, recordings_table

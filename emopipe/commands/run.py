@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
 from emopipe.arguments.outputs import need_writable, write_json
-from emopipe.commands.playing import conclude, play
+from emopipe.arguments.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import keep_results

@@ -17,8 +17,8 @@ from benchmarks.live.measurement import (
     row,
     size,
 )
+from benchmarks.playing import GRAPH
 from benchmarks.subscriber import Arrivals
-from emopipe.graphs.ready import default_graph
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.counters import LinkCounts
 from emopipe.pipeline.errors import MediaError
@@ -124,10 +124,10 @@ def test_a_hop_has_its_times() -> None:
 @pytest.mark.parametrize("layout", [None, "stages", "auto"])
 def test_a_layout_is_a_right_graph(clip: Path, layout: str | None) -> None:
     table = live_table(clip, 3, 5.0, layout, f"ipc://{clip.parent}/results")
-    graph = graph_from_table(table, default_graph())
+    graph = graph_from_table(table, GRAPH)
     assert graph.mode == "live"
     assert len(graph.stages["faces"].inputs["video"]) == 3
-    assert graph.layout == (layout or load_graph(default_graph()).layout)
+    assert graph.layout == (layout or load_graph(GRAPH).layout)
     if graph.layout == "stages":
         assert graph.processes["captures"] == ["capture1", "capture2", "capture3"]
 

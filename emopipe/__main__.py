@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+import shtab
+
 import emopipe
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import readable
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
         )
         parser.add_argument("--version", action="version", version=f"emopipe {emopipe.__version__}")
+        shtab.add_argument_to(parser, help="print a script for the completion of commands by your shell")
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         modules = {name: importlib.import_module(f"emopipe.commands.{name}") for name in VERBS}
         for name, module in modules.items():

@@ -1,6 +1,7 @@
 """List the stages, or show one: what comes in, what goes out, and its settings with units, defaults and ranges."""
 
 import argparse
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.registry import built_in, make_importable, resolve
+from emopipe.pipeline.graph.schema import graph_schema
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.text import show
 from emopipe.tables import stages as reference
@@ -20,7 +22,13 @@ HELP = "show the stages and their settings"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", nargs="?", help="a stage's name, or my_module:MyStage; without it all are listed")
-    parser.add_argument("--markdown", action="store_true", help="as Markdown; without a stage the whole reference page")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="as Markdown; without a stage the whole reference page")
+    form.add_argument(
+        "--schema",
+        action="store_true",
+        help="the JSON schema of a graph's file, for editors; with a stage of your own this one is in it",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -28,15 +36,19 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.stage is not None:
         make_importable([Path.cwd()])
         cls = resolve(arguments.stage)
-        if arguments.markdown:
+        if arguments.schema:
+            _print_schema({arguments.stage: cls})
+        elif arguments.markdown:
             print("\n".join([f"## {cls.name}", "", *reference.stage_markdown(cls)]).rstrip())
         else:
             _show(cls, console)
         return 0
+    if arguments.schema:
+        _print_schema({})
+        return 0
     stages, broken = built_in()
-    if broken and arguments.markdown:
-        raise EmopipeError("; ".join(f"stage {show(name)}: {problem}" for name, problem in broken.items()))
     if arguments.markdown:
+        _need_whole(broken)
         print(reference.markdown(stages), end="")
         return 0
     rows = [[name, _ports(cls), reference.summary(cls)] for name, cls in stages.items()]
@@ -44,6 +56,18 @@ def main(arguments: argparse.Namespace) -> int:
     for name, problem in broken.items():
         console.print(Text(f"{name} cannot be loaded: {problem}", style="red"))
     return 1 if broken else 0
+
+
+def _print_schema(more: dict[str, type[Stage]]) -> None:
+    stages, broken = built_in()
+    _need_whole(broken)
+    print(json.dumps(graph_schema(stages | more), indent=2, ensure_ascii=False))
+
+
+def _need_whole(broken: dict[str, str]) -> None:
+    """Raises: EmopipeError: there are stages that cannot be loaded."""
+    if broken:
+        raise EmopipeError("; ".join(f"stage {show(name)}: {problem}" for name, problem in broken.items()))
 
 
 def _ports(cls: type[Stage]) -> str:

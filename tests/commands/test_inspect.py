@@ -1,5 +1,6 @@
 """`emopipe inspect`: stages as their code declares them, in the terminal and as the reference page."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -123,3 +124,11 @@ def test_the_reference_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) ->
     verb("inspect", "--markdown")
     page = (ROOT / "docs" / "stages.md").read_text(encoding="utf-8")
     assert page == capsys.readouterr().out, "make it anew: emopipe inspect --markdown > docs/stages.md"
+
+
+def test_the_schema_is_json_and_knows_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verb("inspect", "--schema") == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert {f"stage-{name}" for name in built_in()[0]} <= schema["definitions"].keys()
+    assert verb("inspect", "tests.support.stages:Look", "--schema") == 0
+    assert "stage-tests.support.stages:Look" in json.loads(capsys.readouterr().out)["definitions"]

@@ -18,6 +18,21 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"emopipe {emopipe.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"), [(["rep"], {"replay"}), (["replay", "--ou"], {"--out"}), (["inspect", "--sch"], {"--schema"})]
+)
+def test_a_shell_completes_verbs_and_options(
+    capsys: pytest.CaptureFixture[str], typed: list[str], offered: set[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--print-completion", "bash"])
+    assert left.value.code == 0
+    words = " ".join(["emopipe", *typed])
+    ask = f'\nCOMP_WORDS=({words}); COMP_CWORD={len(typed)}; _shtab_emopipe; printf "%s\\n" "${{COMPREPLY[@]}}"\n'
+    done = subprocess.run(["bash"], input=capsys.readouterr().out + ask, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == offered
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_verb_imports_another(verb: str) -> None:
     tree = ast.parse((Path(emopipe.__file__).parent / "commands" / f"{verb}.py").read_text())

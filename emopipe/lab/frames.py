@@ -20,7 +20,7 @@ from emopipe.pipeline.text import instead, one_line, show
 from emopipe.stages.lab.extra import extra_problem
 from emopipe.stages.lab.parquet import schema
 from emopipe.stages.sinks.csv import table_text
-from emopipe.stages.sinks.table import ALWAYS, COLUMNS, Row, rows
+from emopipe.stages.sinks.table import ALWAYS, COLUMNS, DERIVED, Row, columns, rows
 
 CHUNK_ROWS = 20_000
 FRAMES = ("pandas", "polars")
@@ -31,8 +31,8 @@ def read(path: str | os.PathLike[str], frame: Literal["pandas", "polars"] = "pan
     """The results in a file (.jsonl, .csv or .parquet) as a data frame, in the columns of docs/formats.md.
 
     A row is a face of a result, or a result without a face. `pts_ns` and `duration_ns` are exact integers, `time_s` is
-    in s; `face` is an integer and `uncertain` true or false also where some rows have none. A line of JSONL that says
-    what is missing (`gap`) is no result, and has no row.
+    in s; `face` is an integer and `uncertain` true or false also where some rows have none. The columns `derived_…` are
+    there if the file has them. A line of JSONL that says what is missing (`gap`) is no result, and has no row.
 
     Args:
         path: of the file.
@@ -66,7 +66,9 @@ def _read_jsonl(file: Path) -> Any:
 
 
 def _read_csv(file: Path) -> Any:
-    return _table(_csv_rows(file))
+    found = _csv_rows(file)
+    derived = DERIVED.keys() <= next(found).keys()
+    return _table(found, derived=derived)
 
 
 def _read_parquet(file: Path) -> Any:
@@ -79,8 +81,11 @@ def _read_parquet(file: Path) -> Any:
         raise EmopipeError(f"{file}: not a Parquet file, or a damaged one: {one_line(error)}") from None
     if missing := [name for name in COLUMNS if name not in table.schema.names]:
         raise EmopipeError(f"{file}: not a table of emopipe's: there is no column {missing[0]}")
+    derived = DERIVED.keys() <= set(table.schema.names)
     try:
-        return table.select(list(COLUMNS)).cast(schema())  # others write texts and numbers in types of their own
+        return table.select(list(columns(derived=derived))).cast(
+            schema(derived=derived)
+        )  # others write texts and numbers in types of their own
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise EmopipeError(f"{file}: not a table of emopipe's: {one_line(error)}") from None
 
@@ -89,7 +94,7 @@ READERS: dict[str, Callable[[Path], Any]] = {".jsonl": _read_jsonl, ".csv": _rea
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
-    """The rows of a table that the stage `csv` has written, typed.
+    """The head of a table that the stage `csv` has written, by column, and then its rows, typed.
 
     Raises:
         EmopipeError: it is none.
@@ -100,10 +105,12 @@ def _csv_rows(file: Path) -> Iterator[Row]:
             head = next(reader, [])
             if missing := [name for name in COLUMNS if name not in head]:
                 raise EmopipeError(f"{file}: not a table of emopipe's: there is no column {missing[0]}")
+            kinds = columns(derived=DERIVED.keys() <= set(head))
+            yield dict.fromkeys(kinds)
             for cells in reader:
                 try:
                     texts = dict(zip(head, cells, strict=True))
-                    row = {name: _cell(texts[name], kind) for name, kind in COLUMNS.items()}
+                    row = {name: _cell(texts[name], kind) for name, kind in kinds.items()}
                     row["stream"] = table_text(texts["stream"])
                     filled = all(row[name] is not None for name in ALWAYS)
                 except (ValueError, KeyError):
@@ -122,12 +129,12 @@ def _cell(text: str, kind: type) -> Any:
     return TRUTHS[text] if kind is bool else kind(text)
 
 
-def _table(found: Iterable[Row]) -> Any:
+def _table(found: Iterable[Row], *, derived: bool = False) -> Any:
     import pyarrow as pa
 
-    columns, waiting = schema(), iter(found)
+    types, waiting = schema(derived=derived), iter(found)
     chunks = iter(lambda: list(islice(waiting, CHUNK_ROWS)), [])
-    return pa.concat_tables([columns.empty_table(), *(pa.Table.from_pylist(chunk, columns) for chunk in chunks)])
+    return pa.concat_tables([types.empty_table(), *(pa.Table.from_pylist(chunk, types) for chunk in chunks)])
 
 
 def _pandas(table: Any) -> Any:

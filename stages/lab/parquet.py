@@ -16,7 +16,7 @@ from emopipe.stages.lab.annotations import sync
 from emopipe.stages.lab.extra import extra_problem
 from emopipe.stages.sinks.line_file import path_problem
 from emopipe.stages.sinks.records import count_result
-from emopipe.stages.sinks.table import ALWAYS, COLUMNS, Row, rows
+from emopipe.stages.sinks.table import ALWAYS, Row, columns, rows
 from emopipe.stages.types import Emotions
 
 MAX_ROWS = 10_000  # of a row group; as many wait in memory for each stream, in 15 MB
@@ -39,6 +39,9 @@ class Parquet(Stage):
 
     class Settings(Stage.Settings, kw_only=True):
         path: Annotated[str, about("the file to write; an old one is replaced at the end", min_length=1)]
+        derived: Annotated[
+            bool, about("also valence and arousal, derived from the distribution by a published map and not measured")
+        ] = False
 
         def check(self) -> list[Invalid]:
             problem = path_problem(self.path)
@@ -63,7 +66,9 @@ class Parquet(Stage):
         self._before = begun if self.host.mode == "replay" else {}  # parts of a process before this one, by stream
         self._count = len(journal.starting(BEGUN))
         self._parts: dict[str, _Part] = {}  # of the streams that have not ended
-        self._schema = await self.compute(schema)  # which imports the library before the run plays
+        self._schema = await self.compute(
+            schema, derived=self.settings.derived
+        )  # which imports the library before the run plays
         self.exit.push_async_callback(self._close)
 
     async def process(self, port: str, message: Message) -> None:
@@ -164,12 +169,13 @@ class _Part:
             self._writer.close()
 
 
-def schema() -> Any:
+def schema(*, derived: bool = False) -> Any:
     """The table's columns as Arrow has them; any but those that every row has may be null."""
     import pyarrow as pa
 
+    found = columns(derived=derived).items()
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    return pa.schema([pa.field(name, types[kind], nullable=name not in ALWAYS) for name, kind in COLUMNS.items()])
+    return pa.schema([pa.field(name, types[kind], nullable=name not in ALWAYS) for name, kind in found])
 
 
 def metadata(folder: Path) -> dict[str, str]:

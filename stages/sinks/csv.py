@@ -10,7 +10,7 @@ from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.sinks.records import count_result
-from emopipe.stages.sinks.table import COLUMNS, rows
+from emopipe.stages.sinks.table import columns, rows
 from emopipe.stages.types import Emotions
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet would compute, and the mark against it
@@ -32,6 +32,9 @@ class CsvTable(Stage):
 
     class Settings(Stage.Settings, kw_only=True):
         path: Annotated[str, about("the file to write; an old one is overwritten", min_length=1)]
+        derived: Annotated[
+            bool, about("also valence and arousal, derived from the distribution by a published map and not measured")
+        ] = False
 
         def check(self) -> list[Invalid]:
             problem = path_problem(self.path)
@@ -43,9 +46,10 @@ class CsvTable(Stage):
     settings: Settings
 
     async def setup(self) -> None:
+        self._columns = list(columns(derived=self.settings.derived))
         self._file = LineFile(
             self.settings.path,
-            _line(COLUMNS),
+            _line(self._columns),
             journal=self.host.journal,
             finished=self.host.finished,
             append=self.host.mode == "live",
@@ -55,7 +59,7 @@ class CsvTable(Stage):
     async def process(self, port: str, message: Message) -> None:
         stream = spreadsheet_text(message.stream)
         for row in rows(stream, message.pts, message.duration, message.payload):
-            self._file.write(_line(_cell(row[column]) for column in COLUMNS))
+            self._file.write(_line(_cell(row[column]) for column in self._columns))
         count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:

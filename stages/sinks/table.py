@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from emopipe.models.labels import FACE
+from emopipe.stages.sinks.affect import derived_affect
 from emopipe.stages.sinks.findings import Finding, face_finding, findings, voice_finding
 from emopipe.stages.sinks.records import rounded, seconds
 from emopipe.stages.types import Emotions
@@ -22,15 +23,23 @@ COLUMNS: dict[str, type] = {
 ALWAYS = ("stream", "time_s", "pts_ns", "duration_ns", "source", "forced")
 """The columns that every row fills."""
 
+DERIVED: dict[str, type] = {"derived_valence": float, "derived_arousal": float}
+"""Columns that are there where they are asked for: where the distribution lies on a published map (`affect`)."""
+
 Row = dict[str, Any]
 
 
+def columns(*, derived: bool) -> dict[str, type]:
+    """The columns of a table, with or without those that are derived."""
+    return COLUMNS | DERIVED if derived else COLUMNS
+
+
 def rows(stream: str, pts: int, duration: int, emotions: Emotions) -> Iterator[Row]:
-    """The rows of one result by column: one for each face, and one for a result without a face.
+    """The rows of one result by column, `DERIVED` included: one for each face, and one for a result without a face.
 
     Times are in ns, or in s where the column's name says so; floats are rounded as all files have them.
     """
-    common: Row = dict.fromkeys(COLUMNS) | {
+    common: Row = dict.fromkeys(COLUMNS | DERIVED) | {
         "stream": stream,
         "time_s": seconds(pts),
         "pts_ns": pts,
@@ -53,7 +62,8 @@ def rows(stream: str, pts: int, duration: int, emotions: Emotions) -> Iterator[R
 
 
 def _row(finding: Finding) -> Row:
-    return {"who": finding.who, **_verdict(finding), **finding.probabilities}
+    affect = dict(zip(DERIVED, derived_affect(finding.probabilities), strict=True))
+    return {"who": finding.who, **_verdict(finding), **finding.probabilities, **affect}
 
 
 def _verdict(finding: Finding, prefix: str = "") -> Row:

@@ -13,9 +13,10 @@ import emopipe
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.testing import run_stage
 from emopipe.stages.lab.parquet import Parquet
+from emopipe.stages.sinks.affect import PLACES
 from emopipe.stages.sinks.csv import CsvTable
 from emopipe.stages.sinks.jsonl import JsonLines
-from emopipe.stages.sinks.table import COLUMNS
+from emopipe.stages.sinks.table import COLUMNS, DERIVED
 from tests.support.lab import FRAME_NS, scene
 
 SINKS = {".jsonl": JsonLines, ".csv": CsvTable, ".parquet": Parquet}
@@ -137,3 +138,15 @@ def test_importing_emopipe_or_read_imports_no_library_of_frames() -> None:
     code = f"import sys, emopipe; emopipe.read; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_is_derived_is_there_where_the_file_has_it(tmp_path: Path, suffix: str) -> None:
+    cls: Any = SINKS[suffix]
+    run_stage(cls(cls.Settings(path=str(tmp_path / f"x{suffix}"), derived=True)), [("emotions", m) for m in scene()])
+    frame = emopipe.read(tmp_path / f"x{suffix}")
+    assert list(frame.columns) == [*COLUMNS, *DERIVED]
+    with_face = frame[frame.face.notna()]
+    expected = sum(with_face[label] * valence for label, (valence, _) in PLACES.items())
+    assert (with_face.derived_valence - expected).abs().max() < 1e-5
+    assert frame[frame.face.isna()].derived_arousal.isna().all()

@@ -1,9 +1,11 @@
 """One file a model: safetensors, with everything needed to use it in the file's own metadata."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 
 from emopipe.models.calibration import Selection
 from emopipe.pipeline.errors import EmopipeError, ModelError
@@ -45,16 +47,19 @@ class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     selective: list[Selection] = []
 
 
-def save(path: Path, state: "dict[str, torch.Tensor]", card: Card) -> None:
+def save(path: Path, state: "Mapping[str, torch.Tensor | NDArray[Any]]", card: Card) -> None:
     """Write a checkpoint so that a full disk or a crash leaves the last good file in place.
 
     Raises:
         EmopipeError: it cannot be written: the disk is full, or the folder is not ours to write in.
     """
-    from safetensors.torch import save as serialise
+    from safetensors.numpy import save as serialise
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    content = serialise(tensors, metadata={"emopipe": msgspec.json.encode(card).decode()})
+    arrays = {
+        name: np.array(value if isinstance(value, np.ndarray) else value.detach().cpu().numpy(), order="C")
+        for name, value in state.items()
+    }
+    content = serialise(arrays, metadata={"emopipe": msgspec.json.encode(card).decode()})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:

@@ -1,21 +1,30 @@
-"""Loading a network from its checkpoint, ready to infer: one way and one wording for faces, voices and both."""
+"""Loading a network from its checkpoint, ready to infer: one way and one wording for faces, voices and both.
 
-from collections.abc import Callable, Mapping
+torch is imported where it is needed, not before: what infers on a CPU mostly does without.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, TypeVar
 
 from emopipe.models import checkpoint
 from emopipe.models.checkpoint import Card
 from emopipe.pipeline.errors import ModelError
 
-N = TypeVar("N", bound=nn.Module)
+if TYPE_CHECKING:
+    from torch import nn
+
+N = TypeVar("N", bound="nn.Module")
+
+GPU_DEVICES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
+"""What Linux has where there is a driver of NVIDIA's, of Windows' below it, or of AMD's."""
 
 
 def load_network(path: Path | None, task: str, networks: Mapping[str, Callable[..., N]]) -> tuple[N, Card]:
-    """The network in a checkpoint (by default the shipped one of `task`), in evaluation mode on the CPU, and its card.
+    """The torch network in a checkpoint (by default the shipped one of `task`), to evaluate on the CPU, and its card.
 
     Raises:
         ModelError: the file is missing, damaged or of another task; its network is not among `networks`, or does not
@@ -25,30 +34,61 @@ def load_network(path: Path | None, task: str, networks: Mapping[str, Callable[.
     state, card = checkpoint.load(path, task)
     if card.network not in networks:
         raise ModelError(f"{path}: network {card.network!r} is unknown; the networks are {', '.join(networks)}")
-    try:
+    with fitting(path):
         network = networks[card.network](**card.options)
         network.load_state_dict(state)
-    except (RuntimeError, TypeError, ValueError) as error:
-        problem = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{path}: its weights do not fit its card: {problem}; restore it or train it again") from None
-    outputs = getattr(getattr(network, "head", None), "out_features", len(card.labels))
-    if outputs != len(card.labels):
-        raise ModelError(f"{path}: {len(card.labels)} labels for {outputs} outputs; restore it or train it again")
+    need_outputs(path, card, getattr(getattr(network, "head", None), "out_features", len(card.labels)))
     return network.eval(), card
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The device of this name of torch's; for "auto" a GPU if there is one, else the CPU.
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Around making a network of a checkpoint's weights and options.
+
+    Raises:
+        ModelError: they did not fit.
+    """
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError) as error:
+        problem = str(error).splitlines()[-1].strip()
+        raise ModelError(f"{path}: its weights do not fit its card: {problem}; restore it or train it again") from None
+
+
+def need_outputs(path: Path, card: Card, outputs: int) -> None:
+    """Raises ModelError unless the network in a checkpoint has as many outputs as its card has labels."""
+    if outputs != len(card.labels):
+        raise ModelError(f"{path}: {len(card.labels)} labels for {outputs} outputs; restore it or train it again")
+
+
+def pick_device(name: str = "auto") -> str:
+    """The device of this name of torch's; for "auto" a GPU ("cuda") if there is one, else the CPU.
 
     Raises:
         ModelError: there is none of this name.
     """
+    if name == "cpu" or (name == "auto" and not _may_have_gpu()):
+        return "cpu"
+    import torch
+
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=torch.device(name))
     except (RuntimeError, AssertionError) as error:
         problem = str(error).splitlines()[0]
         raise ModelError(f"device {name!r} cannot be used: {problem}; `auto` takes what is there") from None
-    return device
+    return name
+
+
+def set_torch_threads(count: int) -> None:
+    """Let torch compute on so many threads, where it is loaded: OpenMP's setting is the calling thread's own."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(count)
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth asking torch, whose import takes seconds and hundreds of megabytes."""
+    if sys.platform == "darwin":
+        return False  # "auto" means CUDA
+    return os.name == "nt" or any(path.exists() for path in GPU_DEVICES)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from emopipe.models.calibration import prior_problem
 from emopipe.models.checkpoint import WEIGHTS_DIR
+from emopipe.models.loading import set_torch_threads
 from emopipe.pipeline.batcher import Batcher
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import ModelError
@@ -46,7 +47,9 @@ class Inference(Stage, Generic[Row]):
                 ge=0,
             ),
         ] = 0.02
-        threads: Annotated[int, about("CPU threads of the model; more are rarely faster", ge=1, le=256)] = 1
+        threads: Annotated[
+            int, about("CPU threads of a model that runs in PyTorch; more are rarely faster", ge=1, le=256)
+        ] = 1
         prior: Annotated[
             Literal["training", "uniform", "neutral"] | dict[str, float],
             about(
@@ -149,12 +152,9 @@ class Inference(Stage, Generic[Row]):
                 await self.emit(output, payload, cause=message, watermark=bound)
 
     def _open(self) -> Any:
-        import torch
-
-        # OpenMP's setting is the calling thread's own, and this is the thread that infers.
-        torch.set_num_threads(self.settings.threads)
         path = self.settings.weights_path
         model = self.load(path, self.settings.device)
+        set_torch_threads(self.settings.threads)  # this is the thread that infers
         labels = self.settings.labels
         if tuple(model.labels) != labels:
             raise ModelError(

@@ -1,6 +1,7 @@
 """The options of a predictor: the settings of the stages that it stands for, and the threads it infers with."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -99,11 +100,14 @@ if hasattr(os, "register_at_fork"):  # where there is fork
 def torch_threads(count: int) -> Iterator[None]:
     """Infer with so many threads of the CPU, one caller at a time, and leave the caller's setting as it was.
 
-    In the child of a fork it is always one: OpenMP's others did not come along, and it would wait for them for ever.
+    They are torch's: where it is not loaded, nothing needs it. In the child of a fork it is always one: OpenMP's others
+    did not come along, and it would wait for them for ever.
     """
-    import torch
-
     with _inference.lock:
+        torch = sys.modules.get("torch")
+        if torch is None:
+            yield
+            return
         before = torch.get_num_threads()
         torch.set_num_threads(1 if _inference.forked else count)
         try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
-# A GEMM's rounding may depend on how many rows it is given and on which row a frame lies. So frames always go
+# An array's arithmetic may round differently by its shape, and by where in it a number lies. So frames always go
 # through the transform 16 at a time, frame i in row i mod 16, the rest zeros: any chunking gives the same bits.
 _BLOCK_FRAMES = 16
 _LOG_OFFSET = 1e-6  # of the bands' powers: silence is not minus infinity
@@ -114,38 +114,38 @@ def _deltas(frames: "torch.Tensor", reach: int) -> "torch.Tensor":
 
 def _transform(spec: MfccSpec, frames: Floats) -> Floats:
     """Frames of samples [n, window] -> MFCC [n, coefficients], without liftering."""
-    import torch
-
     taper, filters, cosines = _matrices(spec)
-    with torch.inference_mode():
-        power = torch.fft.rfft(torch.from_numpy(frames) * taper).abs().pow(2)
-        bands = torch.log(_each(power, filters) + _LOG_OFFSET)
-        result: Floats = _each(bands, cosines).numpy()
-    return result
+    bands = np.log(row_products(power_spectra(frames * taper, spec.window), filters) + np.float32(_LOG_OFFSET))
+    return row_products(bands, cosines)
 
 
-def _each(rows: "torch.Tensor", matrix: "torch.Tensor") -> "torch.Tensor":
-    """Each row [n, a] times a matrix [a, b], to the bit as torchaudio's MFCC does: the weights learned from those."""
-    import torch
+def power_spectra(frames: Floats, size: int) -> Floats:
+    """Frames of samples [n, at most `size`] -> the power in each of their bins, [n, size // 2 + 1]."""
+    spectra = np.fft.rfft(frames, size)
+    power: Floats = spectra.real**2 + spectra.imag**2  # type: ignore[assignment]  # NumPy 2 keeps float32
+    return power
 
-    return torch.bmm(rows[:, None], matrix.expand(len(rows), -1, -1))[:, 0]
+
+def row_products(rows: Floats, matrix: Floats) -> Floats:
+    """Rows [n, a] times those of a matrix [b, a], [n, b]; without a BLAS, whose threads wait at full speed for more."""
+    products: Floats = np.einsum("na,ba->nb", rows, matrix)
+    return products
 
 
 @cache
-def _matrices(spec: MfccSpec) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-    """The Hann window [window], triangular mel filters [bins, mels] and the orthonormal DCT-II [mels, coefficients].
+def _matrices(spec: MfccSpec) -> tuple[Floats, Floats, Floats]:
+    """The Hann window [window], triangular mel filters [mels, bins] and the orthonormal DCT-II [coefficients, mels].
 
     The filters' peaks are 1, their corners evenly spaced on HTK's mel scale, 2595 log10(1 + f / 700).
     """
-    import torch
-
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (spec.f_min, spec.f_max))
-    corners = 700 * (10 ** (torch.linspace(low, high, spec.mels + 2) / 2595) - 1)
+    corners = 700 * (10 ** (np.linspace(low, high, spec.mels + 2) / 2595) - 1)[:, None]
     left, centre, right = corners[:-2], corners[1:-1], corners[2:]
-    bins = torch.linspace(0, spec.sample_rate // 2, spec.window // 2 + 1)[:, None]
-    filters = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
+    bins = np.linspace(0, spec.sample_rate // 2, spec.window // 2 + 1)
+    filters = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clip(min=0)
 
-    order, place = torch.arange(float(spec.coefficients))[:, None], torch.arange(float(spec.mels))
-    cosines = torch.cos(math.pi / spec.mels * (place + 0.5) * order)
+    cosines = np.cos(np.pi / spec.mels * np.outer(np.arange(spec.coefficients), np.arange(spec.mels) + 0.5))
     cosines[0] /= math.sqrt(2)
-    return torch.hann_window(spec.window), filters, (cosines * math.sqrt(2 / spec.mels)).T
+    cosines *= math.sqrt(2 / spec.mels)
+    taper = np.hanning(spec.window + 1)[:-1]  # periodic
+    return taper.astype(np.float32), filters.astype(np.float32), cosines.astype(np.float32)

@@ -3,37 +3,35 @@
 Two kinds of network hear the same stretches of speech. Those of `emopipe.models.speech.networks` take MFCC; a head
 (`emopipe.models.speech.heads`) takes the vector that the voice encoder and functionals make of the sound
 (`emopipe.models.speech.embedding`). What a network takes of one stretch is a *row*: MFCC float32 [T, coefficients], or
-a vector float32 [D].
+a vector float32 [D]. Heads are NumPy, the others torch, which is imported with the first of these.
 """
 
 import logging
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from emopipe.models import checkpoint
 from emopipe.models.assets import voice_encoder_sha256
 from emopipe.models.calibration import Doubles, Prior, Selection, prior_odds, reweighed, softmax
 from emopipe.models.checkpoint import Card
-from emopipe.models.loading import load_network, pick_device
+from emopipe.models.loading import fitting, load_network, need_outputs, pick_device
 from emopipe.models.speech.embedding import KNOWN, Embedder, EmbeddingSpec, seconds_of
-from emopipe.models.speech.features import Floats, MfccSpec, window_features
+from emopipe.models.speech.features import Floats, MfccSpec
 from emopipe.models.speech.files import FALLBACK, SHIPPED
-from emopipe.models.speech.heads import Head
-from emopipe.models.speech.networks import NETWORKS as MFCC_NETWORKS
-from emopipe.models.speech.networks import SpeechNetwork
+from emopipe.models.speech.heads import Head, Outputs
 from emopipe.models.speech.speaker import MIN_CLIPS, MfccStatistics, SpeakerStatistics, VectorStatistics
 from emopipe.models.speech.temperature import Context, Temperature
 from emopipe.pipeline.errors import ModelError
 
-NETWORKS: dict[str, type[SpeechNetwork]] = {**MFCC_NETWORKS, "head": Head}
-"""By the name that a checkpoint's card has."""
+if TYPE_CHECKING:
+    from emopipe.models.speech.networks import SpeechNetwork
+
+Network: TypeAlias = "SpeechNetwork | Head"
 
 logger = logging.getLogger(__name__)
 
@@ -51,34 +49,11 @@ class Utterance(Protocol):
     def audio(self) -> Floats: ...
 
 
-class Outputs(NamedTuple):
-    """What a network makes of N rows, float32 on the CPU: logits [N, classes] and embeddings [N, D]."""
-
-    logits: Tensor
-    embeddings: Tensor
-
-
-@torch.inference_mode()
-def compute_outputs(network: SpeechNetwork, rows: Sequence[Floats], spec: Spec) -> Outputs:
-    """Run a network over rows.
-
-    On a CPU they go through one by one: a GEMM rounds differently for different batch sizes (measured: a batch of two
-    already differs in the last bit), while a replay has to give the same bits for all. A voice has but two windows a
-    second. On another device those of one length go through together.
-    """
-    device = network.mean.device
+def compute_outputs(network: Network, rows: Sequence[Floats], spec: Spec) -> Outputs:
+    """Run a network over rows, at least one; on a CPU the bits of each depend on no other."""
     if not rows:
         raise ValueError("no rows")
-    logits: list[Tensor] = [torch.empty(0)] * len(rows)
-    embeddings = list(logits)
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    for _, group in groupby(order, key=lambda index: index if device.type == "cpu" else len(rows[index])):
-        same = list(group)
-        inputs = torch.from_numpy(np.stack([rows[index] for index in same])).to(device)
-        embedding = network.embed(inputs if isinstance(spec, EmbeddingSpec) else window_features(inputs, spec))
-        for index, row, vector in zip(same, network.classify(embedding).cpu(), embedding.cpu(), strict=True):
-            logits[index], embeddings[index] = row, vector
-    return Outputs(torch.stack(logits), torch.stack(embeddings))
+    return network.outputs(rows) if isinstance(network, Head) else network.outputs(rows, cast(MfccSpec, spec))
 
 
 class SpeechModel:
@@ -96,7 +71,7 @@ class SpeechModel:
 
     def __init__(
         self,
-        network: SpeechNetwork,
+        network: Network,
         spec: Spec,
         labels: Sequence[str],
         temperature: float | Temperature,
@@ -104,7 +79,7 @@ class SpeechModel:
         selective: Sequence[Selection] = (),
         embedder: Embedder | None = None,
     ) -> None:
-        self.network = network.eval()
+        self.network = network if isinstance(network, Head) else network.eval()
         self.spec = spec
         self.labels = tuple(labels)
         self.temperature = temperature
@@ -125,7 +100,7 @@ class SpeechModel:
             EmopipeError: no such prior.
         """
         path = path or SHIPPED
-        network, card = load_network(path, "speech", NETWORKS)
+        network, card = _load_network(path)
         spec = spec_of(card, path)
         embedder = None
         if isinstance(spec, EmbeddingSpec):
@@ -136,7 +111,7 @@ class SpeechModel:
                     raise
                 logger.warning("%s: %s; the small network for voices, which knows strangers less, is used", path, error)
                 return cls.load(FALLBACK, device, prior)
-        else:
+        elif not isinstance(network, Head):
             network.to(pick_device(device))
         odds = prior_odds(prior, card.labels, card.prior)
         temperature = Temperature(card.temperatures, *card.doubt) if card.temperatures else card.temperature
@@ -154,10 +129,10 @@ class SpeechModel:
     def outputs(self, rows: Sequence[Floats]) -> Outputs:
         """Logits before calibration, and embeddings."""
         if not rows:
-            return Outputs(torch.empty(0, len(self.labels)), torch.empty(0, self.network.width))
+            return Outputs(np.empty((0, len(self.labels)), np.float32), np.empty((0, self.network.width), np.float32))
         return compute_outputs(self.network, rows, self.spec)
 
-    def logits(self, rows: Sequence[Floats]) -> Tensor:
+    def logits(self, rows: Sequence[Floats]) -> Floats:
         """Logits [N, classes] before calibration."""
         return self.outputs(rows).logits
 
@@ -167,7 +142,7 @@ class SpeechModel:
             return self.temperature.at(context_of(self.network, rows))
         return np.full(len(rows), self.temperature)
 
-    def calibrated(self, logits: Tensor, rows: Sequence[Floats]) -> npt.NDArray[np.float32]:
+    def calibrated(self, logits: Floats, rows: Sequence[Floats]) -> npt.NDArray[np.float32]:
         """These rows' logits as calibrated distributions over `labels`, float32 [N, classes]."""
         if not rows:
             return np.empty((0, len(self.labels)), np.float32)
@@ -180,31 +155,41 @@ class SpeechModel:
         """
         return self.calibrated(self.logits(rows), rows)
 
-    @torch.inference_mode()
     def voice(self, rows: Sequence[Floats]) -> npt.NDArray[np.float32]:
         """How likely each row is a voice at all, float32 [N]; a network without a gate takes all for voices."""
         if not isinstance(self.network, Head) or not rows:
             return np.ones(len(rows), np.float32)
-        logits = [self.network.voice(self.network.embed(torch.from_numpy(row)[None])) for row in rows]
-        result: npt.NDArray[np.float32] = torch.cat(logits).sigmoid().numpy()
-        return result
+        logits = np.concatenate([self.network.voice(self.network.embed(row[None])) for row in rows])
+        likely: npt.NDArray[np.float32] = ((1 + np.tanh(logits / 2)) / 2).astype(np.float32)
+        return likely
 
     def speaker(self) -> SpeakerStatistics:
         """Statistics of a speaker of whom nothing has been heard: those of the network's training speakers."""
-        mean, deviation = self.network.mean.cpu().numpy(), 1 / self.network.scale.cpu().numpy()
+        mean, deviation = self.network.statistics()
         if isinstance(self.spec, EmbeddingSpec):
             return VectorStatistics(mean, deviation)
         coefficients = self.spec.coefficients
         return MfccStatistics(mean[:coefficients], deviation[:coefficients], MIN_CLIPS)
 
 
-@torch.inference_mode()
-def context_of(network: SpeechNetwork, rows: Sequence[Floats]) -> Context:
+def _load_network(path: Path) -> tuple[Network, Card]:
+    state, card = checkpoint.load_arrays(path, "speech")
+    if card.network != "head":
+        from emopipe.models.speech.networks import NETWORKS
+
+        return load_network(path, "speech", NETWORKS)
+    with fitting(path):
+        head = Head(state, **card.options)
+    need_outputs(path, card, head.classes)
+    return head, card
+
+
+def context_of(network: Network, rows: Sequence[Floats]) -> Context:
     """What is known of rows beside what was said."""
     seconds = np.array([seconds_of(row) for row in rows])
     if not isinstance(network, Head) or not rows:
         return Context(seconds, np.ones(len(rows)), np.zeros(len(rows)))
-    distances = [float(network.distance(network.embed(torch.from_numpy(row)[None]))) for row in rows]
+    distances = [network.distance(network.embed(row[None])).item() for row in rows]
     return Context(seconds, np.array(distances), np.array([float(row[KNOWN]) for row in rows]))
 
 

@@ -1,12 +1,16 @@
 """Networks for voices, by name: MFCC with deltas in, one logit a label of `labels.SPEECH` out."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from emopipe.models.labels import SPEECH
+from emopipe.models.speech.features import Floats, MfccSpec, window_features
+from emopipe.models.speech.heads import Outputs, Statistics
 
 
 class SpeechNetwork(nn.Module):
@@ -47,6 +51,30 @@ class SpeechNetwork(nn.Module):
     def member_logits(self, features: Tensor) -> list[Tensor]:
         """The logits of everybody who is trained on the labels for himself: here the network alone."""
         return [self(features)]
+
+    def statistics(self) -> Statistics:
+        """Those of the training speakers' features."""
+        return Statistics(self.mean.cpu().numpy(), self.scale.reciprocal().cpu().numpy())
+
+    @torch.inference_mode()
+    def outputs(self, rows: Sequence[Floats], spec: MfccSpec) -> Outputs:
+        """What it makes of MFCC [T, coefficients] each, at least of one.
+
+        On a CPU they go through one by one: a GEMM rounds differently for different batch sizes (measured: a batch of
+        two already differs in the last bit), while a replay has to give the same bits for all. A voice has but two
+        windows a second. On another device those of one length go through together.
+        """
+        device = self.mean.device
+        logits: list[Tensor] = [torch.empty(0)] * len(rows)
+        embeddings = list(logits)
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+        for _, group in groupby(order, key=lambda index: index if device.type == "cpu" else len(rows[index])):
+            same = list(group)
+            inputs = torch.from_numpy(np.stack([rows[index] for index in same])).to(device)
+            embedding = self.embed(window_features(inputs, spec))
+            for index, row, vector in zip(same, self.classify(embedding).cpu(), embedding.cpu(), strict=True):
+                logits[index], embeddings[index] = row, vector
+        return Outputs(torch.stack(logits).numpy(), torch.stack(embeddings).numpy())
 
 
 class SingleNetwork(SpeechNetwork):

@@ -1,16 +1,13 @@
 """How a stretch of speech is said, in numbers: pitch, loudness, rhythm, and the voice's colour, as functionals.
 
 The classic description of an expressive voice (Eyben et al. 2016, The Geneva minimalistic acoustic parameter set),
-worked out with NumPy; spectra by torch, in half the time. Loudness is relative to the stretch itself: how far away a
-microphone stands says nothing.
+worked out with NumPy. Loudness is relative to the stretch itself: how far away a microphone stands says nothing.
 """
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from emopipe.models.speech.features import Floats
+from emopipe.models.speech.features import Floats, power_spectra, row_products
 
 SAMPLE_RATE = 16000
 HOP = 160  # samples from one frame to the next
@@ -42,20 +39,14 @@ def _mel_filters() -> Floats:
 
 
 _HERTZ = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
-_FILTERS = torch.from_numpy(_mel_filters())
-_DCT = np.sqrt(2 / _MELS) * np.cos(np.pi / _MELS * np.outer(np.arange(_MELS) + 0.5, np.arange(_CEPSTRA)))
-_DCT = torch.from_numpy(_DCT.astype(np.float32))
+_FILTERS = _mel_filters()
+_DCT = np.sqrt(2 / _MELS) * np.cos(np.pi / _MELS * np.outer(np.arange(_CEPSTRA), np.arange(_MELS) + 0.5))
+_DCT = _DCT.astype(np.float32)
 _SPECTRUM_WINDOW, _PITCH_WINDOW = _hann(_SHORT), _hann(_LONG // 2)
 
 
-def _power(frames: Floats) -> Tensor:
-    """The power spectrum of each frame."""
-    spectrum = torch.view_as_real(torch.fft.rfft(torch.from_numpy(frames), _FFT))
-    return spectrum.square().sum(-1)
-
-
 def _autocorrelation(frames: Floats) -> Matrix:
-    result: Matrix = torch.fft.irfft(_power(frames), _FFT)[..., : _LAGS[1] + 2].numpy()
+    result: Matrix = np.fft.irfft(power_spectra(frames, _FFT), _FFT)[..., : _LAGS[1] + 2]
     return result
 
 
@@ -91,8 +82,7 @@ def functionals(samples: Floats) -> Floats:
         samples = np.pad(samples, (0, 2 * _SHORT - len(samples)))
     frames = np.lib.stride_tricks.sliding_window_view(samples, _LONG)[::HOP]
     margin = (_LONG - _SHORT) // 2
-    spectrum = _power(frames[:, margin : margin + _SHORT] * _SPECTRUM_WINDOW) + 1e-10
-    power = spectrum.numpy()
+    power = power_spectra(frames[:, margin : margin + _SHORT] * _SPECTRUM_WINDOW, _FFT) + np.float32(1e-10)
     semitones, periodic = pitch(samples, len(frames))
     level = 10 * np.log10(frames.var(1) + 1e-10)
     top = np.percentile(level, 95)
@@ -100,15 +90,14 @@ def functionals(samples: Floats) -> Floats:
     voiced = (periodic > _VOICED) & loud
     if voiced.sum() > 3:  # a pitch more than an octave from the others is none
         voiced &= np.abs(semitones - np.median(semitones[voiced])) < 14
-    mels = (spectrum @ _FILTERS.T + 1e-8).log()
-    logs = mels.numpy()
+    logs = np.log(row_products(power, _FILTERS) + np.float32(1e-8))
     parts: list[ArrayLike] = [
         _pitch_functionals(semitones, voiced),
         [voiced.mean(), _mean(periodic[loud]), _mean(periodic[voiced]), _deviation(periodic[voiced])],
         _level_functionals(level - top, loud),
         _rhythm(voiced, level, top),
         _colour(power, logs, voiced, loud),
-        _cepstra((mels @ _DCT).numpy(), voiced, loud),
+        _cepstra(row_products(logs, _DCT), voiced, loud),
     ]
     return np.nan_to_num(np.concatenate([np.asarray(part) for part in parts]).astype(np.float32))
 

@@ -82,11 +82,7 @@ class SpeechWindows(Stage):
             self.count("repeated_samples", stream, windower.repeated)
 
     def _warm_up(self) -> None:
-        """Load torch now, not when the first sound is there."""
-        import torch
-
-        # A block holds a few frames of MFCC: more threads would only wait for each other (ten times the CPU time).
-        torch.set_num_threads(1)
+        """Make the tables of the features now, not when the first sound is there."""
         SpeechWindower().push(np.zeros(1600, np.float32), 0)
 
     def _new_windower(self) -> SpeechWindower:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import torch
 
 from emopipe.models import checkpoint
 from emopipe.models.calibration import Doubles
@@ -98,8 +97,8 @@ class SpeechAnswerCache:
         if not kept.is_file():
             self._cache.mkdir(parents=True, exist_ok=True)
             with replacing(kept) as partial, partial.open("wb") as file:
-                np.save(file, model.logits(rows).numpy())
-        return model.calibrated(torch.from_numpy(np.load(kept, allow_pickle=False)), rows).astype(np.float64)
+                np.save(file, model.logits(rows))
+        return model.calibrated(np.load(kept, allow_pickle=False), rows).astype(np.float64)
 
 
 def checkpoint_without(speaker: str, folder: Path) -> Path:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from emopipe.models.labels import SPEECH
@@ -40,11 +39,8 @@ def fit_head(clips: Sequence[Clip], noises: NDArray[np.floating], settings: Sett
     changes = np.stack([clips[index].degraded for index in degraded]) - vectors[degraded] if degraded else None
     windows = np.concatenate([clip.vectors[1:][::_EVERY] for clip in clips]).astype(np.float64)
     groups = _Groups.of(clips)
-    head = Head(vectors.shape[1], directions=min(settings.directions, vectors.shape[1] - ABOUT))
     mean = groups.weights @ vectors
     deviation = np.sqrt(groups.weights @ (vectors - mean) ** 2) + 1e-3
-    head.mean.copy_(torch.from_numpy(mean))
-    head.scale.copy_(torch.from_numpy(1 / deviation))
     standard = _standard(vectors, mean, deviation)
     spread = _Spread.of(standard, groups)
     covariance = spread.within + settings.speakers * spread.between
@@ -58,13 +54,22 @@ def fit_head(clips: Sequence[Clip], noises: NDArray[np.floating], settings: Sett
     if not (groups.labels == _CALM).any():
         weight[_CALM], bias[_CALM] = weight[_NEUTRAL], bias[_NEUTRAL]
         bias[[_CALM, _NEUTRAL]] -= np.log(2)
-    _set(head.linear, weight, bias)
     voices = np.concatenate([standard, _standard(windows, mean, deviation)])
-    _set(head.gate, *_gate(voices, _standard(noises.astype(np.float64), mean, deviation), settings.shrinkage))
+    gate, gate_bias = _gate(voices, _standard(noises.astype(np.float64), mean, deviation), settings.shrinkage)
     centred = spread.classes - spread.classes.mean(0)
     total = spread.within + spread.between + centred.T @ centred / len(centred)
-    _measure(head, _shrunk(total, _DISTANCE_SHRINKAGE))
-    return head.eval()
+    directions, variances = _distances(_shrunk(total, _DISTANCE_SHRINKAGE), settings.directions)
+    weights = {
+        "mean": mean,
+        "scale": 1 / deviation,
+        "linear.weight": weight,
+        "linear.bias": bias,
+        "gate.weight": gate,
+        "gate.bias": gate_bias,
+        "directions": directions,
+        "variances": variances,
+    }
+    return Head(weights, inputs=vectors.shape[1], directions=len(directions))
 
 
 _EVERY = 5
@@ -148,17 +153,10 @@ def _gate(voices: Matrix, noises: Matrix, shrinkage: float) -> tuple[Matrix, Mat
     return weight[None] / half, np.array([-middle / half])
 
 
-def _measure(head: Head, covariance: Matrix) -> None:
-    """Write what the distance needs: the directions of most variance, and the mean variance of all others."""
+def _distances(covariance: Matrix, most: int) -> tuple[Matrix, Matrix]:
+    """What the distance needs: the directions of most variance, `most` at most, their variances, and the mean variance
+    of all others."""
     values, vectors = np.linalg.eigh(covariance)
-    count = len(head.directions)
-    first = np.argsort(-values)[:count]
+    first = np.argsort(-values)[:most]
     rest = np.delete(values, first)
-    head.directions.copy_(torch.from_numpy(vectors[:, first].T.copy()))
-    head.variances.copy_(torch.from_numpy(np.append(values[first], rest.mean() if len(rest) else 1.0)))
-
-
-def _set(layer: torch.nn.Linear, weight: Matrix, bias: Matrix) -> None:
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight))
-        layer.bias.copy_(torch.from_numpy(bias))
+    return vectors[:, first].T, np.append(values[first], rest.mean() if len(rest) else 1.0)

@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from emopipe.models.calibration import selective
-from emopipe.models.speech.model import Spec
-from emopipe.models.speech.networks import SpeechNetwork
+from emopipe.models.speech.model import Network, Spec
 from emopipe.models.speech.speaker import SpeakerStatistics
 from emopipe.models.speech.temperature import Context, Temperature
 from emopipe.pipeline.errors import DataError
@@ -110,7 +109,7 @@ class Fitted(NamedTuple):
     """What was trained for a fold: a network, what it takes, the statistics of a speaker unknown to it, and whether it
     was taught what *calm* is."""
 
-    network: SpeechNetwork
+    network: Network
     spec: Spec
     speaker: SpeakerStatistics
     calm: bool = True

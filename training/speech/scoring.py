@@ -11,8 +11,7 @@ from torch import Tensor
 
 from emopipe.models.calibration import Selection, threshold
 from emopipe.models.labels import SPEECH
-from emopipe.models.speech.model import Spec, compute_outputs, context_of
-from emopipe.models.speech.networks import SpeechNetwork
+from emopipe.models.speech.model import Network, Spec, compute_outputs, context_of
 from emopipe.models.speech.temperature import Context, Temperature
 from emopipe.pipeline.errors import ModelError
 from emopipe.training.evaluation import metrics
@@ -76,16 +75,16 @@ class ScoredClips:
 
 
 def score_rows(
-    network: SpeechNetwork, names: Sequence[Name], clips: Sequence[Rows], spec: Spec, calm: bool = True
+    network: Network, names: Sequence[Name], clips: Sequence[Rows], spec: Spec, calm: bool = True
 ) -> ScoredClips:
     """Run a network, in evaluation mode, over the rows of clips; `calm` says whether it was taught what that is."""
     whole = [rows[0] for rows in clips]
     cut = [row for rows in clips for row in rows[1:]]
     return ScoredClips(
         list(names),
-        compute_outputs(network, whole, spec).logits,
+        torch.from_numpy(compute_outputs(network, whole, spec).logits),
         context_of(network, whole),
-        compute_outputs(network, cut, spec).logits if cut else torch.empty(0, len(SPEECH)),
+        torch.from_numpy(compute_outputs(network, cut, spec).logits) if cut else torch.empty(0, len(SPEECH)),
         torch.tensor([index for index, rows in enumerate(clips) for _ in rows[1:]], dtype=torch.long),
         context_of(network, cut),
         torch.tensor([not calm or name.corpus not in WITH_CALM for name in names]),

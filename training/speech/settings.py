@@ -8,8 +8,7 @@ import msgspec
 from emopipe.models.speech.embedding import EmbeddingSpec
 from emopipe.models.speech.encoder import LAYERS
 from emopipe.models.speech.heads import ABOUT
-from emopipe.models.speech.model import NETWORKS
-from emopipe.models.speech.networks import SINGLE_NETWORKS
+from emopipe.models.speech.networks import NETWORKS, SINGLE_NETWORKS
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.trainer.settings import Count, Fraction, NotNegative, Positive, Precision, Share, parse_settings
 
@@ -74,8 +73,8 @@ def read_settings(config: dict[str, Any]) -> Settings:
         EmopipeError: a key, the network or a member is unknown, a value is out of range, or two do not go together.
     """
     settings = parse_settings(config, Settings)
-    if settings.network not in NETWORKS:
-        raise EmopipeError(f"network: {settings.network!r} is unknown; the networks are {', '.join(NETWORKS)}")
+    if settings.network not in (names := [*NETWORKS, "head"]):
+        raise EmopipeError(f"network: {settings.network!r} is unknown; the networks are {', '.join(names)}")
     for member in settings.members:
         if member not in SINGLE_NETWORKS:
             raise EmopipeError(f"members: {member!r} is unknown; the members may be {', '.join(SINGLE_NETWORKS)}")

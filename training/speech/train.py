@@ -18,8 +18,7 @@ from emopipe.models.calibration import class_shares, selective
 from emopipe.models.labels import SPEECH
 from emopipe.models.speech.embedding import Embedder, EmbeddingSpec
 from emopipe.models.speech.features import MfccSpec
-from emopipe.models.speech.model import SpeechModel
-from emopipe.models.speech.networks import SpeechNetwork
+from emopipe.models.speech.model import Network, SpeechModel
 from emopipe.models.speech.temperature import Temperature
 from emopipe.pipeline.errors import DataError, EmopipeError
 from emopipe.training.evaluation.results import Answers, Evaluation, need_labels
@@ -91,7 +90,7 @@ class TrainingRun:
         checkpoint.save(path, network.state_dict(), card)
         return Fitted(network, self.spec, SpeechModel(network, self.spec, SPEECH, 1.0).speaker(), calm)
 
-    def _train(self, fold: Fold, taken: Sequence[int], validation: Sequence[Clip]) -> SpeechNetwork:
+    def _train(self, fold: Fold, taken: Sequence[int], validation: Sequence[Clip]) -> Network:
         config, folder = self.config, self.run / fold.name
         train = [[clips[index] for index in taken] for clips in self.versions]
         if self.noises is not None:

@@ -52,16 +52,19 @@ def test_it_is_the_cosine_transform_of_the_logarithm_of_mel_bands() -> None:
     triangles = [np.interp(hertz, corners[band : band + 3], [0, 1, 0]) for band in range(64)]
     bands = np.log(power @ np.transpose(triangles) + 1e-6)
     cosines = np.cos(np.pi / 64 * (np.arange(64)[:, None] + 0.5) * np.arange(40)) * np.where(np.arange(40), 1, 0.5**0.5)
-    assert mfcc(SOUND) == pytest.approx(bands @ cosines * (2 / 64) ** 0.5, abs=1e-3)
+    assert mfcc(SOUND) == pytest.approx(bands @ cosines * (2 / 64) ** 0.5, abs=2e-4)
 
 
 def test_it_is_what_torchaudio_computed_for_the_weights() -> None:
-    """torchaudio 2.11.0: MFCC(16000, 40, log_mels=True, melkwargs=…) of a falling tone, and its compute_deltas."""
+    """torchaudio 2.11.0: MFCC(16000, 40, log_mels=True, melkwargs=…) of a falling tone, and its compute_deltas.
+
+    Beside a loud tone its quiet bands are 1e-3 from what double precision gives, and ours 1e-4.
+    """
     tone = np.sin(1000 * np.log1p(np.arange(2000) / 500)).astype(np.float32)
     features = window_features(torch.from_numpy(mfcc(tone)))
-    assert features[5, :4].tolist() == pytest.approx([-77.17131, 5.64835, -38.68905, -10.38643], abs=1e-4)
-    assert features[5, 40:44].tolist() == pytest.approx([-0.62126, 4.53875, 2.33779, -9.22303], abs=1e-4)
-    assert features[5, 80:84].tolist() == pytest.approx([0.25839, -0.9336, 1.46759, 2.06921], abs=1e-4)
+    assert features[5, :4].tolist() == pytest.approx([-77.17131, 5.64835, -38.68905, -10.38643], abs=1e-3)
+    assert features[5, 40:44].tolist() == pytest.approx([-0.62126, 4.53875, 2.33779, -9.22303], abs=1e-3)
+    assert features[5, 80:84].tolist() == pytest.approx([0.25839, -0.9336, 1.46759, 2.06921], abs=1e-3)
 
 
 def test_reset_starts_over() -> None:

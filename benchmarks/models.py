@@ -25,8 +25,11 @@ from torch import Tensor, nn
 
 from emopipe.models import checkpoint
 from emopipe.models.facial import networks as facial_networks
-from emopipe.models.facial.base import SIZE, prepare
+from emopipe.models.facial.base import prepare
+from emopipe.models.facial.compiled import CompiledNetwork
+from emopipe.models.facial.crops import SIZE
 from emopipe.models.facial.model import FacialModel
+from emopipe.models.facial.rows import trace
 from emopipe.models.fusion import networks as fusion_networks
 from emopipe.models.fusion.model import FaceObservation, FusionModel, SpeechObservation, make_moment
 from emopipe.models.labels import FACE, SPEECH
@@ -84,7 +87,7 @@ def candidates(only: list[str]) -> Iterator[Candidate]:
         if only and name not in only:
             continue
         face_network = build()
-        face_model = FacialModel(face_network, FACE, 1.0)
+        face_model = FacialModel(CompiledNetwork(trace(face_network)), FACE, 1.0)
         yield Candidate(
             "face",
             name,

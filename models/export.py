@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from emopipe.models import checkpoint
 from emopipe.models.checkpoint import Card
 from emopipe.models.facial import networks as facial_networks
-from emopipe.models.facial.base import SIZE, prepare
+from emopipe.models.facial.base import prepare
+from emopipe.models.facial.crops import SIZE
 from emopipe.models.fusion.model import FusionModel, make_moment
 from emopipe.models.fusion.networks import Moment
 from emopipe.models.loading import load_network

@@ -74,11 +74,12 @@ def pick_device(name: str = "auto") -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=torch.device(name))
+        device = torch.device(name)
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         problem = str(error).splitlines()[0]
         raise ModelError(f"device {name!r} cannot be used: {problem}; `auto` takes what is there") from None
-    return name
+    return "cpu" if device.type == "cpu" else name
 
 
 def set_torch_threads(count: int) -> None:

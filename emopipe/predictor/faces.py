@@ -62,7 +62,7 @@ class FacePredictor:
             self._detector.close()
 
     def _load(self) -> "FacialModel":
-        with torch_threads(self._options.threads):  # how faces may be batched is tried out with these
+        with torch_threads(self._options.threads):
             if self._model is None:
                 from emopipe.models.facial.model import FacialModel
 

@@ -9,28 +9,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-SIZE = 48
-"""Height and width of a crop, in pixels."""
-
-CONTRAST_FLOOR = 0.03 * 255
-"""Added to a crop's standard deviation, in grey levels: what is nearly flat is not blown up to a face."""
+from emopipe.models.facial.crops import SIZE, standardise
 
 
 def prepare(gray: NDArray[np.uint8] | Tensor) -> Tensor:
     """Standardise grey crops, each by its own mean and deviation: [N, 48, 48] → float32 [N, 1, 48, 48].
 
-    So light and contrast are taken out before any network sees a face. One function for training, evaluation, export
-    and the stages, so that they cannot drift apart. Sums of whole numbers are exact in float64 whatever their order:
-    a crop's values have the same bits in any batch.
+    So light and contrast are taken out before any network sees a face, by one rule for training, evaluation, export
+    and the stages (`emopipe.models.facial.crops.standardise`), so that they cannot drift apart.
 
     Args:
         gray: whole levels, 0–255; also as [N, 1, 48, 48].
     """
     images = torch.as_tensor(gray)
     images = (images.unsqueeze(1) if images.ndim == 3 else images).to(torch.float64)
-    mean = images.mean((2, 3), keepdim=True)
-    variance = (images * images).mean((2, 3), keepdim=True) - mean * mean
-    return ((images - mean) / (variance.clamp_min(0).sqrt() + CONTRAST_FLOOR)).to(torch.float32)
+    prepared: Tensor = standardise(images).to(torch.float32)
+    return prepared
 
 
 class Judgement(NamedTuple):

@@ -1,59 +1,54 @@
 """A network for faces in ONNX Runtime: on one CPU core faster than torch, which lays out weights at each call."""
 
-import io
-import warnings
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
-from emopipe.models.facial.base import SIZE, FaceNetwork
+from emopipe.models.facial.crops import SIZE, prepare
+from emopipe.models.facial.graphs import FACES, ROWS
 
-OPSET = 17
+TILE_SIZES = (8, 4, 2, 1)
 
-
-class Rows(nn.Module):
-    """What `FaceNetwork.judge` says of people's labelling, as one row a face: logits, then the distance.
-
-    For inference: it puts the network into evaluation mode.
-    """
-
-    def __init__(self, network: FaceNetwork) -> None:
-        super().__init__()
-        self.network = network
-        self.eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        judged = self.network.judge(x)
-        return torch.cat([judged.people, judged.distance.unsqueeze(1)], dim=1)
+Faces = NDArray[np.float32]
+Rows = NDArray[np.float32]
 
 
-def compile_rows(rows: Rows) -> Callable[[Tensor], Tensor]:
-    """`rows` as a function of faces [N, 1, 48, 48] on the CPU, computed on one thread.
+class CompiledNetwork:
+    """A graph (`emopipe.models.facial.graphs`) on one thread of the CPU: a face has the same bits in any batch.
 
     Threads of its own would be lost in the child of a fork, which then waits for them for ever.
     """
-    import onnxruntime
 
-    model = io.BytesIO()
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of being the older way, which needs no further package
-        torch.onnx.export(
-            rows,
-            (torch.zeros(2, 1, SIZE, SIZE),),
-            model,  # type: ignore[arg-type]  # as the older exporter takes it
-            dynamo=False,
-            input_names=["faces"],
-            output_names=["rows"],
-            dynamic_axes={"faces": {0: "N"}, "rows": {0: "N"}},
-            opset_version=OPSET,
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.getvalue(), options, providers=["CPUExecutionProvider"])
+    def __init__(self, model: bytes) -> None:
+        import onnxruntime
 
-    def run(faces: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["rows"], {"faces": faces.numpy()})[0])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Also the warm-up: the first calls of each shape choose and prepare their kernels.
+        self._tile = exact_tile_size(self._run)
 
-    return run
+    def __call__(self, crops: NDArray[np.uint8]) -> Rows:
+        """Grey crops [N, 48, 48], at least one → rows [N, labels + 1]: logits, then the distance."""
+        starts = range(0, len(crops), self._tile)
+        return np.concatenate([self._run(prepare(crops[start : start + self._tile])) for start in starts])
+
+    def _run(self, faces: Faces) -> Rows:
+        rows: Rows = self._session.run([ROWS], {FACES: faces})[0]
+        return rows
+
+
+def exact_tile_size(judge: Callable[[Faces], Rows], sizes: tuple[int, ...] = TILE_SIZES) -> int:
+    """The largest tile in which each face's row is bit-identical to that of the face alone.
+
+    Which kernel computes a layer, and so in which order it sums, may depend on the batch size: measured on
+    AVX2, convolutions change at 16 faces. That is a property of the machine and of shapes, not of the values, so
+    it is tried out once, with noise, for every size up to the tile.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (max(sizes), SIZE, SIZE), dtype=np.uint8)
+    faces = prepare(noise)
+    alone = np.concatenate([judge(face[None]) for face in faces])
+    same = [np.array_equal(judge(faces[:size]), alone[:size]) for size in range(1, max(sizes) + 1)]
+    return next(tile for tile in sizes if all(same[:tile]))

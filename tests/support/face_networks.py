@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from emopipe.models.facial.base import FaceNetwork
+from emopipe.models.facial.compiled import CompiledNetwork
+from emopipe.models.facial.graphs import custom_cnn
 from emopipe.models.facial.networks import CustomCNN
 
 
@@ -14,6 +16,11 @@ def random_network(seed: int = 0) -> CustomCNN:
     network = CustomCNN()
     random_norms(network)
     return network
+
+
+def compiled(network: CustomCNN) -> CompiledNetwork:
+    """A network as its checkpoint would be run on a CPU."""
+    return CompiledNetwork(custom_cnn({name: tensor.numpy() for name, tensor in network.state_dict().items()}))
 
 
 def random_norms(network: FaceNetwork) -> FaceNetwork:

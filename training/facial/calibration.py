@@ -19,7 +19,8 @@ from torch import Tensor
 
 from emopipe.models import checkpoint
 from emopipe.models.calibration import Knot, selective, softmax, temperature_at
-from emopipe.models.facial.base import CONTRAST_FLOOR, SIZE, FaceNetwork
+from emopipe.models.facial.base import FaceNetwork
+from emopipe.models.facial.crops import CONTRAST_FLOOR, SIZE
 from emopipe.models.labels import FACE
 from emopipe.training.evaluation import metrics
 from emopipe.training.facial.batches import Corpus, judge, one_hot

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.models.facial.base import SIZE
+from emopipe.models.facial.crops import SIZE
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import DataError
 

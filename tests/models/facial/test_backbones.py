@@ -8,8 +8,10 @@ from safetensors.torch import save_file
 
 from emopipe.models.facial.backbones import Backbone, MobileNet, ResNet50
 from emopipe.models.facial.base import prepare
+from emopipe.models.facial.compiled import CompiledNetwork
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.facial.networks import NETWORKS
+from emopipe.models.facial.rows import trace
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import ModelError
 from tests.support.face_networks import faces, random_norms
@@ -32,7 +34,7 @@ def test_a_face_has_the_same_bits_alone_and_in_a_batch(name: str) -> None:
     torch.set_num_threads(1)
     try:
         torch.manual_seed(0)
-        model = FacialModel(random_norms(NETWORKS[name]()), FACE, 1.0)
+        model = FacialModel(CompiledNetwork(trace(random_norms(NETWORKS[name]()))), FACE, 1.0)
         crops = faces(5)
         alone = np.concatenate([model.logits(crop[None]) for crop in crops])
         np.testing.assert_array_equal(model.logits(crops), alone, strict=True)

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from emopipe.models.facial.base import FaceNetwork, prepare
+from emopipe.models.facial.compiled import CompiledNetwork
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.facial.networks import NETWORKS
+from emopipe.models.facial.rows import trace
 from emopipe.models.labels import FACE
 from tests.support.face_networks import faces, random_norms
 
@@ -44,5 +46,5 @@ class Tiny(FaceNetwork):
 
 def test_a_new_network_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(NETWORKS, "tiny", Tiny)
-    model = FacialModel(random_norms(NETWORKS["tiny"]()), FACE, 1.0)
+    model = FacialModel(CompiledNetwork(trace(random_norms(NETWORKS["tiny"]()))), FACE, 1.0)
     assert model.probabilities(faces(3)).shape == (3, 7)

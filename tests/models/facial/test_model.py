@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -7,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from emopipe.models import checkpoint
-from emopipe.models.facial.model import FacialModel, exact_tile_size
+from emopipe.models.facial.base import prepare
+from emopipe.models.facial.model import FacialModel
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import ModelError
-from tests.support.face_networks import faces, random_network
+from tests.support.face_networks import compiled, faces, random_network
 
 CARD = checkpoint.Card(
     task="facial",
@@ -30,18 +29,9 @@ CARD = checkpoint.Card(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def model() -> FacialModel:
-    torch.set_num_threads(1)
-    return FacialModel(random_network(), FACE, 1.7)
+    return FacialModel(compiled(random_network()), FACE, 1.7)
 
 
 def test_a_face_has_the_same_bits_alone_and_anywhere_in_any_batch(model: FacialModel) -> None:
@@ -62,8 +52,6 @@ def test_neighbours_do_not_matter(model: FacialModel, order: list[int], size: in
 
 
 def test_agrees_with_the_network_itself(model: FacialModel) -> None:
-    from emopipe.models.facial.base import prepare
-
     crops = faces(3)
     with torch.inference_mode():
         logits = random_network()(prepare(crops))
@@ -87,22 +75,14 @@ def test_says_what_it_expects(model: FacialModel, wrong: np.ndarray) -> None:
         model.logits(wrong)
 
 
-def test_the_tile_shrinks_where_larger_ones_have_other_bits() -> None:
-    def sums_differently_from_three_faces_on(x: Tensor) -> Tensor:
-        return x.mean((2, 3)) + (1e-6 if len(x) >= 3 else 0.0)
-
-    assert exact_tile_size(sums_differently_from_three_faces_on) == 2
-    assert exact_tile_size(lambda x: x.mean((1, 2, 3))) == 8
-
-
 def test_what_is_stranger_gets_a_flatter_distribution() -> None:
     network = random_network()
     network.typical_length.fill_(1.0)
     crops, knots = faces(4), [(0.01, 1.0), (100.0, 50.0)]
-    plain, doubting = FacialModel(network, FACE, 1.0), FacialModel(network, FACE, 1.0, temperatures=knots)
-    with torch.inference_mode():
-        network.typical_length.fill_(20.0)
-        stranger = FacialModel(network, FACE, 1.0, temperatures=knots)
+    near = compiled(network)
+    network.typical_length.fill_(20.0)
+    plain, doubting = FacialModel(near, FACE, 1.0), FacialModel(near, FACE, 1.0, temperatures=knots)
+    stranger = FacialModel(compiled(network), FACE, 1.0, temperatures=knots)
     top = [model.probabilities(crops).max(axis=1) for model in (plain, doubting, stranger)]
     assert (top[0] > top[1]).all()
     assert (top[1] > top[2]).all()

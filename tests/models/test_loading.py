@@ -1,5 +1,6 @@
 """From a checkpoint to a network: what fits, and one clear sentence for each thing that does not."""
 
+import sys
 from pathlib import Path
 
 import msgspec
@@ -46,6 +47,22 @@ def test_a_card_that_does_not_fit_is_refused(
 
 def test_a_device_is_found_or_refused() -> None:
     assert pick_device("cpu") == "cpu"
+    assert pick_device("cpu:0") == "cpu"
     assert pick_device() == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ModelError, match=r"device 'gpu7' cannot be used: .*; `auto` takes what is there"):
         pick_device("gpu7")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a driver is known by its device file")
+@pytest.mark.parametrize(
+    ("driver", "usable", "found"), [(False, True, "cpu"), (True, False, "cpu"), (True, True, "cuda")]
+)
+def test_torch_is_asked_for_a_gpu_where_there_is_a_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: bool, usable: bool, found: str
+) -> None:
+    node = tmp_path / "nvidiactl"
+    if driver:
+        node.touch()
+    monkeypatch.setattr("emopipe.models.loading.GPU_DEVICES", (node,))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: usable)
+    assert pick_device() == found

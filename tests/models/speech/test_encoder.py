@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from emopipe.models import assets
 from emopipe.models.speech.embedding import SECONDS, Embedder, EmbeddingSpec, seconds_of
@@ -83,6 +84,20 @@ def test_pitch_in_semitones_above_100_hz(hertz: float) -> None:
     heard = semitones[periodic > 0.8]
     assert len(heard) > 80
     assert np.median(heard) == pytest.approx(12 * np.log2(hertz / 100), abs=0.4)
+
+
+def test_functionals_are_those_of_torch_in_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    def power_spectra(frames: np.ndarray, size: int) -> np.ndarray:
+        return torch.fft.rfft(torch.from_numpy(frames).double(), size).abs().square().numpy()
+
+    def row_products(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return (torch.from_numpy(rows).double() @ torch.from_numpy(matrix).double().T).numpy()
+
+    sound = voice(1.5)
+    said = functionals(sound)
+    monkeypatch.setattr("emopipe.models.speech.prosody.power_spectra", power_spectra)
+    monkeypatch.setattr("emopipe.models.speech.prosody.row_products", row_products)
+    np.testing.assert_allclose(said, functionals(sound), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("sound", [np.zeros(16000, np.float32), silence(1.0), voice(0.005), voice(3.0)])

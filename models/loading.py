@@ -84,7 +84,9 @@ def pick_device(name: str = "auto") -> str:
 
 def set_torch_threads(count: int) -> None:
     """Let torch compute on so many threads, where it is loaded: OpenMP's setting is the calling thread's own."""
-    if (torch := sys.modules.get("torch")) is not None:
+    if "torch" in sys.modules:
+        import torch  # which waits where another thread is about it
+
         torch.set_num_threads(count)
 
 

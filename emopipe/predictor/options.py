@@ -104,10 +104,11 @@ def torch_threads(count: int) -> Iterator[None]:
     did not come along, and it would wait for them for ever.
     """
     with _inference.lock:
-        torch = sys.modules.get("torch")
-        if torch is None:
+        if "torch" not in sys.modules:
             yield
             return
+        import torch  # which waits where another thread is about it
+
         before = torch.get_num_threads()
         torch.set_num_threads(1 if _inference.forked else count)
         try:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from emopipe.models.facial.detection import FaceDetector, crop, frame_face
 from emopipe.models.facial.model import FacialModel
+from emopipe.models.loading import set_torch_threads
 from emopipe.models.speech.model import SpeechModel
 from emopipe.models.speech.windower import SpeechWindower, Window
 from emopipe.pipeline.errors import MediaError
@@ -29,10 +28,10 @@ class Kernels:
     """
 
     def __init__(self) -> None:
-        torch.set_num_threads(1)  # as the inference stages do
         self.detector = FaceDetector()
         self.facial = FacialModel.load()
         self.speech = SpeechModel.load()
+        set_torch_threads(1)  # as the inference stages do
         self.times: dict[str, list[float]] = {}
         self.faces_found = 0
 

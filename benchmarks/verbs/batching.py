@@ -15,7 +15,7 @@ from benchmarks.chart import Bar
 from benchmarks.clips import above_zero, add_rounds_argument, at_least
 from benchmarks.commands import ROOT
 from benchmarks.outcome import Outcome, add_output_arguments, spread, spread_table
-from emopipe.models.facial.base import SIZE
+from emopipe.models.facial.crops import SIZE
 from emopipe.models.facial.model import FacialModel
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.graph.load import graph_from_table
@@ -65,7 +65,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     return Outcome(
         f"Facial inference on {model.device}, {arguments.faces} faces a size; {arguments.rounds} rounds in turn",
         {
-            "device": str(model.device),
+            "device": model.device,
             **{name: median for name, (median, _, _) in found.items()},
             **live,
             "rounds": rounds,

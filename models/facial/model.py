@@ -23,6 +23,9 @@ class FacialModel:
 
     On CPU a face's result has the same bits alone and anywhere in a batch of any size: what comes out of a replay must
     not depend on how faces happened to be batched.
+
+    Attributes:
+        device: where it infers, as torch names it.
     """
 
     def __init__(
@@ -33,11 +36,13 @@ class FacialModel:
         odds: Doubles | None = None,
         selective: Sequence[Selection] = (),
         temperatures: Sequence[Knot] = (),
+        device: str = "cpu",
     ) -> None:
         self.labels = labels
         self.temperature = temperature
         self.temperatures = temperatures
         self.selective = selective
+        self.device = device
         self._network = network
         self._odds = odds
 
@@ -51,9 +56,10 @@ class FacialModel:
             ModelError: weights missing, damaged, or for another network; no such device.
             EmopipeError: no such prior.
         """
+        device = pick_device(device)
         network, card = _load_network(path or checkpoint.WEIGHTS_DIR / "facial.safetensors", device)
         odds = prior_odds(prior, card.labels, card.prior)
-        return cls(network, tuple(card.labels), card.temperature, odds, card.selective, card.temperatures)
+        return cls(network, tuple(card.labels), card.temperature, odds, card.selective, card.temperatures, device)
 
     def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Grey crops uint8 [N, 48, 48] → float32 [N, labels], before temperature."""
@@ -80,7 +86,6 @@ class FacialModel:
 def _load_network(path: Path, device: str) -> tuple[Network, Card]:
     """On a CPU through ONNX Runtime: what has no graph of its own is traced with torch, as torch runs it elsewhere."""
     weights, card = checkpoint.load_arrays(path, "facial")
-    device = pick_device(device)
     if device == "cpu" and card.network in GRAPHS:
         with fitting(path):
             graph = GRAPHS[card.network](weights, **card.options)

@@ -29,7 +29,7 @@ def bar_chart(title: str, bars: Sequence[Bar], note: str) -> str:
         ' role="img" aria-labelledby="title desc" font-family="system-ui, sans-serif">',
         f'<title id="title">{escape(title)}</title><desc id="desc">{escape(described)}</desc>',
         f'<rect width="{WIDTH}" height="{height}" rx="10" fill="{CARD}" stroke="{RIM}"/>',
-        _text(20, 30, title, 15, TEXT),
+        _text(20, 30, title, 12.5, TEXT),
     ]
     span = WIDTH - LABEL - VALUE
     for number, bar in enumerate(bars):

@@ -21,6 +21,7 @@ from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.text import count
 
 HELP = "faces a second by the size of batches, beside a bare loop over the same network"
 BATCH_SIZES = (1, 8, 64)
@@ -63,7 +64,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
         "live_dropped": dropped,
     }
     return Outcome(
-        f"Facial inference on {model.device}, {arguments.faces} faces a size; {arguments.rounds} rounds in turn",
+        f"Faces on {model.device}, {arguments.faces} a size of batch; {count(arguments.rounds, 'round')} in turn",
         {
             "device": model.device,
             **{name: median for name, (median, _, _) in found.items()},

@@ -14,6 +14,7 @@ from benchmarks.outcome import Outcome, add_output_arguments, bars, spread, spre
 from benchmarks.playing import replay_clip
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.report import Report
+from emopipe.pipeline.text import count
 
 HELP = "the time from capture to sink at a recording's own pace, beside the kernels' own"
 SINK = "out0"
@@ -62,7 +63,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     found = spread(rounds)
     hops = _hops(result.reports[SINK])
     return Outcome(
-        f"Latency of {clip} at its own pace, {times} times; {arguments.rounds} rounds in turn",
+        f"Latency of {clip} at its own pace, {times} times; {count(arguments.rounds, 'round')} in turn",
         {
             **{name: median for name, (median, _, _) in found.items()},
             "results": age.count,

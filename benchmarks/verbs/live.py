@@ -18,6 +18,7 @@ from benchmarks.live.camera import FPS, prepare
 from benchmarks.live.measurement import PICTURE_KERNELS, accounts, hops, kernels, losses, places, play, row, size
 from benchmarks.outcome import Outcome, add_output_arguments, spread
 from emopipe.pipeline.telemetry.audit import audit
+from emopipe.pipeline.text import count
 
 HELP = "latency and drops of many streams at once"
 BARS = {"p95_ms": "ms", "results_per_s": "results/s"}
@@ -63,7 +64,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     width, height = arguments.size
     return Outcome(
         f"Live: {clip.path.name} at {width}×{height}, {FPS} frames/s a stream, {arguments.seconds:g} s a run; "
-        f"{arguments.rounds} rounds in turn",
+        f"{count(arguments.rounds, 'round')} in turn",
         {
             "streams": medians,
             "cpu_growth": _growth(medians[max(medians)], medians[min(medians)]),
@@ -80,7 +81,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
             ("ms between capture and subscriber, waiting for each stage and in it", ways),
         ],
         [
-            Bar(f"{streams} streams, {name.partition('_')[0]}", *of[name], unit)
+            Bar(f"{count(streams, 'stream')}, {name.partition('_')[0]}", *of[name], unit)
             for name, unit in BARS.items()
             for streams, of in found.items()
         ],

@@ -14,6 +14,7 @@ from benchmarks.commands import complaint, emopipe
 from benchmarks.outcome import Outcome, add_output_arguments, bars, spread, spread_table
 from benchmarks.procfs import PROC, Memory, memory, tree
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.text import count
 
 HELP = "memory of a replay, all processes together"
 LOOK_S = 0.1
@@ -40,7 +41,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     found = spread(rounds)
     processes = {name: each._asdict() for name, each in most.items()}
     return Outcome(
-        f"Memory of a replay of {clip}, {clip.times(arguments.seconds)} times; {arguments.rounds} rounds",
+        f"Memory of a replay of {clip}, {clip.times(arguments.seconds)} times; {count(arguments.rounds, 'round')}",
         {
             **{name: median for name, (median, _, _) in found.items()},
             "processes": processes,

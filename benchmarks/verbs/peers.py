@@ -3,7 +3,7 @@
 `fer` needs old libraries, so it has an environment of its own, which you make; `--python` names its Python:
 
     python3 -m venv fer-environment
-    fer-environment/bin/pip install fer==22.5.1 'setuptools<80' 'moviepy<2'
+    fer-environment/bin/pip install fer==22.5.1 tensorflow 'setuptools<80' 'moviepy<2'
     emopipe bench peers clip.mp4 --python fer-environment/bin/python
 
 Both in turn, each after loading; `fer` hears no voice, ours does. `fer` is stopped after `--seconds`.
@@ -11,6 +11,7 @@ Both in turn, each after loading; `fer` hears no voice, ours does. `fer` is stop
 
 import argparse
 import json
+import os
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from benchmarks.commands import ROOT
 from benchmarks.outcome import Outcome, add_output_arguments, bars, spread, spread_table
 from benchmarks.playing import replay_clip
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.text import count
 
 HELP = "frames a second beside `fer`, which you install in an environment of its own"
 SHOWN = {
@@ -56,7 +58,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
             rounds.append({"ours_over_fer": ours / taken, "ours_per_s": ours, "fer_per_s": taken})
     found = spread(rounds)
     return Outcome(
-        f"emopipe beside fer {theirs['version']} on {clip}; {arguments.rounds} rounds in turn",
+        f"emopipe beside fer {theirs['version']} on {clip}; {count(arguments.rounds, 'round')} in turn",
         {
             **{name: median for name, (median, _, _) in found.items()},
             "fer": theirs,
@@ -75,8 +77,9 @@ def fer(python: str, clip: Path, seconds: float) -> dict[str, Any]:
         EmopipeError: it cannot be run there.
     """
     command = [python, str(ROOT / "benchmarks" / "fer_loop.py"), str(clip), str(seconds)]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
     except OSError as error:
         raise EmopipeError(f"--python {python}: cannot be run ({error.strerror})") from None
     if done.returncode:

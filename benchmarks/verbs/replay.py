@@ -17,6 +17,7 @@ from benchmarks.playing import cpu_seconds, replay_clip
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.graph.process_layout import cores
 from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.text import count
 
 HELP = "throughput, beside a bare loop over the same kernels and what the cores could do"
 LAYOUTS = {"pipeline": "stages", "auto": "auto"}
@@ -54,7 +55,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     found = spread(rounds)
     stages = {name: process.cpu / SECOND * 1000 / frames for name, process in results["pipeline"].processes.items()}
     return Outcome(
-        f"Replay of {clip}, {times} times; {arguments.rounds} rounds in turn",
+        f"Replay of {clip}, {times} times; {count(arguments.rounds, 'round')} in turn",
         {
             **{name: median for name, (median, _, _) in found.items()},
             "frames": frames,

@@ -16,6 +16,7 @@ from benchmarks.commands import complaint, emopipe
 from benchmarks.outcome import Outcome, add_output_arguments, bars, spread, spread_table
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.text import count
 
 HELP = "how long until the first result of a replay, and until a live graph is ready"
 LOOK_S = 0.002
@@ -45,7 +46,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
                 rounds.append(taken)
     found = spread(rounds)
     return Outcome(
-        f"Start with {clip}; {arguments.rounds} rounds in turn",
+        f"Start with {clip}; {count(arguments.rounds, 'round')} in turn",
         {**{name: median for name, (median, _, _) in found.items()}, "rounds": rounds, "spread": found},
         [("Seconds from the command's start, files in the cache", spread_table(found))],
         bars(found, SHOWN),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ def silent_film(tmp_path: Path) -> Path:
         (["latency", "text.mp4"], "emopipe: text.mp4: cannot be read as a recording"),
         (["memory", "short.mp4"], "emopipe: short.mp4: it lasts 0.20 s by its header; expected 1 s or more"),
         (["peers", "short.mp4"], "emopipe: bench peers needs --python, the Python of an environment"),
+        (["peers", "nobody.mp4", "--python", "./gone"], "emopipe: --python ./gone: cannot be run (No such file"),
+        (["peers", "nobody.mp4", "--python", sys.executable], f"emopipe: --python {sys.executable}: fer does not run"),
         (["startup", "nobody.mp4", "--json", "."], "emopipe: --json .: a folder; give the name of a file"),
     ],
 )

@@ -85,7 +85,7 @@ def explain(graph: Graph, cores: int) -> list[str]:
             for feed in _large_feeds(graph.stages[name], graph.stages)
             if feed.stage in group.stages
         ]
-        kept = f"; {' and '.join(dict.fromkeys(inside))} stays inside" if inside else ""
+        kept = f"; inside stays {' and '.join(dict.fromkeys(inside))}" if inside else ""
         share = f"{100 * group.work / total:.0f} % of the work"
         lines.append(f"  {process}: {', '.join(group.stages)} ({share}{kept})")
     return lines

@@ -17,6 +17,7 @@ class FilmStage(Stage):
     """Base of `overlay` and `record`; what is written is a film a stream, begun with its first picture or sound."""
 
     resumes = True
+    work_ms = 10.0
 
     class Settings(Stage.Settings, kw_only=True):
         path: Annotated[

@@ -20,6 +20,7 @@ from emopipe.pipeline.text import count
 
 HELP = "how long until the first result of a replay, and until a live graph is ready"
 LOOK_S = 0.002
+WARM_UP_ROUNDS = 1
 SHOWN = {"first_result_s": ("first result of a replay", "s"), "live_ready_s": ("live graph ready", "s")}
 
 
@@ -35,14 +36,14 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     given = ["--set", f"pipeline.layout={arguments.layout}"] if arguments.layout else []
     rounds = []
     with TemporaryDirectory(prefix="emopipe-") as name:
-        for number in range(arguments.rounds + 1):
+        for number in range(WARM_UP_ROUNDS + arguments.rounds):
             folder = Path(name) / str(number)
             folder.mkdir()
             taken = {
                 "first_result_s": first_result(clip.path.resolve(), folder, given),
                 "live_ready_s": live_ready(clip.path.resolve(), folder, given),
             }
-            if number:  # the first is the warm-up
+            if number >= WARM_UP_ROUNDS:
                 rounds.append(taken)
     found = spread(rounds)
     return Outcome(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.port import Layout
 from emopipe.stages.sinks.stream_paths import STREAM_SLOT
 
 SINKS = {
@@ -22,6 +23,7 @@ SINKS = {
 FILE_EACH = {"overlay": "film", "eaf": "file", "textgrid": "file", "subtitles": "file"}
 """The stages that write one file for each recording, and what that is called."""
 
+LAYOUT: Layout = "stages"  # of a replay, where the graph says nothing about it
 NAMED = 3  # recordings that a report's title names
 NOTE = "A replay by emopipe: every picture and every moment of sound that could be decoded was looked at."
 
@@ -47,7 +49,7 @@ def replay_table(
         # The recording waits for its viewer: a short one would be over before the browser is open.
         stages["page"] = {"use": "page", "inputs": {**inputs, "video": f"{sources[0]}.video"}, "viewers": 1}
     if isinstance(pipeline := table.setdefault("pipeline", {}), dict):
-        pipeline |= {"name": "replay", "mode": "replay"}
+        pipeline |= {"layout": LAYOUT, **pipeline, "name": "replay", "mode": "replay"}
     return table
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emopipe.graphs.replay import NOTE, keep_results, replay_table
+from emopipe.graphs.replay import LAYOUT, NOTE, keep_results, replay_table
 
 
 def test_the_source_becomes_the_recordings_and_consoles_become_files() -> None:
@@ -24,6 +24,13 @@ def test_the_source_becomes_the_recordings_and_consoles_become_files() -> None:
     assert [stages[name]["use"] for name in ("out0", "out1")] == ["jsonl", "csv"]
     assert stages["out1"]["inputs"] == {"emotions": "fusion.emotions"}
     assert made["pipeline"]["mode"] == "replay"
+
+
+def test_a_graph_has_the_last_word_on_its_layout() -> None:
+    stages: dict[str, Any] = {"camera": {"use": "camera"}}
+    made = replay_table({"pipeline": {"layout": "auto"}, "stages": stages}, ["a.mp4"], [], realtime=False)
+    assert made["pipeline"]["layout"] == "auto"
+    assert replay_table({"stages": stages}, ["a.mp4"], [], realtime=False)["pipeline"]["layout"] == LAYOUT
 
 
 def test_a_page_is_added_where_the_graph_has_none() -> None:

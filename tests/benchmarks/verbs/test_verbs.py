@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import conditions
 from benchmarks.procfs import PROC
-from benchmarks.verbs import VERBS, batching
+from benchmarks.verbs import VERBS, batching, startup
 from emopipe.__main__ import main
 from tests.support.media import every, make
 
@@ -74,7 +74,8 @@ def test_live(clip: Path, tmp_path: Path) -> None:
 
 
 @SLOW
-def test_startup(clip: Path, tmp_path: Path) -> None:
+def test_startup(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "WARM_UP_ROUNDS", 0)
     found = bench(tmp_path, "startup", clip, "--rounds", 1, "--layout", "auto")
     assert positive(found, "first_result_s", "live_ready_s")
 

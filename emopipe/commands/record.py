@@ -14,6 +14,7 @@ from emopipe.arguments.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.messages import RECORDER, record_table, recordable, subscription_table
 from emopipe.graphs.ready import find_graph
+from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
 from emopipe.pipeline.text import count, instead
@@ -60,8 +61,16 @@ def main(arguments: argparse.Namespace) -> int:
     if left_out:
         left = f"not recording {', '.join(left_out)}, which hold pictures or sound; --output names what to record"
         print(f"emopipe: {left}", file=sys.stderr)
-    with Manifests(graph) as manifests:
-        result = play(graph, bar=False, verbose=arguments.verbose, trace=arguments.trace, began=manifests.begin)
+    with run_folder() as state, Manifests(graph) as manifests:
+        manifests.keep_identity(state)
+        result = play(
+            graph,
+            bar=False,
+            verbose=arguments.verbose,
+            trace=arguments.trace,
+            state=state,
+            began=manifests.begin,
+        )
     code = conclude(result, graph)
     recorded = result.reports[RECORDER].counters.get("recorded", 0)
     print(f"{arguments.out}: {count(recorded, 'message')} on {count(len(outputs), 'channel')}")

@@ -5,7 +5,6 @@ is under way come to its end, and the files are whole; a second one stops at onc
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
@@ -14,6 +13,7 @@ from emopipe.arguments.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import keep_results
+from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
 from emopipe.tables.results import print_summary
 from emopipe.tables.run import figures
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     path = find_graph(arguments.graph)
     table = overridden(read_table(path), path, arguments.overrides)
-    with tempfile.TemporaryDirectory(prefix="emopipe-") as directory:
-        results = Path(directory) / "results.jsonl"
+    with run_folder() as folder:
+        results = folder / "results.jsonl"
         kept = keep_results(table, results)
         graph = graph_from_table(table, path)
         if arguments.one_process:
@@ -39,15 +39,13 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.json is not None:
             need_writable(arguments.json, "--json")
         with Manifests(graph, without=[results]) as manifests:
-            state = Path(directory) / "state"
-            state.mkdir()
-            manifests.keep_identity(state)
+            manifests.keep_identity(folder)
             result = play(
                 graph,
                 bar=False,
                 verbose=arguments.verbose,
                 trace=arguments.trace,
-                state=state,
+                state=folder,
                 began=manifests.begin,
             )
         code = conclude(result, graph)

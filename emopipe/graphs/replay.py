@@ -100,7 +100,7 @@ def _sink(out: Path, files: list[str], inputs: dict[str, Any], video: str) -> di
             f"which stands for the recording's: {out.with_stem(f'{out.stem}-{STREAM_SLOT}')}"
         )
     if use == "eaf":
-        table["media"] = files
+        table["media"] = [file for file in files if not file.endswith(".mcap")]  # messages are nothing to look at
     elif use == "overlay":
         table |= {"inputs": {**inputs, "video": video}, "sound": files}
     elif use == "report":

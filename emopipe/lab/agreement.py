@@ -118,12 +118,12 @@ def common(annotations: Sequence[Annotation], answers: Sequence[Answer]) -> Iter
         reached = max(reached, answer.end)
         while at < len(annotations) and annotations[at].end <= start:
             at += 1
-        for annotation in annotations[at:]:
-            if annotation.start >= answer.end:
-                break
-            begin, end = max(start, annotation.start), min(answer.end, annotation.end)
+        place = at
+        while place < len(annotations) and annotations[place].start < answer.end:
+            begin, end = max(start, annotations[place].start), min(answer.end, annotations[place].end)
             if begin < end:
-                yield annotation.label, answer, begin, end
+                yield annotations[place].label, answer, begin, end
+            place += 1
 
 
 def cohens_kappa(table: np.ndarray) -> float | None:

@@ -27,7 +27,7 @@ class Tier(NamedTuple):
 
 
 class StreamTiers:
-    """The tiers of one stream; they hold every segment, so memory grows with their number (0.3 kB each).
+    """The tiers of one stream; they hold every segment, so memory grows with their number (0.2 kB each).
 
     Attributes:
         end: ns, where the newest result or gap ends.

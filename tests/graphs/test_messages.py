@@ -22,6 +22,10 @@ def rerun(channels: list[str], outs: list[str], table: dict[str, Any] | None = N
     return found["stages"]
 
 
+def test_recorded_messages_are_no_film_for_elan_to_open() -> None:
+    assert rerun(["fusion.emotions"], ["x.eaf"])["out0"]["media"] == []
+
+
 def test_pictures_and_sound_are_recorded_only_where_they_are_named() -> None:
     assert recordable(load_graph(GRAPH)) == (
         ["facial.emotions", "speech.emotions", "fusion.emotions"],

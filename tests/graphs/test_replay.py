@@ -63,6 +63,17 @@ def test_films_and_reports_see_the_recordings_too() -> None:
     }
 
 
+def test_a_file_for_elan_links_the_recordings_and_others_of_the_lab_need_none() -> None:
+    table: dict[str, Any] = {"stages": {"cam": {"use": "camera"}, "screen": {"use": "console", "inputs": 3}}}
+    outs = [Path("{stream}.eaf"), Path("{stream}.TextGrid"), Path("{stream}.vtt"), Path("all.parquet")]
+    stages = replay_table(table, ["x/a.mp4", "b.mp4"], outs, realtime=False)["stages"]
+    inputs = {"emotions": "fusion.emotions"}
+    assert stages["out0"] == {"use": "eaf", "path": "{stream}.eaf", "inputs": inputs, "media": ["x/a.mp4", "b.mp4"]}
+    assert stages["out1"] == {"use": "textgrid", "path": "{stream}.TextGrid", "inputs": inputs}
+    assert stages["out2"] == {"use": "subtitles", "path": "{stream}.vtt", "inputs": inputs}
+    assert stages["out3"] == {"use": "parquet", "path": "all.parquet", "inputs": inputs}
+
+
 def test_a_replay_on_a_console_keeps_its_results_too(tmp_path: Path) -> None:
     inputs = {"emotions": "fusion.emotions"}
     stages: dict[str, Any] = {"cam": {"use": "camera"}, "screen": {"use": "console", "inputs": inputs}}

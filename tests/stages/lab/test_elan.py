@@ -10,7 +10,7 @@ from emopipe.pipeline.testing import run_stage
 from emopipe.stages.lab.elan import Eaf
 from emopipe.stages.lab.tiers import VALUES
 from tests.support.eaf import violations
-from tests.support.lab import expected_segments, scene
+from tests.support.lab import expected_segments, frame, scene
 
 
 def written(path: Path, *streams: str, media: list[str] | None = None) -> Eaf:
@@ -72,6 +72,17 @@ def test_the_same_results_are_the_same_bytes(tmp_path: Path) -> None:
     written(tmp_path / "a.eaf")
     written(tmp_path / "b.eaf")
     assert (tmp_path / "a.eaf").read_bytes() == (tmp_path / "b.eaf").read_bytes()
+
+
+def test_after_a_jump_of_time_the_times_are_still_those_of_the_results(tmp_path: Path) -> None:
+    path = tmp_path / "x.eaf"
+    sent = [frame(number, {0: "happy"}) for number in (0, 1)] + [frame(0, {0: "sad"})]
+    sent[-1].epoch = 1
+    run_stage(Eaf(Eaf.Settings(path=str(path))), [("emotions", message) for message in sent], mode="live")
+    document = read(path)
+    assert document.get_annotation_data_for_tier("face 0 fused") == [(0, 67, "happy")]
+    assert document.get_annotation_data_for_tier("face 0 fused (part 2)") == [(0, 33, "sad")]
+    assert violations(path) == []
 
 
 def test_another_name_is_refused(tmp_path: Path) -> None:

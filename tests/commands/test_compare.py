@@ -112,6 +112,8 @@ def test_the_stream_is_that_of_the_files_name(folder: Path, capsys: pytest.Captu
 
 
 Damage = Callable[[Path], Path]
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))  # a few bytes that become gigabytes
+BOMB = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">{LAUGHS}]><ANNOTATION_DOCUMENT>&l9;</ANNOTATION_DOCUMENT>'
 
 
 def _text(content: str, name: str = "x.eaf") -> Damage:
@@ -160,6 +162,7 @@ def _joyful(folder: Path) -> Path:
         (lambda folder: folder / "none.eaf", "none.eaf: no such file"),
         (_text("", "x.txt"), "x.txt: expected annotations, whose name ends in .eaf or .TextGrid"),
         (_text("not XML"), "x.eaf: not a file that ELAN would open (Exception: Unable to parse eaf"),
+        (_text(BOMB), "x.eaf: not a file that ELAN would open (Exception: Unable to parse eaf"),
         (_text("<html/>"), "x.eaf: not a file that ELAN would open (KeyError"),
         (_text("", "x.TextGrid"), "x.TextGrid: not a file that Praat would open"),
         (_text("\x00\x01", "x.TextGrid"), "x.TextGrid: not a file that Praat would open"),

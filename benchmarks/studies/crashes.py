@@ -72,7 +72,8 @@ class Replays:
 
     def __init__(self, files: Sequence[Path], overrides: Sequence[str]) -> None:
         limits = [f"pipeline.supervision.kill_after={KILL_AFTER_S}", "pipeline.supervision.max_restarts=10"]
-        settings = [part for each in [*limits, *overrides] for part in ("--set", each)]
+        each_alone = "pipeline.layout=stages"  # so that each can be struck by itself
+        settings = [part for each in [each_alone, *limits, *overrides] for part in ("--set", each)]
         outs = [part for name in OUTPUTS for part in ("--out", name)]
         recordings = [str(file.resolve()) for file in files]
         self._usual: set[str] = set()  # what libraries leave in any run

@@ -27,8 +27,8 @@ def clip(shared_media: Path) -> Path:
 
 def command(clip: Path, folder: Path, *more: str) -> list[str]:
     outs = [part for name in OUTPUTS for part in ("--out", str(folder / name))]
-    limits = ["--set", "pipeline.supervision.kill_after=5"]
-    return [sys.executable, "-m", "emopipe", "replay", str(clip), *outs, *limits, *more]
+    settings = ["--set", "pipeline.supervision.kill_after=5", "--set", "pipeline.layout=stages"]
+    return [sys.executable, "-m", "emopipe", "replay", str(clip), *outs, *settings, *more]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ SINKS = {
 FILE_EACH = {"overlay": "film", "eaf": "file", "textgrid": "file", "subtitles": "file"}
 """The stages that write one file for each recording, and what that is called."""
 
-LAYOUT: Layout = "stages"  # of a replay, where the graph says nothing about it
+LAYOUT: Layout = "auto"  # of a replay, where the graph says nothing about it
 NAMED = 3  # recordings that a report's title names
 NOTE = "A replay by emopipe: every picture and every moment of sound that could be decoded was looked at."
 

@@ -42,7 +42,8 @@ def with_temporary_files(folder: Path) -> dict[str, str]:
     Who is killed cannot remove them.
     """
     place = folder / "tmp"
-    place.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # the folder has vanished: whoever runs the process notices
+        place.mkdir(exist_ok=True)
     return {**os.environ, "TMPDIR": str(place)}
 
 

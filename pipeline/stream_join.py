@@ -229,13 +229,16 @@ class StreamJoin(Generic[R]):
         while True:
             dues = (timeline.due for timeline in self._timelines.values() if timeline.due is not None)
             await self._wakeup.wait(min(dues, default=None))
-            now = self._now()
-            due = [(each.due, stream) for stream, each in self._timelines.items() if each.due is not None]
-            for _, stream in sorted(pair for pair in due if pair[0] <= now):
-                if stream in self._timelines:  # it may have ended while another had to wait for room
-                    await self._release(stream)
-                    await self._stage.advance(stream)
-                    self._set_due(stream)
+            await self._release_due()
+
+    async def _release_due(self) -> None:
+        now = self._now()
+        due = [(each.due, stream) for stream, each in self._timelines.items() if each.due is not None]
+        for _, stream in sorted(pair for pair in due if pair[0] <= now):
+            if stream in self._timelines:  # it may have ended while another had to wait for room
+                await self._release(stream)
+                await self._stage.advance(stream)
+                self._set_due(stream)
 
     def _set_due(self, stream: str) -> None:
         if (timeline := self._timelines.get(stream)) is not None:

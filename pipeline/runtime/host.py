@@ -191,6 +191,8 @@ class StageHost:
         epoch = await self._epoch_of(output, stream, pts, cause)
         if epoch is None:
             self.stage.count("stale", stream)
+            if stream not in self._streams:
+                self.stage.stream_counters.end(stream)
             return
         await self._outputs[output].emit(
             payload,
@@ -227,9 +229,11 @@ class StageHost:
 
     async def _epoch_of(self, output: str, stream: str, pts: int, cause: Message | None) -> int | None:
         """The epoch of what is to be emitted; None if it is stale: whoever comes after us would ignore it."""
+        if self._over or (cause is not None and cause.stream == stream and stream not in self._streams):
+            return None  # it has ended, while this was on its way
         epoch = self.epoch(stream)
         made_in = cause.epoch if cause else epoch
-        return None if self._over or made_in < epoch else made_in
+        return None if made_in < epoch else made_in
 
     # -- messages --------------------------------------------------------------------------------------------
 

@@ -72,9 +72,9 @@ class Visits(Source):
     async def _appear(self, stream: str, number: int) -> None:
         self.count("appeared", stream)
         if number % 3:
-            await self.emit("video", PICTURE, stream=stream, pts=0, duration=BLOCK)
+            await self.emit("video", PICTURE, stream=stream, pts=0, duration=BLOCK, watermark=BLOCK)
         if number % 4:
-            await self.emit("audio", SILENCE, stream=stream, pts=0, duration=BLOCK)
+            await self.emit("audio", SILENCE, stream=stream, pts=0, duration=BLOCK, watermark=BLOCK)
 
 
 class OneFace:

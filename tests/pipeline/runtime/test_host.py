@@ -96,6 +96,43 @@ def test_a_stream_that_begins_after_another_input_has_ended_for_good() -> None:
     assert ("watermark", 8) in kinds(asyncio.run(drive()), "late")
 
 
+class Tardy(Pass):
+    """Emits, besides, from a task of its own, when it is told to."""
+
+    async def setup(self) -> None:
+        await super().setup()
+        self.told = asyncio.Event()
+        self.first: Message | None = None
+        self.work = self.exit.task(self._emit())
+
+    async def process(self, port: str, message: Message) -> None:
+        self.first = self.first or message
+
+    async def _emit(self) -> None:
+        await self.told.wait()
+        assert self.first is not None
+        await self.emit("out", self.first.payload, cause=self.first)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_what_comes_about_after_its_stream_has_ended_goes_to_nobody(epoch: int) -> None:
+    """Else it would open the stream again for whoever receives it, and nothing would end it."""
+
+    async def drive() -> tuple[Tardy, Outputs]:
+        async with StageHarness(tardy := Tardy(), connect=["left"]) as stage:
+            await stage.send("left", x(1))
+            await stage.send("left", eos(epoch=epoch))
+            tardy.told.set()
+            await tardy.work
+            await stage.finish()
+            return tardy, stage.outputs
+
+    tardy, outputs = asyncio.run(drive())
+    assert [(m.kind, m.stream) for m in outputs.messages["out"]][-2:] == [("eos", "test"), ("eos", "")]
+    assert outputs.data("out") == []
+    assert tardy.counters["stale"] == 1
+
+
 def test_streams_keep_their_own_time() -> None:
     outputs = run_stage(Pass(), [("left", x(100, stream="a")), ("left", x(1, stream="b"))], connect=["left"])
     assert [m.pts for m in outputs.data("out", "b")] == [1]

@@ -41,7 +41,7 @@ def test_whichever_comes_first_the_film_is_the_same(tmp_path: Path, first: str) 
     mixed = [pair for both in zip(pictures, results, strict=True) for pair in both]
     run_stage(overlay(tmp_path / "mixed.mp4"), mixed, connect=INPUTS)
     for one, other in zip(shown(tmp_path / "apart.mp4"), shown(tmp_path / "mixed.mp4"), strict=True):
-        assert abs(one - other).max() < 24  # the encoder's own; what is drawn differs by more
+        assert abs(one - other).max() < 48  # the encoder's own (26 was seen); what is drawn differs by 118
 
 
 def test_what_is_uncertain_looks_otherwise(tmp_path: Path) -> None:

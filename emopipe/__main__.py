@@ -1,4 +1,4 @@
-"""The command: `emopipe VERB …`. Each verb is one module here with `HELP`, `add_arguments` and `main`."""
+"""The command: `emopipe VERB …`. Its verbs are the modules of `emopipe/commands/`."""
 
 import argparse
 import errno
@@ -10,27 +10,10 @@ from collections.abc import Sequence
 import shtab
 
 import emopipe
+from emopipe.commands import VERBS
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import readable
 
-VERBS = (
-    "run",
-    "replay",
-    "record",
-    "top",
-    "bench",
-    "check",
-    "inspect",
-    "graph",
-    "devices",
-    "train",
-    "evaluate",
-    "predict",
-    "export",
-    "compare",
-    "keys",
-    "worker",
-)
 INTERRUPTED = 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a file that standard output goes to may say
 
@@ -45,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument("--version", action="version", version=f"emopipe {emopipe.__version__}")
         shtab.add_argument_to(parser, help="print a script for the completion of commands by your shell")
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        modules = {name: importlib.import_module(f"emopipe.commands.{name}") for name in VERBS}
+        modules = {name: importlib.import_module(module) for name, module in VERBS.items()}
         for name, module in modules.items():
             module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
         given = parser.parse_args(arguments)

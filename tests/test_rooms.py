@@ -49,10 +49,11 @@ for above in (
     "emopipe.predictor",
     "emopipe.tables",
     "emopipe.arguments",
-    "emopipe.commands",
-    "emopipe",
 ):  # each may import all below it
     MAY_IMPORT[above] = " ".join(MAY_IMPORT)
+VERBS = {f"emopipe.commands.{room}": " ".join(MAY_IMPORT) for room in ("playing", "setup", "models", "evaluation")}
+MAY_IMPORT |= VERBS | {"emopipe.commands": ""}  # a verb may import all below, and none of another room
+MAY_IMPORT["emopipe"] = " ".join(MAY_IMPORT)
 LINKED = ("pipeline", "stages", "models", "training")
 MIN_FILES, MAX_FILES = 2, 16  # in a room; the package's face has its one beside `__init__`
 

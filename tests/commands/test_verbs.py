@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import emopipe
-from emopipe.__main__ import VERBS, main
+from emopipe.__main__ import main
+from emopipe.commands import VERBS
+from tests.support.paths import ROOT
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,9 +37,9 @@ def test_a_shell_completes_verbs_and_options(
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_verb_imports_another(verb: str) -> None:
-    tree = ast.parse((Path(emopipe.__file__).parent / "commands" / f"{verb}.py").read_text())
+    tree = ast.parse(ROOT.joinpath(*VERBS[verb].split(".")).with_suffix(".py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not imported & {f"emopipe.commands.{other}" for other in VERBS}
+    assert not imported & set(VERBS.values())
 
 
 @pytest.mark.slow("whole processes")

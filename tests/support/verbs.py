@@ -3,10 +3,12 @@
 import argparse
 import importlib
 
+from emopipe.commands import VERBS
+
 
 def verb(name: str, *arguments: str) -> int:
     """The exit code of `emopipe NAME …`."""
-    module = importlib.import_module(f"emopipe.commands.{name}")
+    module = importlib.import_module(VERBS[name])
     parser = argparse.ArgumentParser(prog=f"emopipe {name}")
     module.add_arguments(parser)
     return int(module.main(parser.parse_args(arguments)))

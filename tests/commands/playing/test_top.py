@@ -194,7 +194,7 @@ def test_another_machine_watches_with_its_key_and_nobody_without(
         watch = ["top", address, "--once", "--json", "--server-key", str(run.public_file), "--secret-key"]
         assert main([*watch, str(friend.secret_file)]) == 0, capsys.readouterr()
         assert json.loads(capsys.readouterr().out)["pid"] == process.pid
-        monkeypatch.setattr("emopipe.commands.top.TIMEOUT_S", 2.0)
+        monkeypatch.setattr("emopipe.commands.playing.top.TIMEOUT_S", 2.0)
         assert main([*watch, str(stranger.secret_file)]) == 2
         assert "is yours on its allow-list?" in capsys.readouterr().err
 

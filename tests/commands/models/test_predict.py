@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emopipe.commands.predict import decimate, expand, pairs, prior, settings_of
+from emopipe.commands.models.predict import decimate, expand, pairs, prior, settings_of
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError, GraphError
 from emopipe.predictor.inputs import IMAGES

@@ -67,7 +67,7 @@ def test_results_that_vanish_during_the_run_are_told_in_one_sentence(
     def play(graph: Graph, **options: object) -> RunResult:
         return RunResult({name: Report(stage=name) for name in graph.stages})
 
-    monkeypatch.setattr("emopipe.commands.replay.play", play)
+    monkeypatch.setattr("emopipe.commands.playing.replay.play", play)
     said = errors(capsys, make(tmp_path / "a.mkv", pictures=every(25, 0.2)))
     assert said.endswith("results.jsonl has vanished meanwhile: there is no summary\n")
 

@@ -101,7 +101,9 @@ def test_a_payload_comes_with_all_that_it_holds() -> None:
 def test_a_stage_that_cannot_be_loaded_is_listed_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("emopipe.commands.inspect.built_in", lambda: ({"look": stages.Look}, {"torn": "it is torn"}))
+    monkeypatch.setattr(
+        "emopipe.commands.setup.inspect.built_in", lambda: ({"look": stages.Look}, {"torn": "it is torn"})
+    )
     assert verb("inspect") == 1
     lines = lines_of(capsys)
     assert "look video → scores Judges pictures." in lines

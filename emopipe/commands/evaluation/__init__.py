@@ -1,0 +1,1 @@
+"""Measure: models, results beside people's annotations, and emopipe itself."""

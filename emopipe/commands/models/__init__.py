@@ -1,0 +1,1 @@
+"""Use a model without a graph, train it, and hand it on."""

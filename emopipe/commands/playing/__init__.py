@@ -1,0 +1,1 @@
+"""Play a graph: live, from recordings, on several hosts; and watch it."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.facial.detection import FaceDetector, Framing, crop, frame_face, quality
+from emopipe.models.facial.search import FaceSearch
 from emopipe.predictor.options import Options, torch_threads
 from emopipe.predictor.prediction import FacePrediction
 from emopipe.stages.faces.detection import FaceDetection
@@ -73,10 +74,10 @@ class FacePredictor:
         with torch_threads(self._options.threads):  # one thread at a time, also after a fork
             if self._detector is None:
                 self._detector = FaceDetector(self._detection.min_confidence, self._detection.max_faces)
-            detector = self._detector
+            search = FaceSearch(self._detector, self._detection.range, self._detection.max_faces)
         height, width = picture.luma.shape
         faces = []
-        for face in detector.detect(picture.small, 0):
+        for face in search.detect(picture.small, 0):
             framing = frame_face(face, width, height, self._detection.margin)
             cut = crop(picture.luma, framing)
             weight = quality(cut, face, framing, width, height).weight

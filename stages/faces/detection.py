@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from emopipe.models import assets
 from emopipe.models.facial.detection import Detection, FaceDetector, crop, frame_face, quality
 from emopipe.models.facial.mouth import MAX_INTERVAL_NS, MIN_INTERVAL_NS, mouth_speed
+from emopipe.models.facial.search import FaceSearch, Range
 from emopipe.models.facial.tracking import Tracker
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
@@ -27,8 +28,9 @@ class _Earlier(NamedTuple):
 class FaceDetection(Stage):
     """Finds, follows and cuts out the faces of each frame; a frame without any gives an empty list.
 
-    MediaPipe's detector (BlazeFace, short range: faces within about 2 m of a webcam) sees the frame's small image;
-    crops are cut from its luma, turned so that the eyes are level.
+    MediaPipe's detector (BlazeFace, short range: faces of about a seventh of the frame's width, as within 2 m of a
+    webcam) sees the frame's small image; with `range` its parts too, for faces of a twentieth. Crops are cut from the
+    frame's luma, turned so that the eyes are level.
     """
 
     name = "face-detection"
@@ -41,6 +43,13 @@ class FaceDetection(Stage):
     class Settings(Stage.Settings, kw_only=True):
         min_confidence: Annotated[float, about("detections below it are no faces", ge=0, le=1)] = 0.5
         max_faces: Annotated[int, about("the most confident ones in a frame are kept", ge=1, le=100)] = 8
+        range: Annotated[
+            Range,
+            about(
+                "how far faces are looked for: in the whole frame alone; in six parts of it too; or in all parts every "
+                "0.5 s, and in between where one was far"
+            ),
+        ] = "short"
         margin: Annotated[float, about("side of the crop, in units of FER2013's own framing", ge=0.5, le=3)] = 1.0
         max_gap: Annotated[float, about("a face out of sight for longer comes back as a new one", unit="s", gt=0)] = 1.0
 
@@ -53,12 +62,13 @@ class FaceDetection(Stage):
         settings = self.settings
         self._detector = await self.exit.enter(FaceDetector, settings.min_confidence, settings.max_faces)
         await self.compute(self._detector.detect, np.zeros((180, 320, 3), np.uint8), 0)  # warm-up
+        self._searches = self.per_stream(lambda: FaceSearch(self._detector, settings.range, settings.max_faces))
         self._trackers = self.per_stream(lambda: Tracker(max_gap=self.settings.max_gap))
         self._earlier = self.per_stream(deque[_Earlier])
 
     async def process(self, port: str, message: Message) -> None:
         frame: VideoFrame = message.payload
-        found = await self.compute(self._detector.detect, frame.small, message.pts)
+        found = await self.compute(self._searches[message.stream].detect, frame.small, message.pts)
         ids = self._trackers[message.stream].update([face.box for face in found], message.pts)
         earlier = self._earlier[message.stream]
         while len(earlier) > 1 and message.pts - earlier[1].pts >= MIN_INTERVAL_NS:

@@ -74,3 +74,27 @@ def test_a_mouth_is_compared_with_a_frame_that_had_the_face_and_is_neither_too_n
     mouths = [[face.mouth for face in result.faces] for result in ran.payloads("faces")]
     assert mouths == [[None] * 2, [None] * 2, [], [1.5] * 2, [None] * 2, [1.5] * 2, [None] * 2]
     assert sorted(set(compared)) == [(3, 1), (5, 3)]
+
+
+def test_the_parts_of_a_frame_are_looked_at_where_asked_and_anew_after_a_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    class Nobody(TwoFaces):
+        def detect(self, rgb: NDArray[np.uint8], pts: int) -> list[Detection]:
+            sizes.append((rgb.shape[1], rgb.shape[0]))
+            return []
+
+    monkeypatch.setattr("emopipe.stages.faces.detection.FaceDetector", Nobody)
+    frame = VideoFrame(np.zeros((720, 1280), np.uint8), np.zeros((180, 320, 3), np.uint8))
+    frames = [
+        ("video", data(frame, 0, stream="a")),
+        ("video", data(frame, 40 * MS, stream="a")),
+        ("video", data(frame, 40 * MS, stream="b")),
+        ("video", data(frame, 0, stream="a", epoch=1)),
+    ]
+    run_stage(
+        FaceDetection(FaceDetection.Settings(range="auto")),
+        [*frames, ("video", eos("a", epoch=1)), ("video", eos("b"))],
+    )
+    looks = "".join("W" if size == (320, 180) else "p" for size in sizes[1:])  # the first is the warm-up
+    assert looks == "Wpppppp" + "W" + "Wpppppp" + "Wpppppp"

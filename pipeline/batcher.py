@@ -7,7 +7,7 @@ allows is never ahead of a result that is still to come.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from emopipe.pipeline.clock import Clock, Wakeup
@@ -32,6 +32,39 @@ class _Entry(Generic[Tag, Row]):
     @property
     def size(self) -> int:
         return max(1, len(self.rows))  # an entry without rows takes room too
+
+
+class _Lane(Generic[Tag, Row]):
+    """A stream's messages in flight, in the order they came; what the smallest pts is costs the same however many."""
+
+    def __init__(self) -> None:
+        self._entries: deque[_Entry[Tag, Row]] = deque()
+        self._smallest: deque[_Entry[Tag, Row]] = deque()  # those that none behind them undercuts, by rising pts
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[_Entry[Tag, Row]]:
+        return iter(self._entries)
+
+    def append(self, entry: _Entry[Tag, Row]) -> None:
+        self._entries.append(entry)
+        while self._smallest and self._smallest[-1].pts > entry.pts:
+            self._smallest.pop()
+        self._smallest.append(entry)
+
+    def popleft(self) -> None:
+        if self._entries.popleft() is self._smallest[0]:
+            self._smallest.popleft()
+
+    def smallest(self) -> int:
+        """The smallest pts."""
+        return self._smallest[0].pts
+
+    def smallest_behind(self) -> int:
+        """The smallest pts but for the first message's; FOREVER if there is no other."""
+        first = 1 if self._smallest[0] is self._entries[0] else 0
+        return self._smallest[first].pts if len(self._smallest) > first else FOREVER
 
 
 class Batcher(Generic[Tag, Row, Result]):
@@ -75,7 +108,8 @@ class Batcher(Generic[Tag, Row, Result]):
         self._wakeup = Wakeup(clock)
         # Only streams with something queued; the first is the one that was served longest ago.
         self._queued: dict[str, deque[_Entry[Tag, Row]]] = {}
-        self._in_flight: dict[str, deque[_Entry[Tag, Row]]] = {}
+        self._waiting = 0  # rows of those
+        self._in_flight: dict[str, _Lane[Tag, Row]] = {}
         self._draining = 0
         self._moved = asyncio.Event()  # set whenever something was taken, delivered or dropped
         self._worker: asyncio.Task[None] | None = None
@@ -96,17 +130,19 @@ class Batcher(Generic[Tag, Row, Result]):
             Exception: whatever ended the worker (`infer` or `deliver`).
         """
         entry = _Entry(stream, pts, tag, rows, self._clock.now())
-        self._in_flight.setdefault(stream, deque()).append(entry)
+        self._in_flight.setdefault(stream, _Lane()).append(entry)
         self._queued.setdefault(stream, deque()).append(entry)
+        self._waiting += entry.size
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
             self._worker.add_done_callback(lambda _: self._moved.set())
         self._wakeup.set()
-        await self._until(lambda: self._waiting() <= self._room())
+        await self._until(lambda: self._waiting <= self._room())
 
     def watermark(self, stream: str, input_watermark: int) -> int:
         """The smallest pts that may still be delivered on a stream whose input has come to `input_watermark`."""
-        return min(_smallest(self._in_flight.get(stream, ())), input_watermark)
+        lane = self._in_flight.get(stream)
+        return min(lane.smallest(), input_watermark) if lane else input_watermark
 
     async def drain(self, stream: str) -> None:
         """Return once everything taken of `stream` has been delivered; nothing waits for a fuller batch meanwhile.
@@ -126,8 +162,8 @@ class Batcher(Generic[Tag, Row, Result]):
 
         What is being delivered at the moment is not called back.
         """
-        self._queued.pop(stream, None)
-        dropped = self._in_flight.pop(stream, deque())
+        self._waiting -= sum(entry.size for entry in self._queued.pop(stream, ()))
+        dropped = self._in_flight.pop(stream, _Lane())
         for entry in dropped:
             entry.forgotten = True
         self._moved.set()
@@ -148,7 +184,7 @@ class Batcher(Generic[Tag, Row, Result]):
                 await self._wakeup.wait()
                 continue
             due = min(lane[0].arrived for lane in self._queued.values()) + self._max_delay
-            full = self._waiting() >= self._max_size or self._waiting() > self._room()  # nothing more can come
+            full = self._waiting >= self._max_size or self._waiting > self._room()  # nothing more can come
             if self._draining or full or self._clock.now() >= due:
                 await self._run(self._take())
             else:
@@ -159,7 +195,7 @@ class Batcher(Generic[Tag, Row, Result]):
         batch: list[_Entry[Tag, Row]] = []
         for stream, lane in list(self._queued.items()):
             while lane and not lane[0].rows:
-                batch.append(lane.popleft())
+                batch.append(self._next(lane))
             if not lane:
                 del self._queued[stream]
         return batch
@@ -172,12 +208,17 @@ class Batcher(Generic[Tag, Row, Result]):
             stream, lane = next(iter(self._queued.items()))
             if batch and rows + len(lane[0].rows) > self._max_size:
                 break
-            batch.append(lane.popleft())
+            batch.append(self._next(lane))
             rows += len(batch[-1].rows)
             del self._queued[stream]
             if lane:
                 self._queued[stream] = lane  # to the end of the turn
         return batch
+
+    def _next(self, lane: deque[_Entry[Tag, Row]]) -> _Entry[Tag, Row]:
+        entry = lane.popleft()
+        self._waiting -= entry.size
+        return entry
 
     async def _run(self, batch: list[_Entry[Tag, Row]]) -> None:
         self._moved.set()
@@ -205,7 +246,7 @@ class Batcher(Generic[Tag, Row, Result]):
             return
         lane = self._in_flight[entry.stream]
         # It stays in flight until it is delivered: while `deliver` waits for room, no watermark may overtake it.
-        await self._deliver(entry.tag, results, _smallest(list(lane)[1:]))
+        await self._deliver(entry.tag, results, lane.smallest_behind())
         if not entry.forgotten:
             lane.popleft()
             if not lane:
@@ -231,10 +272,3 @@ class Batcher(Generic[Tag, Row, Result]):
         if self._backlog is None or not self._row_time:
             return self._max_size
         return min(self._max_size, int(self._backlog / self._row_time))
-
-    def _waiting(self) -> int:
-        return sum(entry.size for lane in self._queued.values() for entry in lane)
-
-
-def _smallest(entries: Iterable[_Entry[Tag, Row]]) -> int:
-    return min((entry.pts for entry in entries), default=FOREVER)

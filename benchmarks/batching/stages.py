@@ -16,14 +16,15 @@ from emopipe.stages.types import Face, FaceEmotions, Faces
 
 
 class Crops(Source):
-    """Sends a face for each stream in turn: noise, which costs as much as a face."""
+    """Sends a frame's faces for each stream in turn: noise, which costs as much as a face."""
 
     name = "crops"
-    outputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "a face each")}
+    outputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "as many a message as are set")}
 
     class Settings(Source.Settings, kw_only=True):
         count: Annotated[int, about("how many of each stream", ge=1)]
         streams: Annotated[int, about("how many there are", ge=1)] = 1
+        faces: Annotated[int, about("in a frame", ge=1)] = 1
         rate: Annotated[float, about("of each stream; 0: as fast as they are taken", unit="1/s", ge=0)] = 0.0
 
     settings: Settings
@@ -38,20 +39,25 @@ class Crops(Source):
                 await asyncio.sleep(max(0, due - time.monotonic_ns()) / SECOND)
             pts = self.running_time(time.monotonic_ns()) if settings.rate else number
             for stream in range(settings.streams):
-                crop = noise[(number + stream) % len(noise)]
-                face = Face(id=0, box=(0.0, 0.0, 1.0, 1.0), score=1.0, quality=1.0, crop=crop)
-                await self.emit("faces", Faces(faces=[face]), stream=f"stream{stream}", pts=pts)
+                crops = (noise[(number + stream + each) % len(noise)] for each in range(settings.faces))
+                faces = [
+                    Face(id=number, box=(0.0, 0.0, 1.0, 1.0), score=1.0, quality=1.0, crop=crop)
+                    for number, crop in enumerate(crops)
+                ]
+                await self.emit("faces", Faces(faces=faces), stream=f"stream{stream}", pts=pts)
 
 
 class Answers(Stage):
-    """Counts what comes back, and tells when the first and the last came (monotonic ns)."""
+    """Counts the faces that come back, and tells when the first and the last message came (monotonic ns)."""
 
     name = "answers"
     inputs: ClassVar[dict[str, Port]] = {"emotions": Port(FaceEmotions, "what the faces express")}
 
     async def process(self, port: str, message: Message) -> None:
         now = time.monotonic_ns()
-        self.counters["answers"] += 1
-        self.counters["last_ns"] = now
-        if self.counters["answers"] == 1:
+        assert isinstance(message.payload, FaceEmotions)
+        if not self.counters["last_ns"]:
             self.counters["first_ns"] = now
+        else:
+            self.counters["after_first"] += len(message.payload.faces)
+        self.counters["last_ns"] = now

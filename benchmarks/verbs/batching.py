@@ -1,7 +1,8 @@
 """Faces a second through facial inference, by the size of its batches, beside a bare loop over the same network.
 
-Both in turn, on the same crops. Then crops of `--streams` at 30 a second each, in live mode: how long a face waits for
-its answer, and how many had to be dropped. On a GPU where there is one.
+In turn, on the same crops, a face a message and then a crowd in each. On a GPU also beside PyTorch alone: the bare loop
+plays CUDA graphs, as the stage does. Then crops of `--streams` at 30 a second each, in live mode: how long a face waits
+for its answer, and how many had to be dropped.
 """
 
 import argparse
@@ -32,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--faces", type=at_least(128), default=512, metavar="N", help="a size and round (default: %(default)s)"
     )
+    parser.add_argument(
+        "--crowd",
+        type=at_least(2),
+        default=8,
+        metavar="N",
+        help="faces in a frame, for the last row (default: %(default)s)",
+    )
     parser.add_argument("--streams", type=at_least(1), default=4, metavar="N", help="live (default: %(default)s)")
     parser.add_argument("--seconds", type=above_zero, default=4.0, help="live (default: %(default)g)")
     add_rounds_argument(parser)
@@ -46,6 +54,15 @@ def measure(arguments: argparse.Namespace) -> Outcome:
         for size in BATCH_SIZES:
             bare, stage = bare_loop(model, size, arguments.faces), through_stage(size, arguments.faces)
             row |= {f"bare_{size}_per_s": bare, f"stage_{size}_per_s": stage, f"stage_over_bare_{size}": stage / bare}
+        crowd = through_stage(size, arguments.faces, arguments.crowd)
+        row |= {f"crowd_{size}_per_s": crowd, f"crowd_over_bare_{size}": crowd / bare}
+        if model.device != "cpu":
+            eager = torch_loop(model.device, size, arguments.faces)
+            row |= {
+                f"torch_{size}_per_s": eager,
+                f"stage_over_torch_{size}": stage / eager,
+                f"crowd_over_torch_{size}": crowd / eager,
+            }
         rounds.append(row)
     found = spread(rounds)
     result = play(
@@ -77,9 +94,16 @@ def measure(arguments: argparse.Namespace) -> Outcome:
             (f"Crops of {arguments.streams} streams, {RATE_HZ:g} a second each", [live]),
         ],
         [
-            Bar(f"{who}, batches of {size}", *found[f"{name}_{size}_per_s"], "faces/s")
+            Bar(f"{who}, batches of {size}", median, low, high, "faces/s")
             for size in BATCH_SIZES
-            for name, who in (("bare", "bare loop"), ("stage", "stage"))
+            for who, name in (
+                ("bare loop", f"bare_{size}_per_s"),
+                ("PyTorch alone", f"torch_{size}_per_s"),
+                ("stage", f"stage_{size}_per_s"),
+                (f"stage, frames of {arguments.crowd}", f"crowd_{size}_per_s"),
+            )
+            if name in found
+            for median, low, high in [found[name]]
         ],
     )
 
@@ -94,10 +118,36 @@ def bare_loop(model: FacialModel, size: int, faces: int) -> float:
     return faces // size * size / (time.perf_counter() - began)
 
 
-def through_stage(size: int, faces: int) -> float:
-    """Faces a second through the stage, with batches of up to `size`."""
-    counters = play("replay", size, {"count": faces}).reports["answers"].counters
-    return (counters["answers"] - 1) / ((counters["last_ns"] - counters["first_ns"]) / SECOND)
+def torch_loop(device: str, size: int, faces: int) -> float:
+    """Faces a second of the network as PyTorch runs it on a GPU, kernel by kernel, from crops to probabilities."""
+    import torch
+
+    from emopipe.models.facial.base import prepare
+    from emopipe.models.facial.networks import NETWORKS
+    from emopipe.models.facial.rows import RowNetwork
+    from emopipe.models.loading import load_network
+
+    network, card = load_network(None, "facial", NETWORKS)
+    rows = RowNetwork(network).to(device)
+    crops = np.random.default_rng(0).integers(0, 256, (size, SIZE, SIZE), dtype=np.uint8)
+
+    @torch.inference_mode()
+    def probabilities() -> None:
+        judged = rows(prepare(torch.from_numpy(crops).to(device)))
+        torch.softmax(judged[:, :-1] / card.temperature, dim=1).cpu()
+
+    probabilities()  # warm-up
+    began = time.perf_counter()
+    for _ in range(faces // size):
+        probabilities()
+    return faces // size * size / (time.perf_counter() - began)
+
+
+def through_stage(size: int, faces: int, frame: int = 1) -> float:
+    """Faces a second through the stage, `frame` of them in a message, with batches of up to `size`."""
+    source = {"count": faces // frame, "faces": frame}
+    counters = play("replay", size, source).reports["answers"].counters
+    return counters["after_first"] / ((counters["last_ns"] - counters["first_ns"]) / SECOND)
 
 
 def play(mode: str, size: int, source: dict[str, Any]) -> RunResult:

@@ -358,6 +358,23 @@ def test_a_wrong_number_of_results_is_an_error() -> None:
     run(scenario())
 
 
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12))
+def test_what_bounds_a_watermark_is_the_smallest_in_flight_whatever_the_order(order: list[int]) -> None:
+    async def scenario() -> None:
+        bench = Bench(max_size=1)
+        puts = [bench.offer("a", pts, number) for number, pts in enumerate(order)]
+        await settle()
+        for done in range(len(order)):
+            assert bench.batcher.watermark("a", 9) == min(order[done:])
+            bench.model.step()
+            await settle()
+        assert bench.sink.following == [min(order[done + 1 :], default=FOREVER) for done in range(len(order))]
+        await asyncio.gather(*puts)
+        await bench.batcher.close()
+
+    run(scenario())
+
+
 messages = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 4)), max_size=25)
 
 

@@ -17,6 +17,8 @@ MAY_IMPORT = {
     "pipeline.telemetry": "pipeline pipeline.access",
     "pipeline.graph": "pipeline pipeline.access pipeline.supervision",
     "pipeline.runtime": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry",
+    "pipeline.cluster": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry "
+    "pipeline.runtime",
     "pipeline.testing": "pipeline pipeline.runtime",
     "models": "pipeline",
     "models.facial": "models pipeline",

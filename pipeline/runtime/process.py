@@ -56,6 +56,9 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     holds its standard error open.
     """
 
+    wait: float | None = None
+    missing = ""
+
     def __init__(self, name: str, stages: Sequence[str], stacks: Path, *, verbose: bool) -> None:
         self.name = name
         self.stages = stages
@@ -103,6 +106,9 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def title(self) -> str:
         """`stage faces`, or all stages that are in it."""
         return f"{'stage' if len(self.stages) == 1 else 'stages'} {', '.join(self.stages)}"
+
+    def heard(self, message: object) -> None:
+        """The system tells when it has ended."""
 
     async def stacks(self) -> Stacks:
         """The stacks of its threads now; empty where it cannot write them, stopped or not begun yet."""

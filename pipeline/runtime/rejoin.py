@@ -17,8 +17,7 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint
-from emopipe.pipeline.runtime.process import WorkerProcess
-from emopipe.pipeline.runtime.remote_process import RemoteWorkerProcess
+from emopipe.pipeline.runtime.launcher import Place
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.supervision.restarts import Failure
 
@@ -28,7 +27,7 @@ class Neighbours(Protocol):
 
     base_time: int
     playing: bool
-    processes: dict[str, WorkerProcess | RemoteWorkerProcess]
+    processes: dict[str, Place]
 
     async def spawn(self, name: str) -> None:
         """Start the process anew."""
@@ -68,7 +67,7 @@ class Rejoining:
         self._timeout = timeout
         self._name: str | None = None  # who comes back
         self._ignored: set[str] = set()  # to what it may have said before, until the next says hello
-        self._replaced: set[WorkerProcess | RemoteWorkerProcess] = set()
+        self._replaced: set[Place] = set()
         self._answers: dict[str, asyncio.Queue[control.WasCut]] = defaultdict(asyncio.Queue)
         self._steps: asyncio.Queue[control.FromWorker | Failure] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -83,7 +82,7 @@ class Rejoining:
             self._name = failure.process
             self._task = asyncio.create_task(self._bring_back(failure, wait))
 
-    def replaced(self, worker: WorkerProcess | RemoteWorkerProcess) -> bool:
+    def replaced(self, worker: Place) -> bool:
         """Whether another has taken its place."""
         return worker in self._replaced
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,15 @@ from emopipe.pipeline.access.keys import KeyPair, read_pair
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.spec import Remote, RemoteProcess
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.channel import MAX_ORDER_BYTES, Access, BoundChannel, Context, Parts
+from emopipe.pipeline.runtime.channel import (
+    MAX_ORDER_BYTES,
+    Access,
+    BoundChannel,
+    Context,
+    Endpoint,
+    Parts,
+    new_key,
+)
 from emopipe.pipeline.runtime.process import Stacks
 
 CLOCK_ID = Path(
@@ -63,7 +71,7 @@ class ControlChannels:
     Args:
         context: of the first.
         folder: for sockets.
-        keys: the names of the processes on this host, by their keys.
+        near: the names of the processes on this host.
         remote: the others.
         received: called with the name of a process and the parts of each of its messages.
         window: how many messages of one may wait in a socket.
@@ -76,7 +84,7 @@ class ControlChannels:
         self,
         context: Context,
         folder: Path,
-        keys: Mapping[str, str],
+        near: Collection[str],
         remote: Remote,
         received: Callable[[str, Parts], None],
         *,
@@ -84,22 +92,27 @@ class ControlChannels:
     ) -> None:
         self._remote = remote
         bound = partial(BoundChannel, context, received=received, window=window, most=MAX_ORDER_BYTES)
-        self._near = bound(address=f"ipc://{folder}/control", peers=keys)
+        self._keys = {name: new_key() for name in near} | {name: each.key for name, each in remote.processes.items()}
+        peers = {self._keys[name]: name for name in near}
+        self._near = bound(address=f"ipc://{folder}/control", peers=peers)
         self._far: BoundChannel | None = None
+        self._public = ""  # our key, for those on other hosts
         if not remote.processes:
             return
         peers = {process.key: name for name, process in remote.processes.items()}
         try:
-            access = Access(read_pair(expand(remote.secret_key)), folder / "far")
+            pair = read_pair(expand(remote.secret_key))
+            self._public = pair.public
+            access = Access(pair, folder / "far")
             self._far = bound(address=remote.endpoint, peers=peers, access=access)
         except EmopipeError as error:
             self._near.close()
             raise EmopipeError(f"pipeline.control.{error}") from None
 
-    @property
-    def address(self) -> str:
-        """Where the processes on this host find it."""
-        return self._near.address
+    def endpoint(self, process: str) -> Endpoint:
+        """Where a process finds the supervisor, and the key by which it is known there."""
+        far = self._far if process in self._remote.processes else None
+        return Endpoint((far or self._near).address, self._keys[process], self._public if far is not None else "")
 
     @property
     def refused(self) -> int:
@@ -127,23 +140,20 @@ class RemoteWorkerProcess:
 
     pid = 0
 
-    def __init__(self, name: str, stages: Sequence[str], remote: RemoteProcess) -> None:
+    def __init__(self, name: str, stages: Sequence[str], remote: RemoteProcess, endpoint: str) -> None:
         self.name = name
         self.stages = stages
-        self.remote = remote
+        self.wait: float | None = remote.wait
+        command = f"emopipe worker --connect {endpoint} --server-key RUN.key --key {name}.key_secret"
+        late = f"nobody with the key {remote.given} has come to {endpoint} within {remote.wait:g} s"
+        more = f"give more time with processes.{name}.wait"
+        self.missing = f"{self.title}: {late}; start it there with `{command}`, or {more}"
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._came = False
 
     @property
     def title(self) -> str:
         return f"process {self.name} on another host ({', '.join(self.stages)})"
-
-    def missing(self, endpoint: str) -> EmopipeError:
-        """What to say where it has not come in time."""
-        command = f"emopipe worker --connect {endpoint} --server-key RUN.key --key {self.name}.key_secret"
-        late = f"nobody with the key {self.remote.given} has come to {endpoint} within {self.remote.wait:g} s"
-        more = f"give more time with processes.{self.name}.wait"
-        return EmopipeError(f"{self.title}: {late}; start it there with `{command}`, or {more}")
 
     def heard(self, message: control.Hello | control.Closed) -> None:
         """It has come, or is at its end; if it comes again, what it did before is lost."""

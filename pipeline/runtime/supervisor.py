@@ -19,6 +19,7 @@ from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot, RunState
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import FINISHED, JOURNAL_SUFFIX
+from emopipe.pipeline.runtime.launcher import Launcher, LocalLauncher
 from emopipe.pipeline.runtime.process import need_descriptors
 from emopipe.pipeline.runtime.result import RunListener, RunResult, RunWarning, snapshot
 from emopipe.pipeline.runtime.workers import Places, Workers
@@ -41,6 +42,7 @@ class Supervisor(RunListener):
         trace: where to write down what every stage takes and sends; the caller closes it.
         state: an existing folder for the journals of sinks: a run that finds some there goes on from them. One of the
             run's own where not given.
+        launcher: who starts the processes; those of this host where not given.
         verbose: pass the workers' standard error and the tracebacks of failed stages through.
 
     Raises:
@@ -55,6 +57,7 @@ class Supervisor(RunListener):
         warned: Callable[[RunWarning], None] = lambda warning: None,
         trace: TraceWriter | None = None,
         state: Path | None = None,
+        launcher: Launcher | None = None,
         verbose: bool = False,
     ) -> None:
         need_descriptors(len(graph.processes))
@@ -63,6 +66,7 @@ class Supervisor(RunListener):
         self._tell = warned
         self._trace = trace
         self._state = state
+        self._launcher = launcher or LocalLauncher()
         self._verbose = verbose
         self._result = RunResult()
         self._policies = {
@@ -85,9 +89,10 @@ class Supervisor(RunListener):
         with run_folder() as folder, self._serve_status(folder) as server:
             publishing = asyncio.create_task(self._publish_status(server))
             try:
-                places = Places(sockets=folder, state=self._state or folder / "state")
-                while (wait := await self._attempt(places)) is not None:
-                    await asyncio.sleep(wait)
+                async with self._launcher:
+                    places = Places(sockets=folder, state=self._state or folder / "state")
+                    while (wait := await self._attempt(places)) is not None:
+                        await asyncio.sleep(wait)
             finally:
                 publishing.cancel()
         self._result.complete((time.monotonic_ns() - self._began) / SECOND)
@@ -137,9 +142,10 @@ class Supervisor(RunListener):
         """
         finished = _finished_streams(self._graph, places.state)
         workers = self._workers = Workers(
-            self._graph,
+            await self._launcher.place(self._graph),
             places,
             self,
+            self._launcher,
             finished,
             rejoins=self._rejoins,
             traced=self._trace is not None,

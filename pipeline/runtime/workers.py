@@ -21,17 +21,11 @@ from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Interruption, RunSnapshot
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.channel import Endpoint, Parts, new_key
+from emopipe.pipeline.runtime.channel import Endpoint, Parts
 from emopipe.pipeline.runtime.control import StagePlan
-from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.launcher import Launcher, Place
 from emopipe.pipeline.runtime.rejoin import Rejoining
-from emopipe.pipeline.runtime.remote_process import (
-    ControlChannels,
-    RemoteWorkerProcess,
-    link_address,
-    need_one_clock,
-    need_own,
-)
+from emopipe.pipeline.runtime.remote_process import ControlChannels, link_address, need_one_clock, need_own
 from emopipe.pipeline.runtime.result import RunListener, RunWarning
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.supervision.restarts import Failure
@@ -58,6 +52,8 @@ class Workers:
     """All worker processes of a graph, for as long as none of them fails.
 
     Args:
+        graph: placed by the launcher.
+        launcher: who starts them.
         finished: streams that are not to be played.
         rejoins: the wait (s) after which a process that has failed comes back while the others play on; None where the
             run fails with it.
@@ -76,6 +72,7 @@ class Workers:
         graph: Graph,
         places: Places,
         listener: RunListener,
+        launcher: Launcher,
         finished: Sequence[str] = (),
         *,
         rejoins: Callable[[Failure], float | None] = lambda failure: None,
@@ -85,22 +82,22 @@ class Workers:
         self._graph = graph
         self._places = places
         self._listener = listener
+        self._launcher = launcher
         self._finished = finished
         self._traced = traced
         self._verbose = verbose
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.base_time = 0
         self.playing = self.closing = False
-        self.processes: dict[str, WorkerProcess | RemoteWorkerProcess] = {}
+        self.processes: dict[str, Place] = {}
         self._watchdogs: dict[str, Watchdog] = {}
         self._killed: dict[str, Failure] = {}  # by us, and why
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
-        self._keys = {name: new_key() for name in graph.processes if name not in graph.remote.processes}
         self._context = zmq.Context()
         self._channel = ControlChannels(
             self._context,
             places.sockets,
-            {key: name for name, key in self._keys.items()},
+            [name for name in graph.processes if name not in graph.remote.processes],
             graph.remote,
             self._received,
             window=CONTROL_WINDOW_MESSAGES,
@@ -224,7 +221,10 @@ class Workers:
         """Start a process, or let one come from another host."""
         names = self._graph.processes[name]
         self._loading[name] = ", ".join(names)
-        worker = await self._new_process(name, names)
+        if name in self._graph.remote.processes:
+            self._listener.warned(RunWarning(name, f"waiting for it at {self._graph.remote.endpoint}", damage=False))
+        endpoint = self._channel.endpoint(name)
+        worker = await self._launcher.spawn(name, self._graph, endpoint, self._places.sockets, verbose=self._verbose)
         stages = [self._graph.stages[stage] for stage in names]
         self._watchdogs[name] = Watchdog(
             strictest(stage.supervision for stage in stages), TICK_S, patient=any(stage.cls.patient for stage in stages)
@@ -232,23 +232,14 @@ class Workers:
         self.processes[name] = worker
         self._exits.append(asyncio.create_task(self._on_exit(worker)))
 
-    async def _new_process(self, name: str, stages: Sequence[str]) -> WorkerProcess | RemoteWorkerProcess:
-        remote = self._graph.remote
-        if name in remote.processes:
-            self._listener.warned(RunWarning(name, f"waiting for it at {remote.endpoint}", damage=False))
-            return RemoteWorkerProcess(name, stages, remote.processes[name])
-        endpoint = Endpoint(self._channel.address, self._keys[name])
-        return await WorkerProcess.spawn(name, stages, endpoint, folder=self._places.sockets, verbose=self._verbose)
-
     async def _hello(self, name: str) -> control.Hello:
         """Wait for a worker's first word."""
         worker = self.processes[name]
         try:
-            async with asyncio.timeout(worker.remote.wait if isinstance(worker, RemoteWorkerProcess) else None):
+            async with asyncio.timeout(worker.wait):
                 hello = await self._steps[name].get()
         except TimeoutError:
-            assert isinstance(worker, RemoteWorkerProcess)
-            raise worker.missing(self._graph.remote.endpoint) from None
+            raise EmopipeError(worker.missing) from None
         assert isinstance(hello, control.Hello)
         return hello
 
@@ -309,7 +300,7 @@ class Workers:
                 if alarm is not None and name not in self._killed:
                     await self._on_alarm(worker, alarm)
 
-    async def _on_alarm(self, worker: WorkerProcess | RemoteWorkerProcess, alarm: Alarm) -> None:
+    async def _on_alarm(self, worker: Place, alarm: Alarm) -> None:
         if alarm.action == "warn":
             self._listener.warned(RunWarning(alarm.stage or worker.stages[0], alarm.text, damage=False))
             return
@@ -320,7 +311,7 @@ class Workers:
         self._killed[worker.name] = Failure(worker.name, worker.title, reason, detail=stacks.text)
         worker.kill()
 
-    async def _on_exit(self, worker: WorkerProcess | RemoteWorkerProcess) -> None:
+    async def _on_exit(self, worker: Place) -> None:
         """Notice when it ends before its time."""
         code = await worker.exited
         if self._stopping or (self.closing and code == 0) or self._rejoining.replaced(worker):
@@ -371,7 +362,7 @@ class Workers:
                 worker = self.processes[sender]
                 if isinstance(message, control.Bound):
                     need_own(sender, (link.receiver for link in message.endpoints), worker.stages)
-                if isinstance(worker, RemoteWorkerProcess) and isinstance(message, control.Hello | control.Closed):
+                if isinstance(message, control.Hello | control.Closed):
                     worker.heard(message)
                 self._watchdogs[sender].loading = not isinstance(
                     message, control.Ready | control.Finished | control.Closed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emopipe.pipeline.access.allow_list import expand, read_key
 from emopipe.pipeline.access.keys import read_pair
-from emopipe.pipeline.runtime.remote_worker import serve
+from emopipe.pipeline.cluster.remote_worker import serve
 
 HELP = "run a part of a graph that is played on another host"
 

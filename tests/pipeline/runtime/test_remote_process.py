@@ -27,7 +27,7 @@ HELLO = control.Hello("key", "clock")
 
 def test_a_process_that_comes_again_has_lost_what_it_did() -> None:
     async def drive() -> None:
-        process = RemoteWorkerProcess("vision", ["faces", "facial"], VISION)
+        process = RemoteWorkerProcess("vision", ["faces", "facial"], VISION, "tcp://10.0.0.1:5570")
         process.heard(HELLO)
         assert not process.exited.done()
         process.heard(HELLO)
@@ -39,7 +39,7 @@ def test_a_process_that_comes_again_has_lost_what_it_did() -> None:
 
 def test_a_process_that_says_goodbye_has_ended() -> None:
     async def drive() -> None:
-        process = RemoteWorkerProcess("vision", ["faces"], VISION)
+        process = RemoteWorkerProcess("vision", ["faces"], VISION, "tcp://10.0.0.1:5570")
         process.heard(HELLO)
         process.heard(control.Closed())
         process.kill()  # too late
@@ -85,7 +85,7 @@ def test_an_address_in_use_is_named_and_nothing_is_left(tmp_path: Path) -> None:
 
     async def drive() -> None:
         with zmq.Context() as context:
-            arguments = (context, tmp_path, {"key": "here"})
+            arguments = (context, tmp_path, ["here"])
             taken = zmq.Context()
             other = taken.socket(zmq.ROUTER)
             port = other.bind_to_random_port("tcp://127.0.0.1")

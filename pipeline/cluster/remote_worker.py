@@ -1,6 +1,6 @@
 """A worker on another host than the supervisor's: waits for a run there, takes part in it, and waits for the next.
 
-Each run has a process of its own (`python -m emopipe.pipeline.runtime.remote_worker …`): whatever becomes of it, the
+Each run has a process of its own (`python -m emopipe.pipeline.cluster.remote_worker …`): whatever becomes of it, the
 next one finds everything as it was.
 """
 
@@ -12,19 +12,16 @@ import threading
 import time
 from pathlib import Path
 
-import zmq
-
 from emopipe.pipeline.access.addresses import own_address_towards, split_tcp
 from emopipe.pipeline.access.folder import run_folder, with_temporary_files
 from emopipe.pipeline.access.keys import KeyPair
+from emopipe.pipeline.cluster.handshakes import Handshakes
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.remote_process import RemoteHost
 from emopipe.pipeline.runtime.worker import Worker
 
-MAX_FAILED_HANDSHAKES = 5  # in a row: somebody answers there, but not by the key that was given
 RESTART_PAUSE_S = 0.5  # from the end of a run's process to the next one
-LOST_CODE = 3  # the run has gone without a word
 
 
 def serve(address: str, server_key: str, pair: KeyPair, bind: str, *, once: bool) -> None:
@@ -65,33 +62,6 @@ def serve(address: str, server_key: str, pair: KeyPair, bind: str, *, once: bool
             time.sleep(RESTART_PAUSE_S)
 
 
-class _Handshakes:
-    """Watches the connection to the run; ends this process where it is refused, or lost."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._failed = 0
-        self._connected = False
-
-    def happened(self, event: int) -> None:
-        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            self._connected = True
-        elif self._connected:
-            os._exit(LOST_CODE)  # as a worker does whose supervisor is gone: nobody is there to close anything for
-        elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-            _say(f"the run at {self._address} does not know this key; there, set remote to its public half")
-            os._exit(EmopipeError.exit_code)
-        elif event != zmq.EVENT_DISCONNECTED:
-            self._failed += 1
-            if self._failed >= MAX_FAILED_HANDSHAKES:
-                _say(f"whoever answers at {self._address} has another key than --server-key says")
-                os._exit(EmopipeError.exit_code)
-
-
-def _say(text: str) -> None:
-    print(f"emopipe: {text}", file=sys.stderr, flush=True)
-
-
 def _exit_with_parent() -> None:
     sys.stdin.read()
     os._exit(1)
@@ -103,7 +73,7 @@ def main() -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
     async def work() -> None:
-        own = RemoteHost(KeyPair(public, secret), Path(folder), bind, _Handshakes(address).happened)
+        own = RemoteHost(KeyPair(public, secret), Path(folder), bind, Handshakes(address).happened)
         await Worker(Endpoint(address, public, server), "remote", own).run()
 
     asyncio.run(work())

@@ -76,8 +76,16 @@ class Fold(Generic[R]):
         """The number of items it holds back."""
         return 0
 
+    def place(self, input: str, message: Message) -> int:
+        """Where in the order a message belongs, in ns: at its pts, or earlier, but never behind one that came later."""
+        return message.pts
+
+    def next_place(self, input: str, watermark: int) -> int:
+        """The earliest place of what may still come of an input that has come to `watermark`."""
+        return watermark
+
     def push(self, event: Released[Message] | Ended) -> list[R]:
-        """The results completed by the next event in order."""
+        """The results completed by the next event in order; theirs, by their causes' pts, must be an order too."""
         raise NotImplementedError
 
     def flush_before(self, watermark: int) -> list[R]:
@@ -169,7 +177,7 @@ class StreamJoin(Generic[R]):
         timeline = self._timelines[message.stream]
         now = self._now()
         timeline.reopen(port, now)
-        if timeline.join.push(port, message.pts, message, now):
+        if timeline.join.push(port, timeline.fold.place(port, message), message, now):
             return True
         if message.kind == "data":  # a gap brings nothing
             self._stage.count(f"late_{port}", message.stream)
@@ -223,7 +231,7 @@ class StreamJoin(Generic[R]):
         async with timeline.turn:
             while timeline.unsent and self._timelines.get(stream) is timeline:  # else its time has jumped meanwhile
                 await self._send(stream, timeline.unsent[0], timeline.watermark(after=1))
-                timeline.unsent.popleft()  # only now: what waits for room still bounds the watermark
+                timeline.sent = timeline.unsent.popleft().cause.pts  # now: what waits for room bounds the watermark
 
     async def _watch_deadlines(self) -> None:
         while True:
@@ -253,6 +261,7 @@ class _Timeline(Generic[R]):
         self.join = join
         self.fold = fold
         self.unsent: deque[R] = deque()
+        self.sent = 0  # the last sent result's pts
         self.turn = asyncio.Lock()  # a deadline may pass while results wait for room
         self.due: int | None = None  # when more may go out although nothing arrives
         self.collected_at = 0  # the clock's time (ns)
@@ -261,7 +270,7 @@ class _Timeline(Generic[R]):
     def move(self, port: str, watermark: int, now: int) -> None:
         if watermark < FOREVER:
             self.reopen(port, now)
-            self.join.advance(port, watermark, now)
+            self.join.advance(port, self.fold.next_place(port, watermark), now)
         elif port not in self.join.ended:
             self.join.end(port, now)
 
@@ -283,5 +292,6 @@ class _Timeline(Generic[R]):
 
     def watermark(self, after: int = 0) -> int:
         """The smallest pts that may go out after the first `after` results."""
+        sent = self.unsent[after - 1].cause.pts if after else self.sent
         unsent = self.unsent[after].cause.pts if len(self.unsent) > after else FOREVER
-        return min(unsent, self.fold.watermark, self.join.watermark)
+        return max(sent, min(unsent, self.fold.watermark, self.join.watermark))

@@ -1,10 +1,11 @@
 """Fusion as a fold over the ordered events of one stream; pure, so usable without the runtime.
 
-Each frame gives one result at its time: every face fused with the newest window of speech that ended no longer
-than its `hold` before. A window is heard with a face if the next frame, within `hold`, shows one; otherwise the voice
-gives a result of its own at the window's end. Whether a frame follows is the only thing asked, never how much an
-input had promised before it ended, which may depend on timing: so a window is pending until the next frame has come
-out of the join, or can no longer come.
+Each frame gives one result at its time: every face fused with the newest window of speech that ended no longer than its
+`hold` before, and no less than a `settling` time, in which the voice's network judges it: so that no face waits for
+that. For the order of the events a frame with a face is therefore so much older than it is. A window is heard with a
+face if the next frame, within `hold`, shows one; otherwise the voice gives a result of its own at the window's end.
+Whether a frame follows is the only thing asked, never how much an input had promised before it ended, which may depend
+on timing: so a window is pending until the next frame has come out of the join, or can no longer come.
 """
 
 from collections import Counter, deque
@@ -48,6 +49,7 @@ class Fuser(Fold[Output]):
     Args:
         combine: what makes one distribution of a face and the voice (see `stages.fusion.combiners`).
         partner: which window is the partner of a frame; one waits as long for a frame.
+        settling: how long ago a window must have ended to be a face's partner, in ns.
         smoother: of faces by their id, and of the voice alone.
         threshold: the confidence below which a result is uncertain.
         alone: the confidences below which a face, or the voice, would be by itself.
@@ -61,6 +63,7 @@ class Fuser(Fold[Output]):
         combine: Combiner,
         *,
         partner: PartnerRule,
+        settling: int = 0,
         smoother: Smoother,
         threshold: float = 0.0,
         alone: Thresholds = CERTAIN,
@@ -69,6 +72,7 @@ class Fuser(Fold[Output]):
         counters: Counter[str] | None = None,
     ) -> None:
         self._partner = partner
+        self._settling = settling
         self._smoother = smoother
         self._combine = combine
         self._threshold = threshold
@@ -78,6 +82,8 @@ class Fuser(Fold[Output]):
         self._counters: Counter[str] = Counter() if counters is None else counters
         self._recent: deque[Message] = deque(maxlen=MAX_WINDOWS)  # windows in order; the newest may be a partner
         self._pending: deque[Message] = deque()  # windows that wait for the next frame, and the gaps behind them
+        self._last_place = 0  # of a frame
+        self._last_seen = -1  # the pts of the last frame with a face
 
     @property
     def watermark(self) -> int:
@@ -86,6 +92,16 @@ class Fuser(Fold[Output]):
     @property
     def pending(self) -> int:
         return len(self._pending)
+
+    def place(self, input: str, message: Message) -> int:
+        if input != "faces":
+            return message.pts
+        shows_face = message.kind == "data" and bool(message.payload.faces)
+        self._last_place = max(self._last_place, message.pts - self._settling * shows_face)
+        return self._last_place
+
+    def next_place(self, input: str, watermark: int) -> int:
+        return max(self._last_place, watermark - self._settling) if input == "faces" else watermark
 
     def push(self, event: Released[Message] | Ended) -> list[Output]:
         if isinstance(event, Ended):
@@ -96,14 +112,20 @@ class Fuser(Fold[Output]):
         if message.kind == "data" and event.input == "faces":
             seen: FaceEmotions = message.payload
             if self._attribution is not None:
-                self._attribution.see(event.pts, {face.id: face.mouth for face in seen.faces})
-            outputs += self._drop_superseded() if seen.faces else self.flush_voice_only()
+                self._attribution.see(message.pts, {face.id: face.mouth for face in seen.faces})
+            if seen.faces:
+                self._last_seen = message.pts
+                outputs += self._drop_superseded()
+            else:
+                outputs += self.flush_voice_only()
             return [*outputs, Output(message, self._frame_result(message, seen.faces, event.forced))]
-        self._pending.append(message)
-        if message.kind == "data":
+        if message.kind == "data" and event.input == "speech":
             self._hear(message)
-            if event.forced or self._faces_ended:
-                return outputs + self.flush_voice_only(event.forced)
+        if event.input == "speech" and message.pts <= self._last_seen:
+            return outputs  # the next frame that followed it showed a face
+        self._pending.append(message)
+        if message.kind == "data" and (event.forced or self._faces_ended):
+            return outputs + self.flush_voice_only(event.forced)
         return outputs + self.flush_before(event.pts)
 
     def on_silence(self, input: str) -> list[Output]:
@@ -145,9 +167,9 @@ class Fuser(Fold[Output]):
         return gaps
 
     def _frame_result(self, message: Message, faces: list[FaceEmotion], forced: bool) -> Emotions:
-        newest = self._recent[-1] if self._recent and faces else None
-        partner = self._partner.choose(newest, message.pts)
-        windows = [each.payload for each in self._recent] if partner is not None else []
+        settled = [each for each in self._recent if each.pts <= message.pts - self._settling]
+        partner = self._partner.choose(settled[-1] if settled and faces else None, message.pts)
+        windows = [each.payload for each in settled] if partner is not None else []
         speaking = dict.fromkeys((face.id for face in faces), float(partner is not None))
         if self._attribution is not None and partner is not None:
             speaking = self._attribution.probabilities()

@@ -41,6 +41,15 @@ class Fusion(Stage):
 
     class Settings(Stage.Settings):
         hold: Annotated[float, about("how long a window of speech stays the partner of frames", unit="s", gt=0)] = 1.0
+        settling: Annotated[
+            float,
+            about(
+                "how long ago a window of speech must have ended to count for a face: the time that the voice's "
+                "network may take without a face waiting for it",
+                unit="s",
+                ge=0,
+            ),
+        ] = 0.08
         method: Annotated[
             Literal["pool", "decision", "feature", "attention"],
             about("a trained network of this kind, or the untrained pool of both distributions by their certainty"),
@@ -80,6 +89,10 @@ class Fusion(Stage):
             if (path := self.weights_path) is not None and not path.is_file():
                 problems.append(
                     Invalid("weights", f"{path}: no such file; train it with `emopipe train fusion`, or restore it")
+                )
+            if self.settling >= self.hold:
+                problems.append(
+                    Invalid("settling", f"{self.settling} s is no less than hold, {self.hold} s: no face had a voice")
                 )
             if self.forget < self.smoothing:
                 problems.append(
@@ -142,6 +155,7 @@ class Fusion(Stage):
             if self._model is not None
             else PoolCombiner(*weights),
             partner=latest_within(round(settings.hold * SECOND)),
+            settling=round(settings.settling * SECOND),
             smoother=Smoother(settings.smoothing, settings.forget),
             threshold=self._threshold,
             alone=self._thresholds,

@@ -23,6 +23,8 @@ from tests.support.random_weights import fusion_weights
 
 BUDGET = 300 * MS
 IDLE = 2 * SECOND
+SETTLING = 80 * MS
+PROMPT = Fusion.Settings(settling=0)  # a window counts for a face from its very end on
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -39,7 +41,7 @@ def said(outputs: Outputs, stream: str | None = None) -> list[tuple[int, str, st
 
 def test_a_frame_waits_until_speech_has_passed_it() -> None:
     async def scenario() -> None:
-        async with StageHarness(Fusion()) as stage:
+        async with StageHarness(Fusion(PROMPT)) as stage:
             await stage.send("faces", frame(HOP, {0: "happy"}))
             assert said(stage.outputs) == []
             await stage.send("speech", window(HOP, watermark=HOP))
@@ -55,6 +57,31 @@ def test_a_frame_waits_until_speech_has_passed_it() -> None:
             assert not any(result.forced for result in stage.outputs.payloads("emotions"))
 
     run(scenario())
+
+
+def test_no_face_waits_for_a_window_that_has_only_just_ended() -> None:
+    async def scenario() -> None:
+        async with StageHarness(Fusion()) as stage:
+            await stage.send("speech", window(HOP, watermark=2 * HOP))
+            await stage.send("faces", frame(2 * HOP + SETTLING - 1, {0: "happy"}))
+            (result,) = stage.outputs.payloads("emotions")  # the window that ends at 2 HOP has not come
+            assert result.voice.end == HOP
+            await stage.send("faces", frame(2 * HOP + SETTLING, {0: "happy"}))
+            assert len(said(stage.outputs)) == 1  # this one waits
+            await stage.send("speech", window(2 * HOP, watermark=3 * HOP))
+            assert [result.voice.end for result in stage.outputs.payloads("emotions")] == [HOP, 2 * HOP]
+            await stage.finish()
+            assert [source for _, source, _ in said(stage.outputs)] == ["face", "face"]  # no window is alone
+
+    run(scenario())
+
+
+def test_a_window_that_comes_after_a_later_face_counts_as_early_as_one_that_came_before_it() -> None:
+    faces = [("faces", frame(HOP + 40 * MS, {0: "happy"})), ("faces", frame(HOP + SETTLING, {0: "happy"}))]
+    speech = [("speech", window(HOP)), ("speech", watermark(2 * HOP))]
+    late, early = run_stage(Fusion(), faces + speech), run_stage(Fusion(), speech + faces)
+    for outputs in (late, early):
+        assert said(outputs) == [(HOP + 40 * MS, "face", ""), (HOP + SETTLING, "face", "voice")]
 
 
 def test_a_promise_of_speech_lets_frames_through_at_once() -> None:
@@ -105,7 +132,7 @@ def test_streams_are_joined_apart() -> None:
         ("speech", window(HOP, stream="b")),
         ("faces", frame(HOP, {0: "sad"}, stream="b")),
     ]
-    outputs = run_stage(Fusion(), script)
+    outputs = run_stage(Fusion(PROMPT), script)
     assert said(outputs, "a") == [(HOP, "face", "")]
     assert said(outputs, "b") == [(HOP, "face", "voice")]
 
@@ -135,7 +162,7 @@ def test_when_time_jumps_what_waits_is_dropped_and_counted() -> None:
 
 def test_live_a_frame_past_its_budget_is_forced() -> None:
     async def scenario() -> None:
-        fusion = Fusion()
+        fusion = Fusion(PROMPT)
         async with StageHarness(fusion, mode="live") as stage:
             await stage.send("faces", frame(HOP, {0: "happy"}))
             await stage.clock.advance(BUDGET - 1)
@@ -155,7 +182,7 @@ def test_live_a_frame_past_its_budget_is_forced() -> None:
 
 def test_live_a_silent_voice_is_not_waited_for() -> None:
     async def scenario() -> None:
-        async with StageHarness(Fusion(), mode="live") as stage:
+        async with StageHarness(Fusion(PROMPT), mode="live") as stage:
             await stage.send("faces", frame(0, {0: "happy"}))
             await stage.clock.advance(IDLE)
             for number in range(1, 4):
@@ -185,7 +212,7 @@ def test_live_a_voice_without_frames_is_not_held_for_longer_than_idle() -> None:
 
 def test_live_a_frozen_camera_that_moves_again_is_fused_again() -> None:
     async def scenario() -> None:
-        async with StageHarness(Fusion(), mode="live") as stage:
+        async with StageHarness(Fusion(PROMPT), mode="live") as stage:
             await stage.send("faces", frame(0, {0: "happy"}))
             await stage.clock.advance(IDLE)
             await stage.send("speech", window(HOP))
@@ -200,7 +227,7 @@ def test_live_a_frozen_camera_that_moves_again_is_fused_again() -> None:
 
 def test_live_an_input_that_had_ended_and_is_back_is_fused_again() -> None:
     async def scenario() -> None:
-        async with StageHarness(Fusion(), mode="live") as stage:
+        async with StageHarness(Fusion(PROMPT), mode="live") as stage:
             await stage.send("speech", window(HOP))
             await stage.send("faces", frame(HOP, {0: "happy"}))
             await stage.send("faces", eos())
@@ -216,7 +243,7 @@ def test_live_an_input_that_had_ended_and_is_back_is_fused_again() -> None:
 
 def test_live_each_stream_has_deadlines_of_its_own_and_counts_what_they_forced() -> None:
     async def scenario() -> None:
-        fusion = Fusion()
+        fusion = Fusion(PROMPT)
         async with StageHarness(fusion, mode="live") as stage:
             for number in range(5):
                 await stage.send("faces", frame(HOP, {0: "happy"}, stream=f"s{number}"))
@@ -237,7 +264,7 @@ def test_live_each_stream_has_deadlines_of_its_own_and_counts_what_they_forced()
 
 def test_live_the_watermark_moves_when_a_deadline_passes() -> None:
     async def scenario() -> None:
-        async with StageHarness(Fusion(), mode="live") as stage:
+        async with StageHarness(Fusion(PROMPT), mode="live") as stage:
             await stage.send("faces", frame(HOP, {0: "happy"}))
             await stage.clock.advance(IDLE)
             await settle()
@@ -250,7 +277,7 @@ def test_a_trained_network_fuses(tmp_path: Path) -> None:
     path = fusion_weights(tmp_path / "fusion.safetensors")
     state, card = checkpoint.load(path, "fusion")
     checkpoint.save(path, state, msgspec.structs.replace(card, selective=[Selection(0.3, 1.0, 0.01)]))
-    stage = Fusion(Fusion.Settings(method="decision", weights=str(path)))
+    stage = Fusion(Fusion.Settings(method="decision", weights=str(path), settling=0))
     assert str(path.resolve()) in stage.settings.loads()
     outputs = run_stage(stage, [("speech", window(HOP)), ("faces", frame(HOP, {0: "happy"}))])
     (result,) = outputs.payloads("emotions")
@@ -282,7 +309,11 @@ def test_weights_that_cannot_be_used_are_refused_beforehand(table: dict[str, Any
 
 @pytest.mark.parametrize(
     ("table", "key"),
-    [({"face_weight": 0.0, "voice_weight": 0.0}, "face_weight"), ({"smoothing": 3.0, "forget": 1.0}, "forget")],
+    [
+        ({"face_weight": 0.0, "voice_weight": 0.0}, "face_weight"),
+        ({"smoothing": 3.0, "forget": 1.0}, "forget"),
+        ({"settling": 0.5, "hold": 0.5}, "settling"),
+    ],
 )
 def test_settings_that_contradict_each_other_are_refused(table: dict[str, Any], key: str) -> None:
     assert [problem for problem, _ in Fusion.Settings(**table).check()] == [key]
@@ -301,7 +332,7 @@ def scripts_of(steps: list[tuple[str, int]]) -> dict[str, list[Message]]:
     at = {"faces": 0, "speech": 0}
     for kind, step in steps:
         if kind in ("face", "nobody"):
-            at["faces"] += step * 170 * MS
+            at["faces"] += step * 70 * MS
             faces.append(frame(at["faces"], {0: "happy"} if kind == "face" else {}))
         else:
             at["speech"] += step * HOP
@@ -322,6 +353,8 @@ def test_the_same_messages_give_the_same_results_in_any_interleaving(steps: list
             port = chance.choice(left)
             send.append((port, scripts[port].pop(0)))
         outputs = run_stage(Fusion(), send)
+        times = [message.pts for message in outputs.messages["emotions"] if message.kind in ("data", "gap")]
+        assert times == sorted(times)
         return [
             msgspec.json.encode((message.kind, message.seq, message.pts, message.payload))
             for message in outputs.messages["emotions"]

@@ -13,8 +13,10 @@ STAGES = {
     # what is seen and heard
     "face-detection": "emopipe.stages.faces.detection:FaceDetection",
     "facial-inference": "emopipe.stages.faces.inference:FacialInference",
+    "onnx-facial-inference": "emopipe.stages.faces.onnx:OnnxFacialInference",
     "speech-windows": "emopipe.stages.speech.windows:SpeechWindows",
     "speech-inference": "emopipe.stages.speech.inference:SpeechInference",
+    "onnx-speech-inference": "emopipe.stages.speech.onnx:OnnxSpeechInference",
     "fusion": "emopipe.stages.fusion.stage:Fusion",
     # sinks
     "console": "emopipe.stages.sinks.console:Terminal",

@@ -1,4 +1,4 @@
-"""Base of both inference stages: rows of messages go through a model in batches, in the stage's own thread."""
+"""Bases of the inference stages: rows of messages go through a model in batches, in the stage's own thread."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,22 +17,15 @@ from emopipe.pipeline.stage import Stage
 Row = TypeVar("Row")
 
 
-class Inference(Stage, Generic[Row]):
+class BatchedInference(Stage, Generic[Row]):
     """Batches the rows of its one input's messages, over streams, and emits a result for each message in order.
 
-    A subclass names its ports and says how its model is loaded, which rows a payload has, what the model makes of
+    A subclass names its ports and says how its model is opened, which rows a payload has, what the model makes of
     rows, and which payload becomes of the answers. Results wait for the batch before them, never longer than
     `max_delay` for company, and have the same bits whatever the batch (on CPU; see the models).
     """
 
     class Settings(Stage.Settings):
-        task: ClassVar[str]  # names the shipped weights
-        labels: ClassVar[tuple[str, ...]]
-
-        weights: Annotated[str, about("a file made by `emopipe train`; empty: the shipped one")] = ""
-        device: Annotated[Literal["auto", "cpu", "cuda"], about("where to infer; auto: on a GPU if there is one")] = (
-            "auto"
-        )
         batch_size: Annotated[int, about("how many are inferred at once at most", ge=1, le=256)] = 16
         max_delay: Annotated[
             float,
@@ -47,47 +40,13 @@ class Inference(Stage, Generic[Row]):
                 ge=0,
             ),
         ] = 0.02
-        threads: Annotated[
-            int, about("CPU threads of a model that runs in PyTorch; more are rarely faster", ge=1, le=256)
-        ] = 1
-        prior: Annotated[
-            Literal["training", "uniform", "neutral"] | dict[str, float],
-            about(
-                "how common each label is where this runs: training (as in the training data), uniform, neutral (live "
-                "use: 60 % neutral), or the share of some labels, as { neutral = 0.5 }; the others divide the rest"
-            ),
-        ] = "training"
-
-        def check(self) -> list[Invalid]:
-            problems = []
-            path = self.weights_path
-            if path.is_dir():
-                problems.append(
-                    Invalid("weights", f"{path} is a directory, but a file of weights is expected; name the file in it")
-                )
-            elif not path.is_file():
-                problems.append(
-                    Invalid(
-                        "weights", f"{path}: no such file; train it with `emopipe train {self.task}`, or restore it"
-                    )
-                )
-            if problem := prior_problem(self.prior, self.labels):
-                problems.append(Invalid("prior", problem))
-            return problems
-
-        @property
-        def weights_path(self) -> Path:
-            return Path(self.weights) if self.weights else WEIGHTS_DIR / f"{self.task}.safetensors"
-
-        def loads(self) -> list[str]:
-            return [str(self.weights_path.resolve())]
 
     settings: Settings
 
     # -- what a subclass provides; the first two run in the stage's thread -------------------------------------
 
-    def load(self, path: Path, device: str) -> Any:
-        """The model under the settings' prior, warmed up, with its `labels`; may import torch."""
+    def open(self) -> Any:
+        """The model, warmed up."""
         raise NotImplementedError
 
     def infer(self, model: Any, rows: list[Row]) -> list[list[float]]:
@@ -105,7 +64,7 @@ class Inference(Stage, Generic[Row]):
     # -- the stage -----------------------------------------------------------------------------------------------
 
     async def setup(self) -> None:
-        self._model = await self.compute(self._open)
+        self._model = await self.compute(self.open)
         self._batcher: Batcher[Message, Row, list[float]] = Batcher(
             self._infer,
             self._deliver,
@@ -151,7 +110,60 @@ class Inference(Stage, Generic[Row]):
             else:
                 await self.emit(output, payload, cause=message, watermark=bound)
 
-    def _open(self) -> Any:
+
+class Inference(BatchedInference[Row]):
+    """Base of the stages that run a checkpoint of emopipe's, with its calibration, under a prior of their own."""
+
+    class Settings(BatchedInference.Settings):
+        task: ClassVar[str]  # names the shipped weights
+        labels: ClassVar[tuple[str, ...]]
+
+        weights: Annotated[str, about("a file made by `emopipe train`; empty: the shipped one")] = ""
+        device: Annotated[Literal["auto", "cpu", "cuda"], about("where to infer; auto: on a GPU if there is one")] = (
+            "auto"
+        )
+        threads: Annotated[
+            int, about("CPU threads of a model that runs in PyTorch; more are rarely faster", ge=1, le=256)
+        ] = 1
+        prior: Annotated[
+            Literal["training", "uniform", "neutral"] | dict[str, float],
+            about(
+                "how common each label is where this runs: training (as in the training data), uniform, neutral (live "
+                "use: 60 % neutral), or the share of some labels, as { neutral = 0.5 }; the others divide the rest"
+            ),
+        ] = "training"
+
+        def check(self) -> list[Invalid]:
+            problems = []
+            path = self.weights_path
+            if path.is_dir():
+                problems.append(
+                    Invalid("weights", f"{path} is a directory, but a file of weights is expected; name the file in it")
+                )
+            elif not path.is_file():
+                problems.append(
+                    Invalid(
+                        "weights", f"{path}: no such file; train it with `emopipe train {self.task}`, or restore it"
+                    )
+                )
+            if problem := prior_problem(self.prior, self.labels):
+                problems.append(Invalid("prior", problem))
+            return problems
+
+        @property
+        def weights_path(self) -> Path:
+            return Path(self.weights) if self.weights else WEIGHTS_DIR / f"{self.task}.safetensors"
+
+        def loads(self) -> list[str]:
+            return [str(self.weights_path.resolve())]
+
+    settings: Settings
+
+    def load(self, path: Path, device: str) -> Any:
+        """The model under the settings' prior, warmed up, with its `labels`; may import torch."""
+        raise NotImplementedError
+
+    def open(self) -> Any:
         path = self.settings.weights_path
         model = self.load(path, self.settings.device)
         set_torch_threads(self.settings.threads)  # this is the thread that infers

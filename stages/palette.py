@@ -4,7 +4,7 @@ Each stands out from white and from near-black alike (WCAG 2.2, 1.4.11: 3 to 1),
 dark. Nothing is ever told by colour alone: the label stands beside it, and uncertainty is a pattern.
 """
 
-from emopipe.models.labels import FACE
+from collections.abc import Iterable
 
 EMOTION = {
     "angry": "#d9482b",
@@ -16,6 +16,12 @@ EMOTION = {
     "neutral": "#7a828c",
 }
 """By label of `emopipe.models.labels.FACE`, as `#rrggbb`."""
+
+OTHERS = ("#c2185b", "#00838f", "#8d6e00", "#5e6ad2", "#2e8b57", "#b0553a", "#a24bb3", "#4f7f94")
+"""Of labels that are no emotions, in the order of their coming; with more than eight they begin anew."""
+
+COLOURS = EMOTION | {f"other{place}": colour for place, colour in enumerate(OTHERS)}
+"""Every colour by its name."""
 
 RGB = tuple[int, int, int]
 
@@ -37,9 +43,22 @@ def ink(background: str) -> str:
     return max("#000000", "#ffffff", key=lambda colour: contrast(colour, background))
 
 
+def names(labels: Iterable[str]) -> dict[str, str]:
+    """What the colour of each label is called: its own name if it is an emotion, else `other0` and so on."""
+    others = [label for label in dict.fromkeys(labels) if label not in EMOTION]
+    return {label: label for label in EMOTION} | {
+        label: f"other{place % len(OTHERS)}" for place, label in enumerate(others)
+    }
+
+
+def colour_of(label: str, labels: Iterable[str]) -> str:
+    """The colour of one of a distribution's `labels`, as `#rrggbb`."""
+    return COLOURS[names(labels)[label]]
+
+
 def css() -> str:
     """The palette as CSS custom properties: `--angry: #…; --on-angry: #…;` and so on, for a rule of `:root`."""
-    return " ".join(f"--{label}: {EMOTION[label]}; --on-{label}: {ink(EMOTION[label])};" for label in FACE)
+    return " ".join(f"--{name}: {COLOURS[name]}; --on-{name}: {ink(COLOURS[name])};" for name in COLOURS)
 
 
 def _luminance(colour: str) -> float:

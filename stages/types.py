@@ -42,6 +42,7 @@ class Face(Payload):
     quality: float  # 0..1: how far the crop can be trusted (size, sharpness, pose)
     crop: NDArray[np.uint8]  # [48, 48], framed as FER2013's are
     mouth: float | None = None  # how fast it opens and closes (`emopipe.models.facial.mouth`); none if that is unknown
+    picture: NDArray[np.uint8] | None = None  # the same in RGB, [side, side, 3], where `picture` asks for it
 
 
 class Faces(Payload):
@@ -53,7 +54,7 @@ class Faces(Payload):
 
 
 class FaceEmotion(Payload):
-    """What one face expresses: a calibrated distribution over `emopipe.models.labels.FACE`; `mouth` as in `Face`."""
+    """What one face expresses: a distribution over the labels of `FaceEmotions`; `mouth` as in `Face`."""
 
     id: int
     box: tuple[float, float, float, float]
@@ -64,9 +65,13 @@ class FaceEmotion(Payload):
 
 
 class FaceEmotions(Payload):
-    """All faces of one frame, each with its distribution."""
+    """All faces of one frame, each with its distribution: calibrated, over `emopipe.models.labels.FACE`.
+
+    A model of another maker names its `labels`, also where they are these; of its calibration nothing is known.
+    """
 
     faces: list[FaceEmotion]
+    labels: list[str] = []  # noqa: RUF012
 
 
 class SpeechWindow(Payload):
@@ -93,7 +98,7 @@ class SpeechEmotion(Payload):
     """What the voice expresses in one window: a calibrated distribution over `emopipe.models.labels.SPEECH`.
 
     `timbre` is how the window sounds, float32 [120] (`emopipe.models.fusion.model.timbre`), and `envelope` as in
-    `SpeechWindow`; each is empty where nobody knows.
+    `SpeechWindow`; each is empty where nobody knows. `labels` as in `FaceEmotions`.
     """
 
     start: int
@@ -103,10 +108,12 @@ class SpeechEmotion(Payload):
     probabilities: list[float]
     timbre: NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty(0, np.float32))
     envelope: NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty(0, np.float32))
+    labels: list[str] = []  # noqa: RUF012
 
 
 class Modality(Payload):
-    """One modality's part in a result, in the labels both share (`emopipe.models.labels.FACE`).
+    """One modality's part in a result, in the labels both share (`emopipe.models.labels.FACE`), or in labels of its own
+    where its model knows others: it is not fused with the other modality then.
 
     `weight` is its part in the fused distribution, 0..1: in the pool its share; of a trained network, how far the
     distribution would move without it (total variation), as a share of how far it would without either. `age` is how

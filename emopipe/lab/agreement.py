@@ -29,7 +29,7 @@ class RiskThreshold(msgspec.Struct):
             too wrong, to promise that.
         coverage: the share of answers that reach it.
         setting: the `risk` of the stage `fusion` for which the shipped weights ask for at least that confidence; None
-            where they ask for as much for none.
+            where they ask for as much for none. Of another maker's labels it is 1 - `threshold`.
     """
 
     risk: float
@@ -69,16 +69,21 @@ class Agreement(msgspec.Struct):
 
 
 def compare(
-    tier: str, who: str, annotations: Sequence[Annotation], answers: Sequence[Answer], risks: Sequence[float]
+    tier: str,
+    who: str,
+    annotations: Sequence[Annotation],
+    answers: Sequence[Answer],
+    risks: Sequence[float],
+    known: Sequence[str] = FACE,
 ) -> Agreement:
-    """Compare a tier of annotations with the answers of one person; both in order."""
-    seconds = np.zeros((len(FACE), len(FACE)))
+    """Compare a tier of annotations with the answers of one person; both in order, and of the `known` labels."""
+    seconds = np.zeros((len(known), len(known)))
     certain_ns = certain_right_ns = 0
     examples: list[tuple[Answer, str]] = []
     next_example = 0
     for label, answer, start, end in common(annotations, answers):
         said = answer.finding.emotion
-        seconds[FACE.index(label), FACE.index(said)] += (end - start) / SECOND
+        seconds[known.index(label), known.index(said)] += (end - start) / SECOND
         if not answer.finding.uncertain:
             certain_ns += end - start
             certain_right_ns += (end - start) * (said == label)
@@ -87,8 +92,8 @@ def compare(
             next_example = start + EXAMPLE_NS
     total = float(seconds.sum())
     confusion = {
-        label: {said: round(float(s), 6) for said, s in zip(FACE, row, strict=True) if s}
-        for label, row in zip(FACE, seconds, strict=True)
+        label: {said: round(float(s), 6) for said, s in zip(known, row, strict=True) if s}
+        for label, row in zip(known, seconds, strict=True)
         if row.any()
     }
     return Agreement(
@@ -102,7 +107,7 @@ def compare(
         certain_agreement=certain_right_ns / certain_ns if certain_ns else None,
         confusion=confusion,
         examples=len(examples),
-        thresholds=_thresholds(examples, risks, who),
+        thresholds=_thresholds(examples, risks, who, known),
     )
 
 
@@ -137,10 +142,13 @@ def cohens_kappa(table: np.ndarray) -> float | None:
     return float((np.trace(table) / total - by_chance) / (1 - by_chance))
 
 
-def _thresholds(examples: Sequence[tuple[Answer, str]], risks: Sequence[float], who: str) -> list[RiskThreshold]:
-    probabilities = np.array([[answer.finding.probabilities[label] for label in FACE] for answer, _ in examples])
-    targets = [FACE.index(label) for _, label in examples]
-    promised = selective(probabilities.reshape(-1, len(FACE)), targets) if examples else []
+def _thresholds(
+    examples: Sequence[tuple[Answer, str]], risks: Sequence[float], who: str, known: Sequence[str]
+) -> list[RiskThreshold]:
+    rows = [[answer.finding.probabilities.get(label, 0.0) for label in known] for answer, _ in examples]
+    targets = [known.index(label) for _, label in examples]
+    promised = selective(np.array(rows), targets) if examples else []
+    others = any(label not in FACE for answer, _ in examples for label in answer.finding.probabilities)
     made = []
     for risk in risks:
         reached = [selection for selection in promised if selection.risk <= risk + 1e-9]
@@ -148,7 +156,9 @@ def _thresholds(examples: Sequence[tuple[Answer, str]], risks: Sequence[float], 
             made.append(RiskThreshold(risk))
             continue
         _, threshold, coverage = reached[-1]
-        made.append(RiskThreshold(risk, threshold, coverage, risk_setting(who, threshold)))
+        # Of another maker's model fusion takes a confidence as it is.
+        setting = round(max(1 - threshold, 0.0), 6) or None if others else risk_setting(who, threshold)
+        made.append(RiskThreshold(risk, threshold, coverage, setting))
     return made
 
 

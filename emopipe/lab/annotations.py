@@ -1,15 +1,17 @@
 """Annotators' files, as ELAN and Praat save them: the labels that people gave, from when to when."""
 
 import warnings
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import instead, listing, one_line, show
 from emopipe.stages.lab.extra import extra_problem
-from emopipe.stages.lab.tiers import VALUES, parse_value
+from emopipe.stages.lab.tiers import parse_value
 
 MAX_BYTES = 64 << 20
 LIBRARIES = {".eaf": "pympi", ".TextGrid": "praatio"}
@@ -60,18 +62,18 @@ def read_tiers(path: Path) -> dict[str, list[Span]]:
     return {name: _ordered(path, name, spans) for name, spans in found.items()}
 
 
-def labels(path: Path, tier: str, spans: list[Span]) -> list[Annotation]:
+def labels(path: Path, tier: str, spans: list[Span], known: Sequence[str] = FACE) -> list[Annotation]:
     """A tier's annotations as labels.
 
     Raises:
-        EmopipeError: some are no labels of emopipe's; all of them are named.
+        EmopipeError: some are none of the `known` labels; all of them are named.
     """
-    found = [(span, parse_value(span.value)) for span in spans]
+    found = [(span, parse_value(span.value, known)) for span in spans]
     unknown = list(dict.fromkeys(span.value for span, parsed in found if parsed is None))
     if unknown:
         are = "are no labels" if len(unknown) > 1 else "is no label"
-        known = instead(unknown[0].lower(), VALUES[::2])
-        raise EmopipeError(f"{path}: tier {show(tier)}: {listing(unknown[:10])} {are}; {known}")
+        nearest = instead(unknown[0].lower(), known)
+        raise EmopipeError(f"{path}: tier {show(tier)}: {listing(unknown[:10])} {are}; {nearest}")
     return [Annotation(span.start, span.end, parsed[0]) for span, parsed in found if parsed is not None]
 
 

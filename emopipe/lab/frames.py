@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from emopipe.lab.results import results
 from emopipe.pipeline.errors import EmopipeError
@@ -20,7 +20,7 @@ from emopipe.pipeline.text import instead, one_line, show
 from emopipe.stages.lab.extra import extra_problem
 from emopipe.stages.lab.parquet import schema
 from emopipe.stages.sinks.csv import table_text
-from emopipe.stages.sinks.table import ALWAYS, COLUMNS, DERIVED, Row, columns, rows
+from emopipe.stages.sinks.table import ALWAYS, COLUMNS, DERIVED, RESERVED, Row, columns, other_labels, rows
 
 CHUNK_ROWS = 20_000
 FRAMES = ("pandas", "polars")
@@ -32,7 +32,8 @@ def read(path: str | os.PathLike[str], frame: Literal["pandas", "polars"] = "pan
 
     A row is a face of a result, or a result without a face. `pts_ns` and `duration_ns` are exact integers, `time_s` is
     in s; `face` is an integer and `uncertain` true or false also where some rows have none. The columns `derived_…` are
-    there if the file has them. A line of JSONL that says what is missing (`gap`) is no result, and has no row.
+    there if the file has them, and so are those of labels that are no emotions. A line of JSONL that says what is
+    missing (`gap`) is no result, and has no row.
 
     Args:
         path: of the file.
@@ -62,13 +63,15 @@ def read(path: str | os.PathLike[str], frame: Literal["pandas", "polars"] = "pan
 
 
 def _read_jsonl(file: Path) -> Any:
-    return _table(row for each in results(file) for row in rows(each.stream, each.pts, each.duration, each))
+    labels = dict.fromkeys(label for each in results(file) for label in other_labels(each) if label not in RESERVED)
+    found = (row for each in results(file) for row in rows(each.stream, each.pts, each.duration, each))
+    return _table(found, labels=labels)
 
 
 def _read_csv(file: Path) -> Any:
     found = _csv_rows(file)
-    derived = DERIVED.keys() <= next(found).keys()
-    return _table(found, derived=derived)
+    head = next(found)
+    return _table(found, **_columns_of(head))
 
 
 def _read_parquet(file: Path) -> Any:
@@ -81,16 +84,25 @@ def _read_parquet(file: Path) -> Any:
         raise EmopipeError(f"{file}: not a Parquet file, or a damaged one: {one_line(error)}") from None
     if missing := [name for name in COLUMNS if name not in table.schema.names]:
         raise EmopipeError(f"{file}: not a table of emopipe's: there is no column {missing[0]}")
-    derived = DERIVED.keys() <= set(table.schema.names)
-    try:
-        return table.select(list(columns(derived=derived))).cast(
-            schema(derived=derived)
-        )  # others write texts and numbers in types of their own
+    found = _columns_of(table.schema.names)
+    try:  # others write texts and numbers in types of their own
+        return table.select(list(columns(**found))).cast(schema(**found))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise EmopipeError(f"{file}: not a table of emopipe's: {one_line(error)}") from None
 
 
 READERS: dict[str, Callable[[Path], Any]] = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+
+
+class _Columns(TypedDict):
+    derived: bool
+    labels: list[str]
+
+
+def _columns_of(names: Iterable[str]) -> _Columns:
+    """What a table has beside the columns that all have."""
+    found = list(names)
+    return {"derived": DERIVED.keys() <= set(found), "labels": [name for name in found if name not in RESERVED]}
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
@@ -105,7 +117,7 @@ def _csv_rows(file: Path) -> Iterator[Row]:
             head = next(reader, [])
             if missing := [name for name in COLUMNS if name not in head]:
                 raise EmopipeError(f"{file}: not a table of emopipe's: there is no column {missing[0]}")
-            kinds = columns(derived=DERIVED.keys() <= set(head))
+            kinds = columns(**_columns_of(head))
             yield dict.fromkeys(kinds)
             for cells in reader:
                 try:
@@ -129,10 +141,10 @@ def _cell(text: str, kind: type) -> Any:
     return TRUTHS[text] if kind is bool else kind(text)
 
 
-def _table(found: Iterable[Row], *, derived: bool = False) -> Any:
+def _table(found: Iterable[Row], *, derived: bool = False, labels: Iterable[str] = ()) -> Any:
     import pyarrow as pa
 
-    types, waiting = schema(derived=derived), iter(found)
+    types, waiting = schema(derived=derived, labels=labels), iter(found)
     chunks = iter(lambda: list(islice(waiting, CHUNK_ROWS)), [])
     return pa.concat_tables([types.empty_table(), *(pa.Table.from_pylist(chunk, types) for chunk in chunks)])
 

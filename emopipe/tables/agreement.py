@@ -43,7 +43,8 @@ def print_agreements(made: Sequence[Agreement], stream: str) -> None:
 
 def confusion(made: Agreement, title: str) -> Table:
     """Seconds by the annotated label and what the results say."""
-    said = [label for label in FACE if any(label in row for row in made.confusion.values())]
+    found = {label for row in made.confusion.values() for label in row}
+    said = sorted(found, key=lambda label: (FACE.index(label) if label in FACE else len(FACE), label))
     table = Table(title=Text(f"{title}: seconds", "bold"), title_justify="left")
     table.add_column("annotated ↓, results →")
     for label in said:

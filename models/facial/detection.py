@@ -184,17 +184,17 @@ def _pixels(point: Point, width: int, height: int) -> Point:
     return point[0] * width, point[1] * height
 
 
-def crop(gray: NDArray[np.uint8], framing: Framing, max_factor: int = 16) -> NDArray[np.uint8]:
-    """The square's content, level, as uint8 [48, 48], out of a picture uint8 [H, W].
+def crop(picture: NDArray[np.uint8], framing: Framing, max_factor: int = 16, side: int = SIZE) -> NDArray[np.uint8]:
+    """The square's content, level, as uint8 [side, side], out of a picture uint8 [H, W]; with colours of one with colours.
 
     What lies outside the picture repeats its border. A large face is first cut out at about its own resolution and
-    then averaged over whole blocks of pixels, of `max_factor` a side at most: sampling it at 48 points a row would
+    then averaged over whole blocks of pixels, of `max_factor` a side at most: sampling it at so few points a row would
     alias.
     """
     import cv2
 
-    factor = max(1, min(max_factor, math.ceil(framing.side / SIZE)))
-    size = SIZE * factor
+    factor = max(1, min(max_factor, math.ceil(framing.side / side)))
+    size = side * factor
     scale = framing.side / size
     cos, sin = math.cos(framing.angle) * scale, math.sin(framing.angle) * scale
     middle = (size - 1) / 2
@@ -206,9 +206,22 @@ def crop(gray: NDArray[np.uint8], framing: Framing, max_factor: int = 16) -> NDA
         ]
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cut = cv2.warpAffine(gray, inverse, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    face: NDArray[np.uint8] = cut if factor == 1 else cv2.resize(cut, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    cut = cv2.warpAffine(picture, inverse, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    face: NDArray[np.uint8] = cut if factor == 1 else cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA)
     return face
+
+
+def colour_crop(luma: NDArray[np.uint8], small: NDArray[np.uint8], framing: Framing, side: int) -> NDArray[np.uint8]:
+    """As `crop`, in RGB, uint8 [side, side, 3]: light from `luma` [H, W], colours from `small` [h, w, 3], the same view
+    in less detail."""
+    import cv2
+
+    scale = small.shape[1] / luma.shape[1]
+    coarse = framing._replace(x=framing.x * scale, y=framing.y * scale, side=max(1.0, framing.side * scale))
+    ycc = cv2.cvtColor(crop(small, coarse, side=side), cv2.COLOR_RGB2YCrCb)
+    ycc[:, :, 0] = crop(luma, framing, side=side)
+    picture: NDArray[np.uint8] = cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB)
+    return picture
 
 
 # Sharpness, as `quality` measures it, of all but the blurriest 5 % of FER2013, and of its images blurred with a

@@ -60,12 +60,12 @@ def softmax(logits: Sequence[float]) -> list[float]:
     return [power / total for power in powers]
 
 
-def named(distribution: Sequence[float]) -> dict[str, float]:
+def named(distribution: Sequence[float], labels: Sequence[str] = LABELS) -> dict[str, float]:
     """Label to probability."""
-    return dict(zip(LABELS, distribution, strict=True))
+    return dict(zip(labels, distribution, strict=True))
 
 
-def likeliest(distribution: Sequence[float]) -> tuple[str, float]:
+def likeliest(distribution: Sequence[float], labels: Sequence[str] = LABELS) -> tuple[str, float]:
     """The most probable label, the first of equals, and its probability."""
     place = max(range(len(distribution)), key=distribution.__getitem__)
-    return LABELS[place], distribution[place]
+    return labels[place], distribution[place]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models import assets
-from emopipe.models.facial.detection import Detection, FaceDetector, crop, frame_face, quality
+from emopipe.models.facial.detection import Detection, FaceDetector, colour_crop, crop, frame_face, quality
 from emopipe.models.facial.mouth import MAX_INTERVAL_NS, MIN_INTERVAL_NS, mouth_speed
 from emopipe.models.facial.search import FaceSearch, Range
 from emopipe.models.facial.tracking import Tracker
@@ -51,6 +51,15 @@ class FaceDetection(Stage):
             ),
         ] = "short"
         margin: Annotated[float, about("side of the crop, in units of FER2013's own framing", ge=0.5, le=3)] = 1.0
+        picture: Annotated[
+            int,
+            about(
+                "side of a crop in colour beside the grey one, for models of other makers; 0: none",
+                unit="px",
+                ge=0,
+                le=1024,
+            ),
+        ] = 0
         max_gap: Annotated[float, about("a face out of sight for longer comes back as a new one", unit="s", gt=0)] = 1.0
 
         def loads(self) -> list[str]:
@@ -75,12 +84,13 @@ class FaceDetection(Stage):
             earlier.popleft()  # what is left first is the newest frame that is old enough
         near = earlier and MIN_INTERVAL_NS <= message.pts - earlier[0].pts <= MAX_INTERVAL_NS
         before = earlier[0] if near else None
-        faces = [self._cut(frame.luma, face, id, before) for face, id in zip(found, ids, strict=True)]
+        faces = [self._cut(frame, face, id, before) for face, id in zip(found, ids, strict=True)]
         earlier.append(_Earlier(message.pts, frame.luma, ids))
         self.count("faces", message.stream, len(faces))
         await self.emit("faces", Faces(faces=faces), cause=message)
 
-    def _cut(self, luma: NDArray[np.uint8], found: Detection, id: int, before: _Earlier | None) -> Face:
+    def _cut(self, frame: VideoFrame, found: Detection, id: int, before: _Earlier | None) -> Face:
+        luma = frame.luma
         height, width = luma.shape
         framing = frame_face(found, width, height, self.settings.margin)
         cut = crop(luma, framing)
@@ -88,4 +98,7 @@ class FaceDetection(Stage):
         mouth = None
         if before is not None and id in before.ids and before.luma.shape == luma.shape:
             mouth = mouth_speed(luma, before.luma, frame_face(found, width, height))
-        return Face(id=id, box=found.box, score=found.score, quality=weight, crop=cut, mouth=mouth)
+        face = Face(id=id, box=found.box, score=found.score, quality=weight, crop=cut, mouth=mouth)
+        if self.settings.picture:
+            face.picture = colour_crop(luma, frame.small, framing, self.settings.picture)
+        return face

@@ -47,16 +47,22 @@ class FacialInference(Inference[Crop]):
         return [face.crop for face in payload.faces]
 
     def result(self, payload: Faces, answers: list[list[float]]) -> FaceEmotions:
-        return FaceEmotions(
-            faces=[
-                FaceEmotion(
-                    id=face.id,
-                    box=face.box,
-                    score=face.score,
-                    quality=face.quality,
-                    probabilities=answer,
-                    mouth=face.mouth,
-                )
-                for face, answer in zip(payload.faces, answers, strict=True)
-            ]
-        )
+        return face_emotions(payload, answers)
+
+
+def face_emotions(payload: Faces, answers: list[list[float]], labels: Sequence[str] = ()) -> FaceEmotions:
+    """The result for a frame's faces, from one distribution each; `labels` are named of another maker's model."""
+    return FaceEmotions(
+        faces=[
+            FaceEmotion(
+                id=face.id,
+                box=face.box,
+                score=face.score,
+                quality=face.quality,
+                probabilities=answer,
+                mouth=face.mouth,
+            )
+            for face, answer in zip(payload.faces, answers, strict=True)
+        ],
+        labels=list(labels),
+    )

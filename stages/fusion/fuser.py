@@ -6,6 +6,9 @@ that. For the order of the events a frame with a face is therefore so much older
 face if the next frame, within `hold`, shows one; otherwise the voice gives a result of its own at the window's end.
 Whether a frame follows is the only thing asked, never how much an input had promised before it ended, which may depend
 on timing: so a window is pending until the next frame has come out of the join, or can no longer come.
+
+Only distributions over emotions are fused. What a model of another maker says in labels of its own is smoothed, and
+stands by itself.
 """
 
 from collections import Counter, deque
@@ -13,12 +16,13 @@ from typing import NamedTuple
 
 from emopipe.models.fusion.attribution import VoiceAttribution, voice_share
 from emopipe.models.fusion.networks import MAX_WINDOWS
-from emopipe.models.fusion.opinion_pool import likeliest, named, shared
+from emopipe.models.fusion.opinion_pool import certainty, likeliest, named, shared
+from emopipe.models.labels import FACE, SPEECH
 from emopipe.models.thresholds import Thresholds
 from emopipe.pipeline.join import Ended, Released
 from emopipe.pipeline.message import FOREVER, Message
 from emopipe.pipeline.stream_join import Fold, PartnerRule
-from emopipe.stages.fusion.combiners import Combiner
+from emopipe.stages.fusion.combiners import Combined, Combiner
 from emopipe.stages.fusion.smoothing import Smoother
 from emopipe.stages.types import (
     Emotions,
@@ -53,6 +57,8 @@ class Fuser(Fold[Output]):
         smoother: of faces by their id, and of the voice alone.
         threshold: the confidence below which a result is uncertain.
         alone: the confidences below which a face, or the voice, would be by itself.
+        assumed: the confidence below which a result is uncertain that a model of another maker has a part in: of its
+            calibration nothing is known.
         attribution: who of the faces speaks; without it the voice is everybody's.
         faces: whether faces may come at all.
         counters: `windows_superseded` counts windows heard with a face that a newer one replaced before any frame.
@@ -67,6 +73,7 @@ class Fuser(Fold[Output]):
         smoother: Smoother,
         threshold: float = 0.0,
         alone: Thresholds = CERTAIN,
+        assumed: float = 0.0,
         attribution: VoiceAttribution | None = None,
         faces: bool = True,
         counters: Counter[str] | None = None,
@@ -77,6 +84,7 @@ class Fuser(Fold[Output]):
         self._combine = combine
         self._threshold = threshold
         self._thresholds = alone
+        self._assumed = assumed
         self._attribution = attribution
         self._faces_ended = not faces
         self._counters: Counter[str] = Counter() if counters is None else counters
@@ -173,7 +181,8 @@ class Fuser(Fold[Output]):
         speaking = dict.fromkeys((face.id for face in faces), float(partner is not None))
         if self._attribution is not None and partner is not None:
             speaking = self._attribution.probabilities()
-        people = [self._person_result(message.pts, face, windows, speaking[face.id]) for face in faces]
+        labels: list[str] = message.payload.labels
+        people = [self._person_result(message.pts, face, labels, windows, speaking[face.id]) for face in faces]
         voice = None
         if partner is not None:
             share = sum(1 - person.face.weight for person in people) / len(people)
@@ -181,21 +190,32 @@ class Fuser(Fold[Output]):
         return Emotions(source="face", faces=people, voice=voice, alone=None, forced=forced)
 
     def _person_result(
-        self, pts: int, face: FaceEmotion, windows: list[SpeechEmotion], speaking: float
+        self, pts: int, face: FaceEmotion, own: list[str], windows: list[SpeechEmotion], speaking: float
     ) -> PersonEmotion:
-        combined = self._combine.person(pts, face, windows, voice_share(speaking))
+        """A face, whose model has named its `own` labels if it is another maker's."""
+        labels = tuple(own) or FACE
+        heard = [window for window in windows if labels == FACE and tuple(window.labels) in ((), SPEECH)]
+        if labels == FACE:
+            combined = self._combine.person(pts, face, heard, voice_share(speaking))
+        else:
+            combined = Combined(face.probabilities, 1.0, face.quality * certainty(face.probabilities))
         result = self._smoother.push(face.id, pts, combined.probabilities, combined.evidence)
-        emotion, confidence = likeliest(result)
-        seen = named(face.probabilities)
-        doubtful = max(seen.values()) < self._thresholds.face
+        emotion, confidence = likeliest(result, labels)
+        seen = named(face.probabilities, labels)
+        others = bool(own) or any(window.labels for window in heard)
         return PersonEmotion(
             id=face.id,
             box=face.box,
             emotion=emotion,
             confidence=confidence,
-            probabilities=named(result),
-            face=Modality(probabilities=seen, weight=combined.face_weight, age=0, uncertain=doubtful),
-            uncertain=confidence < self._threshold,
+            probabilities=named(result, labels),
+            face=Modality(
+                probabilities=seen,
+                weight=combined.face_weight,
+                age=0,
+                uncertain=max(seen.values()) < (self._assumed if own else self._thresholds.face),
+            ),
+            uncertain=confidence < (self._assumed if others else self._threshold),
             speaking=speaking,
         )
 
@@ -203,26 +223,32 @@ class Fuser(Fold[Output]):
         if message.kind == "gap":
             return Output(message, None)
         window: SpeechEmotion = message.payload
-        earlier = [each.payload for each in self._recent if each.pts < message.pts]
-        combined = self._combine.voice(message.pts, [*earlier, window])
+        fused = tuple(window.labels) in ((), SPEECH)
+        labels = FACE if fused else tuple(window.labels)
+        if fused:
+            earlier = [each.payload for each in self._recent if each.pts < message.pts]
+            combined = self._combine.voice(message.pts, [*earlier, window])
+        else:
+            combined = Combined(window.probabilities, 0.0, certainty(window.probabilities))
         result = self._smoother.push("voice", message.pts, combined.probabilities, combined.evidence)
-        emotion, confidence = likeliest(result)
+        emotion, confidence = likeliest(result, labels)
         alone = VoiceEmotion(
             emotion=emotion,
             confidence=confidence,
-            probabilities=named(result),
-            uncertain=confidence < self._threshold,
+            probabilities=named(result, labels),
+            uncertain=confidence < (self._assumed if window.labels else self._threshold),
         )
         voice = self._voice(window, message.pts, 1.0)
         return Output(message, Emotions(source="voice", faces=[], voice=voice, alone=alone, forced=forced))
 
     def _voice(self, window: SpeechEmotion, pts: int, share: float) -> Voice:
-        heard = named(shared(window.probabilities))
+        own = tuple(window.labels)
+        heard = named(shared(window.probabilities)) if own in ((), SPEECH) else named(window.probabilities, own)
         return Voice(
             probabilities=heard,
             weight=share,
             age=pts - window.end,
-            uncertain=max(heard.values()) < self._thresholds.voice,
+            uncertain=max(heard.values()) < (self._assumed if own else self._thresholds.voice),
             start=window.start,
             end=window.end,
         )

@@ -7,12 +7,14 @@ from emopipe.models.calibration import threshold
 from emopipe.models.checkpoint import WEIGHTS_DIR
 from emopipe.models.fusion.attribution import VoiceAttribution
 from emopipe.models.fusion.model import HISTORY_S, FusionModel
+from emopipe.models.labels import FACE, SPEECH, as_emotion
 from emopipe.models.thresholds import DEFAULT_RISK, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.stream_join import StreamJoin, latest_within
+from emopipe.pipeline.text import listing
 from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser, Output
 from emopipe.stages.fusion.smoothing import Smoother
@@ -117,6 +119,7 @@ class Fusion(Stage):
     settings: Settings
 
     async def setup(self) -> None:
+        self._told: set[str] = set()  # inputs whose labels have been spoken of
         path = self.settings.weights_path
         self._model = FusionModel.load(path) if path is not None else None
         # A calibrated answer of confidence c is wrong 1 - c of the time. The pool has no table that would say more.
@@ -131,6 +134,7 @@ class Fusion(Stage):
         self._join = StreamJoin(self, ("speech", "faces"), self._new_fuser, self._send, budget=budget, idle=idle)
 
     async def process(self, port: str, message: Message) -> None:
+        self._tell_labels(port, message.payload.labels)
         self._join.push(port, message)
 
     async def gap(self, port: str, message: Message) -> None:
@@ -159,9 +163,27 @@ class Fusion(Stage):
             smoother=Smoother(settings.smoothing, settings.forget),
             threshold=self._threshold,
             alone=self._thresholds,
+            assumed=1 - settings.risk,
             attribution=VoiceAttribution() if settings.attribution == "mouth" else None,
             faces=self.connected("faces"),
             counters=self.counters,
+        )
+
+    def _tell_labels(self, port: str, labels: list[str]) -> None:
+        """Say once of a model of another maker what does not hold of its results."""
+        if not labels or port in self._told:
+            return
+        self._told.add(port)
+        emotions = FACE if port == "faces" else SPEECH
+        others = [label for label in labels if as_emotion(label, emotions) is None]
+        if others and self.connected("faces") and self.connected("speech"):
+            self.warn(
+                f"{port} come in labels that are no emotions ({listing(others)}), so that faces and voice "
+                "stand side by side and are not fused; say by `emotions` of their stage what those count as"
+            )
+        self.warn(
+            f"{port} are judged by another maker's model: the share of wrong answers that `risk` allows is not promised, "
+            f"and what is below {100 * (1 - self.settings.risk):.0f} % is called uncertain"
         )
 
     async def _send(self, stream: str, output: Output, following: int) -> None:

@@ -2,15 +2,15 @@
 
 import mimetypes
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import emopipe
-from emopipe.models.labels import FACE
 from emopipe.pipeline.port import about
 from emopipe.stages.lab.annotations import AnnotationFiles, AnnotationSettings, milliseconds
-from emopipe.stages.lab.tiers import VALUES, StreamTiers, annotation_value
+from emopipe.stages.lab.tiers import UNCERTAIN, StreamTiers, annotation_value
 
 LINGUISTIC_TYPE = "emotion"
 VOCABULARY = "emotions"
@@ -68,9 +68,11 @@ def eaf(tiers: StreamTiers, recording: Path | None, folder: Path) -> bytes:
     language, definition, name = LANGUAGE
     document.add_language(language, definition, name)
     document.add_controlled_vocabulary(VOCABULARY)
-    document.add_cv_description(VOCABULARY, language, f"{', '.join(FACE)}; with a question mark: uncertain")
-    for value in VALUES:
-        document.add_cv_entry(VOCABULARY, f"cve_{value.replace('?', '_uncertain')}", [(value, language, None)])
+    document.add_cv_description(VOCABULARY, language, f"{', '.join(tiers.labels())}; with a question mark: uncertain")
+    for label in tiers.labels():
+        name = f"cve_{re.sub(r'[^A-Za-z0-9_.-]', lambda each: f'_{ord(each[0])}', label)}"
+        for entry, value in ((name, label), (f"{name}_uncertain", f"{label}{UNCERTAIN}")):
+            document.add_cv_entry(VOCABULARY, entry, [(value, language, None)])
     attributes = {
         "LINGUISTIC_TYPE_ID": LINGUISTIC_TYPE,
         "TIME_ALIGNABLE": "true",

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -16,7 +17,7 @@ from emopipe.stages.lab.annotations import sync
 from emopipe.stages.lab.extra import extra_problem
 from emopipe.stages.sinks.line_file import path_problem
 from emopipe.stages.sinks.records import count_result
-from emopipe.stages.sinks.table import ALWAYS, Row, columns, rows
+from emopipe.stages.sinks.table import ALWAYS, Labels, MissingColumns, Row, column_problem, columns, rows
 from emopipe.stages.types import Emotions
 
 MAX_ROWS = 10_000  # of a row group; as many wait in memory for each stream, in 15 MB
@@ -42,12 +43,15 @@ class Parquet(Stage):
         derived: Annotated[
             bool, about("also valence and arousal, derived from the distribution by a published map and not measured")
         ] = False
+        labels: Labels = []  # noqa: RUF012
 
         def check(self) -> list[Invalid]:
             problem = path_problem(self.path)
             if problem is None and not self.path.endswith(".parquet"):
                 problem = f"{self.path}: expected a name that ends in .parquet"
             problems = [Invalid("path", problem)] if problem else []
+            if problem := column_problem(self.labels):
+                problems.append(Invalid("labels", problem))
             if missing := extra_problem("pyarrow"):
                 problems.append(Invalid("", missing))
             return problems
@@ -66,9 +70,9 @@ class Parquet(Stage):
         self._before = begun if self.host.mode == "replay" else {}  # parts of a process before this one, by stream
         self._count = len(journal.starting(BEGUN))
         self._parts: dict[str, _Part] = {}  # of the streams that have not ended
-        self._schema = await self.compute(
-            schema, derived=self.settings.derived
-        )  # which imports the library before the run plays
+        self._missing = MissingColumns(self.settings.labels)
+        # Which imports the library before the run plays.
+        self._schema = await self.compute(schema, derived=self.settings.derived, labels=self.settings.labels)
         self.exit.push_async_callback(self._close)
 
     async def process(self, port: str, message: Message) -> None:
@@ -76,6 +80,8 @@ class Parquet(Stage):
         part.rows += rows(message.stream, message.pts, message.duration, message.payload)
         if len(part.rows) >= MAX_ROWS:
             await self.compute(self._guarded, part.write)
+        if sentence := self._missing.sentence(self.settings.path, message.payload):
+            self.warn(sentence)
         count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
@@ -169,11 +175,11 @@ class _Part:
             self._writer.close()
 
 
-def schema(*, derived: bool = False) -> Any:
+def schema(*, derived: bool = False, labels: Iterable[str] = ()) -> Any:
     """The table's columns as Arrow has them; any but those that every row has may be null."""
     import pyarrow as pa
 
-    found = columns(derived=derived).items()
+    found = columns(derived=derived, labels=labels).items()
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     return pa.schema([pa.field(name, types[kind], nullable=name not in ALWAYS) for name, kind in found])
 

@@ -6,6 +6,7 @@ and ends where a result does (a result stands for its `pts` to `pts + duration`)
 `happy?` where the results are uncertain.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from emopipe.models.labels import FACE
@@ -15,7 +16,7 @@ from emopipe.stages.types import Emotions
 
 UNCERTAIN = "?"  # behind a label
 VALUES = tuple(f"{label}{mark}" for label in FACE for mark in ("", UNCERTAIN))
-"""All that an annotation may hold."""
+"""All that an annotation may hold, where the models' labels are the emotions."""
 
 
 class Tier(NamedTuple):
@@ -73,17 +74,22 @@ class StreamTiers:
                 made.append(Tier(f"voice{_part(part)}", "voice", _longer(voice)))
         return made
 
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, and what else was said in the labels of another maker's model."""
+        said = {segment.emotion for tier in self.tiers() for segment in tier.segments}
+        return (*FACE, *sorted(said.difference(FACE)))
+
     def _add(self, kept: dict[tuple[int, int], Timeline], finding: Finding, pts: int, duration: int) -> None:
         assert finding.face is not None
         timeline = kept.setdefault((self._jumps, finding.face), Timeline(limit=None))
         timeline.add(finding, pts, pts + duration)
 
 
-def parse_value(text: str) -> tuple[str, bool] | None:
-    """The label that an annotation holds, and whether it is marked as uncertain; None where it holds none."""
-    text = text.strip().lower()
-    label = text.removesuffix(UNCERTAIN).rstrip()
-    return (label, text.endswith(UNCERTAIN)) if label in FACE else None
+def parse_value(text: str, labels: Sequence[str] = FACE) -> tuple[str, bool] | None:
+    """Which of `labels` an annotation holds, and whether it is marked as uncertain; None where it holds none."""
+    text = text.strip()
+    said = text.removesuffix(UNCERTAIN).rstrip().lower()
+    return next(((label, text.endswith(UNCERTAIN)) for label in labels if label.lower() == said), None)
 
 
 def annotation_value(segment: Segment) -> str:

@@ -2,7 +2,7 @@
 
 from emopipe.stages.mp4.canvas import Canvas, Rect
 from emopipe.stages.mp4.lettering import text_mask
-from emopipe.stages.palette import EMOTION, RGB, ink, rgb
+from emopipe.stages.palette import RGB, colour_of, ink, rgb
 from emopipe.stages.sinks.findings import Finding, findings, verdict
 from emopipe.stages.types import Emotions
 
@@ -37,7 +37,7 @@ def _draw_face(canvas: Canvas, face: Finding, box: Box, size: int) -> None:
         view.left + round((left + width) * across),
         view.top + round((top + height) * down),
     ).within(view)
-    colour = EMOTION.get(face.emotion, EMOTION["neutral"])
+    colour = colour_of(face.emotion, face.probabilities)
     line = max(2, size // 8)
     # A dark line on either side, so that the box is seen on any background.
     _outline(canvas, outline, line + 2 * max(1, line // 2), DARK, dashed=face.uncertain, opacity=0.5)
@@ -83,7 +83,7 @@ def _draw_voice(canvas: Canvas, voice: Finding | None, size: int) -> None:
         start, done = done, done + part
         middle, half = (strip.top + strip.bottom) // 2, max(2, size // 3)
         segment = Rect(x + round(start * width), middle - half, x + round(done * width), middle + half)
-        canvas.fill(segment, rgb(EMOTION.get(name, EMOTION["neutral"])), 0.5 if voice.uncertain else 1.0)
+        canvas.fill(segment, rgb(colour_of(name, voice.probabilities)), 0.5 if voice.uncertain else 1.0)
 
 
 def _outline(canvas: Canvas, box: Rect, width: int, colour: RGB, *, dashed: bool, opacity: float = 1.0) -> None:

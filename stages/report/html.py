@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
-from emopipe.stages.palette import css
-from emopipe.stages.report.svg import patterns, share_bar, shares, time_line, time_text
+from emopipe.stages import palette
+from emopipe.stages.report.svg import Names, patterns, share_bar, shares, time_line, time_text
 from emopipe.stages.report.thumbnails import Thumbnail, Thumbnails
 from emopipe.stages.sinks.findings import percent, verdict
 from emopipe.stages.sinks.segments import Segment, Timeline
@@ -49,13 +49,15 @@ class RunInfo(NamedTuple):
 
 def page(sections: Sequence[StreamSection], run: RunInfo) -> str:
     """The whole page."""
-    colours = "".join(f".{each}{{fill:var(--{each})}}svg .on-{each}{{fill:var(--on-{each})}}" for each in FACE)
+    labels = palette.names([*FACE, *(label for section in sections for label in section.summary.labels())])
+    used = dict.fromkeys(labels.values())
+    colours = "".join(f".{each}{{fill:var(--{each})}}svg .on-{each}{{fill:var(--on-{each})}}" for each in used)
     body = "".join(
         [
-            patterns(),
-            "".join(_header(sections, run)),
+            patterns(labels),
+            "".join(_header(sections, run, labels)),
             "<main>",
-            *("".join(_section(section, f"s{number}")) for number, section in enumerate(sections)),
+            *("".join(_section(section, f"s{number}", labels)) for number, section in enumerate(sections)),
             "</main>",
             "".join(_footer(run)),
         ]
@@ -64,12 +66,12 @@ def page(sections: Sequence[StreamSection], run: RunInfo) -> str:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(run.title)}</title>'
-        f"<style>:root{{{css()}}}\n{STYLE.read_text(encoding='utf-8')}{colours}</style></head>"
+        f"<style>:root{{{palette.css()}}}\n{STYLE.read_text(encoding='utf-8')}{colours}</style></head>"
         f"<body>{body}</body></html>\n"
     )
 
 
-def _header(sections: Sequence[StreamSection], run: RunInfo) -> Iterator[str]:
+def _header(sections: Sequence[StreamSection], run: RunInfo, names: Names) -> Iterator[str]:
     summaries = [section.summary for section in sections]
     faces = sum(len(summary.faces) + summary.brief_faces for summary in summaries)
     length = time_text(sum(summary.end for summary in summaries))
@@ -81,12 +83,12 @@ def _header(sections: Sequence[StreamSection], run: RunInfo) -> Iterator[str]:
         "a model that is often wrong. It says nothing of what anybody felt, meant or is like.</p>"
         '<ul class="legend" aria-label="Colours">'
     )
-    for label in FACE:
-        yield f"<li>{_swatch(label)}{label}</li>"
+    for label, name in names.items():
+        yield f"<li>{_swatch(name)}{escape(label)}</li>"
     yield f"<li>{_swatch('neutral', True)}hatched: uncertain</li></ul></div></header>"
 
 
-def _section(section: StreamSection, ident: str) -> Iterator[str]:
+def _section(section: StreamSection, ident: str, names: Names) -> Iterator[str]:
     summary, thumbnails = section
     yield f'<section aria-labelledby="{ident}"><h2 id="{ident}">{escape(summary.stream)}</h2>'
     yield f'<p class="soft">{_totals(summary)}</p>'
@@ -101,15 +103,15 @@ def _section(section: StreamSection, ident: str) -> Iterator[str]:
     if shown:
         yield '<ul class="cards">'
         for face in shown:
-            yield from _card(face, thumbnails.get((face.part, face.id)), summary)
+            yield from _card(face, thumbnails.get((face.part, face.id)), summary, names)
         yield "</ul>"
     if brief := len(summary.faces) - len(shown):
         yield f'<p class="soft">In view for less than half a second: {_counted(brief, "more face")}.</p>'
     if summary.brief_faces:
         counted = _counted(summary.brief_faces, "more face")
         yield f'<p class="soft">In view for a short time, and only counted: {counted}.</p>'
-    yield f"<h3>Time line</h3>{time_line(summary, ident)}"
-    yield from _table(summary)
+    yield f"<h3>Time line</h3>{time_line(summary, ident, names)}"
+    yield from _table(summary, names)
     yield "</section>"
 
 
@@ -126,29 +128,29 @@ def _totals(summary: StreamSummary) -> str:
     return " · ".join(parts)
 
 
-def _card(face: FaceSummary, thumbnails: Thumbnails | None, summary: StreamSummary) -> Iterator[str]:
+def _card(face: FaceSummary, thumbnails: Thumbnails | None, summary: StreamSummary, names: Names) -> Iterator[str]:
     yield f"<li><h3>{escape(face.name.capitalize())}</h3>"
     best = thumbnails.best() if thumbnails is not None else []
     if best:
         yield '<div class="faces">'
-        yield from (_figure(face, each) for each in sorted(best, key=lambda each: each.at))
+        yield from (_figure(face, each, names) for each in sorted(best, key=lambda each: each.at))
         yield "</div>"
-    yield from _shares(face.timeline)
+    yield from _shares(face.timeline, names)
     here = f"In view from {time_text(face.first)} to {time_text(face.last)}"
     yield f'<p class="soft">{here}, {face.timeline.total / SECOND:.1f} s of {time_text(summary.end)}.</p></li>'
 
 
-def _figure(face: FaceSummary, each: Thumbnail) -> str:
-    said = verdict(each.emotion, each.confidence, each.uncertain)
+def _figure(face: FaceSummary, each: Thumbnail, names: Names) -> str:
+    said = escape(verdict(each.emotion, each.confidence, each.uncertain))
     data = base64.b64encode(each.jpeg).decode()
     return (
         f'<figure><img alt="{escape(face.name)} at {time_text(each.at)}: {said}" width="144" height="144" '
-        f'style="border-color: var(--{each.emotion})" src="data:image/jpeg;base64,{data}">'
+        f'style="border-color: var(--{names[each.emotion]})" src="data:image/jpeg;base64,{data}">'
         f"<figcaption>{said}<br>{time_text(each.at)}</figcaption></figure>"
     )
 
 
-def _shares(timeline: Timeline) -> Iterator[str]:
+def _shares(timeline: Timeline, names: Names) -> Iterator[str]:
     """What part of the time each emotion has, the uncertain part of it hatched."""
     yield '<dl class="shares">'
     for label, certain, uncertain in shares(timeline):
@@ -156,11 +158,12 @@ def _shares(timeline: Timeline) -> Iterator[str]:
         doubt = (
             "" if not uncertain else ", uncertain" if not certain else f", {percent(uncertain / share)} of it uncertain"
         )
-        yield f"<div><dt>{label}</dt><dd>{share_bar(label, certain, uncertain)}{percent(share)}{doubt}</dd></div>"
+        bar = share_bar(names[label], certain, uncertain)
+        yield f"<div><dt>{escape(label)}</dt><dd>{bar}{percent(share)}{doubt}</dd></div>"
     yield "</dl>"
 
 
-def _table(summary: StreamSummary) -> Iterator[str]:
+def _table(summary: StreamSummary, names: Names) -> Iterator[str]:
     """The segments of all faces and the voice; the same that the time line shows."""
     rows = list(summary.segments())
     kept = sorted(rows, key=lambda row: (-row[1].length, row[1].start))[:MAX_ROWS]
@@ -172,15 +175,15 @@ def _table(summary: StreamSummary) -> Iterator[str]:
     yield f'<caption>{about}.</caption><thead><tr><th scope="col" class="n">from</th><th scope="col" class="n">to</th>'
     yield '<th scope="col">who</th><th scope="col">expresses</th><th scope="col" class="n">confidence</th></tr></thead>'
     yield "<tbody>"
-    yield from (_table_row(who, each) for who, each in kept)
+    yield from (_table_row(who, each, names) for who, each in kept)
     yield "</tbody></table></div>"
 
 
-def _table_row(who: str, each: Segment) -> str:
+def _table_row(who: str, each: Segment, names: Names) -> str:
     doubt = ", <em>uncertain</em>" if each.uncertain else ""
     return (
         f'<tr><td class="n">{time_text(each.start)}</td><td class="n">{time_text(each.end)}</td><td>{escape(who)}</td>'
-        f"<td>{_swatch(each.emotion, each.uncertain)}{each.emotion}{doubt}</td>"
+        f"<td>{_swatch(names[each.emotion], each.uncertain)}{escape(each.emotion)}{doubt}</td>"
         f'<td class="n">{percent(each.confidence)}</td></tr>'
     )
 
@@ -220,8 +223,8 @@ def _footer(run: RunInfo) -> Iterator[str]:
     yield "</footer>"
 
 
-def _swatch(label: str, uncertain: bool = False) -> str:
-    fill = f'fill="url(#unsure-{label})"' if uncertain else f'class="{label}"'
+def _swatch(name: str, uncertain: bool = False) -> str:
+    fill = f'fill="url(#unsure-{name})"' if uncertain else f'class="{name}"'
     return f'<svg class="dot" viewBox="0 0 12 12" aria-hidden="true"><rect width="12" height="12" rx="3" {fill}/></svg>'
 
 

@@ -1,10 +1,9 @@
 """A report's time lines and share bars, as SVG that stands in the page itself."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 
-from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import SECOND
 from emopipe.stages.sinks.findings import verdict
 from emopipe.stages.sinks.segments import Segment, Timeline
@@ -18,32 +17,36 @@ TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800
 MIN_SHARE = 0.005  # of the time, that is told
 
 
-def patterns() -> str:
-    """What every time line refers to: a hatching for each emotion, for what is uncertain."""
+Names = Mapping[str, str]
+"""What the colour of each label is called (`emopipe.stages.palette.names`)."""
+
+
+def patterns(names: Names) -> str:
+    """What every time line refers to: a hatching for each label, for what is uncertain."""
     hatched = "".join(
         f'<pattern id="unsure-{label}" width="7" height="7" patternUnits="userSpaceOnUse" '
         f'patternTransform="rotate(45)"><rect width="7" height="7" class="{label}" opacity=".16"/>'
         f'<rect width="2.6" height="7" class="{label}"/></pattern>'
-        for label in FACE
+        for label in dict.fromkeys(names.values())
     )
     return f'<svg class="patterns" width="0" height="0" aria-hidden="true"><defs>{hatched}</defs></svg>'
 
 
-def time_line(summary: StreamSummary, ident: str) -> str:
+def time_line(summary: StreamSummary, ident: str, names: Names) -> str:
     """All lanes of one stream under each other, on one axis."""
     scale = (WIDTH_PX - LEFT_PX - RIGHT_PX) / max(summary.end, 1)
     rows: list[str] = []
     y = TOP_PX
     for face in summary.faces.values():
-        rows += _row(face.name, "with the voice" if face.voice else "", face.timeline, y, BAND_PX, scale)
+        rows += _row(face.name, "with the voice" if face.voice else "", face.timeline, y, BAND_PX, scale, names)
         y += BAND_PX
         if face.voice:
-            rows += _band(face.alone, y + 3, THIN_PX, scale)
+            rows += _band(face.alone, y + 3, THIN_PX, scale, names)
             rows.append(f'<text class="minor" x="{LEFT_PX - 10}" y="{y + 12}" text-anchor="end">face alone</text>')
             y += 3 + THIN_PX
         y += GAP_PX
     if summary.voice.segments:
-        rows += _row("voice", "by itself" if summary.faces else "", summary.voice, y, BAND_PX, scale)
+        rows += _row("voice", "by itself" if summary.faces else "", summary.voice, y, BAND_PX, scale, names)
         y += BAND_PX + GAP_PX
     title = escape(f"Time line of {summary.stream}")
     return (
@@ -54,12 +57,12 @@ def time_line(summary: StreamSummary, ident: str) -> str:
     )
 
 
-def share_bar(label: str, certain: float, uncertain: float) -> str:
-    """One emotion's part of the time (0..1), its uncertain part hatched."""
+def share_bar(name: str, certain: float, uncertain: float) -> str:
+    """One label's part of the time (0..1), in the colour of this name, its uncertain part hatched."""
     return (
         '<svg class="share" height="12" aria-hidden="true"><rect class="track" width="100%" height="12" rx="2"/>'
-        f'<rect width="{100 * certain:.2f}%" height="12" class="{label}"/>'
-        f'<rect x="{100 * certain:.2f}%" width="{100 * uncertain:.2f}%" height="12" fill="url(#unsure-{label})"/></svg>'
+        f'<rect width="{100 * certain:.2f}%" height="12" class="{name}"/>'
+        f'<rect x="{100 * certain:.2f}%" width="{100 * uncertain:.2f}%" height="12" fill="url(#unsure-{name})"/></svg>'
     )
 
 
@@ -82,29 +85,30 @@ def time_text(ns: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest // 10:02}"
 
 
-def _row(name: str, detail: str, timeline: Timeline, y: int, height: int, scale: float) -> Iterator[str]:
+def _row(name: str, detail: str, timeline: Timeline, y: int, height: int, scale: float, names: Names) -> Iterator[str]:
     yield f'<text class="who" x="{LEFT_PX - 10}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
     yield f'<text class="minor" x="{LEFT_PX - 10}" y="{y + 23}" text-anchor="end">{detail}</text>'
     width = WIDTH_PX - LEFT_PX - RIGHT_PX
     yield f'<rect class="track" x="{LEFT_PX}" y="{y}" width="{width}" height="{height}" rx="3"/>'
-    yield from _band(timeline, y, height, scale)
+    yield from _band(timeline, y, height, scale, names)
 
 
-def _band(timeline: Timeline, y: int, height: int, scale: float) -> Iterator[str]:
+def _band(timeline: Timeline, y: int, height: int, scale: float, names: Names) -> Iterator[str]:
     drawn = 0.0  # px; what would not be seen is left out
     for segment in timeline.segments:
         x, end = LEFT_PX + segment.start * scale, LEFT_PX + segment.end * scale
         if end < drawn + 0.3:
             continue
         drawn = max(end, x + 0.6)
-        fill = f'fill="url(#unsure-{segment.emotion})"' if segment.uncertain else f'class="{segment.emotion}"'
+        name = names[segment.emotion]
+        fill = f'fill="url(#unsure-{name})"' if segment.uncertain else f'class="{name}"'
         yield (
             f'<rect x="{x:.1f}" y="{y}" width="{drawn - x:.1f}" height="{height}" {fill}>'
-            f"<title>{_segment_text(segment)}</title></rect>"
+            f"<title>{escape(_segment_text(segment))}</title></rect>"
         )
         if height >= BAND_PX and drawn - x > LETTER_PX * len(segment.emotion) + 8:
-            kind = "label unsure" if segment.uncertain else f"label on-{segment.emotion}"
-            yield f'<text class="{kind}" x="{x + 6:.1f}" y="{y + height / 2 + 4:.1f}">{segment.emotion}</text>'
+            kind = "label unsure" if segment.uncertain else f"label on-{name}"
+            yield f'<text class="{kind}" x="{x + 6:.1f}" y="{y + height / 2 + 4:.1f}">{escape(segment.emotion)}</text>'
 
 
 def _segment_text(segment: Segment) -> str:

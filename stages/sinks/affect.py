@@ -20,8 +20,11 @@ PLACES = {
 (Russell & Mehrabian 1977, Journal of Research in Personality 11(3), 273-294); neutral is the middle of both scales."""
 
 
-def derived_affect(probabilities: Mapping[str, float]) -> tuple[float, float]:
-    """Valence and arousal (-1..1) of a distribution over `emopipe.models.labels.FACE`."""
+def derived_affect(probabilities: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """Valence and arousal (-1..1) of a distribution over `emopipe.models.labels.FACE`; None of one over other labels,
+    which have no place on the map."""
+    if not PLACES.keys() >= probabilities.keys():
+        return None, None
     valence = sum(share * PLACES[label][0] for label, share in probabilities.items())
     arousal = sum(share * PLACES[label][1] for label, share in probabilities.items())
     return valence, arousal

@@ -10,7 +10,7 @@ from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.sinks.records import count_result
-from emopipe.stages.sinks.table import columns, rows
+from emopipe.stages.sinks.table import Labels, MissingColumns, column_problem, columns, rows
 from emopipe.stages.types import Emotions
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet would compute, and the mark against it
@@ -35,10 +35,11 @@ class CsvTable(Stage):
         derived: Annotated[
             bool, about("also valence and arousal, derived from the distribution by a published map and not measured")
         ] = False
+        labels: Labels = []  # noqa: RUF012
 
         def check(self) -> list[Invalid]:
-            problem = path_problem(self.path)
-            return [Invalid("path", problem)] if problem else []
+            problems = {"path": path_problem(self.path), "labels": column_problem(self.labels)}
+            return [Invalid(key, problem) for key, problem in problems.items() if problem]
 
         def writes(self) -> list[str]:
             return [str(Path(self.path).resolve())]
@@ -46,7 +47,8 @@ class CsvTable(Stage):
     settings: Settings
 
     async def setup(self) -> None:
-        self._columns = list(columns(derived=self.settings.derived))
+        self._columns = list(columns(derived=self.settings.derived, labels=self.settings.labels))
+        self._missing = MissingColumns(self.settings.labels)
         self._file = LineFile(
             self.settings.path,
             _line(self._columns),
@@ -59,7 +61,9 @@ class CsvTable(Stage):
     async def process(self, port: str, message: Message) -> None:
         stream = spreadsheet_text(message.stream)
         for row in rows(stream, message.pts, message.duration, message.payload):
-            self._file.write(_line(_cell(row[column]) for column in self._columns))
+            self._file.write(_line(_cell(row.get(column)) for column in self._columns))
+        if sentence := self._missing.sentence(self.settings.path, message.payload):
+            self.warn(sentence)
         count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:

@@ -94,6 +94,11 @@ class StreamSummary:
             yield from ((f"{segment.who}{part}", segment) for segment in face.timeline.segments)
         yield from ((segment.who, segment) for segment in self.voice.segments)
 
+    def labels(self) -> list[str]:
+        """All that was expressed, in the order of the alphabet."""
+        lines = [line for face in self.faces.values() for line in (face.timeline, face.alone)] + [self.voice]
+        return sorted({label for line in lines for label in (*line.certain, *line.uncertain)})
+
     def sentences(self) -> list[str]:
         """What it comes to, a sentence for each face and one for the voice."""
         said = [verdict_sentence(face.name, face.timeline) for face in self.longer_faces()]

@@ -1,5 +1,6 @@
 """Inference of what the voice expresses, window by window."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
@@ -114,12 +115,18 @@ class SpeechInference(Inference[Row]):
     def result(self, payload: SpeechWindow, answers: list[list[float]]) -> SpeechEmotion | None:
         if not answers[0]:
             return None
-        return SpeechEmotion(
-            start=payload.start,
-            end=payload.end,
-            voiced=payload.voiced,
-            level=payload.level,
-            probabilities=answers[0],
-            timbre=timbre(payload.mfcc),
-            envelope=payload.envelope,
-        )
+        return speech_emotion(payload, answers[0])
+
+
+def speech_emotion(payload: SpeechWindow, answer: list[float], labels: Sequence[str] = ()) -> SpeechEmotion:
+    """The result for a window, from its distribution; `labels` are named of another maker's model."""
+    return SpeechEmotion(
+        start=payload.start,
+        end=payload.end,
+        voiced=payload.voiced,
+        level=payload.level,
+        probabilities=answer,
+        timbre=timbre(payload.mfcc),
+        envelope=payload.envelope,
+        labels=list(labels),
+    )

@@ -14,7 +14,7 @@ from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.report import Interruption, RunSnapshot
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.palette import EMOTION, ink
+from emopipe.stages.palette import EMOTION, OTHERS, ink
 from emopipe.stages.sinks.clients import ClientCount
 from emopipe.stages.sinks.records import count_result, record, timing
 from emopipe.stages.types import Emotions, VideoFrame
@@ -192,9 +192,11 @@ class Page(Stage):
         from aiohttp import web
 
         labels = [{"name": name, "colour": EMOTION[name], "ink": ink(EMOTION[name])} for name in FACE]
+        others = [{"colour": colour, "ink": ink(colour)} for colour in OTHERS]
         return web.json_response(
             {
                 "labels": labels,
+                "others": others,
                 "history": self.settings.history,
                 "notice": self.settings.notice,
                 "senders": self._server.serves("POST", "/whip"),

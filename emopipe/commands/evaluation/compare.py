@@ -12,11 +12,13 @@ from emopipe.arguments.outputs import need_writable, write_json
 from emopipe.lab.agreement import Agreement, compare
 from emopipe.lab.annotations import Span, labels, read_tiers
 from emopipe.lab.results import Answer, answers, results
+from emopipe.models.labels import FACE
 from emopipe.models.thresholds import DEFAULT_RISK
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import instead, listing, show
 from emopipe.stages.sinks.records import ResultRecord
+from emopipe.stages.sinks.table import other_labels
 
 HELP = "compare results with annotators' labels"
 RISKS = (0.1, 0.2, DEFAULT_RISK)
@@ -68,11 +70,13 @@ def main(arguments: argparse.Namespace) -> int:
     pairs = _pairs(arguments, tiers, said)
     end = max((each.pts + each.duration for each in found), default=0)
     filmed = any(each.source == "face" for each in found)  # else nothing tells where the sound ends
+    known = tuple(dict.fromkeys([*FACE, *(label for each in found for label in other_labels(each))]))
     made = []
     for tier, who in pairs:
         if filmed:
             _need_within(arguments.annotations, tier, tiers[tier], end)
-        made.append(compare(tier, who, labels(arguments.annotations, tier, tiers[tier]), said[who], risks))
+        annotated = labels(arguments.annotations, tier, tiers[tier], known)
+        made.append(compare(tier, who, annotated, said[who], risks, known))
 
     from emopipe.tables.agreement import print_agreements
 

@@ -3,6 +3,7 @@
 import { TimeCursor } from "./cursor.mjs";
 import { element, losses, ms, showHops, showLosses, showMix, showNow } from "./findings.mjs";
 import { drawOverlay } from "./overlay.mjs";
+import { Palette } from "./palette.mjs";
 import { begin } from "./canvas.mjs";
 import { Stream } from "./stream.mjs";
 import { drawTimeline } from "./timeline.mjs";
@@ -20,8 +21,8 @@ const NOTHING = new Stream("");
 const $ = (id) => document.getElementById(id);
 
 export class Dashboard {
-  constructor({ labels, history }) {
-    this.palette = new Map(labels.map((label) => [label.name, label]));
+  constructor({ labels, others, history }) {
+    this.palette = new Palette(labels, others, () => this._legend());
     this.live = false;
     this.mirrored = false;
     this.connection = "";

@@ -45,15 +45,17 @@ function row(finding, palette) {
   return element("tr", { children: [head, element("td", { children: [said, then] }), sure] });
 }
 
-/** Fill a list with the whole distribution of the first finding: a bar for each emotion, in the legend's order. */
+/** Fill a list with the whole distribution of the first finding: a bar for each label, in the legend's order. */
 export function showMix(list, sample, palette) {
   const finding = sample ? (sample.faces[0] ?? sample.voice) : null;
   list.hidden = !finding;
   if (!finding) return;
   list.setAttribute("aria-label", `All that ${finding.who} may express`);
+  for (const name of Object.keys(finding.probabilities)) palette.get(name); // a label that is new gets its colour
+  const shown = [...palette.values()].filter(({ name }) => name in finding.probabilities);
   list.replaceChildren(
-    ...[...palette.values()].map(({ name, colour }) => {
-      const share = finding.probabilities[name] ?? 0;
+    ...shown.map(({ name, colour }) => {
+      const share = finding.probabilities[name];
       const bar = element("span", { className: finding.uncertain ? "bar uncertain" : "bar", children: [element("span")] });
       bar.setAttribute("aria-hidden", "true");
       bar.firstChild.style.width = `${100 * share}%`;

@@ -185,7 +185,7 @@ def _pixels(point: Point, width: int, height: int) -> Point:
 
 
 def crop(picture: NDArray[np.uint8], framing: Framing, max_factor: int = 16, side: int = SIZE) -> NDArray[np.uint8]:
-    """The square's content, level, as uint8 [side, side], out of a picture uint8 [H, W]; with colours of one with colours.
+    """The square's content, level, as uint8 [side, side], out of a picture uint8 [H, W]; or with colours of one with.
 
     What lies outside the picture repeats its border. A large face is first cut out at about its own resolution and
     then averaged over whole blocks of pixels, of `max_factor` a side at most: sampling it at so few points a row would

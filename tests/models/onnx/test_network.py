@@ -46,7 +46,7 @@ def test_names_of_the_settings_come_before_those_of_the_file(tmp_path: Path) -> 
 def test_labels_that_do_not_fit_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"labels has 2 names, but the output .* has 3 numbers; name each of them"):
         network(tmp_path, named=["a", "b"])
-    with pytest.raises(ModelError, match='its metadata entry "labels" has 3 names, but the output .* has 4 numbers'):
+    with pytest.raises(ModelError, match=r'its metadata entry "labels" has 3 names, but the output .* has 4 numbers'):
         network(tmp_path, outputs=4)
     with pytest.raises(ModelError, match=r"does not say what its 3 outputs are called; set labels = "):
         network(tmp_path, metadata=False)

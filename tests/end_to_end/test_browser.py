@@ -232,6 +232,25 @@ def test_an_observer_sees_pictures_results_uncertainty_and_the_end() -> None:
     drive(scenario, options={"viewport": {"width": 1200, "height": 900}})
 
 
+def test_labels_that_are_no_emotions_get_colours_of_their_own() -> None:
+    async def scenario(served: Served) -> None:
+        await served.show()
+        await served.watched()
+        message = moment(1)
+        (person,) = message.payload.faces
+        person.emotion, person.confidence = "bored", 0.7
+        person.probabilities = person.face.probabilities = {"bored": 0.7, "wide awake": 0.3}
+        await served.send(message)
+        await expect(served.tab.locator("#now tr").first).to_contain_text("bored")
+        await expect(served.tab.locator("#mix li")).to_have_count(2)
+        await expect(served.tab.locator("#legend")).to_contain_text("wide awake")
+        colours = "() => [...document.querySelectorAll('#legend .swatch')].map((each) => each.style.cssText)"
+        found = await served.tab.evaluate(colours)
+        assert len(set(found)) == len(found)
+
+    drive(scenario)
+
+
 def artefact(name: str) -> Path:
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     return ARTEFACTS / name

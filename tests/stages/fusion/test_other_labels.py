@@ -11,6 +11,7 @@ from emopipe.stages.fusion.stage import Fusion
 from emopipe.stages.types import Emotions
 from tests.support.emotion_messages import FRAME, HOP, frame, over, window
 
+LATER = HOP + 10 * FRAME  # when a window that ended at HOP has settled
 OWN = ["bored", "engaged", "confused"]
 
 
@@ -35,7 +36,7 @@ def fused(*sent: tuple[str, Message], **settings: float) -> tuple[list[Emotions]
 
 
 def test_labels_that_are_no_emotions_stand_by_themselves_beside_the_voice() -> None:
-    sent = [("speech", window(HOP, "angry")), ("faces", faces(HOP, OWN, "engaged"))]
+    sent = [("speech", window(HOP, "angry")), ("faces", faces(LATER, OWN, "engaged"))]
     (result,), warnings = fused(*sent)
     (face,) = result.faces
     assert face.probabilities == pytest.approx({"bored": 0.1, "engaged": 0.8, "confused": 0.1})
@@ -46,9 +47,9 @@ def test_labels_that_are_no_emotions_stand_by_themselves_beside_the_voice() -> N
 
 
 def test_a_voice_with_other_labels_leaves_the_face_alone() -> None:
-    sent = [("speech", voice(HOP, OWN, "bored")), ("faces", frame(HOP, {0: "happy"}))]
+    sent = [("speech", voice(HOP, OWN, "bored")), ("faces", frame(LATER, {0: "happy"}))]
     (result,), _ = fused(*sent)
-    (alone,), _ = fused(("faces", frame(HOP, {0: "happy"})))
+    (alone,), _ = fused(("faces", frame(LATER, {0: "happy"})))
     assert result.faces[0].probabilities == alone.faces[0].probabilities
     assert result.voice is not None
     assert result.voice.probabilities == pytest.approx({"bored": 0.8, "engaged": 0.1, "confused": 0.1})
@@ -62,9 +63,9 @@ def test_a_voice_alone_speaks_in_its_own_labels() -> None:
 
 @pytest.mark.parametrize("method", ["pool", "decision"])
 def test_emotions_of_another_model_are_fused_as_others(method: str) -> None:
-    plain = [("speech", window(HOP, "angry")), ("faces", frame(HOP, {0: "happy"}))]
+    plain = [("speech", window(HOP, "angry")), ("faces", frame(LATER, {0: "happy"}))]
     (known,), none = fused(*plain, method=method)  # type: ignore[arg-type]
-    sent = [("speech", voice(HOP, SPEECH, "angry")), ("faces", faces(HOP, FACE, "happy"))]
+    sent = [("speech", voice(HOP, SPEECH, "angry")), ("faces", faces(LATER, FACE, "happy"))]
     (other,), warnings = fused(*sent, method=method)  # type: ignore[arg-type]
     assert other.faces[0].probabilities == known.faces[0].probabilities
     assert other.faces[0].face.weight < 1

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
+import msgspec
+
 from emopipe.models.calibration import prior_problem
 from emopipe.models.checkpoint import WEIGHTS_DIR
 from emopipe.models.loading import set_torch_threads
+from emopipe.models.warm import kept
 from emopipe.pipeline.batcher import Batcher
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import ModelError
@@ -165,7 +168,8 @@ class Inference(BatchedInference[Row]):
 
     def open(self) -> Any:
         path = self.settings.weights_path
-        model = self.load(path, self.settings.device)
+        settings = msgspec.json.encode(self.settings)
+        model = kept((type(self), settings), lambda: self.load(path, self.settings.device))
         set_torch_threads(self.settings.threads)  # this is the thread that infers
         labels = self.settings.labels
         if tuple(model.labels) != labels:

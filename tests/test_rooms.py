@@ -51,6 +51,7 @@ for above in (
     "emopipe.lab",
     "emopipe.predictor",
     "emopipe.tables",
+    "emopipe.archive",
     "emopipe.arguments",
 ):  # each may import all below it
     MAY_IMPORT[above] = " ".join(MAY_IMPORT)

@@ -3,6 +3,7 @@
 VERBS = {
     "run": "emopipe.commands.playing.run",
     "replay": "emopipe.commands.playing.replay",
+    "archive": "emopipe.commands.playing.archive",
     "record": "emopipe.commands.playing.record",
     "top": "emopipe.commands.playing.top",
     "bench": "emopipe.commands.evaluation.bench",

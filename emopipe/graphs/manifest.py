@@ -108,8 +108,7 @@ class Manifests:
         self._started: str | None = None
         self.run = identify(graph) if self._files else None
         self._origin = str(graph.path.absolute())
-        secrets = {text for spec in graph.stages.values() for text in spec.settings.secrets() if text}
-        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._secrets = secrets_of(graph)
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +121,7 @@ class Manifests:
         """
         if self.run is None:
             return
-        told = _without(msgspec.to_builtins(self.run), self._secrets)
+        told = without_secrets(msgspec.to_builtins(self.run), self._secrets)
         path = folder / RUN_IDENTITY
         try:
             with replacing(path) as file:
@@ -167,7 +166,7 @@ class Manifests:
                 ended=ended,
                 complete=complete,
             )
-            told = _without(msgspec.to_builtins(manifest), self._secrets)
+            told = without_secrets(msgspec.to_builtins(manifest), self._secrets)
             content = msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
             try:
                 with replacing(manifest_path(path)) as file:
@@ -190,15 +189,21 @@ def result_files(graph: Graph) -> dict[str, str]:
     }
 
 
-def _without(value: Any, secrets: Sequence[str]) -> Any:
+def secrets_of(graph: Graph) -> list[str]:
+    """The tokens and passwords in a graph, the longest first."""
+    secrets = {text for spec in graph.stages.values() for text in spec.settings.secrets() if text}
+    return sorted(secrets, key=len, reverse=True)
+
+
+def without_secrets(value: Any, secrets: Sequence[str]) -> Any:
     """Plain data without tokens and passwords: a manifest is given to others."""
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, HIDDEN)
         return value
     if isinstance(value, dict):
-        return {_without(key, secrets): _without(each, secrets) for key, each in value.items()}
-    return [_without(each, secrets) for each in value] if isinstance(value, list) else value
+        return {without_secrets(key, secrets): without_secrets(each, secrets) for key, each in value.items()}
+    return [without_secrets(each, secrets) for each in value] if isinstance(value, list) else value
 
 
 class _Version(msgspec.Struct):

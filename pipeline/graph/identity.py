@@ -73,8 +73,8 @@ class Change(NamedTuple):
     text: str
 
 
-def identify(graph: Graph) -> RunIdentity:
-    """The identity of a run of `graph`, now; reads every file of weights and every recording once."""
+def identify(graph: Graph, known: Iterable[FileIdentity] = ()) -> RunIdentity:
+    """The identity of a run of `graph`, now; reads all weights and recordings once, but for those that are `known`."""
     specs = graph.stages.values()
     weights = {path for spec in specs for path in spec.settings.loads()}
     recordings = {path for spec in specs for path in spec.settings.reads()} - weights
@@ -83,9 +83,9 @@ def identify(graph: Graph) -> RunIdentity:
     return RunIdentity(
         mode=graph.mode,
         graph=_table(graph, weights | recordings | written),
-        weights=_identities(weights),
-        recordings=_identities(recordings),
-        own_code=_identities(own),
+        weights=_identities(weights, known),
+        recordings=_identities(recordings, known),
+        own_code=_identities(own, known),
         code=_code(),
         versions=_versions(),
     )
@@ -168,8 +168,9 @@ def _with_paths(value: Any, replace: Callable[[str], str | None]) -> Any:
     return value
 
 
-def _identities(paths: Iterable[str]) -> list[FileIdentity]:
-    return [identify_file(path) for path in sorted(paths)]
+def _identities(paths: Iterable[str], known: Iterable[FileIdentity]) -> list[FileIdentity]:
+    found = {file.path: file for file in known}
+    return [found.get(path) or identify_file(path) for path in sorted(paths)]
 
 
 @cache

@@ -1,0 +1,91 @@
+"""One recording of an archive, replayed in this process: what its entry and its file say."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from emopipe.archive.replay import DiskFull, Order, base_identity, replay
+from emopipe.pipeline.graph.identity import identify_file
+from emopipe.stages.lab import parquet
+from tests.support.media import every, make
+
+TABLE = {
+    "pipeline": {"name": "scripted", "mode": "replay"},
+    "stages": {
+        "capture": {"use": "file-capture", "uri": "none.mp4"},
+        "scripted": {
+            "use": "tests.support.archive_stages:Scripted",
+            "folder": "marks",
+            "inputs": {"video": "capture.video"},
+        },
+        "console": {"use": "console", "inputs": {"emotions": "scripted.emotions"}},
+        "served": {"use": "publish", "endpoint": "tcp://127.0.0.1:1", "inputs": {"emotions": "scripted.emotions"}},
+    },
+}
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    make(tmp_path / "x.mkv", pictures=every(25, 0.2))
+    out = tmp_path / "out"
+    out.mkdir()
+    return Order(table=TABLE, origin=str(tmp_path / "graph.toml"), overrides=[], root=str(tmp_path), out=str(out))
+
+
+def test_the_entry_says_what_the_recording_was_and_the_file_what_it_is_made_of(order: Order, tmp_path: Path) -> None:
+    entry = replay(order, "x.mkv", tmp_path / "state")
+    recording, result = tmp_path / "x.mkv", tmp_path / "out/x.mkv.parquet"
+    assert (entry.outcome, entry.word, entry.rows) == ("done", None, 5)
+    assert (entry.size, entry.sha256) == (recording.stat().st_size, identify_file(recording).sha256)
+    assert (entry.result, entry.result_size) == ("x.mkv.parquet", result.stat().st_size)
+    run = json.loads(pq.read_schema(result).metadata[b"emopipe.run"])
+    assert run["recordings"] == [{"path": str(recording), "size": entry.size, "sha256": entry.sha256}]
+    assert list(run["graph"]["stages"]) == ["capture", "scripted", "out0"]  # nobody is served
+    assert str(tmp_path / "out") not in json.dumps(run)
+
+
+def test_what_all_depend_on_names_no_recording(order: Order, tmp_path: Path) -> None:
+    (tmp_path / "a.mkv").touch()  # which cannot be played
+    run = base_identity(order, ["a.mkv", "x.mkv"])
+    assert run.recordings == []
+    assert ".mkv" not in msgspec.json.encode(run).decode()
+
+
+def test_a_recording_that_is_written_to_meanwhile_has_no_results(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*given: Any, **more: Any) -> Any:
+        with (tmp_path / "x.mkv").open("ab") as file:
+            file.write(b"more")
+        return rows(*given, **more)
+
+    rows = parquet.rows
+    monkeypatch.setattr(parquet, "rows", write)
+    entry = replay(order, "x.mkv", tmp_path / "state")
+    assert (entry.word, entry.text) == ("changed", "it was written to while it was read")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_recordings_own_failure(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(file: Path) -> None:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr(parquet, "sync", full)
+    with pytest.raises(DiskFull, match=f"^--out {order.out}: no space is left on its disk; free some$"):
+        replay(order, "x.mkv", tmp_path / "state")
+    monkeypatch.undo()
+    assert replay(order, "x.mkv", tmp_path / "state").outcome == "done"
+
+
+def test_it_says_that_it_gets_on(order: Order, tmp_path: Path) -> None:
+    beats: list[None] = []
+    replay(order, "x.mkv", tmp_path / "state", beat=lambda: beats.append(None))
+    assert beats

@@ -84,10 +84,11 @@ def moment_from_arrays(ages: Doubles, faces: Doubles, voice: Sequence[SpeechObse
     sums = np.stack([np.bincount(step[kept], column, STEPS) for column in faces[kept].T], 1)
     newest = sorted((each for each in voice if each.age <= HISTORY_S), key=lambda each: -each.age)[-MAX_WINDOWS:]
     windows, length, heard = np.zeros((MAX_WINDOWS, len(SPEECH))), np.zeros(MAX_WINDOWS), np.zeros(MAX_WINDOWS)
-    for place, each in enumerate(newest, MAX_WINDOWS - len(newest)):
-        windows[place] = centred_log_ratios(each.probabilities)
-        length[place] = min(1.0, each.seconds / _MAX_WINDOW_S)
-        heard[place] = 1
+    if newest:
+        places = slice(MAX_WINDOWS - len(newest), MAX_WINDOWS)
+        windows[places] = centred_log_ratios(np.stack([np.asarray(each.probabilities) for each in newest]))
+        length[places] = [min(1.0, each.seconds / _MAX_WINDOW_S) for each in newest]
+        heard[places] = 1
     sound = newest[-1].timbre if newest else None
     return Moment(
         face=(sums / np.maximum(counts, 1)[:, None])[None],
@@ -102,7 +103,8 @@ def moment_from_arrays(ages: Doubles, faces: Doubles, voice: Sequence[SpeechObse
 class FusionModel:
     """A trained network with its calibration. Answers are over `labels`, which are `labels.SPEECH`.
 
-    Each moment is worked out by itself in float64 and in one order of sums, so that its bits depend on nothing else.
+    Each moment is worked out by itself, its halves with it, in float64 and in one order of sums, so that its bits
+    depend on nothing else.
     """
 
     labels = SPEECH
@@ -159,6 +161,14 @@ class FusionModel:
         rows = [Moment(*(part[row : row + 1] for part in moment)) for row in range(len(moment.face))]
         answers = [self.network.logits(self.weights, row) for row in rows]
         result: Doubles = np.concatenate(answers) if answers else np.empty((0, len(SPEECH)))
+        return result
+
+    def halves(self, moment: Moment) -> Doubles:
+        """[3, 8], calibrated: of one moment (N = 1), of its face alone, and of its voice alone; worked out together."""
+        face, voice = np.array([1.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0])
+        of_each = (face, face, voice, voice, voice, voice)
+        parts = [part * kept.reshape(-1, *[1] * (part.ndim - 1)) for part, kept in zip(moment, of_each, strict=True)]
+        result: Doubles = softmax(self.network.logits(self.weights, Moment(*parts)), self.temperature)
         return result
 
     def probabilities(self, moment: Moment) -> Doubles:

@@ -88,11 +88,10 @@ class NetworkCombiner:
         if not self._face_weight:
             ages, faces = ages[:0], faces[:0]
         both = moment_from_arrays(ages, faces, self._observations(pts, windows))
-        fused = self._fuse(both)
         if not both.heard.any():
+            fused = self._fuse(both)
             return Combined(fused, 1.0, certainty(fused))
-        seen = self._fuse(moment_from_arrays(ages, faces, []))
-        heard = self._fuse(moment_from_arrays(ages[:0], faces[:0], self._observations(pts, windows)))
+        fused, seen, heard = (shared(each) for each in self._model.halves(both).tolist())
         weight = shares([_distance(fused, heard), _distance(fused, seen)])[0]
         return _mixed(Combined(fused, weight, certainty(fused)), Combined(seen, 1.0, certainty(seen)), share)
 

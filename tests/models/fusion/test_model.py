@@ -53,6 +53,13 @@ def test_either_half_may_be_missing(model: FusionModel) -> None:
     assert len({answer.tobytes() for answer in answers}) == 4
 
 
+def test_its_halves_are_worked_out_with_a_moment(model: FusionModel) -> None:
+    heard = [SpeechObservation(0.2, 2.0, over(SPEECH, "sad"), np.ones(TIMBRE_SIZE, np.float32))]
+    together = model.halves(make_moment(smiles(), heard))
+    apart = [model.fuse(smiles(), heard), model.fuse(smiles()), model.fuse((), heard)]
+    assert together == pytest.approx(np.array(apart), abs=1e-12)
+
+
 def test_the_order_in_which_frames_and_windows_are_given_does_not_matter(model: FusionModel) -> None:
     earlier = SAD._replace(age=0.7, probabilities=over(SPEECH, "angry"))
     one = model.fuse([*smiles(20), FaceObservation(0.9, over(FACE, "fear"))], [earlier, SAD])

@@ -40,7 +40,10 @@ class Payload(msgspec.Struct, kw_only=True):
 
 
 class Hop(msgspec.Struct, array_like=True, frozen=True):
-    """One stage on a message's way: when it took the message, and when it sent its own on (monotonic ns)."""
+    """One stage on a message's way: when it took the message, and when it sent its own on (monotonic ns).
+
+    A live source took it when it was seen, or had been heard.
+    """
 
     stage: Annotated[str, msgspec.Meta(max_length=MAX_STAGE_CHARS)]
     received: _Ns
@@ -82,7 +85,8 @@ class Placement(TypedDict, total=False):
 
     `stream`, `pts`, `duration`, epoch and trace are those of `cause` where not given. `watermark` is the stage's own
     (`Stage.watermark`) where not given; a stage that emits several results for one message gives each its own pts as
-    watermark, so that the next may follow.
+    watermark, so that the next may follow. `seen` is for sources: the moment (monotonic ns) of a picture, or the end of
+    sound; where not given, when it is sent.
     """
 
     cause: Message
@@ -90,6 +94,7 @@ class Placement(TypedDict, total=False):
     pts: int
     duration: int
     watermark: int
+    seen: int
 
 
 class WireError(ValueError):

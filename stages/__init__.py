@@ -4,6 +4,7 @@ STAGES = {
     # sources
     "camera": "emopipe.stages.capture.camera:Camera",
     "file-capture": "emopipe.stages.capture.file:FileCapture",
+    "lsl-markers": "emopipe.stages.lsl.markers:LslMarkers",
     "messages": "emopipe.stages.messages.source:Messages",
     "microphone": "emopipe.stages.capture.microphone:Microphone",
     "network-capture": "emopipe.stages.capture.network:NetworkCapture",
@@ -23,6 +24,7 @@ STAGES = {
     "csv": "emopipe.stages.sinks.csv:CsvTable",
     "eaf": "emopipe.stages.lab.elan:Eaf",
     "jsonl": "emopipe.stages.sinks.jsonl:JsonLines",
+    "lsl": "emopipe.stages.lsl.sink:Lsl",
     "mcap": "emopipe.stages.messages.recorder:Mcap",
     "overlay": "emopipe.stages.mp4.overlay:Overlay",
     "page": "emopipe.stages.web.page:Page",

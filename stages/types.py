@@ -74,6 +74,17 @@ class FaceEmotions(Payload):
     labels: list[str] = []  # noqa: RUF012
 
 
+class Marker(Payload):
+    """Something that happened, as another program says it: the stimulus of an experiment, the press of a key.
+
+    `sender` is where it came from, and `sent` the time that was given to it there, in s of the sender's own clock.
+    """
+
+    value: str
+    sender: str
+    sent: float
+
+
 class SpeechWindow(Payload):
     """One window of speech, as MFCC and as sound; the message's pts is the window's end on the hop grid.
 

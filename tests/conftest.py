@@ -1,9 +1,12 @@
 """Fixtures for all tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.support.lsl import isolated
 
 # How long an example takes says more of what else the machine is doing than of the code.
 hypothesis.settings.register_profile("emopipe", deadline=None)
@@ -20,6 +23,16 @@ def shared_media() -> Path:
 def shared_cases() -> Path:
     """The folder of small inputs that failed once, likewise."""
     return _shared("cases")
+
+
+@pytest.fixture(scope="session")
+def lsl_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Environment variables for programs that meet by LSL; this process has them, too, since liblsl reads them once."""
+    with pytest.MonkeyPatch.context() as patch:
+        world = isolated(tmp_path_factory.mktemp("lsl"))
+        for name, value in world.items():
+            patch.setenv(name, value)
+        yield world
 
 
 def _shared(name: str) -> Path:

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "stages.capture": "stages stages.media pipeline pipeline.graph",
     "stages.sinks": "stages models pipeline pipeline.access",
     "stages.lab": "stages stages.media stages.sinks models pipeline",
+    "stages.lsl": "stages stages.sinks stages.lab models pipeline",
     "stages.messages": "stages stages.sinks pipeline pipeline.access pipeline.graph",
     "stages.faces": "stages models models.facial models.onnx pipeline",
     "stages.speech": "stages models models.speech models.onnx models.fusion pipeline",

@@ -14,30 +14,43 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from emopipe.lab.results import results
+from emopipe.lab.results import markers, results
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import instead, one_line, show
 from emopipe.stages.lab.extra import extra_problem
 from emopipe.stages.lab.parquet import schema
 from emopipe.stages.sinks.csv import table_text
+from emopipe.stages.sinks.records import seconds
 from emopipe.stages.sinks.table import ALWAYS, COLUMNS, DERIVED, RESERVED, Row, columns, other_labels, rows
 
 CHUNK_ROWS = 20_000
 FRAMES = ("pandas", "polars")
+WHAT = ("results", "markers")
+MARKER_COLUMNS: dict[str, type] = {
+    **{"stream": str, "time_s": float, "pts_ns": int},
+    **{"marker": str, "sender": str, "sent_s": float},
+}
 TRUTHS = {"true": True, "false": False}
 
 
-def read(path: str | os.PathLike[str], frame: Literal["pandas", "polars"] = "pandas") -> Any:
+def read(
+    path: str | os.PathLike[str],
+    frame: Literal["pandas", "polars"] = "pandas",
+    what: Literal["results", "markers"] = "results",
+) -> Any:
     """The results in a file (.jsonl, .csv or .parquet) as a data frame, in the columns of docs/formats.md.
 
     A row is a face of a result, or a result without a face. `pts_ns` and `duration_ns` are exact integers, `time_s` is
     in s; `face` is an integer and `uncertain` true or false also where some rows have none. The columns `derived_…` are
     there if the file has them, and so are those of labels that are no emotions. A line of JSONL that says what is
-    missing (`gap`) is no result, and has no row.
+    missing (`gap`) or what happened (`marker`) is no result, and has no row. Markers have a frame of their own, with a
+    row for each and the columns `stream`, `time_s`, `pts_ns`, `marker`, `sender` and `sent_s`, the time that its sender
+    gave it (s of the sender's clock).
 
     Args:
         path: of the file.
         frame: the library whose data frame it is to be.
+        what: the results, or the markers, which are in JSONL alone.
 
     Raises:
         EmopipeError: the file is not there, not one of results, or damaged; or a library is not installed.
@@ -50,16 +63,29 @@ def read(path: str | os.PathLike[str], frame: Literal["pandas", "polars"] = "pan
         raise EmopipeError(f"{file}: no such file")
     if frame not in FRAMES:
         raise EmopipeError(f"frame: {show(frame)} is unknown; {instead(frame, FRAMES)}")
+    if what not in WHAT:
+        raise EmopipeError(f"what: {show(what)} is unknown; {instead(what, WHAT)}")
+    if what == "markers" and reader is not _read_jsonl:
+        raise EmopipeError(f"{file}: markers are in results that end in .jsonl alone")
     if find_spec(frame) is None:
         others = " or ".join(f'frame="{other}"' for other in FRAMES if other != frame)
         raise EmopipeError(f"{frame} is not installed: pip install {frame}, or choose {others}")
     if problem := extra_problem("pyarrow"):
         raise EmopipeError(f"emopipe.read {problem}")
     try:
-        table = reader(file)
+        table = reader(file) if what == "results" else _read_markers(file)
     except OSError as error:
         raise EmopipeError(f"{file}: cannot be read ({error.strerror or one_line(error)})") from None
     return _pandas(table) if frame == "pandas" else _polars(table)
+
+
+def _read_markers(file: Path) -> Any:
+    import pyarrow as pa
+
+    found = [(m.stream, seconds(m.pts), m.pts, m.marker, m.sender, m.sent) for m in markers(file)]
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    shape = pa.schema([(name, types[kind]) for name, kind in MARKER_COLUMNS.items()])
+    return pa.Table.from_pylist([dict(zip(MARKER_COLUMNS, values, strict=True)) for values in found], shape)
 
 
 def _read_jsonl(file: Path) -> Any:
@@ -156,7 +182,8 @@ def _pandas(table: Any) -> Any:
 
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     frame = table.to_pandas(types_mapper=nullable.get)
-    return frame.astype({"pts_ns": "int64", "duration_ns": "int64", "forced": "bool"})
+    always = {"pts_ns": "int64", "duration_ns": "int64", "forced": "bool"}
+    return frame.astype({name: kind for name, kind in always.items() if name in frame.columns})
 
 
 def _polars(table: Any) -> Any:

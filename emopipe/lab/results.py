@@ -1,5 +1,6 @@
 """The results in a JSONL file, and what they say of one person from moment to moment."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +10,11 @@ import msgspec
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import one_line
 from emopipe.stages.sinks.findings import Finding, face_finding, findings, voice_finding
-from emopipe.stages.sinks.records import ResultRecord
+from emopipe.stages.sinks.records import MarkerRecord, ResultRecord
 from emopipe.stages.sinks.segments import VoiceTimeline
 
 MAX_LINE_BYTES = 16 << 20
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Answer(NamedTuple):
@@ -36,17 +38,37 @@ def results(file: Path) -> Iterator[ResultRecord]:
         EmopipeError: it is not there, or a line of it is no result.
         OSError: it cannot be read.
     """
+    return (line for line in _lines(file) if isinstance(line, ResultRecord))
+
+
+def markers(file: Path) -> Iterator[MarkerRecord]:
+    """The markers among the results in a file, in order.
+
+    Raises:
+        EmopipeError: it is not there, or a line of it is no result.
+        OSError: it cannot be read.
+    """
+    return (line for line in _lines(file) if isinstance(line, MarkerRecord))
+
+
+def _lines(file: Path) -> Iterator[ResultRecord | MarkerRecord | _Gap]:
     if not file.is_file():
         raise EmopipeError(f"{file}: no such file")
-    decoder, gaps = msgspec.json.Decoder(ResultRecord), msgspec.json.Decoder(_Gap)
+    decoder = msgspec.json.Decoder(ResultRecord)
+    others: list[msgspec.json.Decoder[_Gap] | msgspec.json.Decoder[MarkerRecord]] = [
+        msgspec.json.Decoder(_Gap),
+        msgspec.json.Decoder(MarkerRecord),
+    ]
     with file.open("rb") as lines:
         for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES), b""), 1):
             try:
                 yield decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                try:
-                    gaps.decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE as error:
+                for other in others:
+                    with contextlib.suppress(*UNREADABLE):
+                        yield other.decode(line)
+                        break
+                else:
                     said = one_line(error)
                     raise EmopipeError(f"{file}: line {number} is no result of emopipe's: {said}") from None
 

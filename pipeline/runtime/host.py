@@ -203,6 +203,7 @@ class StageHost:
             epoch=epoch,
             trace=cause.trace if cause else [],
             now=self.clock.now(),
+            seen=placement.get("seen"),
         )
 
     async def advance(self, stream: str) -> None:

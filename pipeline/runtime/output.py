@@ -56,8 +56,10 @@ class Output:
         epoch: int,
         trace: list[Hop],
         now: int,
+        seen: int | None = None,
     ) -> None:
-        """Send data, or a gap where there is no payload; `trace` is that of the message it was made from.
+        """Send data, or a gap where there is no payload; `trace` is that of the message it was made from, `seen` when
+        a source saw it.
 
         Raises:
             TypeError: the payload is not of the declared type.
@@ -75,7 +77,7 @@ class Output:
         state.watermark = max(watermark, state.watermark, pts if self._source else 0)
         seq = state.seq
         state.seq += 1
-        received = now
+        received = now if seen is None else seen
         if trace and trace[-1].stage == self._stage:
             *trace, hop = trace
             received = hop.received

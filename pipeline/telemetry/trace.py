@@ -75,7 +75,8 @@ class Tracer:
         """A stage sends a message on one of its outputs."""
         hop = message.trace[-1]
         first = len(message.trace) == 1
-        self._add("out", message, f"{hop.stage}.{output}", hop.received, hop.received, hop.sent, first)
+        begin = hop.sent if first else hop.received  # what a source has seen was under way before it had it
+        self._add("out", message, f"{hop.stage}.{output}", begin, begin, hop.sent, first)
 
     def take(self) -> tuple[list[TraceEvent], int]:
         """What was collected since the last call, and how many events found no room."""

@@ -111,11 +111,13 @@ class FileCapture(Source):
         try:
             async with aclosing(ahead(self, items)) as coming:
                 async for item in coming:
+                    seen = None
                     if self.settings.realtime:
                         if self._began is None:
                             self._began = self.host.clock.now() - due(item)
-                        await self.host.clock.sleep_until(self._began + due(item))
-                    await send(self, item, stream)
+                        seen = self._began + due(item)
+                        await self.host.clock.sleep_until(seen)
+                    await send(self, item, stream, seen)
                     name, count = content(item)
                     self.stream_counters.add(stream, name, count)  # the totals are those of what was decoded
                     self._count_skipped(stream)

@@ -10,12 +10,14 @@ which it was seen or heard; `run` makes messages of them:
     await running                    # what was handed over has been emitted; `source.end(stream)` is the owner's
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import av
 
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.mailbox import Mailbox
+from emopipe.pipeline.message import Placement
 from emopipe.pipeline.source import Source
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.clocked_audio import AudioSpan, DriftCompensatedAudio
@@ -37,13 +39,22 @@ class LiveVideo:
         source: whose output, thread (`compute`) and counters are used; in its event loop.
         stream: the stream's name.
         small_size, luma_size: the longer sides of the images, in pixels; see `stages.media.frames.FrameConverter`.
+        origin: what says when running time 0 of the stream is (monotonic ns), once there is a frame; where none is
+            given, when the run began to play.
     """
 
     def __init__(
-        self, source: Source, stream: str, *, small_size: int = SMALL_SIZE_PX, luma_size: int = LUMA_SIZE_PX
+        self,
+        source: Source,
+        stream: str,
+        *,
+        small_size: int = SMALL_SIZE_PX,
+        luma_size: int = LUMA_SIZE_PX,
+        origin: Callable[[], int] | None = None,
     ) -> None:
         self._source = source
         self._stream = stream
+        self._origin = origin or (lambda: source.host.base_time)
         self._converter = FrameConverter(small_size, luma_size)
         self._frames: Mailbox[tuple[av.VideoFrame, int]] = Mailbox(most=1)
         self._last: int | None = None
@@ -70,7 +81,8 @@ class LiveVideo:
             pts = max(at, 0) if self._last is None else max(at, self._last + MS)
             duration = 0 if self._last is None else min(pts - self._last, SECOND)  # as long as the one before it
             self._last = pts
-            await source.emit("video", payload, stream=stream, pts=pts, duration=duration, watermark=pts + 1)
+            seen = self._origin() + pts
+            await source.emit("video", payload, stream=stream, pts=pts, duration=duration, watermark=pts + 1, seen=seen)
 
     def close(self) -> None:
         """Nothing more will be offered: `run` returns once it has emitted what is there."""
@@ -100,11 +112,15 @@ class LiveAudio:
         source: whose output, thread (`compute`) and counters are used; in its event loop.
         stream: the stream's name.
         block: length of a block, in s.
+        origin: as of `LiveVideo`.
     """
 
-    def __init__(self, source: Source, stream: str, *, block: float = BLOCK_S) -> None:
+    def __init__(
+        self, source: Source, stream: str, *, block: float = BLOCK_S, origin: Callable[[], int] | None = None
+    ) -> None:
         self._source = source
         self._stream = stream
+        self._origin = origin or (lambda: source.host.base_time)
         self._compensated = DriftCompensatedAudio(block)
         self._frames: Mailbox[_AudioFrame] = Mailbox(most=MAX_PENDING_NS, weigh=_duration)
         self._counted: dict[str, int] = {}
@@ -146,11 +162,11 @@ class LiveAudio:
         self._count()
         for pts, duration, samples in spans:
             end = pts + duration
+            place = Placement(stream=self._stream, pts=pts, duration=duration, watermark=end, seen=self._origin() + end)
             if samples is None:
-                await self._source.emit_gap("audio", stream=self._stream, pts=pts, duration=duration, watermark=end)
+                await self._source.emit_gap("audio", **place)
             else:
-                block = AudioBlock(samples=samples)
-                await self._source.emit("audio", block, stream=self._stream, pts=pts, duration=duration, watermark=end)
+                await self._source.emit("audio", AudioBlock(samples=samples), **place)
 
     def _count(self) -> None:
         for name, total in {**self._compensated.counters, "drift_ppm": round(self.drift_ppm)}.items():

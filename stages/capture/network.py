@@ -108,8 +108,9 @@ class NetworkCapture(LiveCapture):
     def track(self, kind: Kind) -> LiveVideo | LiveAudio:
         settings = self.settings
         if kind == "video":
-            return LiveVideo(self, self.stream, small_size=settings.small_size, luma_size=settings.luma_size)
-        return LiveAudio(self, self.stream, block=settings.block)
+            sizes = {"small_size": settings.small_size, "luma_size": settings.luma_size}
+            return LiveVideo(self, self.stream, origin=self._began, **sizes)
+        return LiveAudio(self, self.stream, block=settings.block, origin=self._began)
 
     def explain(self, error: OpenError) -> str:
         return live_address.explain(self.settings.uri, error, self.settings.timeout)
@@ -127,6 +128,10 @@ class NetworkCapture(LiveCapture):
 
     def origin(self, at: int) -> int:
         self._first = at if self._first is None else self._first
+        return self._first
+
+    def _began(self) -> int:
+        assert self._first is not None  # what is emitted came after it
         return self._first
 
     def await_play(self) -> None:

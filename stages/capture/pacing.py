@@ -5,6 +5,7 @@ import heapq
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from itertools import islice
 
+from emopipe.pipeline.message import Placement
 from emopipe.pipeline.source import Source
 from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock, VideoFrame
@@ -70,15 +71,18 @@ async def ahead(source: Source, items: Iterator[Item]) -> AsyncGenerator[Item, N
         await asyncio.gather(coming, return_exceptions=True)
 
 
-async def send(source: Source, item: Item, stream: str) -> None:
-    """Emit `item` on the output named after its kind."""
+async def send(source: Source, item: Item, stream: str, seen: int | None = None) -> None:
+    """Emit `item` on the output named after its kind; `seen` is when it was due (monotonic ns), if it was at all."""
     kind, pts, duration, payload = item
     # Audio fills its time; after a frame the next one may come at any later moment.
     watermark = pts + 1 if isinstance(payload, VideoFrame) else pts + duration
+    place = Placement(stream=stream, pts=pts, duration=duration, watermark=watermark)
+    if seen is not None:
+        place["seen"] = seen
     if payload is None:
-        await source.emit_gap(kind, stream=stream, pts=pts, duration=duration, watermark=watermark)
+        await source.emit_gap(kind, **place)
     else:
-        await source.emit(kind, payload, stream=stream, pts=pts, duration=duration, watermark=watermark)
+        await source.emit(kind, payload, **place)
 
 
 def content(item: Item) -> tuple[str, int]:

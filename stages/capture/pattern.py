@@ -90,9 +90,10 @@ class TestPattern(Source):
         began = self.host.clock.now()
         async with aclosing(ahead(self, items)) as coming:
             async for item in coming:
-                if settings.realtime:
-                    await self.host.clock.sleep_until(began + due(item))
-                await send(self, item, settings.stream)
+                seen = began + due(item) if settings.realtime else None
+                if seen is not None:
+                    await self.host.clock.sleep_until(seen)
+                await send(self, item, settings.stream, seen)
                 name, count = content(item)
                 self.count(name, settings.stream, count)
                 self.progress(min(due(item), total), total)

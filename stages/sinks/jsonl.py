@@ -11,8 +11,8 @@ from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
-from emopipe.stages.sinks.records import count_result, record, seconds, timing
-from emopipe.stages.types import Emotions
+from emopipe.stages.sinks.records import count_result, marker_record, record, seconds, timing
+from emopipe.stages.types import Emotions, Marker
 
 
 class JsonLines(Stage):
@@ -20,13 +20,16 @@ class JsonLines(Stage):
 
     A line is written at once and whole, so the file is readable after any kind of end. Wall-clock figures are no
     results: they go to a file of their own, `timing`. In live mode a line with `gap` says what is missing since a stage
-    was restarted.
+    was restarted, and one with `marker` what happened, where the graph feeds `markers`.
     """
 
     name = "jsonl"
     work_ms = 0.3
     resumes = True
-    inputs: ClassVar[dict[str, Port]] = {"emotions": Port(Emotions, "the results to write")}
+    inputs: ClassVar[dict[str, Port]] = {
+        "emotions": Port(Emotions, "the results to write"),
+        "markers": Port(Marker, "what happened beside them", optional=True),
+    }
 
     class Settings(Stage.Settings, kw_only=True):
         path: Annotated[str, about("the file to write; an old one is overwritten", min_length=1)]
@@ -58,6 +61,10 @@ class JsonLines(Stage):
         self._interruptions |= dict.fromkeys(interruption.epochs, interruption)
 
     async def process(self, port: str, message: Message) -> None:
+        if port == "markers":
+            self._write(self._results, marker_record(message))
+            self.count("markers", message.stream)
+            return
         if self.host.mode == "live":
             self._write_gap(message)
         self._write(self._results, record(message))
@@ -66,7 +73,8 @@ class JsonLines(Stage):
         count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
-        count_result(self, message)
+        if port == "emotions":
+            count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         for file in self._files:

@@ -11,7 +11,7 @@ import msgspec
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.types import Emotions
+from emopipe.stages.types import Emotions, Marker
 
 DECIMALS = 6
 
@@ -33,6 +33,29 @@ def record(message: Message) -> dict[str, Any]:
         "time": seconds(message.pts),
         "duration": message.duration,
         **rounded(msgspec.to_builtins(message.payload)),
+    }
+
+
+class MarkerRecord(msgspec.Struct):
+    """A line of a file of results that says what happened: `marker_record` writes it, and this reads it."""
+
+    stream: str
+    pts: int
+    marker: str
+    sender: str
+    sent: float
+
+
+def marker_record(message: Message) -> dict[str, Any]:
+    """A marker (a data message that holds a `Marker`) as JSON-like values; pts in ns, `time` and `sent` in s."""
+    marker: Marker = message.payload
+    return {
+        "stream": message.stream,
+        "pts": message.pts,
+        "time": seconds(message.pts),
+        "marker": marker.value,
+        "sender": marker.sender,
+        "sent": round(marker.sent, DECIMALS),
     }
 
 

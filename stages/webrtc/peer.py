@@ -120,8 +120,9 @@ class Peer:
     async def run(self) -> None:
         """Take what comes until the peer has gone; then emit what is left, and end the stream."""
         limits, source = self._limits, self._source
-        video = LiveVideo(source, self.stream, small_size=limits.small_size, luma_size=limits.luma_size)
-        audio = LiveAudio(source, self.stream, block=limits.block)
+        sizes = {"small_size": limits.small_size, "luma_size": limits.luma_size}
+        video = LiveVideo(source, self.stream, origin=self._began, **sizes)
+        audio = LiveAudio(source, self.stream, block=limits.block, origin=self._began)
         emitting = [asyncio.create_task(video.run()), asyncio.create_task(audio.run())]
         receiving = [
             asyncio.create_task(self._receive_video(receiver.track, video, limits))
@@ -256,6 +257,11 @@ class Peer:
                 await self._source.end(self.stream, missing)  # at once: a join would wait for it
         assert self._first_packet_at is not None
         return self._clock.at(kind, self._taps[kind].media(frame)) - self._first_packet_at
+
+    def _began(self) -> int:
+        """When running time 0 of the stream is (monotonic ns)."""
+        assert self._first_packet_at is not None
+        return self._source.host.base_time + self._first_packet_at
 
     def _tap_receivers(self) -> None:
         for kind, receiver in self._receivers().items():

@@ -31,8 +31,8 @@ def load() -> Any:
     except (RuntimeError, OSError) as error:
         said = str(error).strip().splitlines()[0]
         raise EmopipeError(
-            f"LSL needs liblsl, which pylsl does not find or cannot load here ({said}); its wheel for x86-64 has it from "
-            "glibc 2.35 on, conda-forge has it as liblsl; or name a liblsl.so with PYLSL_LIB"
+            f"LSL needs liblsl, which pylsl does not find or cannot load here ({said}); its wheel for x86-64 has it "
+            "from glibc 2.35 on, conda-forge has it as liblsl; or name a liblsl.so with PYLSL_LIB"
         ) from None
     if "LSLAPICFG" not in os.environ and not any(Path(each).expanduser().is_file() for each in CONFIGURATIONS):
         with contextlib.suppress(NotImplementedError):  # of liblsl before 1.17.7, which says more

@@ -1,4 +1,4 @@
-"""lsl-markers: what other programs say by LSL happened, such as the stimuli of an experiment, on the run's time line."""
+"""lsl-markers: what other programs say by LSL that happened, such as stimuli of an experiment, on the run's time line."""
 
 import contextlib
 import math
@@ -103,8 +103,8 @@ class LslMarkers(Source):
             others = sorted({each.name() for each in pylsl.resolve_streams(OTHERS_S)})
             there = f"there is {listing(others)}" if others else "there is no LSL stream at all"
             raise EmopipeError(
-                f"{wanted} was not found within {settings.timeout:g} s; {there}; start its sender first, or give more time "
-                "with `timeout`"
+                f"{wanted} was not found within {settings.timeout:g} s; {there}; start its sender first, or give more "
+                "time with `timeout`"
             )
         if len(chosen) > 1:
             where = listing([f"{each.source_id()} on {each.hostname()}" for each in chosen])
@@ -119,7 +119,7 @@ class LslMarkers(Source):
         return inlet
 
     def _pull(self) -> list[tuple[list[Any], float, float]] | None:
-        """What has come: values, the sender's stamp (s), and what to add to it; None once the sender is gone for good."""
+        """What has come: values, the sender's stamp (s), and what to add to it; None once the sender is gone."""
         try:
             values, stamp = self._inlet.pull_sample(POLL_S)
             if stamp is None:

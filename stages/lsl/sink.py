@@ -1,4 +1,4 @@
-"""Results for the Lab Streaming Layer (LSL), so that they share a clock with EEG, eye trackers and what else a lab has."""
+"""Results for the Lab Streaming Layer (LSL), so that they share a clock with EEG and what else a lab has."""
 
 import threading
 from collections import Counter
@@ -27,8 +27,8 @@ class Lsl(Stage):
     Two LSL streams for each stream: numbers, one sample for each face of a result and one for a result without a face
     (the channels are named), and the results as JSON, as the stage `jsonl` has them. Live, a sample's time is when the
     picture was taken or the sound was heard; in a replay, when that would have been had the recording begun with the
-    run. LSL has no encryption and no list of who may listen: results can be heard by everybody on the network. A replay
-    that begins anew after a crash sends nothing twice.
+    run. Everybody on the network can hear them, which `open` has to say. A replay that begins anew after a crash sends
+    nothing twice.
     """
 
     name = "lsl"
@@ -40,6 +40,9 @@ class Lsl(Stage):
     }
 
     class Settings(Stage.Settings, kw_only=True):
+        open: Annotated[
+            bool, about("true: everybody on the network may hear the results; LSL has no encryption and no allow-list")
+        ] = False
         prefix: Annotated[str, about("what the LSL streams' names begin with, before the stream's", min_length=1)] = (
             "emopipe"
         )
@@ -57,6 +60,9 @@ class Lsl(Stage):
 
         def check(self) -> list[Invalid]:
             problems = [Invalid("", missing)] if (missing := extra_problem("pylsl")) else []
+            if not self.open:
+                everybody = "LSL has no encryption and no allow-list: everybody on the network can hear the results"
+                problems.append(Invalid("open", f"{everybody}; where that is right, say open = true"))
             if self.wait and not self.announced:
                 problems.append(
                     Invalid("wait", "for whom? name in `announce` the streams that somebody must listen to")
@@ -124,7 +130,7 @@ class Lsl(Stage):
             self._outlets[stream] = await self.compute(StreamOutlets, self._pylsl, name, source)
         except RuntimeError as error:  # of pylsl
             raise StageFailed(
-                f"the LSL stream {show(name)} cannot be made ({one_line(error)}); are its ports in use, see lsl_api.cfg?"
+                f"the LSL stream {show(name)} cannot be made ({one_line(error)}); does lsl_api.cfg leave it ports?"
             ) from None
 
     def _name(self, stream: str) -> str:

@@ -50,6 +50,28 @@ def test_pandas_has_the_types_and_the_times(folder: Path, suffix: str) -> None:
     assert frame[frame.face.isna()].emotion.isna().all()
 
 
+MARKER = b'{"stream":"a","pts":5,"time":0.0,"marker":"stimulus 1","sender":"paradigm","sent":12.5}\n'
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_markers_have_a_frame_of_their_own(folder: Path, tmp_path: Path, library: Any) -> None:
+    lines = (folder / "x.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "marked.jsonl").write_bytes(b"".join([lines[0], MARKER, *lines[1:]]))
+    frame = emopipe.read(tmp_path / "marked.jsonl", library, what="markers")
+    row = {"stream": "a", "time_s": 0.0, "pts_ns": 5, "marker": "stimulus 1", "sender": "paradigm", "sent_s": 12.5}
+    assert list(frame.columns) == list(row)
+    assert [frame[name][0] for name in row] == list(row.values())
+    assert len(emopipe.read(tmp_path / "marked.jsonl", library)) == len(emopipe.read(folder / "x.jsonl", library))
+    assert len(emopipe.read(folder / "x.jsonl", library, what="markers")) == 0
+
+
+def test_markers_are_looked_for_where_they_can_be(folder: Path) -> None:
+    with pytest.raises(EmopipeError, match=r"markers are in results that end in \.jsonl alone"):
+        emopipe.read(folder / "x.csv", what="markers")
+    with pytest.raises(EmopipeError, match='what: "marks" is unknown; did you mean "markers"'):
+        emopipe.read(folder / "x.jsonl", what="marks")  # type: ignore[arg-type]
+
+
 @each_file
 def test_polars_has_the_types_and_the_times(folder: Path, suffix: str) -> None:
     frame = emopipe.read(str(folder / f"x{suffix}"), "polars")

@@ -10,7 +10,7 @@ import pytest
 from emopipe.pipeline.clock import SECOND, FakeClock
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.graph.settings import convert
-from emopipe.pipeline.message import FOREVER
+from emopipe.pipeline.message import FOREVER, Hop
 from emopipe.pipeline.testing import Outputs, StageHarness, run_stage
 from emopipe.stages.capture import pacing
 from emopipe.stages.capture.file import FileCapture, Lengths
@@ -162,7 +162,7 @@ def test_in_real_time_each_item_is_sent_when_a_live_source_would_have_it(clip: P
     outputs = play(capture(clip, realtime=True))
     for message in [*outputs.data("video"), *outputs.data("audio")]:
         ready = message.pts + (message.duration if message.type == "AudioBlock" else 0)
-        assert message.trace[0].sent == 5 * SECOND + ready
+        assert message.trace[0] == Hop("file-capture", 5 * SECOND + ready, 5 * SECOND + ready)  # seen, and sent
 
 
 def test_otherwise_nobody_waits(clip: Path) -> None:

@@ -79,6 +79,7 @@ def test_every_picture_goes_out_while_there_is_room() -> None:
     assert [m.pts for m in messages] == [0, 33 * MS, 66 * MS, 99 * MS, 132 * MS]
     assert [m.watermark for m in messages] == [m.pts + 1 for m in messages]
     assert [m.duration for m in messages] == [0, *[33 * MS] * 4]
+    assert [m.trace[0].received - source.host.base_time for m in messages] == [m.pts for m in messages]  # when seen
     assert [int(m.payload.luma[0, 0]) for m in messages] == [0, 1, 2, 3, 4]
     assert messages[0].payload.small.shape == (48, 64, 3)
     assert {m.stream for m in messages} == {"webcam"}

@@ -68,7 +68,7 @@ def test_markers_come_at_the_moment_that_their_sender_gave_them(sender: Send) ->
 def test_what_is_of_before_or_dated_back_is_told_apart(sender: Send) -> None:
     stage = markers("marks-2")
     long = "x" * 5000
-    outputs, times = taken(stage, sender("marks-2"), [(["old"], 1e-3), (["b"], 0), ([long], 0), (["c"], 0)])
+    outputs, _ = taken(stage, sender("marks-2"), [(["old"], 1e-3), (["b"], 0), ([long], 0), (["c"], 0)])
     assert outputs.payloads("markers")[0].value == "b"
     assert [each.value for each in outputs.payloads("markers")] == ["b", "c"]
     assert (stage.counters["before"], stage.counters["refused"], stage.counters["markers"]) == (1, 1, 2)
@@ -110,7 +110,7 @@ def test_a_stream_that_is_not_there_is_said_with_those_that_are(sender: Send) ->
 def test_of_several_streams_of_a_name_one_must_be_chosen(sender: Send) -> None:
     sender("marks-6", "left")
     program = sender("marks-6", "right")
-    with pytest.raises(EmopipeError, match="is there 2 times: .*left on .*; name one by `source_id`"):
+    with pytest.raises(EmopipeError, match=r"is there 2 times: .*left on .*; name one by `source_id`"):
         run_stage(markers("marks-6"), mode="live")
     with pytest.raises(EmopipeError, match='has not the source_id "middle"; there is '):
         run_stage(markers("marks-6", source_id="middle"), mode="live")

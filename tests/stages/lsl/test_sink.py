@@ -47,7 +47,7 @@ def listen(lsl_world: dict[str, str]) -> Iterator[Listen]:
 
 
 def lsl(**settings: Any) -> Lsl:
-    return Lsl(Lsl.Settings(**settings), label="lab")
+    return Lsl(Lsl.Settings(open=True, **settings), label="lab")
 
 
 def seen(message: Message, late: int = 20_000_000) -> Message:
@@ -57,9 +57,7 @@ def seen(message: Message, late: int = 20_000_000) -> Message:
 
 
 def samples(messages: list[Message]) -> int:
-    return sum(
-        len(list(rows(m.stream, m.pts, m.duration, m.payload))) for m in messages if m.kind == "data"
-    )
+    return sum(len(list(rows(m.stream, m.pts, m.duration, m.payload))) for m in messages if m.kind == "data")
 
 
 async def sent(stage: Lsl, listener: Program, messages: list[Message], mode: Mode = "live") -> dict[str, Any]:
@@ -142,20 +140,25 @@ def test_more_streams_than_there_may_be_are_named_and_left_out(
 
 
 def test_a_run_that_nobody_listens_to_does_not_begin_where_somebody_must(lsl_world: dict[str, str]) -> None:
-    with pytest.raises(EmopipeError, match='nobody listens to the LSL stream "emopipe test" after 0.1 s; start the'):
+    with pytest.raises(EmopipeError, match=r'nobody listens to the LSL stream "emopipe test" after 0\.1 s; start the'):
         run_stage(lsl(announce="test", wait=0.1), [("emotions", result(0))])
 
 
 def test_what_to_wait_for_must_be_said() -> None:
-    [(key, text)] = Lsl.Settings(wait=3.0).check()
+    [(key, text)] = Lsl.Settings(open=True, wait=3.0).check()
     assert (key, "announce" in text) == ("wait", True)
-    assert Lsl.Settings(announce=["a", "b"], wait=3.0).check() == []
+    assert Lsl.Settings(open=True, announce=["a", "b"], wait=3.0).check() == []
     assert Lsl.Settings(announce=["a", "b"], wait=3.0).waits() == 6
+
+
+def test_that_everybody_hears_it_must_be_said() -> None:
+    [(key, text)] = Lsl.Settings().check()
+    assert (key, "no encryption" in text, "open = true" in text) == ("open", True, True)
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emopipe.stages.lab.extra.find_spec", lambda module: None)
-    [(_, text)] = Lsl.Settings().check()
+    [(_, text)] = Lsl.Settings(open=True).check()
     assert text == 'needs pylsl, which is not installed: pip install "emopipe[lsl]"'
 
 

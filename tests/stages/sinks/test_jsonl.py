@@ -10,9 +10,10 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.message import Hop
 from emopipe.pipeline.report import Interruption
-from emopipe.pipeline.testing import StageHarness, gap, run_stage
+from emopipe.pipeline.testing import StageHarness, data, gap, run_stage
 from emopipe.stages.sinks.jsonl import JsonLines
 from emopipe.stages.sinks.records import record
+from emopipe.stages.types import Marker
 from tests.support.factories import result
 
 RESULTS = [
@@ -40,6 +41,17 @@ def test_one_object_a_line_for_each_result(tmp_path: Path) -> None:
         "forced": 1,
         "silent_ns": 500 * MS,
     }
+
+
+def test_a_marker_is_a_line_of_its_own_between_results(tmp_path: Path) -> None:
+    marker = data(Marker(value='press "left" ü', sender="paradigm", sent=12.3456789), 70 * MS)
+    stage = JsonLines(JsonLines.Settings(path=str(tmp_path / "out.jsonl")))
+    run_stage(stage, [("emotions", RESULTS[0]), ("markers", marker), ("emotions", RESULTS[1])], mode="live")
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert lines[::2] == [record(RESULTS[0]), record(RESULTS[1])]
+    said = {"marker": 'press "left" ü', "sender": "paradigm", "sent": 12.345679}
+    assert lines[1] == {"stream": "test", "pts": 70 * MS, "time": 0.07, **said}
+    assert (stage.counters["markers"], stage.counters["frames_with_face"]) == (1, 1)
 
 
 def test_the_bytes_are_always_the_same(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""lsl-markers: what other programs say by LSL that happened, such as stimuli of an experiment, on the run's time line."""
+"""lsl-markers: what other programs say by LSL that happened, such as stimuli of an experiment, on our time line."""
 
 import contextlib
 import math

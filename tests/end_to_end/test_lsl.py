@@ -1,7 +1,9 @@
 """A live run and other programs by LSL: their clocks, what LabRecorder records of it, and what stops it."""
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import pytest
 import emopipe
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages.lsl.library import load
+from tests.support.live_sources import until
 from tests.support.lsl import SENDER, Program
 from tests.support.paths import ROOT
 
@@ -29,7 +32,6 @@ use = "tests.support.lsl_stages:Moments"
 use = "lsl-markers"
 marker_stream = "paradigm"
 timeout = 20.0
-recover = false
 
 [stages.lab]
 use = "lsl"
@@ -95,8 +97,9 @@ def test_results_and_markers_share_a_clock_with_other_programs(
         recorder = LabRecorder()
         recorder.start(tmp_path / "lab.xdf", [{"name": "emopipe webcam"}, {"name": "paradigm"}], timeout=60)
         times = [paradigm.say(([f"stimulus {number}"], 0)) for number in range(5)]
-        assert paradigm.process.stdin is not None
-        paradigm.process.stdin.close()
+        results = tmp_path / "results.jsonl"
+        asyncio.run(until(lambda: results.is_file() and len(results.read_bytes().splitlines()) == 45))
+        run.send_signal(signal.SIGINT)
         _, said = run.communicate(timeout=120)
         assert run.returncode == 0, said
         recorder.stop()

@@ -10,6 +10,7 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.testing import Outputs, StageHarness, run_stage
 from emopipe.stages.lsl.markers import LslMarkers
+from tests.support.live_sources import until
 from tests.support.lsl import SENDER, Program
 
 Send = Callable[..., Program]
@@ -43,6 +44,7 @@ def taken(stage: LslMarkers, program: Program, sent: list[tuple[list[Any], float
         async with StageHarness(stage, mode="live") as harness:
             await asyncio.to_thread(program.say, (None, 0))  # until somebody listens
             times = [await asyncio.to_thread(program.say, each) for each in sent]
+            await until(lambda: sum(stage.counters[name] for name in ("markers", "before", "refused")) == len(sent))
             assert program.process.stdin is not None
             program.process.stdin.close()
             await asyncio.wait_for(harness.finish(), 60)
@@ -83,6 +85,7 @@ def test_a_marker_that_is_dated_back_keeps_its_own_time_in_the_record(sender: Se
             await asyncio.to_thread(program.say, (None, 0))
             later = await asyncio.to_thread(program.say, (["b"], 0))
             await asyncio.to_thread(program.say, (["a"], later - 1e-4))
+            await until(lambda: stage.counters["markers"] == 2)
             assert program.process.stdin is not None
             program.process.stdin.close()
             await asyncio.wait_for(harness.finish(), 60)

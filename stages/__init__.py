@@ -13,6 +13,7 @@ STAGES = {
     "webrtc": "emopipe.stages.webrtc.source:WebRtc",
     # what is seen and heard
     "face-detection": "emopipe.stages.faces.detection:FaceDetection",
+    "face-blur": "emopipe.stages.faces.blur:BlurFaces",
     "facial-inference": "emopipe.stages.faces.inference:FacialInference",
     "onnx-facial-inference": "emopipe.stages.faces.onnx:OnnxFacialInference",
     "speech-windows": "emopipe.stages.speech.windows:SpeechWindows",

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "models.fusion": "models pipeline",
     "models.export": "models models.facial models.speech models.fusion pipeline",
     "models.onnx": "models pipeline",
-    "stages": "models models.onnx pipeline",
+    "stages": "models models.facial models.onnx pipeline",
     "stages.media": "stages pipeline",
     "stages.capture": "stages stages.media pipeline pipeline.graph",
     "stages.sinks": "stages models pipeline pipeline.access",

@@ -1,14 +1,16 @@
 """What the sinks that write films share: one mp4 for each stream, begun with its first picture or sound."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+from emopipe.models import assets
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.media.container import stream_names, unreadable
 from emopipe.stages.mp4.source_audio import SourceAudio
 from emopipe.stages.mp4.writer import Mp4Writer
+from emopipe.stages.privacy import FaceBlur, Privacy, open_detector
 from emopipe.stages.sinks.stream_paths import STREAM_SLOT, OutputPaths, path_problems
 from emopipe.stages.types import AudioBlock, VideoFrame
 
@@ -32,6 +34,13 @@ class FilmStage(Stage):
             about("recordings that are played here (file-capture's `uri`): their own sound is copied into the films"),
         ] = []  # noqa: RUF012
 
+        privacy: Annotated[
+            Privacy,
+            about(
+                "blur: no face that is found can be recognised in the film; pictures are written half a second later"
+            ),
+        ] = "none"
+
         @property
         def recordings(self) -> list[str]:
             """The recordings whose own sound is copied."""
@@ -46,6 +55,11 @@ class FilmStage(Stage):
         def reads(self) -> list[str]:
             return [str(Path(file).resolve()) for file in self.recordings]
 
+        def loads(self) -> list[str]:
+            if self.privacy == "none":
+                return []
+            return [str((assets.FOLDER / assets.FACE_DETECTOR).resolve())]
+
         def writes(self) -> list[str]:
             return [str(Path(self.path).resolve())]
 
@@ -53,6 +67,7 @@ class FilmStage(Stage):
 
     async def setup(self) -> None:
         self._paths = OutputPaths(self.settings.path, self.host.journal if self.host.mode == "replay" else None)
+        self._detector = await self.exit.enter(open_detector) if self.settings.privacy == "blur" else None
         self._open: dict[str, Mp4Writer | None] = {}  # by stream; none where it has no file to go to
         self.exit.push_async_callback(self._finish_all)
 
@@ -98,6 +113,7 @@ class FilmStage(Stage):
         files = self.settings.recordings
         file = dict(zip(stream_names(files), files, strict=True)).get(stream)
         original = SourceAudio(file) if file is not None else None
+        blur: FaceBlur[Any] | None = FaceBlur(self._detector) if self._detector is not None else None
         return Mp4Writer(
             path,
             title=stream,
@@ -106,6 +122,7 @@ class FilmStage(Stage):
             source_audio=original or None,
             longer_side=self.settings.size,
             crf=self.settings.crf,
+            blur=blur,
         )
 
 

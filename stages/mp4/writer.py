@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import numpy as np
@@ -21,6 +21,7 @@ from emopipe.pipeline.errors import StageFailed
 from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
 from emopipe.stages.mp4.canvas import Canvas, Restorer, even_size, matrix_of
 from emopipe.stages.mp4.source_audio import SourceAudio
+from emopipe.stages.privacy import FaceBlur, Picture
 from emopipe.stages.types import VideoFrame
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ MAX_AUDIO_LAG_NS = 2 * SECOND  # ns that the audio may lie behind the frames bef
 REMEDY = "free some space, or choose another path"
 
 
+class _Placed(NamedTuple):
+    """What goes with a frame: how long it is shown (ns), and what is drawn on it."""
+
+    duration: int
+    draw: Draw | None
+
+
 class Mp4Writer:
     """Writes one mp4. Not for use by several threads at once; every method may block for as long as an encoder takes.
 
@@ -52,6 +60,7 @@ class Mp4Writer:
         source_audio: a recording's own audio, to take instead of blocks.
         longer_side: the longer side of the frames, in pixels; 0: as the first one.
         crf: x264's quality, 0 (best) to 51.
+        blur: hides the faces; frames wait there.
 
     Attributes:
         end: ns of running time up to which there is something.
@@ -72,6 +81,7 @@ class Mp4Writer:
         source_audio: SourceAudio | None = None,
         longer_side: int = 0,
         crf: int = 23,
+        blur: "FaceBlur[_Placed] | None" = None,
     ) -> None:
         self.path = path
         self.end = 0
@@ -79,6 +89,7 @@ class Mp4Writer:
         self._expects_video, self._expects_audio = has_video, has_audio and source_audio is None
         self._source_audio = source_audio
         self._longer_side, self._crf = longer_side, crf
+        self._blur = blur
         self._container: av.container.OutputContainer | None = None
         self._video: VideoStream | None = None
         self._audio: AudioStream | None = None
@@ -95,12 +106,10 @@ class Mp4Writer:
 
     def add_frame(self, frame: VideoFrame, pts: int, duration: int, draw: Draw | None = None) -> None:
         """Add a frame, `draw`n upon; pts and duration are ns."""
-        pts = self._place(pts)
-        canvas = self._restorer_for(frame).read(frame)
-        if draw is not None:
-            draw(canvas)
-        self.has_frames = True
-        self._add(pts, canvas, duration)
+        picture = Picture(frame, self._place(pts), _Placed(duration, draw))
+        self.end = max(self.end, picture.pts + duration)
+        for each in [picture] if self._blur is None else self._blur.push(picture):
+            self._paint(each)
 
     def add_audio(self, samples: NDArray[np.float32], pts: int) -> None:
         """Add 16 kHz mono audio in -1..1; what lies on audio that is there already is left out."""
@@ -115,6 +124,7 @@ class Mp4Writer:
 
     def end_video(self) -> None:
         """None will come (any more)."""
+        self._paint_rest()
         self._expects_video = self._expects_video and self.has_frames
         self._begin_if_known(self.end)
 
@@ -129,6 +139,7 @@ class Mp4Writer:
             return
         self._finished = True
         try:
+            self._paint_rest()
             if self._container is None and (self._pending or self._source_audio is not None):
                 self._expects_video, self._expects_audio = self.has_frames, self._got_audio
                 self._begin()
@@ -142,6 +153,17 @@ class Mp4Writer:
         if self._jumped:
             self._offset, self._jumped = self.end - pts, False
         return pts + self._offset
+
+    def _paint(self, picture: "Picture[_Placed]") -> None:
+        canvas = self._restorer_for(picture.frame).read(picture.frame)
+        if picture.tag.draw is not None:
+            picture.tag.draw(canvas)
+        self.has_frames = True
+        self._add(picture.pts, canvas, picture.tag.duration)
+
+    def _paint_rest(self) -> None:
+        for each in self._blur.drain() if self._blur is not None else ():
+            self._paint(each)
 
     def _restorer_for(self, frame: VideoFrame) -> Restorer:
         if self._restorer is None:

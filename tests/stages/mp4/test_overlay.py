@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.testing import StageHarness, eos, gap, run_stage, watermark
+from emopipe.pipeline.testing import StageHarness, data, eos, gap, run_stage, watermark
 from emopipe.stages.mp4.overlay import Overlay
+from emopipe.stages.privacy import open_detector
+from tests.support.faces import face_film
 from tests.support.factories import result
 from tests.support.films import STEP, coloured, picture, shown, sound, told
 from tests.support.media import every, make, plainly, tone
@@ -178,3 +181,19 @@ def test_what_is_wrong_is_found_before_the_run(tmp_path: Path) -> None:
     own.write_bytes(b"a recording")
     assert problems(str(tmp_path / "{stream}.mp4"), sound=[str(own)]) == []
     assert Overlay.Settings(path="a.mp4", sound=[str(own)]).reads() == [str(own)]
+
+
+@pytest.mark.slow("runs the face detector")
+def test_with_privacy_the_box_is_drawn_and_no_face_is_stored(tmp_path: Path) -> None:
+    frames = face_film()
+    send: list[tuple[str, Message]] = []
+    for number, frame in enumerate(frames):
+        send.append(("video", data(frame, number * STEP, duration=STEP)))
+        send.append(("emotions", told(number, {1: "sad"})))
+    run_stage(overlay(tmp_path / "a.mp4", privacy="blur"), send, connect=INPUTS)
+    images = shown(tmp_path / "a.mp4")
+    detector = open_detector()
+    found = [detector.detect(image.astype(np.uint8), number * STEP) for number, image in enumerate(images)]
+    detector.close()
+    assert found == [[]] * len(frames)
+    assert all(coloured(image) > 50 for image in images)

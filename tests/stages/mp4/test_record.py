@@ -2,13 +2,16 @@
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.testing import StageHarness, gap, run_stage
+from emopipe.pipeline.testing import StageHarness, data, gap, run_stage
 from emopipe.stages.mp4.record import Record
+from emopipe.stages.privacy import open_detector
+from tests.support.faces import face_film
 from tests.support.films import STEP, coloured, picture, shown, sound
 from tests.support.media import plainly
 
@@ -55,4 +58,30 @@ def test_time_that_jumps(tmp_path: Path) -> None:
     send = [("video", picture(number)) for number in range(3)]
     send += [("video", picture(number, epoch=1)) for number in range(3)]
     run_stage(record(tmp_path / "a.mp4"), send, connect=["video"])
+    assert np.diff(plainly(tmp_path / "a.mp4").pictures) == pytest.approx([0.04] * 5, abs=1e-3)
+
+
+@pytest.mark.slow("runs the face detector")
+@pytest.mark.parametrize(("privacy", "most"), [("none", 32), ("blur", 0)])
+def test_with_privacy_no_face_is_stored(tmp_path: Path, privacy: Literal["none", "blur"], most: int) -> None:
+    frames = face_film()
+    stage = Record(Record.Settings(path=str(tmp_path / "a.mp4"), privacy=privacy), label="record")
+    send = [("video", data(frame, number * STEP, duration=STEP)) for number, frame in enumerate(frames)]
+    run_stage(stage, send, connect=["video"])
+    seen = plainly(tmp_path / "a.mp4")
+    assert seen.pictures[1:] == pytest.approx([0.04 * number for number in range(1, len(frames))], abs=1e-3)
+    detector = open_detector()
+    images = shown(tmp_path / "a.mp4")
+    found = [detector.detect(image.astype(np.uint8), number * STEP) for number, image in enumerate(images)]
+    detector.close()
+    assert len(images) == len(frames)
+    assert sum(map(bool, found)) == most
+
+
+@pytest.mark.slow("runs the face detector")
+def test_what_waits_is_written_at_a_jump_and_at_the_end(tmp_path: Path) -> None:
+    stage = Record(Record.Settings(path=str(tmp_path / "a.mp4"), privacy="blur"), label="record")
+    send = [("video", picture(number)) for number in range(3)]
+    send += [("video", picture(number, epoch=1)) for number in range(3)]
+    run_stage(stage, send, connect=["video"])
     assert np.diff(plainly(tmp_path / "a.mp4").pictures) == pytest.approx([0.04] * 5, abs=1e-3)

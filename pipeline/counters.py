@@ -27,7 +27,10 @@ class StreamCounters:
         self._ended: dict[str, None] = {}  # in the order of their ends
 
     def add(self, stream: str, name: str, by: int = 1) -> None:
-        self._counts.setdefault(stream, Counter())[name] += by
+        counts = self._counts.get(stream)
+        if counts is None:  # asked for several times a message, so nothing is made in vain
+            counts = self._counts[stream] = Counter()
+        counts[name] += by
         self._ended.pop(stream, None)
 
     def end(self, stream: str) -> None:

@@ -3,14 +3,17 @@
 On the wire a message is a multipart ZeroMQ message: the first part is the header in MessagePack, a map
 with the field names of `Message`; an array inside the payload is replaced there by
 `{"frame": n, "dtype": "|u1", "shape": [h, w]}`, and part `n` of the multipart message holds its bytes in C order
-(`dtype` is NumPy's type string). Any MessagePack reader can read it; docs/wire-format.md says all of it.
+(`dtype` is NumPy's type string). Any MessagePack reader can read it; docs/wire-format.md says all of it. Between
+processes of one host a large array may stay in its sender's memory (`emopipe.pipeline.memory`): then the map has
+`offset`, where it lies there, instead of `frame`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 WIRE_VERSION = 1
 MAX_HEADER_BYTES = 1 << 22
@@ -101,10 +104,19 @@ class WireError(ValueError):
     """Bytes that are not a message of this version and type."""
 
 
+_Shape = Annotated[list[_Items], msgspec.Meta(max_length=MAX_DIMENSIONS)]
+
+
 class _ArrayRef(msgspec.Struct):
     frame: Annotated[int, msgspec.Meta(ge=1, lt=MAX_PARTS)]
     dtype: str
-    shape: Annotated[list[_Items], msgspec.Meta(max_length=MAX_DIMENSIONS)]
+    shape: _Shape
+
+
+class _SlotRef(msgspec.Struct):
+    offset: _Count
+    dtype: str
+    shape: _Shape
 
 
 class _Header(Message, kw_only=True):
@@ -112,9 +124,22 @@ class _Header(Message, kw_only=True):
 
 
 class Codec:
-    """Encodes and decodes the messages of one link, whose payload is of one type. Not for concurrent use."""
+    """Encodes and decodes the messages of one link, whose payload is of one type. Not for concurrent use.
 
-    def __init__(self, payload_type: type[Payload]) -> None:
+    Args:
+        place: keeps an array where the receiver can see it, and gives its offset there; None where it is to be sent.
+        view: the array that lies at an offset there, by type and shape, read-only; ValueError where there is none.
+    """
+
+    def __init__(
+        self,
+        payload_type: type[Payload],
+        *,
+        place: Callable[[NDArray[Any]], int | None] | None = None,
+        view: Callable[[int, str, list[int]], NDArray[Any]] | None = None,
+    ) -> None:
+        self._place = place
+        self._view = view
         self._name = payload_type.__name__
         self._frames: list[Any] = []
         self._encoder = msgspec.msgpack.Encoder(enc_hook=self._store)
@@ -165,20 +190,26 @@ class Codec:
             payload=payload,
         )
 
-    def _store(self, value: object) -> _ArrayRef:
+    def _store(self, value: object) -> _ArrayRef | _SlotRef:
         if not isinstance(value, np.ndarray):
             raise TypeError(f"a payload cannot hold a {type(value).__name__}")
+        if self._place is not None and (offset := self._place(value)) is not None:
+            return _SlotRef(offset, value.dtype.str, list(value.shape))
         array = np.ascontiguousarray(value)
         self._frames.append(array.reshape(-1).view(np.uint8).data)
         return _ArrayRef(len(self._frames), array.dtype.str, list(value.shape))
 
     def _restore(self, wanted: Any, value: object) -> Any:
-        ref = msgspec.convert(value, _ArrayRef)
-        if ref.frame >= len(self._frames):
-            raise ValueError(f"frame {ref.frame} of {len(self._frames)}")
+        shared = self._view is not None and isinstance(value, dict) and "offset" in value
+        ref = msgspec.convert(value, _SlotRef if shared else _ArrayRef)
         dtype = np.dtype(get_args(get_args(wanted)[1])[0])
         if ref.dtype != dtype.str:  # as text: NumPy would make a type of any text there is
             raise ValueError(f"array of {ref.dtype[:20]}, expected {dtype.str}")
+        if isinstance(ref, _SlotRef):
+            assert self._view is not None
+            return self._view(ref.offset, ref.dtype, ref.shape)
+        if ref.frame >= len(self._frames):
+            raise ValueError(f"frame {ref.frame} of {len(self._frames)}")
         array = np.frombuffer(self._frames[ref.frame], dtype).reshape(ref.shape)
         array.flags.writeable = False
         return array

@@ -13,10 +13,12 @@ from tests.support.paths import ROOT
 MAY_IMPORT = {
     "pipeline": "",
     "pipeline.access": "pipeline",
+    "pipeline.memory": "pipeline",
     "pipeline.supervision": "pipeline",
     "pipeline.telemetry": "pipeline pipeline.access",
     "pipeline.graph": "pipeline pipeline.access pipeline.supervision",
-    "pipeline.runtime": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry",
+    "pipeline.runtime": "pipeline pipeline.access pipeline.memory pipeline.supervision pipeline.graph "
+    "pipeline.telemetry",
     "pipeline.cluster": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry "
     "pipeline.runtime",
     "pipeline.testing": "pipeline pipeline.runtime",

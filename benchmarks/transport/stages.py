@@ -13,6 +13,8 @@ from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
 
+ARRAYS = 40  # in turn, more than are under way: one that is in shared memory still would not be put there again
+
 
 class Block(Payload):
     """So many bytes, and when they were sent (monotonic ns)."""
@@ -37,11 +39,11 @@ class Blocks(Source):
 
     async def run(self) -> None:
         for size in self.settings.sizes:
-            data = np.zeros(size, np.uint8)
+            arrays = [np.full(size, number, np.uint8) for number in range(ARRAYS)]
             for number in range(self.settings.paced + self.settings.fast):
                 if number < self.settings.paced:
                     await asyncio.sleep(self.settings.pause)
-                block = Block(sent=time.monotonic_ns(), data=data)
+                block = Block(sent=time.monotonic_ns(), data=arrays[number % ARRAYS])
                 await self.emit("blocks", block, stream=str(size), pts=number)
             await self.end(str(size))
 

@@ -9,7 +9,7 @@ Credits are the bound of what a sender sends, and they hold in messages, not in 
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 
 import msgspec
 import zmq
@@ -17,7 +17,9 @@ import zmq
 from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.counters import LinkCounts
-from emopipe.pipeline.message import Codec, Hop, Message, Payload, WireError
+from emopipe.pipeline.memory.links import ReceivedSlots, SentSlots
+from emopipe.pipeline.memory.pool import SlotPool
+from emopipe.pipeline.message import Buffer, Codec, Hop, Message, Payload, WireError
 from emopipe.pipeline.port import LinkId, Queue
 from emopipe.pipeline.report import InletCounts
 from emopipe.pipeline.runtime.channel import Access, BoundChannel, ConnectedChannel, Context, Endpoint, Parts, new_key
@@ -258,7 +260,8 @@ class ZmqInlet(Inlet):
         sender_key: str = "",
     ) -> None:
         super().__init__(link, inbox, clock, window)
-        self._codec = Codec(payload)
+        self._slots = None if access is not None else ReceivedSlots(self._answer)
+        self._codec = Codec(payload, view=None if self._slots is None else self._slots.view)
         self._window = window
         key = sender_key or new_key()
         self._channel = BoundChannel(
@@ -276,6 +279,8 @@ class ZmqInlet(Inlet):
         self._channel.close()
 
     def _on_message(self, sender: str, parts: Parts) -> None:
+        if self._slots is not None and self._slots.take_offer(parts):
+            return
         if self._delivered - self._acknowledged >= self._window:
             raise LinkError(sender, f"sent {self.link.receiver}.{self.port} more than its {self._window} credits allow")
         try:
@@ -285,13 +290,19 @@ class ZmqInlet(Inlet):
         self.deliver(message)
 
     def _acknowledge(self, total: int) -> None:
-        if self._closed:  # of a sender that is gone: what it had sent is still worked off
-            return
-        self._channel.send(self.link.sender, [total.to_bytes(8, "little")])
+        released = b"" if self._slots is None else self._slots.take_released()
+        self._answer([total.to_bytes(8, "little"), *([released] if released else [])])
+
+    def _answer(self, parts: Sequence[bytes]) -> None:
+        if not self._closed:  # else its sender is gone, and what it had sent is still worked off
+            self._channel.send(self.link.sender, parts)
 
 
 class ZmqOutlet(Outlet):
-    """The sending end of a link between processes; of one between hosts, `pair` is who we are."""
+    """The sending end of a link between processes; of one between hosts, `pair` is who we are.
+
+    On one host large arrays stay in `pool`, where it is given.
+    """
 
     def __init__(
         self,
@@ -303,9 +314,11 @@ class ZmqOutlet(Outlet):
         payload: type[Payload],
         receiver: str = "",
         pair: KeyPair | None = None,
+        pool: SlotPool | None = None,
     ) -> None:
         super().__init__(queue, clock)
-        self._codec = Codec(payload)
+        self._slots = None if pool is None or pair is not None else SentSlots(pool, self._send)
+        self._codec = Codec(payload, place=None if self._slots is None else self._slots.place)
         self._context = context
         self._receiver = receiver
         happened = None if pair is None else self._on_event
@@ -316,6 +329,8 @@ class ZmqOutlet(Outlet):
 
     def cut(self) -> int:
         self._channel.close()
+        if self._slots is not None:
+            self._slots.lose_receiver()
         return super().cut()
 
     def reconnect(self, endpoint: Endpoint, epochs: Mapping[str, int]) -> None:
@@ -324,10 +339,15 @@ class ZmqOutlet(Outlet):
         self._resume(epochs)
 
     def _on_acknowledgement(self, parts: Parts) -> None:
-        if len(parts) == 1 and len(parts[0]) == 8:
-            self.acknowledge(int.from_bytes(parts[0], "little"))
-        else:
+        if self._slots is not None and self._slots.take_answer(parts):
+            return
+        released = parts[1] if len(parts) == 2 and self._slots is not None else b""
+        if len(parts[0]) != 8 or len(parts) > 1 + bool(released):
             self._refused += 1
+        elif self._slots is not None and not self._slots.release(released):
+            self._refused += 1
+        else:
+            self.acknowledge(int.from_bytes(parts[0], "little"))
 
     def _on_event(self, event: int) -> None:
         """Fail where a connection is lost with what is on its way: ZeroMQ would connect again, and say nothing."""
@@ -335,4 +355,7 @@ class ZmqOutlet(Outlet):
             raise LinkError(self._receiver, "the connection to it was lost, with messages on their way")
 
     def _transmit(self, message: Message) -> None:
-        self._channel.send(self._codec.encode(message))
+        self._send(self._codec.encode(message))
+
+    def _send(self, parts: Sequence[Buffer]) -> None:
+        self._channel.send(parts)

@@ -27,6 +27,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.files import Journal
 from emopipe.pipeline.graph.registry import instantiate, make_importable
 from emopipe.pipeline.graph.spec import Link
+from emopipe.pipeline.memory.pool import SlotPool
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Access, ConnectedChannel, Endpoint, Parts
@@ -70,6 +71,9 @@ class Worker:
         self._tracer: Tracer | None = None
         self._warnings = PendingWarnings()
         self._warning_timer: asyncio.TimerHandle | None = None
+        # To compare with: arrays that travel in their messages, as between hosts.
+        copies = os.environ.get("EMOPIPE_COPY_ARRAYS") == "1"
+        self._pool = None if copies else SlotPool(lambda text: self._warn(process, text, False))
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
         self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))
 
@@ -108,6 +112,8 @@ class Worker:
         beating.cancel()
         self._control.close(flush=True)
         self._context.term()
+        if self._pool is not None:
+            self._pool.close()
 
     async def _beat(self) -> None:
         """Say that the event loop lives, and who is busy for how long."""
@@ -235,6 +241,7 @@ class Worker:
                     payload=host.stage.outputs[link.id.output].type,
                     receiver=link.id.receiver,
                     pair=self._pair if link.remote else None,
+                    pool=self._pool,
                 )
             )
             outlet.begin_at(self._received.get(link.id, 0))

@@ -1,0 +1,50 @@
+"""Another process's shared memory, seen from here: read-only arrays that say when nobody uses them any more."""
+
+import math
+import mmap
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Mapping:
+    """The memory at `path`, which stays mapped as long as there is a view of it.
+
+    Args:
+        released: called with a view's offset, in any thread, when no array has anything of it any more.
+
+    Raises:
+        OSError: it cannot be opened or mapped.
+    """
+
+    def __init__(self, path: str, released: Callable[[int], None]) -> None:
+        with open(path, "rb") as file:
+            self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._address = np.frombuffer(self._memory, np.uint8).ctypes.data
+        self._released = released
+
+    def view(self, offset: int, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
+        """The array of so many items at `offset`; no copy.
+
+        Raises:
+            ValueError: it does not lie within the memory.
+        """
+        if not 0 <= offset <= offset + math.prod(shape) * np.dtype(dtype).itemsize <= len(self._memory):
+            raise ValueError(f"an array of {list(shape)} at {offset} of {len(self._memory)} bytes of shared memory")
+        interface = {"version": 3, "typestr": dtype, "shape": tuple(shape), "data": (self._address + offset, True)}
+        return np.asarray(_View(interface, self._memory, partial(self._released, offset)))
+
+
+class _View:
+    """What an array, and all that is made of it without a copy, keeps alive: the base of them all."""
+
+    def __init__(self, interface: dict[str, Any], memory: mmap.mmap, released: Callable[[], None]) -> None:
+        self.__array_interface__ = interface
+        self._memory = memory
+        self._released = released
+
+    def __del__(self) -> None:
+        self._released()

@@ -200,8 +200,11 @@ class Codec:
         return _ArrayRef(len(self._frames), array.dtype.str, list(value.shape))
 
     def _restore(self, wanted: Any, value: object) -> Any:
-        shared = self._view is not None and isinstance(value, dict) and "offset" in value
-        ref = msgspec.convert(value, _SlotRef if shared else _ArrayRef)
+        ref: _ArrayRef | _SlotRef
+        if self._view is not None and isinstance(value, dict) and "offset" in value:
+            ref = msgspec.convert(value, _SlotRef)
+        else:
+            ref = msgspec.convert(value, _ArrayRef)
         dtype = np.dtype(get_args(get_args(wanted)[1])[0])
         if ref.dtype != dtype.str:  # as text: NumPy would make a type of any text there is
             raise ValueError(f"array of {ref.dtype[:20]}, expected {dtype.str}")

@@ -9,6 +9,7 @@ import os
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class ReceivedSlots:
             return False
         process, file = _ADDRESS.unpack(parts[1])
         try:
-            self._mapping = Mapping(f"/proc/{process}/fd/{file}", self._released.append)
+            self._mapping = Mapping(Path(f"/proc/{process}/fd/{file}"), self._released.append)
         except OSError as error:
             self._send([NOT_MAPPED, f"{error.filename}: {error.strerror}".encode()])
         else:

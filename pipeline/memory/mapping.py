@@ -4,6 +4,7 @@ import math
 import mmap
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ class Mapping:
         OSError: it cannot be opened or mapped.
     """
 
-    def __init__(self, path: str, released: Callable[[int], None]) -> None:
-        with open(path, "rb") as file:
+    def __init__(self, path: Path, released: Callable[[int], None]) -> None:
+        with path.open("rb") as file:
             self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._address = np.frombuffer(self._memory, np.uint8).ctypes.data
         self._released = released

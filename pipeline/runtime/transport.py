@@ -341,13 +341,14 @@ class ZmqOutlet(Outlet):
     def _on_acknowledgement(self, parts: Parts) -> None:
         if self._slots is not None and self._slots.take_answer(parts):
             return
-        released = parts[1] if len(parts) == 2 and self._slots is not None else b""
-        if len(parts[0]) != 8 or len(parts) > 1 + bool(released):
-            self._refused += 1
-        elif self._slots is not None and not self._slots.release(released):
-            self._refused += 1
+        total, *released = parts
+        if len(total) == 8 and (not released or self._release(released)):
+            self.acknowledge(int.from_bytes(total, "little"))
         else:
-            self.acknowledge(int.from_bytes(parts[0], "little"))
+            self._refused += 1
+
+    def _release(self, released: Parts) -> bool:
+        return self._slots is not None and len(released) == 1 and self._slots.release(released[0])
 
     def _on_event(self, event: int) -> None:
         """Fail where a connection is lost with what is on its way: ZeroMQ would connect again, and say nothing."""

@@ -4,7 +4,11 @@ import asyncio
 import json
 from typing import Annotated, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import Interruption
@@ -13,10 +17,12 @@ from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile
 
 PERIOD_NS = 10 * MS
+PICTURE_BYTES = 50_000  # so large that it stays in its sender's memory
 
 
 class Tick(Payload):
     value: int
+    picture: NDArray[np.uint8]  # all of it the value, or its last byte
     count: int = 0
 
 
@@ -30,7 +36,8 @@ class Ticks(Source):
         value = 0
         while True:
             now = self.running_time()
-            await self.emit("ticks", Tick(value=value), stream="camera", pts=now)
+            picture = np.full(PICTURE_BYTES, value % 256, np.uint8)
+            await self.emit("ticks", Tick(value=value, picture=picture), stream="camera", pts=now)
             value += 1
             await asyncio.sleep(PERIOD_NS / SECOND)
 
@@ -47,7 +54,7 @@ class Count(Stage):
 
     async def process(self, port: str, message: Message) -> None:
         self._counts[message.stream] += 1
-        tick = Tick(value=message.payload.value, count=self._counts[message.stream])
+        tick = Tick(value=message.payload.value, picture=message.payload.picture, count=self._counts[message.stream])
         await self.emit("ticks", tick, cause=message)
 
 
@@ -68,6 +75,8 @@ class Note(Stage):
 
     async def process(self, port: str, message: Message) -> None:
         tick = message.payload
+        if not (tick.picture == tick.value % 256).all():
+            raise EmopipeError(f"the picture of {tick.value} is another's")
         age = (self.running_time() - message.pts) / SECOND
         self._note({"value": tick.value, "count": tick.count, "epoch": message.epoch, "age": age})
 

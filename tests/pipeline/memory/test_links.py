@@ -214,7 +214,7 @@ def test_where_no_slot_is_free_arrays_travel_and_nobody_waits(tmp_path: Path) ->
 def test_a_receiver_that_cannot_map_is_sent_copies_and_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Mapping, path: str, released: Callable[[int], None]) -> None:
+    def refuse(self: Mapping, path: Path, released: Callable[[int], None]) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     async def work() -> None:
@@ -302,7 +302,7 @@ def test_slots_that_the_receiver_cannot_have_held_are_counted_and_stay_held(rele
 def test_an_offset_outside_of_the_memory_or_where_nothing_is_shared_is_no_message(tmp_path: Path) -> None:
     pool = SlotPool(lambda text: None, size=2 * LARGE)
     file = pool.file()
-    mapping = Mapping(f"/proc/self/fd/{file}", lambda offset: None)
+    mapping = Mapping(Path(f"/proc/self/fd/{file}"), lambda offset: None)
     for offset in (LARGE + 1, 2 * LARGE, 2**62):
         parts = Codec(Number, place=lambda array, at=offset: at).encode(number(1, LARGE))
         with pytest.raises(WireError, match="of shared memory"):

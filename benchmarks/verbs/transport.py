@@ -1,12 +1,14 @@
 """One hop from stage to stage, by size and by way, beside bare pyzmq.
 
-`in-process`: both stages in one process, `ipc`: in two on this machine, `tcp`: the receiver's is a remote process, on
-this machine too, encrypted (CURVE); `pyzmq`: blocking PUSH and PULL between two processes, without header, types,
-credits or keys. Latency is that of blocks that are sent now and then, throughput that of as many as go.
+`in-process`: both stages in one process, `shared memory`: in two on this machine, as they come, so that blocks of 32 KB
+or more stay where they are (on Linux), `ipc`: the same with every block copied, `tcp`: the receiver's is a remote
+process, on this machine too, encrypted (CURVE); `pyzmq`: blocking PUSH and PULL between two processes, without header,
+types, credits or keys. Latency is that of blocks that are sent now and then, throughput that of as many as go.
 """
 
 import argparse
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.chart import Bar
 from benchmarks.clips import at_least
@@ -23,11 +26,12 @@ from benchmarks.transport import bare
 from emopipe.pipeline.access.keys import write_pair
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.runtime.worker import COPY_VARIABLE
 
-HELP = "one hop by size: in-process, ipc, tcp, bare pyzmq"
+HELP = "one hop by size: in-process, shared memory, ipc, tcp, bare pyzmq"
 SIZES = {"1 KB": 1_000, "crop": 48 * 48, "VGA": 640 * 480, "720p": 1280 * 720, "1080p": 1920 * 1080}
 PAUSE_S = 0.005
-WAYS = ("in-process", "ipc", "tcp", "pyzmq ipc", "pyzmq tcp")
+WAYS = ("in-process", "shared memory", "ipc", "tcp", "pyzmq ipc", "pyzmq tcp")
 
 Hops = dict[str, dict[str, float]]  # figures by size
 
@@ -85,7 +89,8 @@ def _measured(way: str, folder: Path, paced: int, fast: int) -> Hops:
     }
     if way == "in-process":
         table["stages"]["received"]["process"] = "blocks"
-    with _remote(table, folder) if way == "tcp" else nullcontext():
+    copies = patch.dict(os.environ, {COPY_VARIABLE: "1" if way == "ipc" else "0"})
+    with copies, _remote(table, folder) if way == "tcp" else nullcontext():
         result = asyncio.run(Supervisor(graph_from_table(table, ROOT / "transport.toml")).run())
     found: Hops = {}
     for counter, value in result.reports["received"].counters.items():

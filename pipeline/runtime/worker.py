@@ -45,6 +45,7 @@ REPORT_INTERVAL_S = 0.2
 WARNING_INTERVAL_S = 0.5
 MAX_TEXT_CHARS = 10_000
 PR_SET_PDEATHSIG = 1
+COPY_VARIABLE = "EMOPIPE_COPY_ARRAYS"  # if 1, large arrays travel in their messages, as between hosts; to compare with
 
 
 class Worker:
@@ -71,8 +72,7 @@ class Worker:
         self._tracer: Tracer | None = None
         self._warnings = PendingWarnings()
         self._warning_timer: asyncio.TimerHandle | None = None
-        # To compare with: arrays that travel in their messages, as between hosts.
-        copies = os.environ.get("EMOPIPE_COPY_ARRAYS") == "1"
+        copies = os.environ.get(COPY_VARIABLE) == "1"
         self._pool = None if copies else SlotPool(lambda text: self._warn(process, text, False))
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
         self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))

@@ -15,6 +15,7 @@ import pytest
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
+from emopipe.pipeline.runtime.worker import COPY_VARIABLE
 from tests.support.picture_stages import GATES, KEPT_PICTURES, expected_digests, picture_graph
 from tests.support.processes import PATIENCE, popen, wait_for, wait_until_gone, workers_of
 
@@ -102,7 +103,7 @@ def test_whoever_is_killed_no_memory_is_left_and_no_picture_is_wrong(tmp_path: P
 
 
 def test_as_copies_they_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMOPIPE_COPY_ARRAYS", "1")
+    monkeypatch.setenv(COPY_VARIABLE, "1")
     run(tmp_path)
     assert right(tmp_path)
 

@@ -1,11 +1,14 @@
 """One link's sending end: a queue with a policy, credits, and exact counts. No sockets here.
 
 The receiver's consumption is the credit: at most `window` messages are under way, so the queue, not a socket's
-buffer, is where messages wait and where a policy can still choose. What has not been acknowledged is kept.
+buffer, is where messages wait and where a policy can still choose. Of what has not been acknowledged all is kept but
+what it carries.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from emopipe.pipeline.clock import SECOND, Clock
 from emopipe.pipeline.counters import LinkCounts, StreamCounters
@@ -162,7 +165,7 @@ class LinkQueue:
         message = lane.pop()
         if lane:
             self._lanes[turn] = lane
-        self._under_way.append(message)
+        self._under_way.append(msgspec.structs.replace(message, payload=None))  # a picture is not kept twice
         return message
 
     def acknowledge(self, total: int) -> bool:

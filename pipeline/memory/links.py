@@ -15,10 +15,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from emopipe.pipeline.memory.mapping import Mapping
-from emopipe.pipeline.memory.pool import SlotPool
+from emopipe.pipeline.memory.pool import LARGE_ARRAY_BYTES, SlotPool
 from emopipe.pipeline.message import Buffer
 
-LARGE_ARRAY_BYTES = 1 << 15  # below about half of it a copy is cheaper
 OFFER, MAPPED, NOT_MAPPED = b"memory", b"mapped", b"not mapped"
 _ADDRESS = struct.Struct("<QQ")  # the sender's process, and its descriptor
 _OFFSET = struct.Struct("<Q")
@@ -51,7 +50,9 @@ class SentSlots:
         if not self._offered or self._mapped or parts[0] not in (MAPPED, NOT_MAPPED):
             return False
         self._mapped = parts[0] == MAPPED
-        if not self._mapped:
+        if self._mapped:
+            self._pool.mapped = True
+        else:
             self._pool.warn(bytes(parts[-1]).decode())
         return True
 

@@ -1,4 +1,4 @@
-"""Another process's shared memory, seen from here: read-only arrays that say when nobody uses them any more."""
+"""Another process's shared memory, seen from here."""
 
 import math
 import mmap
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emopipe.pipeline.memory.views import address_of, array_at
 
 
 class Mapping:
@@ -24,28 +26,15 @@ class Mapping:
     def __init__(self, path: Path, released: Callable[[int], None]) -> None:
         with path.open("rb") as file:
             self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._address = np.frombuffer(self._memory, np.uint8).ctypes.data
+        self._address = address_of(self._memory)
         self._released = released
 
     def view(self, offset: int, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
-        """The array of so many items at `offset`; no copy.
+        """The array of so many items at `offset`, read-only; no copy.
 
         Raises:
             ValueError: it does not lie within the memory.
         """
         if not 0 <= offset <= offset + math.prod(shape) * np.dtype(dtype).itemsize <= len(self._memory):
             raise ValueError(f"an array of {list(shape)} at {offset} of {len(self._memory)} bytes of shared memory")
-        interface = {"version": 3, "typestr": dtype, "shape": tuple(shape), "data": (self._address + offset, True)}
-        return np.asarray(_View(interface, self._memory, partial(self._released, offset)))
-
-
-class _View:
-    """What an array, and all that is made of it without a copy, keeps alive: the base of them all."""
-
-    def __init__(self, interface: dict[str, Any], memory: mmap.mmap, released: Callable[[], None]) -> None:
-        self.__array_interface__ = interface
-        self._memory = memory
-        self._released = released
-
-    def __del__(self) -> None:
-        self._released()
+        return array_at(self._address + offset, dtype, shape, self._memory, partial(self._released, offset))

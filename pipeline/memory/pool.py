@@ -6,52 +6,68 @@ Nobody has to remove it: the system frees a memfd with the last process that has
 import fcntl
 import mmap
 import os
+import threading
 import weakref
 from bisect import insort
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from emopipe.pipeline.memory.views import address_of, array_at
 
 POOL_BYTES = 1 << 27  # what is not used takes no memory; a 720p picture has a slot of 0.9 MB
 PAGE_BYTES = 4096  # slots begin at a multiple
+LARGE_ARRAY_BYTES = 1 << 15  # below about half of it a copy is cheaper
 
 
 @dataclass(eq=False)
 class _Slot:
     offset: int
     end: int
-    key: int  # the `id` of the array that is in it
-    source: "weakref.ref[NDArray[Any]]"
     holders: int = 1
+    key: int = 0  # the `id` of the array that was copied into it
+    source: Callable[[], object] = lambda: None
 
 
 class SlotPool:
-    """The slots of one process. An array that goes to several receivers has one. Not for concurrent use.
+    """The slots of one process. An array that goes to several receivers has one.
 
     Args:
         warn: told once, if arrays have to be copied where they should be shared.
         size: of all slots together, in bytes.
+
+    Attributes:
+        mapped: whether anybody has mapped the memory yet.
     """
 
     def __init__(self, warn: Callable[[str], None], size: int = POOL_BYTES) -> None:
         self._warn = warn
         self._warned = False
+        self._problem = ""  # that is to be said: a thread may have met it
         self._size = size
         self._usable = hasattr(os, "memfd_create")  # on Linux alone
         self._memory: mmap.mmap | None = None
+        self._address = 0
         self._file = -1
         self._backed = 0  # bytes that the system has granted
+        self._lock = threading.Lock()  # of the slots
         self._slots: list[_Slot] = []  # those in use, in order
         self._by_offset: dict[int, _Slot] = {}
         self._by_source: dict[int, _Slot] = {}
+        self._released: deque[int] = deque()  # filled by whichever thread drops the last view
+        self.mapped = False
 
     @property
     def used(self) -> int:
         """How many slots are in use."""
-        return len(self._slots)
+        with self._lock:
+            self._take_released()
+            return len(self._slots)
 
     def file(self) -> int | None:
         """The descriptor of the memory, which is made with the first call; None where there can be none."""
@@ -61,21 +77,38 @@ class SlotPool:
                 os.ftruncate(self._file, self._size)
                 fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)  # a reader would be killed by SIGBUS
                 self._memory = mmap.mmap(self._file, self._size)
+                self._address = address_of(self._memory)
             except OSError as error:
                 self._give_up(error)
+                self._tell()
         return self._file if self._usable else None
 
-    def place(self, array: NDArray[Any]) -> int | None:
-        """Put an array into a slot, in C order; gives the slot's offset, or None where there is no room now.
-
-        One that is in a slot already gets no other: what was sent must not change any more.
-        """
-        slot = self._by_source.get(id(array))
-        if slot is not None and slot.source() is array:
-            slot.holders += 1
-            return slot.offset
-        slot = self._new_slot(array)
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any] | None:
+        """An array in a slot of its own, to be filled and sent; None where there is no room now. In any thread."""
+        kind = np.dtype(dtype)
+        with self._lock:
+            slot = self._new_slot(int(np.prod(shape)) * kind.itemsize)
         if slot is None or self._memory is None:
+            return None
+        released = partial(self._released.append, slot.offset)
+        return array_at(self._address + slot.offset, kind.str, shape, self._memory, released, writable=True)
+
+    def place(self, array: NDArray[Any]) -> int | None:
+        """See that an array is in a slot, in C order; gives the slot's offset, or None where there is no room now.
+
+        Only one that is in none yet is copied: what was sent must not change any more.
+        """
+        with self._lock:
+            slot = self._slot_of(array)
+            if slot is not None:
+                slot.holders += 1
+                return slot.offset
+            slot = self._new_slot(array.nbytes)
+            if slot is not None:
+                slot.key, slot.source = id(array), weakref.ref(array)
+                self._by_source[slot.key] = slot
+        if slot is None or self._memory is None:
+            self._tell()
             return None
         room = np.frombuffer(self._memory, array.dtype, array.size, slot.offset)
         np.copyto(room.reshape(array.shape), array)
@@ -83,13 +116,7 @@ class SlotPool:
 
     def release(self, offset: int) -> None:
         """One holder is done with the slot at `offset`."""
-        slot = self._by_offset[offset]
-        slot.holders -= 1
-        if slot.holders == 0:
-            self._slots.remove(slot)
-            del self._by_offset[offset]
-            if self._by_source.get(slot.key) is slot:  # and not of a later array in the place of that one
-                del self._by_source[slot.key]
+        self._released.append(offset)
 
     def warn(self, why: str) -> None:
         """Say, once, that arrays are copied."""
@@ -98,15 +125,25 @@ class SlotPool:
             self._warn(f"pictures are copied from process to process, since no memory can be shared: {why}")
 
     def close(self) -> None:
-        """Let go of the memory; what others have mapped stays theirs."""
-        self._usable = False
+        """Let go of the memory; what arrays are left keep theirs."""
+        self._usable = self.mapped = False
         if self._memory is not None:
-            self._memory.close()
             os.close(self._file)
             self._memory = None
 
-    def _new_slot(self, array: NDArray[Any]) -> _Slot | None:
-        size = -(-array.nbytes // PAGE_BYTES) * PAGE_BYTES
+    def _slot_of(self, array: NDArray[Any]) -> _Slot | None:
+        """The slot that an array is in already: it was made there, or copied there for another receiver."""
+        if self._memory is None:
+            return None
+        slot = self._by_offset.get(array.__array_interface__["data"][0] - self._address)
+        if slot is not None and array.flags.c_contiguous and array.nbytes <= slot.end - slot.offset:
+            return slot
+        slot = self._by_source.get(id(array))
+        return slot if slot is not None and slot.source() is array else None
+
+    def _new_slot(self, size: int) -> _Slot | None:
+        self._take_released()
+        size = -(-max(1, size) // PAGE_BYTES) * PAGE_BYTES
         offset = 0  # the lowest that is free: what was used before is in the cache, and is no new memory
         for other in self._slots:
             if other.offset - offset >= size:
@@ -115,10 +152,19 @@ class SlotPool:
         end = offset + size
         if not self._usable or end > self._size or not self._back(end):
             return None
-        slot = _Slot(offset, end, id(array), weakref.ref(array))
+        slot = self._by_offset[offset] = _Slot(offset, end)
         insort(self._slots, slot, key=lambda each: each.offset)
-        self._by_offset[offset] = self._by_source[slot.key] = slot
         return slot
+
+    def _take_released(self) -> None:
+        while self._released:
+            slot = self._by_offset[self._released.popleft()]
+            slot.holders -= 1
+            if slot.holders == 0:
+                self._slots.remove(slot)
+                del self._by_offset[slot.offset]
+                if self._by_source.get(slot.key) is slot:  # and not of a later array in the place of that one
+                    del self._by_source[slot.key]
 
     def _back(self, end: int) -> bool:
         """Have the system grant the memory up to `end`; who touches what it does not have is killed by SIGBUS."""
@@ -131,6 +177,10 @@ class SlotPool:
             self._backed = end
         return True
 
+    def _tell(self) -> None:
+        if self._problem:
+            self.warn(self._problem)
+
     def _give_up(self, error: OSError) -> None:
         self._usable = False
-        self.warn(error.strerror or str(error))
+        self._problem = error.strerror or str(error)

@@ -27,6 +27,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.files import Journal
 from emopipe.pipeline.graph.registry import instantiate, make_importable
 from emopipe.pipeline.graph.spec import Link
+from emopipe.pipeline.memory.arrays import use_pool
 from emopipe.pipeline.memory.pool import SlotPool
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
@@ -74,6 +75,8 @@ class Worker:
         self._warning_timer: asyncio.TimerHandle | None = None
         copies = os.environ.get(COPY_VARIABLE) == "1"
         self._pool = None if copies else SlotPool(lambda text: self._warn(process, text, False))
+        if self._pool is not None:
+            use_pool(self._pool)
         # Injects random delays (ms) before each message of each stage, to show that results do not depend on them.
         self._stall = float(os.environ.get("EMOPIPE_STALL_MS", "0"))
 

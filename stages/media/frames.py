@@ -13,6 +13,7 @@ from av.video.format import VideoFormat
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from emopipe.pipeline.memory.arrays import empty
 from emopipe.stages.types import VideoFrame
 
 SMALL_SIZE_PX = 320
@@ -94,7 +95,7 @@ def _expand(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     It matters: on FER2013's PublicTest the classifier gives 7 % of the faces another label in limited range, and is
     right one point less often. Some lines at a time, which stay in the cache: five times as fast as all at once.
     """
-    full = np.empty(luma.shape, np.uint8)
+    full = empty(luma.shape, np.uint8)
     for top in range(0, len(luma), _LINES):
         lines = np.clip(luma[top : top + _LINES], 16, 235).astype(np.uint16)
         lines -= 16

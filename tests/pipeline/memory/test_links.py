@@ -12,9 +12,8 @@ import pytest
 import zmq
 
 from emopipe.pipeline.clock import SystemClock
-from emopipe.pipeline.memory.links import LARGE_ARRAY_BYTES
 from emopipe.pipeline.memory.mapping import Mapping
-from emopipe.pipeline.memory.pool import POOL_BYTES, SlotPool
+from emopipe.pipeline.memory.pool import LARGE_ARRAY_BYTES, POOL_BYTES, SlotPool
 from emopipe.pipeline.message import Codec, Message, WireError
 from emopipe.pipeline.port import LinkId, Queue
 from emopipe.pipeline.runtime.channel import BoundChannel, Endpoint, new_key

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from emopipe.pipeline.memory.pool import PAGE_BYTES, SlotPool
+from emopipe.pipeline.memory.arrays import empty, use_pool
+from emopipe.pipeline.memory.pool import LARGE_ARRAY_BYTES, PAGE_BYTES, SlotPool
 
 POOL_BYTES = 32 * PAGE_BYTES
 
@@ -94,6 +95,50 @@ def test_an_array_is_stored_in_c_order_whatever_its_own(pool: Told) -> None:
         assert (content(pool, offset, view) == view).all()
 
 
+def test_an_array_that_was_made_in_a_slot_is_placed_without_a_copy(pool: Told) -> None:
+    array = pool.empty((2, PAGE_BYTES), np.uint8)
+    assert array is not None
+    array[:] = 7
+    whole = pool.place(array)
+    assert whole is not None
+    array[0] = 8  # seen at once: it is the same memory
+    assert (content(pool, whole, array) == array).all()
+    for part in (array[1:], array[:, ::-1], array[:, :9]):
+        offset = pool.place(part)  # which does not begin there, or has gaps: that is copied
+        assert offset not in (None, whole)
+        assert (content(pool, offset or 0, part) == part).all()
+        pool.release(offset or 0)
+    assert pool.place(array.reshape(-1)) == whole
+    pool.release(whole)
+    del array, part
+    assert pool.used == 1  # a receiver has it still
+    pool.release(whole)
+    assert pool.used == 0
+
+
+def test_an_array_that_was_made_in_a_slot_and_not_sent_gives_it_back(pool: Told) -> None:
+    arrays = [pool.empty((8 * PAGE_BYTES,), np.uint8) for _ in range(5)]
+    assert [array is None for array in arrays] == [False] * 4 + [True]
+    part = arrays[0][:3] if arrays[0] is not None else None
+    arrays.clear()
+    assert pool.used == 1
+    del part
+    assert pool.used == 0
+
+
+def test_what_is_made_goes_to_the_pool_once_it_is_large_and_somebody_has_mapped_that(pool: Told) -> None:
+    use_pool(pool)
+    few, many = LARGE_ARRAY_BYTES // 2 - 1, LARGE_ARRAY_BYTES // 2
+    for mapped, size, used in [(False, many, 0), (True, few, 0), (True, many, 1)]:
+        pool.mapped = mapped
+        array = empty((size,), np.int16)
+        assert (array.shape, array.dtype, array.flags.writeable) == ((size,), np.int16, True)
+        assert pool.used == used
+    del array
+    pool.close()
+    assert empty((many,), np.int16).base is None
+
+
 def test_where_all_slots_are_held_there_is_none_until_one_is_free(pool: Told) -> None:
     offsets = [pool.place(pages(8)) for _ in range(4)]
     assert None not in offsets
@@ -135,6 +180,8 @@ def test_memory_that_is_refused_later_is_said_before_anybody_touches_it(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
+    assert pool.empty((2 * PAGE_BYTES,), np.uint8) is None
+    assert pool.told == []  # it may be in a thread, where nothing can be said
     assert [pool.place(pages(2)) for _ in range(3)] == [None] * 3
     assert pool.told == [WARNING + "No space left on device"]
     pool.release(first)

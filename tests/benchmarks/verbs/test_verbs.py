@@ -102,7 +102,10 @@ def test_batching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow("five ways, each of processes of its own")
 def test_transport(tmp_path: Path) -> None:
     found = bench(tmp_path, "transport", "--blocks", 20)
-    ways = {way: [row for row in found["hops"] if row["way"] == way] for way in ("in-process", "shared memory", "ipc", "tcp")}
+    ways = {
+        way: [row for row in found["hops"] if row["way"] == way]
+        for way in ("in-process", "shared memory", "ipc", "tcp")
+    }
     for rows in ways.values():
         assert [row["size"] for row in rows] == ["1 KB", "crop", "VGA", "720p", "1080p"]
         assert all(positive(row, "p50_ms", "per_s") for row in rows)

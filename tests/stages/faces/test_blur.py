@@ -2,10 +2,11 @@
 
 import pytest
 
+from emopipe.models.facial.detection import FaceDetector
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.testing import data, gap, run_stage
 from emopipe.stages.faces.blur import BlurFaces
-from emopipe.stages.privacy import BEFORE_NS, open_detector
+from emopipe.stages.privacy import BEFORE_NS
 from tests.support.faces import face_film
 from tests.support.films import picture
 
@@ -38,7 +39,7 @@ def test_it_says_how_much_later() -> None:
 def test_a_real_face_is_in_none_of_the_pictures() -> None:
     frames = face_film()
     outputs = run_stage(BlurFaces(), [("video", data(frame, n * STEP)) for n, frame in enumerate(frames)])
-    detector = open_detector()
+    detector = FaceDetector()
     found = [detector.detect(each.small, n * STEP) for n, each in enumerate(outputs.payloads("video"))]
     detector.close()
     assert found == [[]] * len(frames)

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emopipe.models.facial.detection import FaceDetector
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import StageHarness, data, eos, gap, run_stage, watermark
 from emopipe.stages.mp4.overlay import Overlay
-from emopipe.stages.privacy import open_detector
 from tests.support.faces import face_film
 from tests.support.factories import result
 from tests.support.films import STEP, coloured, picture, shown, sound, told
@@ -192,7 +192,7 @@ def test_with_privacy_the_box_is_drawn_and_no_face_is_stored(tmp_path: Path) -> 
         send.append(("emotions", told(number, {1: "sad"})))
     run_stage(overlay(tmp_path / "a.mp4", privacy="blur"), send, connect=INPUTS)
     images = shown(tmp_path / "a.mp4")
-    detector = open_detector()
+    detector = FaceDetector()
     found = [detector.detect(image.astype(np.uint8), number * STEP) for number, image in enumerate(images)]
     detector.close()
     assert found == [[]] * len(frames)

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from emopipe.models.facial.detection import FaceDetector
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import StageHarness, data, gap, run_stage
 from emopipe.stages.mp4.record import Record
-from emopipe.stages.privacy import open_detector
 from tests.support.faces import face_film
 from tests.support.films import STEP, coloured, picture, shown, sound
 from tests.support.media import plainly
@@ -62,20 +62,21 @@ def test_time_that_jumps(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow("runs the face detector")
-@pytest.mark.parametrize(("privacy", "most"), [("none", 32), ("blur", 0)])
-def test_with_privacy_no_face_is_stored(tmp_path: Path, privacy: Literal["none", "blur"], most: int) -> None:
+@pytest.mark.parametrize("privacy", ["none", "blur"])
+def test_with_privacy_no_face_is_stored(tmp_path: Path, privacy: Literal["none", "blur"]) -> None:
     frames = face_film()
     stage = Record(Record.Settings(path=str(tmp_path / "a.mp4"), privacy=privacy), label="record")
     send = [("video", data(frame, number * STEP, duration=STEP)) for number, frame in enumerate(frames)]
     run_stage(stage, send, connect=["video"])
     seen = plainly(tmp_path / "a.mp4")
     assert seen.pictures[1:] == pytest.approx([0.04 * number for number in range(1, len(frames))], abs=1e-3)
-    detector = open_detector()
+    detector = FaceDetector()
     images = shown(tmp_path / "a.mp4")
     found = [detector.detect(image.astype(np.uint8), number * STEP) for number, image in enumerate(images)]
     detector.close()
     assert len(images) == len(frames)
-    assert sum(map(bool, found)) == most
+    seen_in = sum(map(bool, found))
+    assert seen_in == 0 if privacy == "blur" else seen_in > 24  # of 32 that show the face
 
 
 @pytest.mark.slow("runs the face detector")

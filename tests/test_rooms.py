@@ -52,6 +52,7 @@ MAY_IMPORT = {
 for above in (
     "emopipe.graphs",
     "emopipe.lab",
+    "emopipe.certificate",
     "emopipe.predictor",
     "emopipe.tables",
     "emopipe.archive",

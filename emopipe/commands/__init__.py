@@ -15,6 +15,7 @@ VERBS = {
     "evaluate": "emopipe.commands.evaluation.evaluate",
     "predict": "emopipe.commands.models.predict",
     "export": "emopipe.commands.models.export",
+    "certify": "emopipe.commands.evaluation.certify",
     "compare": "emopipe.commands.evaluation.compare",
     "keys": "emopipe.commands.setup.keys",
     "worker": "emopipe.commands.playing.worker",

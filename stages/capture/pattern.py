@@ -108,7 +108,7 @@ class TestPattern(Source):
             fade = SAMPLE_RATE_HZ // 50
             samples[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
             cycle[round(start * SAMPLE_RATE_HZ) :][: len(samples)] = samples
-        return _portrait(side), cycle
+        return portrait(side), cycle
 
     def _draw(self) -> Iterator[Item]:
         settings = self.settings
@@ -167,7 +167,7 @@ def _within(spans: Sequence[tuple[int, int]], pts: int) -> bool:
     return any(start <= pts < end for start, end in spans)
 
 
-def _portrait(side: int) -> NDArray[np.uint8]:
+def portrait(side: int) -> NDArray[np.uint8]:
     """Head and shoulders, RGB [side, side, 3]."""
     try:
         from skimage.data import astronaut

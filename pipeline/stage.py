@@ -50,6 +50,8 @@ class Stage:
     """Whether others may hold it up as long as they like, as who looks at a terminal: that is not taken for a hang."""
     work_ms: ClassVar[float] = 1.0
     """About how much CPU it takes for a 720p picture, and what else there is meanwhile; for `layout = "auto"`."""
+    memory_mb: ClassVar[float] = 5.0
+    """About how much memory it takes beside what a process takes itself; said where there is too little."""
 
     class Settings(port.Settings):
         """A stage without settings."""

@@ -207,6 +207,8 @@ def _well_formed(cls: type[Stage], use: str) -> type[Stage]:
             problem = f"its settings cannot be read: {type(error).__name__}: {one_line(error)}"
     if not problem and not (isinstance(cls.work_ms, int | float) and 0 <= cls.work_ms < math.inf):
         problem = f"`work_ms` must be a number, 0 or more, not {show(cls.work_ms)}"
+    if not problem and not (isinstance(cls.memory_mb, int | float) and 0 <= cls.memory_mb < math.inf):
+        problem = f"`memory_mb` must be a number, 0 or more, not {show(cls.memory_mb)}"
     if not problem and bool(cls.inputs) == issubclass(cls, Source):
         has, base = ("has inputs", "Stage") if cls.inputs else ("has no inputs", "Source")
         problem = f"it {has}; derive from emopipe.pipeline.{base}"

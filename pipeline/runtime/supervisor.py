@@ -16,6 +16,7 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.files import Journal
 from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.graph.memory import free_memory_mb, shortage
 from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot, RunState
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import FINISHED, JOURNAL_SUFFIX
@@ -88,6 +89,8 @@ class Supervisor(RunListener):
         """
         with run_folder() as folder, self._serve_status(folder) as server:
             publishing = asyncio.create_task(self._publish_status(server))
+            if too_little := shortage(self._graph, free_memory_mb()):
+                self.warned(RunWarning(next(iter(self._graph.stages)), too_little, damage=False))
             try:
                 async with self._launcher:
                     places = Places(sockets=folder, state=self._state or folder / "state")

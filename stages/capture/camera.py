@@ -25,6 +25,7 @@ class Camera(DeviceCapture):
 
     name: ClassVar[str] = "camera"
     work_ms: ClassVar[float] = 5.0
+    memory_mb: ClassVar[float] = 50.0
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "each picture, as luma and as a small RGB image"),
     }

@@ -31,6 +31,7 @@ class FileCapture(Source):
 
     name: ClassVar[str] = "file-capture"
     work_ms: ClassVar[float] = 5.0
+    memory_mb: ClassVar[float] = 50.0
     repeatable = True
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "each picture, upright, as luma and as a small RGB image"),

@@ -30,6 +30,7 @@ class NetworkCapture(LiveCapture):
 
     name: ClassVar[str] = "network-capture"
     work_ms: ClassVar[float] = 5.0
+    memory_mb: ClassVar[float] = 50.0
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "each picture, as luma and as a small RGB image"),
         "audio": Port(AudioBlock, "the sound as 16 kHz mono"),

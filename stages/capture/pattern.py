@@ -52,6 +52,7 @@ class TestPattern(Source):
 
     name: ClassVar[str] = "test-pattern"
     work_ms: ClassVar[float] = 5.0
+    memory_mb: ClassVar[float] = 50.0
     repeatable = True
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "pictures of the face, or of nobody"),

@@ -35,6 +35,7 @@ class FaceDetection(Stage):
 
     name = "face-detection"
     work_ms = 3.2
+    memory_mb = 90.0
     # A late frame is worth nothing live, so of each stream only the newest waits; what is dropped is dropped here,
     # before any work. With many streams a frame then waits for one turn of the others, not for several.
     inputs: ClassVar[dict[str, Port]] = {"video": Port(VideoFrame, "frames", policy="drop-oldest", size=1)}

@@ -23,6 +23,7 @@ class FacialInference(Inference[Crop]):
 
     name = "facial-inference"
     work_ms = 3.1
+    memory_mb = 70.0
     # The batcher holds what is to be inferred next: more that waits would only grow old, and hide an overload from
     # face detection, which knows what to drop.
     inputs: ClassVar[dict[str, Port]] = {"faces": Port(Faces, "the faces of each frame, with their crops", size=1)}

@@ -50,6 +50,7 @@ class SpeechInference(Inference[Row]):
 
     name = "speech-inference"
     work_ms = 0.25
+    memory_mb = 75.0
     inputs: ClassVar[dict[str, Port]] = {"windows": Port(SpeechWindow, "windows of speech", size=2)}
     outputs: ClassVar[dict[str, Port]] = {"emotions": Port(SpeechEmotion, "a calibrated distribution for each window")}
 

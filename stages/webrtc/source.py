@@ -45,6 +45,7 @@ class WebRtc(Source):
 
     name = "webrtc"
     work_ms = 5.0
+    memory_mb = 50.0
     returns = False  # whoever was connected is gone, and comes back as another
     outputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "the pictures, of each sender the newest there is room for"),

@@ -6,6 +6,7 @@ from emopipe.arguments.graph import add_graph_arguments
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.load import check_unimported, load_graph
+from emopipe.pipeline.graph.memory import free_memory_mb, shortage
 from emopipe.pipeline.graph.process_layout import cores, explain
 from emopipe.pipeline.text import count, show
 
@@ -35,6 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
         return error.exit_code
     parts = [(len(graph.stages), "stage"), (len(graph.links), "link"), (len(graph.processes), "process")]
     print(f"{path}: ok: {', '.join(count(number, noun) for number, noun in parts)}")
+    if too_little := shortage(graph, free_memory_mb()):
+        print(f"{path}: {too_little}")
     if graph.layout == "auto":
         print("\n".join(explain(graph, cores())))
     return 0

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from emopipe.pipeline.port import LinkId
-from emopipe.pipeline.runtime.result import RunResult
+from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.runtime.worker import COPY_VARIABLE
 from tests.support.picture_stages import GATES, KEPT_PICTURES, expected_digests, picture_graph
@@ -125,6 +125,21 @@ def test_where_no_memory_can_be_shared_that_is_said_and_they_are_copied(tmp_path
         (stage, "pictures are copied from process to process, since no memory can be shared: File too large")
         for stage in ("pictures", "keep")
     }
+
+
+def test_too_little_memory_is_said_before_anything_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, bool]] = []
+
+    def warned(warning: RunWarning) -> None:
+        told.append((warning.text, bool(supervisor.snapshot().reports)))
+
+    monkeypatch.setattr("emopipe.pipeline.runtime.supervisor.free_memory_mb", lambda: 9.0)
+    supervisor = Supervisor(picture_graph(tmp_path), warned=warned)
+    asyncio.run(supervisor.run())
+    ((text, played),) = told
+    assert text.startswith("4 processes and this one need about 200 MB of memory, but 9 MB are free; ")
+    assert not played
+    assert right(tmp_path)
 
 
 SCRIPT = """

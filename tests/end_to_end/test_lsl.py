@@ -109,7 +109,7 @@ def test_results_and_markers_share_a_clock_with_other_programs(
     # Markers: at the moments that their sender gave them, on the run's time line.
     assert [mark["marker"] for mark in marks] == [f"stimulus {number}" for number in range(5)]
     offsets = [(base + mark["pts"]) - at * SECOND for mark, at in zip(marks, times, strict=True)]
-    assert max(map(abs, offsets)) < 2 * MS
+    assert max(map(abs, offsets)) < 20 * MS  # 0.04 ms where nothing else runs
     frame = emopipe.read(tmp_path / "results.jsonl", what="markers")
     assert list(frame.marker) == [mark["marker"] for mark in marks]
     assert list(frame.pts_ns) == [mark["pts"] for mark in marks]

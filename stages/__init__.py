@@ -14,6 +14,7 @@ STAGES = {
     # what is seen and heard
     "face-detection": "emopipe.stages.faces.detection:FaceDetection",
     "face-blur": "emopipe.stages.faces.blur:BlurFaces",
+    "face-geometry": "emopipe.stages.faces.geometry:Geometry",
     "facial-inference": "emopipe.stages.faces.inference:FacialInference",
     "onnx-facial-inference": "emopipe.stages.faces.onnx:OnnxFacialInference",
     "speech-windows": "emopipe.stages.speech.windows:SpeechWindows",

@@ -31,6 +31,31 @@ class AudioBlock(Payload):
     truth: str = ""
 
 
+class FaceGeometry(Payload):
+    """How a face is held and what moves in it (docs/geometry.md); right and left are the person's own.
+
+    Angles are in degrees, as the picture shows them: yaw to its right, pitch upwards, roll clockwise; head and gaze are
+    against the line of sight from the camera to the face. Openings are between the lids in widths of the eye, and
+    between the lips in distances between the outer corners of the eyes. `brow_raise`, `smile` and `closed` (both eyes)
+    are 0..1 as a network sees them. `blinks` counts those since the face came. What is `uncertain` is of a face that is
+    too small or too far turned away.
+    """
+
+    roll: float
+    pitch: float
+    yaw: float
+    gaze_pitch: float
+    gaze_yaw: float
+    right_eye: float
+    left_eye: float
+    mouth: float
+    brow_raise: float
+    smile: float
+    closed: float
+    blinks: int
+    uncertain: bool
+
+
 class Face(Payload):
     """One face in a frame: who (`id`, stable while the face is followed), where, and a crop to classify."""
 
@@ -43,6 +68,7 @@ class Face(Payload):
     crop: NDArray[np.uint8]  # [48, 48], framed as FER2013's are
     mouth: float | None = None  # how fast it opens and closes (`emopipe.models.facial.mouth`); none if that is unknown
     picture: NDArray[np.uint8] | None = None  # the same in RGB, [side, side, 3], where `picture` asks for it
+    geometry: FaceGeometry | msgspec.UnsetType = msgspec.UNSET  # by the stage `face-geometry`, where it saw the face
 
 
 class Faces(Payload):
@@ -54,7 +80,7 @@ class Faces(Payload):
 
 
 class FaceEmotion(Payload):
-    """What one face expresses: a distribution over the labels of `FaceEmotions`; `mouth` as in `Face`."""
+    """What one face expresses: a distribution over the labels of `FaceEmotions`; the rest as in `Face`."""
 
     id: int
     box: tuple[float, float, float, float]
@@ -62,6 +88,7 @@ class FaceEmotion(Payload):
     quality: float
     probabilities: list[float]
     mouth: float | None = None
+    geometry: FaceGeometry | msgspec.UnsetType = msgspec.UNSET
 
 
 class FaceEmotions(Payload):
@@ -151,7 +178,7 @@ class PersonEmotion(Payload):
     `emotion` is the most probable label of the fused and smoothed `probabilities`, `confidence` its probability, and
     `uncertain` says that it lies below the threshold for the risk that the fusion's settings allow. `speaking` is the
     probability that the voice is this face's, and 0 where there is no voice; what the faces' add up to less than 1 is
-    that of somebody who is not in view.
+    that of somebody who is not in view. `geometry` is there where a stage `face-geometry` saw the face.
     """
 
     id: int
@@ -162,6 +189,7 @@ class PersonEmotion(Payload):
     face: Modality
     uncertain: bool = False
     speaking: float = 0.0
+    geometry: FaceGeometry | msgspec.UnsetType = msgspec.UNSET
 
 
 class VoiceEmotion(Payload):

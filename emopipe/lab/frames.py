@@ -21,7 +21,7 @@ from emopipe.stages.lab.extra import extra_problem
 from emopipe.stages.lab.parquet import schema
 from emopipe.stages.sinks.csv import table_text
 from emopipe.stages.sinks.records import seconds
-from emopipe.stages.sinks.table import ALWAYS, COLUMNS, DERIVED, RESERVED, Row, columns, other_labels, rows
+from emopipe.stages.sinks.table import ALWAYS, COLUMNS, DERIVED, GEOMETRY, RESERVED, Row, columns, other_labels, rows
 
 CHUNK_ROWS = 20_000
 FRAMES = ("pandas", "polars")
@@ -42,10 +42,10 @@ def read(
 
     A row is a face of a result, or a result without a face. `pts_ns` and `duration_ns` are exact integers, `time_s` is
     in s; `face` is an integer and `uncertain` true or false also where some rows have none. The columns `derived_…` are
-    there if the file has them, and so are those of labels that are no emotions. A line of JSONL that says what is
-    missing (`gap`) or what happened (`marker`) is no result, and has no row. Markers have a frame of their own, with a
-    row for each and the columns `stream`, `time_s`, `pts_ns`, `marker`, `sender` and `sent_s`, the time that its sender
-    gave it (s of the sender's clock).
+    there if the file has them, and so are those of the faces' geometry and of labels that are no emotions. A line of
+    JSONL that says what is missing (`gap`) or what happened (`marker`) is no result, and has no row. Markers have a
+    frame of their own, with a row for each and the columns `stream`, `time_s`, `pts_ns`, `marker`, `sender` and
+    `sent_s`, the time that its sender gave it (s of the sender's clock).
 
     Args:
         path: of the file.
@@ -90,8 +90,10 @@ def _read_markers(file: Path) -> Any:
 
 def _read_jsonl(file: Path) -> Any:
     labels = dict.fromkeys(label for each in results(file) for label in other_labels(each) if label not in RESERVED)
+    with file.open("rb") as lines:
+        geometry = any(b'"geometry":' in line for line in lines)
     found = (row for each in results(file) for row in rows(each.stream, each.pts, each.duration, each))
-    return _table(found, labels=labels)
+    return _table(found, geometry=geometry, labels=labels)
 
 
 def _read_csv(file: Path) -> Any:
@@ -122,13 +124,18 @@ READERS: dict[str, Callable[[Path], Any]] = {".jsonl": _read_jsonl, ".csv": _rea
 
 class _Columns(TypedDict):
     derived: bool
+    geometry: bool
     labels: list[str]
 
 
 def _columns_of(names: Iterable[str]) -> _Columns:
     """What a table has beside the columns that all have."""
     found = list(names)
-    return {"derived": DERIVED.keys() <= set(found), "labels": [name for name in found if name not in RESERVED]}
+    return {
+        "derived": DERIVED.keys() <= set(found),
+        "geometry": GEOMETRY.keys() <= set(found),
+        "labels": [name for name in found if name not in RESERVED],
+    }
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
@@ -167,10 +174,10 @@ def _cell(text: str, kind: type) -> Any:
     return TRUTHS[text] if kind is bool else kind(text)
 
 
-def _table(found: Iterable[Row], *, derived: bool = False, labels: Iterable[str] = ()) -> Any:
+def _table(found: Iterable[Row], *, derived: bool = False, geometry: bool = False, labels: Iterable[str] = ()) -> Any:
     import pyarrow as pa
 
-    types, waiting = schema(derived=derived, labels=labels), iter(found)
+    types, waiting = schema(derived=derived, geometry=geometry, labels=labels), iter(found)
     chunks = iter(lambda: list(islice(waiting, CHUNK_ROWS)), [])
     return pa.concat_tables([types.empty_table(), *(pa.Table.from_pylist(chunk, types) for chunk in chunks)])
 

@@ -91,6 +91,8 @@ def type_name(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is None or kind is types.NoneType:
         return "none"
+    if kind is msgspec.UnsetType:
+        return "not there"
     if origin is np.ndarray:
         return f"{np.dtype(get_args(arguments[1])[0]).name} array"
     if origin in (typing.Union, types.UnionType):

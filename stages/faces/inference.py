@@ -62,6 +62,7 @@ def face_emotions(payload: Faces, answers: list[list[float]], labels: Sequence[s
                 quality=face.quality,
                 probabilities=answer,
                 mouth=face.mouth,
+                geometry=face.geometry,
             )
             for face, answer in zip(payload.faces, answers, strict=True)
         ],

@@ -217,6 +217,7 @@ class Fuser(Fold[Output]):
             ),
             uncertain=confidence < (self._assumed if others else self._threshold),
             speaking=speaking,
+            geometry=face.geometry,
         )
 
     def _voice_result(self, message: Message, forced: bool) -> Output:

@@ -43,6 +43,7 @@ class Parquet(Stage):
         derived: Annotated[
             bool, about("also valence and arousal, derived from the distribution by a published map and not measured")
         ] = False
+        geometry: Annotated[bool, about("also what face-geometry has measured of each face")] = False
         labels: Labels = []  # noqa: RUF012
 
         def check(self) -> list[Invalid]:
@@ -72,7 +73,8 @@ class Parquet(Stage):
         self._parts: dict[str, _Part] = {}  # of the streams that have not ended
         self._missing = MissingColumns(self.settings.labels)
         # Which imports the library before the run plays.
-        self._schema = await self.compute(schema, derived=self.settings.derived, labels=self.settings.labels)
+        asked = self.settings
+        self._schema = await self.compute(schema, derived=asked.derived, geometry=asked.geometry, labels=asked.labels)
         self.exit.push_async_callback(self._close)
 
     async def process(self, port: str, message: Message) -> None:
@@ -175,11 +177,11 @@ class _Part:
             self._writer.close()
 
 
-def schema(*, derived: bool = False, labels: Iterable[str] = ()) -> Any:
+def schema(*, derived: bool = False, geometry: bool = False, labels: Iterable[str] = ()) -> Any:
     """The table's columns as Arrow has them; any but those that every row has may be null."""
     import pyarrow as pa
 
-    found = columns(derived=derived, labels=labels).items()
+    found = columns(derived=derived, geometry=geometry, labels=labels).items()
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     return pa.schema([pa.field(name, types[kind], nullable=name not in ALWAYS) for name, kind in found])
 

@@ -3,8 +3,8 @@
 from emopipe.stages.mp4.canvas import Canvas, Rect
 from emopipe.stages.mp4.lettering import text_mask
 from emopipe.stages.palette import RGB, colour_of, ink, rgb
-from emopipe.stages.sinks.findings import Finding, findings, verdict
-from emopipe.stages.types import Emotions
+from emopipe.stages.sinks.findings import Finding, findings, geometry_text, verdict
+from emopipe.stages.types import Emotions, FaceGeometry
 
 Box = tuple[float, float, float, float]
 
@@ -23,6 +23,8 @@ def draw(canvas: Canvas, emotions: Emotions | None, voice: Finding | None, hears
         faces = zip(emotions.faces, findings(emotions), strict=False)  # the voice's own comes last
         for face, finding in sorted(faces, key=lambda each: each[0].box[2]):
             _draw_face(canvas, finding, face.box, size)
+            if isinstance(face.geometry, FaceGeometry):
+                _draw_geometry(canvas, face.geometry, face.box, size)
     if hears:
         _draw_voice(canvas, voice, size)
 
@@ -56,6 +58,20 @@ def _draw_face(canvas: Canvas, face: Finding, box: Box, size: int) -> None:
     else:
         canvas.fill(tag, rgb(colour), 0.94)
         canvas.stamp(x + size // 2, y + size // 6, text, rgb(ink(colour)))
+
+
+def _draw_geometry(canvas: Canvas, geometry: FaceGeometry, box: Box, size: int) -> None:
+    """Where head and eyes point, in words below the box; left out where there is no room."""
+    view = canvas.view
+    text = text_mask(geometry_text(geometry), max(MIN_TEXT_PX, size * 3 // 4))
+    wide, tall = text.shape[1] + size, text.shape[0] + size // 3
+    bottom = view.top + round((box[1] + box[3]) * (view.bottom - view.top)) + max(2, size // 8)
+    if wide > view.right - view.left or bottom + tall > view.bottom:
+        return
+    left = view.left + round(box[0] * (view.right - view.left))
+    x = max(view.left, min(left, view.right - wide))
+    canvas.fill(Rect(x, bottom, x + wide, bottom + tall), DARK, 0.72)
+    canvas.stamp(x + size // 2, bottom + size // 6, text, LIGHT)
 
 
 def _draw_voice(canvas: Canvas, voice: Finding | None, size: int) -> None:

@@ -137,7 +137,10 @@ def _card(face: FaceSummary, thumbnails: Thumbnails | None, summary: StreamSumma
         yield "</div>"
     yield from _shares(face.timeline, names)
     here = f"In view from {time_text(face.first)} to {time_text(face.last)}"
-    yield f'<p class="soft">{here}, {face.timeline.total / SECOND:.1f} s of {time_text(summary.end)}.</p></li>'
+    yield f'<p class="soft">{here}, {face.timeline.total / SECOND:.1f} s of {time_text(summary.end)}.</p>'
+    if face.geometry.frames:
+        yield f'<p class="soft">{face.geometry.sentence()}</p>'
+    yield "</li>"
 
 
 def _figure(face: FaceSummary, each: Thumbnail, names: Names) -> str:

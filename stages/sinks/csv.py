@@ -3,14 +3,14 @@
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.sinks.line_file import LineFile, path_problem
 from emopipe.stages.sinks.records import count_result
-from emopipe.stages.sinks.table import Labels, MissingColumns, column_problem, columns, rows
+from emopipe.stages.sinks.table import OPENFACE, Labels, MissingColumns, column_problem, columns, openface_rows, rows
 from emopipe.stages.types import Emotions
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")  # what a spreadsheet would compute, and the mark against it
@@ -35,10 +35,19 @@ class CsvTable(Stage):
         derived: Annotated[
             bool, about("also valence and arousal, derived from the distribution by a published map and not measured")
         ] = False
+        geometry: Annotated[bool, about("also what face-geometry has measured of each face")] = False
         labels: Labels = []  # noqa: RUF012
+        columns: Annotated[
+            Literal["results", "openface"],
+            about("ours, or those of OpenFace that face-geometry measures, in its units and for faces alone"),
+        ] = "results"
 
         def check(self) -> list[Invalid]:
             problems = {"path": path_problem(self.path), "labels": column_problem(self.labels)}
+            if self.columns == "openface":
+                own = {"derived": self.derived, "labels": bool(self.labels)}
+                remedy = 'columns = "openface" has none of these; leave it out'
+                problems |= {key: remedy for key, asked in own.items() if asked and not problems.get(key)}
             return [Invalid(key, problem) for key, problem in problems.items() if problem]
 
         def writes(self) -> list[str]:
@@ -47,8 +56,10 @@ class CsvTable(Stage):
     settings: Settings
 
     async def setup(self) -> None:
-        self._columns = list(columns(derived=self.settings.derived, labels=self.settings.labels))
-        self._missing = MissingColumns(self.settings.labels)
+        settings = self.settings
+        own = columns(derived=settings.derived, geometry=settings.geometry, labels=settings.labels)
+        self._columns = list(OPENFACE if settings.columns == "openface" else own)
+        self._missing = MissingColumns(settings.labels)
         self._file = LineFile(
             self.settings.path,
             _line(self._columns),
@@ -60,9 +71,14 @@ class CsvTable(Stage):
 
     async def process(self, port: str, message: Message) -> None:
         stream = spreadsheet_text(message.stream)
-        for row in rows(stream, message.pts, message.duration, message.payload):
+        openface = self.settings.columns == "openface"
+        if openface:
+            found = openface_rows(stream, message.pts, message.payload)
+        else:
+            found = rows(stream, message.pts, message.duration, message.payload)
+        for row in found:
             self._file.write(_line(_cell(row.get(column)) for column in self._columns))
-        if sentence := self._missing.sentence(self.settings.path, message.payload):
+        if not openface and (sentence := self._missing.sentence(self.settings.path, message.payload)):
             self.warn(sentence)
         count_result(self, message)
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from emopipe.stages.types import Emotions, Modality, PersonEmotion
+from emopipe.stages.types import Emotions, FaceGeometry, Modality, PersonEmotion
 
 
 class Finding(NamedTuple):
@@ -49,6 +49,18 @@ def verdict(emotion: str, confidence: float, uncertain: bool) -> str:
 def percent(share: float) -> str:
     """`71 %`."""
     return f"{100 * share:.0f} %"
+
+
+def geometry_text(geometry: FaceGeometry) -> str:
+    """`head 3° left, 5° down · gaze 4° right, 2° up`, as the picture shows them; `uncertain` where that is so."""
+    head = pointing(geometry.yaw, geometry.pitch)
+    gaze = pointing(geometry.gaze_yaw, geometry.gaze_pitch)
+    return f"head {head} · gaze {gaze}{', uncertain' if geometry.uncertain else ''}"
+
+
+def pointing(yaw: float, pitch: float) -> str:
+    """`3° left, 5° down`, of degrees to the right and up."""
+    return f"{abs(yaw):.0f}° {'right' if yaw > 0 else 'left'}, {abs(pitch):.0f}° {'up' if pitch > 0 else 'down'}"
 
 
 def findings(emotions: Emotions) -> list[Finding]:

@@ -4,13 +4,39 @@ from collections import Counter
 from collections.abc import Iterator
 
 from emopipe.pipeline.clock import SECOND
-from emopipe.stages.sinks.findings import face_finding, findings, percent
+from emopipe.stages.sinks.findings import face_finding, findings, percent, pointing
 from emopipe.stages.sinks.segments import MAX_GAP_NS, Segment, Timeline, VoiceTimeline
-from emopipe.stages.types import Emotions
+from emopipe.stages.types import Emotions, FaceGeometry
 
 MAX_FACES = 60  # in one stream; of more, those who have gone and were in view for the shortest time are only counted
 BRIEF_NS = SECOND // 2  # a face in view for less was there for a moment only
 MAX_DOUBT = 0.995  # of the time: more than that is all of it
+
+
+class GeometrySummary:
+    """The means of one face's geometry over all frames in which it was measured and not uncertain."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.blinks = 0
+        self._sums: Counter[str] = Counter()
+
+    def add(self, geometry: FaceGeometry) -> None:
+        """Take in what was measured in a frame."""
+        self.blinks = max(self.blinks, geometry.blinks)
+        if not geometry.uncertain:
+            self.frames += 1
+            for field in ("yaw", "pitch", "gaze_yaw", "gaze_pitch", "smile"):
+                self._sums[field] += getattr(geometry, field)
+
+    def sentence(self) -> str:
+        """`Head 3° left, 5° down on average, gaze 4° right, 2° up; smile 41 %; 6 blinks.`"""
+        yaw, pitch, gaze_yaw, gaze_pitch, smile = (
+            self._sums[field] / self.frames for field in ("yaw", "pitch", "gaze_yaw", "gaze_pitch", "smile")
+        )
+        blinks = f"{self.blinks} blink{'' if self.blinks == 1 else 's'}"
+        head, gaze = pointing(yaw, pitch), pointing(gaze_yaw, gaze_pitch)
+        return f"Head {head} on average, gaze {gaze}; smile {percent(smile)}; {blinks}."
 
 
 class FaceSummary:
@@ -25,6 +51,7 @@ class FaceSummary:
         self.first = self.last = first  # ns
         self.timeline = Timeline()
         self.alone = Timeline()
+        self.geometry = GeometrySummary()
 
     @property
     def name(self) -> str:
@@ -71,6 +98,7 @@ class StreamSummary:
             self.frames += 1
             self.with_face += bool(emotions.faces)
         alone = {face.id: face_finding(face) for face in emotions.faces}
+        held = {face.id: face.geometry for face in emotions.faces}
         for finding in findings(emotions):
             if finding.face is None:
                 self.voice.add_window(finding, emotions, duration, self._shift)
@@ -79,6 +107,8 @@ class StreamSummary:
             face.last = end
             face.timeline.add(finding, pts, end)
             face.alone.add(alone[finding.face], pts, end)
+            if isinstance(geometry := held[finding.face], FaceGeometry):
+                face.geometry.add(geometry)
         self.end = max(self.end, end, self.voice.end)
         return pts
 

@@ -1,8 +1,11 @@
 """Results as a table: the columns that CSV, Parquet and data frames share, and the rows of a result."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
+
+import msgspec
 
 from emopipe.models.labels import FACE, labels_problem
 from emopipe.pipeline.port import about
@@ -10,7 +13,7 @@ from emopipe.pipeline.text import listing
 from emopipe.stages.sinks.affect import derived_affect
 from emopipe.stages.sinks.findings import Finding, face_finding, findings, voice_finding
 from emopipe.stages.sinks.records import rounded, seconds
-from emopipe.stages.types import Emotions
+from emopipe.stages.types import Emotions, FaceGeometry, PersonEmotion
 
 COLUMNS: dict[str, type] = {
     **{"stream": str, "time_s": float, "pts_ns": int, "duration_ns": int, "source": str, "face": int},
@@ -29,7 +32,32 @@ ALWAYS = ("stream", "time_s", "pts_ns", "duration_ns", "source", "forced")
 DERIVED: dict[str, type] = {"derived_valence": float, "derived_arousal": float}
 """Columns that are there where they are asked for: where the distribution lies on a published map (`affect`)."""
 
-RESERVED = COLUMNS | DERIVED
+GEOMETRY_FIELDS = {
+    "head_roll_deg": "roll",
+    "head_pitch_deg": "pitch",
+    "head_yaw_deg": "yaw",
+    "gaze_pitch_deg": "gaze_pitch",
+    "gaze_yaw_deg": "gaze_yaw",
+    "right_eye_open": "right_eye",
+    "left_eye_open": "left_eye",
+    "mouth_open": "mouth",
+    "brow_raise": "brow_raise",
+    "smile": "smile",
+    "eyes_closed": "closed",
+    "blinks": "blinks",
+    "geometry_uncertain": "uncertain",
+}
+GEOMETRY: dict[str, type] = dict.fromkeys(GEOMETRY_FIELDS, float) | {"blinks": int, "geometry_uncertain": bool}
+"""Columns that are there where they are asked for: the fields of `FaceGeometry`, of the stage `face-geometry`."""
+
+OPENFACE = (
+    *("timestamp", "face_id", "success"),
+    *("gaze_angle_x", "gaze_angle_y", "pose_Rx", "pose_Ry", "pose_Rz"),
+    "stream",
+)
+"""The columns of OpenFace 2.2 that we have, in its units and signs; and the stream, of which OpenFace has no column."""
+
+RESERVED = COLUMNS | DERIVED | GEOMETRY
 """What no label of another maker's model may be called in a table."""
 
 Row = dict[str, Any]
@@ -40,9 +68,11 @@ Labels = Annotated[
 ]
 
 
-def columns(*, derived: bool, labels: Iterable[str] = ()) -> dict[str, type]:
-    """The columns of a table: with or without those that are derived; with those of `labels` that are no emotions."""
-    return COLUMNS | dict.fromkeys(labels, float) | (DERIVED if derived else {})
+def columns(*, derived: bool = False, geometry: bool = False, labels: Iterable[str] = ()) -> dict[str, type]:
+    """The columns of a table: with those of `labels` that are no emotions; with or without those that are derived, and
+    those of the faces' geometry."""
+    more = (DERIVED if derived else {}) | (GEOMETRY if geometry else {})
+    return COLUMNS | dict.fromkeys(labels, float) | more
 
 
 def column_problem(labels: Sequence[str]) -> str:
@@ -79,11 +109,11 @@ class MissingColumns:
 
 
 def rows(stream: str, pts: int, duration: int, emotions: Emotions) -> Iterator[Row]:
-    """The rows of one result by column, `DERIVED` included: one for each face, and one for a result without a face.
+    """The rows of one result, in all columns there may be: one for each face, and one for a result without a face.
 
     Times are in ns, or in s where the column's name says so; floats are rounded as all files have them.
     """
-    common: Row = dict.fromkeys(COLUMNS | DERIVED) | {
+    common: Row = dict.fromkeys(columns(derived=True, geometry=True)) | {
         "stream": stream,
         "time_s": seconds(pts),
         "pts_ns": pts,
@@ -100,9 +130,48 @@ def rows(stream: str, pts: int, duration: int, emotions: Emotions) -> Iterator[R
     for face, finding in zip(emotions.faces, findings(emotions), strict=False):
         box = zip(("left", "top", "width", "height"), face.box, strict=True)
         alone = _verdict(face_finding(face), "face_")
-        yield rounded(common | {"face": face.id, "speaking": face.speaking, **dict(box)} | _row(finding) | alone)
+        yield rounded(
+            common | {"face": face.id, "speaking": face.speaking, **dict(box)} | _row(finding) | alone | _geometry(face)
+        )
     if not emotions.faces:
         yield rounded(common | (_row(voice) if voice is not None else {}))
+
+
+def openface_rows(stream: str, pts: int, emotions: Emotions) -> Iterator[Row]:
+    """The rows of a frame's result in the columns `OPENFACE`; none for a window of speech. Angles are in radians.
+
+    Ours are against the line of sight, as OpenFace's are for a face in the middle of the picture. `success` is 1 where
+    the face's geometry is there and not uncertain.
+    """
+    if emotions.source != "face":
+        return
+    for face in emotions.faces:
+        row: Row = dict.fromkeys(OPENFACE) | {"timestamp": seconds(pts), "face_id": face.id, "success": 0}
+        if isinstance(geometry := face.geometry, FaceGeometry):
+            turns = zip(("pose_Rx", "pose_Ry", "pose_Rz"), openface_turns(geometry), strict=True)
+            gaze = {"gaze_angle_x": math.radians(geometry.gaze_yaw), "gaze_angle_y": -math.radians(geometry.gaze_pitch)}
+            row |= {"success": int(not geometry.uncertain), **gaze, **dict(turns)}
+        yield rounded(row | {"stream": stream})
+
+
+def openface_turns(geometry: FaceGeometry) -> tuple[float, float, float]:
+    """A head's turns about the axes to the right, down and away from the camera, in radians: R = Rx · Ry · Rz."""
+    roll, pitch, yaw = (math.radians(each) for each in (geometry.roll, geometry.pitch, geometry.yaw))
+    # Of the head's own axes, where they point: forward, as yaw and pitch have it, and to its right.
+    forward = math.cos(pitch) * math.sin(yaw), -math.sin(pitch), -math.cos(pitch) * math.cos(yaw)
+    right_x = math.cos(roll) * math.cos(yaw) + math.sin(roll) * math.sin(pitch) * math.sin(yaw)
+    down_x = -math.sin(roll) * math.cos(yaw) + math.cos(roll) * math.sin(pitch) * math.sin(yaw)
+    return (
+        math.atan2(forward[1], -forward[2]),
+        math.asin(max(-1.0, min(1.0, -forward[0]))),
+        math.atan2(-down_x, right_x),
+    )
+
+
+def _geometry(face: PersonEmotion) -> Row:
+    if isinstance(face.geometry, msgspec.UnsetType):
+        return {}
+    return {column: getattr(face.geometry, field) for column, field in GEOMETRY_FIELDS.items()}
 
 
 def _row(finding: Finding) -> Row:

@@ -134,6 +134,7 @@ def test_the_wheel_holds_all_that_is_needed_and_one_name(wheel: Path) -> None:
         "models/weights/speech.safetensors",
         "models/weights/fusion.safetensors",
         "models/third_party/face_detection_short_range.tflite",
+        "models/third_party/face_landmarker.task",
         "models/third_party/LICENSE.mediapipe",
         "stages/web/assets/index.html",
     )

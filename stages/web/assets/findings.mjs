@@ -1,6 +1,6 @@
 // What holds at one moment, as a table; and the figures of how well the run does.
 
-import { percent, verdict } from "./text.mjs";
+import { geometryText, percent, verdict } from "./text.mjs";
 
 /** An element with text or children. */
 export function element(name, { text, children = [], ...properties } = {}) {
@@ -22,7 +22,7 @@ export function showNow(body, sample, palette) {
 }
 
 function row(finding, palette) {
-  const { who, emotion, confidence, uncertain, probabilities, alone } = finding;
+  const { who, emotion, confidence, uncertain, probabilities, alone, geometry } = finding;
   const { colour } = palette.get(emotion);
   const swatch = element("span", { className: uncertain ? "swatch uncertain" : "swatch" });
   swatch.style.setProperty("--colour", colour);
@@ -36,13 +36,14 @@ function row(finding, palette) {
     .join(", ");
   const text = (alone ? `face alone: ${verdict(alone)}` : `else ${others}`).replaceAll(" %", "\u00a0%");
   const then = element("div", { className: "others", text });
+  const held = geometry ? [element("div", { className: "others", text: geometryText(geometry) })] : [];
   const bar = element("span", { className: uncertain ? "bar uncertain" : "bar", children: [element("span")] });
   bar.setAttribute("aria-hidden", "true");
   bar.firstChild.style.width = percent(confidence).replace(" ", "");
   bar.style.setProperty("--colour", colour);
   const head = element("th", { scope: "row", text: who });
   const sure = element("td", { className: "sure", children: [element("span", { text: percent(confidence) }), bar] });
-  return element("tr", { children: [head, element("td", { children: [said, then] }), sure] });
+  return element("tr", { children: [head, element("td", { children: [said, then, ...held] }), sure] });
 }
 
 /** Fill a list with the whole distribution of the first finding: a bar for each label, in the legend's order. */

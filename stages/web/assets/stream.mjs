@@ -36,6 +36,7 @@ export function sample(result) {
         uncertain: face.uncertain,
         probabilities: face.probabilities,
         alone: together ? alone(face.face) : null,
+        geometry: face.geometry ?? null,
       };
     }),
     voice: spoken && { who: "voice", lane: "voice", ...alone(spoken) },

@@ -14,6 +14,14 @@ export function verdict({ emotion, confidence, uncertain }) {
   return `${emotion} ${percent(confidence)}${uncertain ? ", uncertain" : ""}`;
 }
 
+/** "head 3° left, 5° down, gaze 4° right, 2° up, 1 blink", as the picture shows them. */
+export function geometryText({ yaw, pitch, gaze_yaw: gazeYaw, gaze_pitch: gazePitch, blinks, uncertain }) {
+  const degrees = (value, positive, negative) => `${Math.abs(Math.round(value))}° ${value > 0 ? positive : negative}`;
+  const pointing = (across, up) => `${degrees(across, "right", "left")}, ${degrees(up, "up", "down")}`;
+  const counted = `${blinks} ${blinks === 1 ? "blink" : "blinks"}`;
+  return `head ${pointing(yaw, pitch)}, gaze ${pointing(gazeYaw, gazePitch)}, ${counted}${uncertain ? ", uncertain" : ""}`;
+}
+
 /** Everything a moment shows, as one sentence. */
 export function sentence(sample) {
   if (!sample) return "No result";

@@ -5,7 +5,7 @@ import test from "node:test";
 
 import { clock, percentile, placed, plate, scale, ticks } from "../../../stages/web/assets/geometry.mjs";
 import { Stream, runs, sample } from "../../../stages/web/assets/stream.mjs";
-import { Announcer, phrase, serverError, sentence, browserError } from "../../../stages/web/assets/text.mjs";
+import { Announcer, geometryText, phrase, serverError, sentence, browserError } from "../../../stages/web/assets/text.mjs";
 import { losses } from "../../../stages/web/assets/findings.mjs";
 
 const LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
@@ -160,6 +160,14 @@ test("findings are said as one would", () => {
   assert.equal(sentence(made), "face 1: happy 71 %; voice: neutral 40 %, uncertain");
   assert.equal(sentence(sample(result(1, []))), "Nobody in view, nobody speaks");
   assert.equal(phrase({ who: "voice", emotion: "sad", confidence: 0.5 }), "voice: sad 50 %");
+});
+
+test("where a head and its eyes point is said as the picture shows it", () => {
+  const held = { yaw: -3.4, pitch: -5.2, gaze_yaw: 4, gaze_pitch: 1.6, blinks: 1, uncertain: false };
+  assert.equal(geometryText(held), "head 3° left, 5° down, gaze 4° right, 2° up, 1 blink");
+  assert.match(geometryText({ ...held, blinks: 2, uncertain: true }), /2 blinks, uncertain$/);
+  const measured = { ...face(1, "happy"), geometry: held };
+  assert.deepEqual(sample(result(1, [measured, face(2, "sad")])).faces.map(({ geometry }) => geometry), [held, null]);
 });
 
 test("the announcer says changes of what is shown, not of figures, and not too often", () => {

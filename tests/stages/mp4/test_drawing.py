@@ -9,7 +9,7 @@ from emopipe.stages.mp4.drawing import draw
 from emopipe.stages.mp4.lettering import text_mask
 from emopipe.stages.sinks.view import findings
 from emopipe.stages.types import VideoFrame
-from tests.support.factories import make_emotions
+from tests.support.factories import make_emotions, make_geometry
 
 
 def canvas(width: int, height: int) -> Canvas:
@@ -55,3 +55,16 @@ def test_any_box_on_any_picture(size: tuple[int, int], box: tuple[float, float, 
     emotions.faces[1].uncertain = True
     draw(drawn, emotions, findings(emotions)[-1], True)
     assert rgb(drawn).shape == (size[1], size[0], 3)
+
+
+def test_where_a_head_points_stands_below_its_box_where_there_is_room() -> None:
+    plain, told, cramped = canvas(640, 360), canvas(640, 360), canvas(64, 48)
+    emotions = make_emotions({1: "sad"})
+    draw(plain, emotions, None, False)
+    emotions.faces[0].geometry = make_geometry(yaw=-12, pitch=5)
+    draw(told, emotions, None, False)
+    draw(cramped, emotions, None, False)
+    changed = (rgb(plain) != rgb(told)).any(-1)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    assert 225 <= rows[0] < rows[-1] < 260  # the box ends at 225
+    assert columns[0] == pytest.approx(160, abs=4)

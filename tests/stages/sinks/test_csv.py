@@ -1,7 +1,9 @@
 """Results as a table."""
 
 import csv
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,12 +12,12 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.testing import gap, run_stage
 from emopipe.stages.sinks.csv import CsvTable
-from emopipe.stages.sinks.table import COLUMNS
-from tests.support.factories import result
+from emopipe.stages.sinks.table import COLUMNS, GEOMETRY, OPENFACE
+from tests.support.factories import make_geometry, result
 
 
-def table(path: Path, *messages: object) -> list[dict[str, str]]:
-    stage = CsvTable(CsvTable.Settings(path=str(path)))
+def table(path: Path, *messages: object, **settings: Any) -> list[dict[str, str]]:
+    stage = CsvTable(CsvTable.Settings(path=str(path), **settings))
     run_stage(stage, [("emotions", message) for message in messages])  # type: ignore[misc]
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -80,3 +82,39 @@ def test_counts_and_wrong_paths(tmp_path: Path) -> None:
     assert [key for key, _ in wrong.check()] == ["path"]
     with pytest.raises(EmopipeError, match="is a directory"):
         run_stage(CsvTable(wrong))
+
+
+def test_the_geometry_of_faces_has_columns_where_asked(tmp_path: Path) -> None:
+    sent = result(0, {1: "happy", 2: "sad"})
+    sent.payload.faces[0].geometry = make_geometry(yaw=12.5, mouth=0.25, blinks=3)
+    assert list(table(tmp_path / "out.csv", sent)[0]) == list(COLUMNS)
+    one, other = table(tmp_path / "out.csv", sent, geometry=True)
+    assert list(one) == [*COLUMNS, *GEOMETRY]
+    assert (one["head_yaw_deg"], one["mouth_open"], one["blinks"], one["smile"]) == ("12.5", "0.25", "3", "0.0")
+    assert one["geometry_uncertain"] == "false"
+    assert {other[column] for column in GEOMETRY} == {""}
+
+
+def test_the_columns_of_openface_have_its_units_and_signs(tmp_path: Path) -> None:
+    sent = result(1_500 * MS, {1: "happy", 2: "sad", 3: "sad"}, "angry", stream="cam")
+    sent.payload.faces[0].geometry = make_geometry(yaw=30, gaze_yaw=10, gaze_pitch=20)
+    sent.payload.faces[1].geometry = make_geometry(pitch=20, roll=10, uncertain=True)
+    rows = table(tmp_path / "out.csv", sent, result(0, None, "fear"), result(40 * MS), columns="openface")
+    assert list(rows[0]) == list(OPENFACE)
+    assert [(row["timestamp"], row["face_id"], row["success"], row["stream"]) for row in rows] == [
+        *(("1.5", "1", "1", "cam"), ("1.5", "2", "0", "cam"), ("1.5", "3", "0", "cam"))
+    ]
+    first, second, third = rows
+    assert float(first["pose_Ry"]) == pytest.approx(-math.radians(30), abs=1e-6)  # to the picture's left is positive
+    assert (float(first["pose_Rx"]), float(first["pose_Rz"])) == pytest.approx((0, 0), abs=1e-6)
+    assert float(first["gaze_angle_x"]) == pytest.approx(math.radians(10), abs=1e-6)
+    assert float(first["gaze_angle_y"]) == pytest.approx(-math.radians(20), abs=1e-6)  # downwards is positive
+    assert float(second["pose_Rx"]) == pytest.approx(-math.radians(20), abs=1e-6)
+    assert float(second["pose_Rz"]) == pytest.approx(math.radians(10), abs=1e-6)
+    assert third["pose_Rx"] == ""
+
+
+@pytest.mark.parametrize("settings", [{"derived": True}, {"labels": ["awe", "boredom"]}])
+def test_openface_has_no_column_of_ours(tmp_path: Path, settings: dict[str, Any]) -> None:
+    (problem,) = CsvTable.Settings(path=str(tmp_path / "x.csv"), columns="openface", **settings).check()
+    assert (problem.key, problem.text) == (*settings, 'columns = "openface" has none of these; leave it out')

@@ -1,8 +1,8 @@
 """Who, what, how sure, uncertain or not: one wording for all."""
 
-from emopipe.stages.sinks.findings import face_finding, findings, percent, voice_finding
+from emopipe.stages.sinks.findings import face_finding, findings, geometry_text, percent, voice_finding
 from emopipe.stages.types import Emotions
-from tests.support.factories import make_emotions
+from tests.support.factories import make_emotions, make_geometry
 
 
 def texts(emotions: Emotions) -> list[str]:
@@ -45,3 +45,9 @@ def test_a_voice_that_does_not_count_is_not_with_the_face() -> None:
 
 def test_percent() -> None:
     assert [percent(share) for share in (0, 0.004, 0.706, 1)] == ["0 %", "0 %", "71 %", "100 %"]
+
+
+def test_where_head_and_eyes_point_is_said_as_the_picture_shows_it() -> None:
+    held = make_geometry(yaw=-3.4, pitch=-5.2, gaze_yaw=4.0, gaze_pitch=1.6)
+    assert geometry_text(held) == "head 3° left, 5° down · gaze 4° right, 2° up"
+    assert geometry_text(make_geometry(uncertain=True)).endswith(", uncertain")

@@ -7,7 +7,7 @@ from emopipe.pipeline.message import Message
 from emopipe.stages.sinks.findings import Finding
 from emopipe.stages.sinks.segments import Timeline
 from emopipe.stages.sinks.summary import MAX_FACES, StreamSummary, verdict_sentence
-from tests.support.factories import distribution, result
+from tests.support.factories import distribution, make_geometry, result
 
 
 def take(made: StreamSummary, message: Message) -> int:
@@ -105,3 +105,14 @@ def test_the_verdict_in_a_sentence(parts: list[tuple[str, int, bool]], sentence:
         made.add(Finding(0, False, distribution(label), uncertain), at * SECOND, (at + seconds) * SECOND)
         at += seconds
     assert verdict_sentence("face 0", made) == sentence
+
+
+def test_the_geometry_of_a_face_is_told_by_its_means_without_what_is_uncertain() -> None:
+    frames = [result(number * 40 * MS, {1: "happy"}, duration=40 * MS) for number in range(4)]
+    assert not summary(*frames).faces[0, 1].geometry.frames
+    frames[0].payload.faces[0].geometry = make_geometry(yaw=10, pitch=-4, smile=0.5)
+    frames[1].payload.faces[0].geometry = make_geometry(yaw=80, uncertain=True)
+    frames[3].payload.faces[0].geometry = make_geometry(yaw=20, gaze_pitch=8, smile=0.3, blinks=1)
+    told = summary(*frames).faces[0, 1].geometry
+    assert told.frames == 2
+    assert told.sentence() == "Head 15° right, 2° down on average, gaze 0° left, 4° up; smile 40 %; 1 blink."

@@ -28,6 +28,7 @@ class Geometry(Stage):
 
     name = "face-geometry"
     work_ms = 12.0
+    memory_mb = 100.0
     # A frame comes before its faces, so that at equal pts it is there when they ask for it.
     inputs: ClassVar[dict[str, Port]] = {
         "video": Port(VideoFrame, "the frames that the faces are in", policy="drop-oldest", size=8),

@@ -19,7 +19,16 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import FOREVER, WIRE_VERSION, Codec, Hop, Kind, Message, Payload
 from emopipe.pipeline.testing import gap, run_stage
 from emopipe.stages.sinks.publish import Publish
-from emopipe.stages.types import AudioBlock, Emotions, Modality, PersonEmotion, VideoFrame, Voice, VoiceEmotion
+from emopipe.stages.types import (
+    AudioBlock,
+    Emotions,
+    FaceGeometry,
+    Modality,
+    PersonEmotion,
+    VideoFrame,
+    Voice,
+    VoiceEmotion,
+)
 from tests.support.factories import make_emotions, result
 from tests.support.paths import ROOT
 
@@ -27,7 +36,7 @@ pytestmark = pytest.mark.slow("installs Node's packages")
 
 NODE = Path(__file__).parent / "node"
 TEXT = (ROOT / "docs" / "wire-format.md").read_text()
-RESULTS = (Emotions, PersonEmotion, Modality, Voice, VoiceEmotion)
+RESULTS = (Emotions, PersonEmotion, Modality, Voice, VoiceEmotion, FaceGeometry)
 
 
 # -- the document --------------------------------------------------------------------------------------------
@@ -45,6 +54,7 @@ def rows(heading: str, first: str = "field") -> list[list[str]]:
 def words(wanted: Any) -> str:
     """A type as the document names it."""
     simple = {str: "string", int: "integer", float: "float", bool: "boolean", Any: "map or nil", Kind: "string"}
+    simple |= {msgspec.UnsetType: "absent"}
     if isinstance(wanted, ForwardRef):
         return wanted.__forward_arg__
     if wanted in simple:

@@ -20,13 +20,18 @@ class Sample:
 
 def workers(parent: int | None = None) -> dict[str, int]:
     """The process id of each worker that a process has started, this one unless another is given, by its name."""
-    parent = os.getpid() if parent is None else parent
+    found = children(b"emopipe.pipeline.runtime.worker", os.getpid() if parent is None else parent)
+    return {arguments[-2].decode(): process for process, arguments in found.items()}
+
+
+def children(module: bytes, parent: int) -> dict[int, list[bytes]]:
+    """The processes that `parent` has started to run a module, with their arguments."""
     found = {}
     for folder in PROC.iterdir():
         if folder.name.isdecimal() and _parent(folder) == parent:
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"emopipe.pipeline.runtime.worker" in arguments:
-                found[arguments[-2].decode()] = int(folder.name)
+            if module in arguments:
+                found[int(folder.name)] = arguments
     return found
 
 

@@ -131,8 +131,8 @@ def _cut(clip: Path, path: Path, seconds: float, begin: float) -> None:
         if heard:
             spoken = out.add_stream("aac", rate=16_000, layout="mono")
         if video:
-            for number, frame in enumerate(_looped(clip, "video", begin, round(seconds * FPS))):
-                frame = frame.reformat(width, HEIGHT, "yuv420p")
+            for number, picture in enumerate(_looped(clip, "video", begin, round(seconds * FPS))):
+                frame = picture.reformat(width, HEIGHT, "yuv420p")
                 frame.pts, frame.time_base = number, Fraction(1, FPS)
                 frame.pict_type = 0
                 out.mux(shown.encode(frame))

@@ -20,6 +20,7 @@ from emopipe.pipeline.errors import StageFailed
 
 HANG_TIMEOUT_S = 300.0  # without a message taken by any stage
 MAX_LINE_BYTES = 16 << 20
+MALLOC_ARENAS = "2"  # each recording has new threads, and glibc keeps memory for each that there ever was
 
 
 class Pool:
@@ -108,6 +109,7 @@ class _Process:
             folder,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env={"MALLOC_ARENA_MAX": MALLOC_ARENAS, **os.environ},
             stderr=None if verbose else asyncio.subprocess.DEVNULL,
             start_new_session=True,  # a terminal's Ctrl-C reaches us alone
             limit=MAX_LINE_BYTES,

@@ -61,7 +61,7 @@ docs: setup
 # Versions and hashes only: the lock names no address.
 lock: | $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra demo --extra train --extra onnx --extra lab --extra lsl --extra dev --output-file requirements.txt pyproject.toml
+		--extra demo --extra train --extra onnx --extra lab --extra lsl --extra ray --extra dev --output-file requirements.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis

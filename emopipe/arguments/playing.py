@@ -14,6 +14,7 @@ from emopipe.arguments.outputs import need_writable
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.runtime.launcher import Launcher
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.telemetry.trace import TraceWriter
@@ -31,14 +32,16 @@ def play(
     *,
     bar: bool,
     verbose: bool,
+    launcher: Launcher | None = None,
     trace: Path | None = None,
     state: Path | None = None,
     began: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Run the graph to its end; warnings go to standard error, at once, and the way of every message to `trace`.
 
-    `began` is called when messages have gone out, and now and then after that. In the folder `state` is kept what
-    another run goes on from, if this one does not come to its end.
+    `launcher` starts the processes, on this host where not given. `began` is called when messages have gone out, and
+    now and then after that. In the folder `state` is kept what another run goes on from, if this one does not come to
+    its end.
 
     In live mode Ctrl-C ends the sources, and what is under way comes to its end; once more stops it. SIGTERM and SIGHUP
     do what Ctrl-C does.
@@ -75,7 +78,9 @@ def play(
                 progress.update(task, speed=f"{done / SECOND / elapsed:.1f}× real time")
 
     with progress, _tracing(trace, screen) as writer:
-        supervisor = Supervisor(graph, updated=updated, warned=warned, trace=writer, state=state, verbose=verbose)
+        supervisor = Supervisor(
+            graph, updated=updated, warned=warned, trace=writer, state=state, launcher=launcher, verbose=verbose
+        )
         result = asyncio.run(_watched(supervisor, graph, screen))
     if isinstance(result, signal.Signals):
         raise KeyboardInterrupt(*[result.name] if result != signal.SIGINT else [])

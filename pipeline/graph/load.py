@@ -115,6 +115,7 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
                 queues=each.queues,
                 process=each.process,
                 supervision=each.supervision,
+                gpus=each.gpus,
             )
     budget = pipeline.latency_budget if pipeline.mode == "live" else None
     return Graph(

@@ -93,7 +93,8 @@ class ParsedStage:
     process: str = ""
     supervision: Supervision = field(default_factory=Supervision)
     restart_given: bool = False  # whether the graph itself says that it is to be restarted
-    remote: bool = False  # in a process on another host
+    remote: bool = False  # in a process on another host, or on a node with labels
+    gpus: float = 0.0
     fixed: bool = False  # whether the graph itself says where it runs, or how its process is supervised
 
 
@@ -149,6 +150,13 @@ def _read_stage(
     elif "process" in table:
         problems.add((*where, "process"), f"expected a name of letters, digits, _ and -, got {show(process)}")
     parsed.fixed = "process" in table or "supervision" in table
+    gpus = table.get("gpus", 0)
+    if isinstance(gpus, int | float) and not isinstance(gpus, bool) and (0 <= gpus < 1 or gpus in range(1, 65)):
+        parsed.gpus = float(gpus)
+    else:
+        problems.add(
+            (*where, "gpus"), f"expected a part of a GPU, such as 0.25, or a whole number of them, got {show(gpus)}"
+        )
     own = table.get("supervision", {})
     parsed.supervision = _read_supervision(own, (*where, "supervision"), problems, pipeline.supervision)
     given = {**pipeline.supervision, **own} if isinstance(own, Mapping) else {}

@@ -23,7 +23,7 @@ from emopipe.pipeline.text import instead, nearest, one_line, show
 
 BUILT_IN = "emopipe.stages"  # the package that holds their table
 _PACKAGE = Path(emopipe.__file__).parent
-GRAPH_KEYS = ("use", "inputs", "queue", "process", "supervision")  # of a stage's table; all others are settings
+GRAPH_KEYS = ("use", "inputs", "queue", "process", "supervision", "gpus")  # of a stage's table; all others are settings
 
 
 def resolve(use: str) -> type[Stage]:

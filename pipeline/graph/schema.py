@@ -58,7 +58,7 @@ def graph_schema(stages: Mapping[str, type[Stage]]) -> Schema:
                 "additionalProperties": {"oneOf": choices},
             },
             "processes": {
-                "description": "processes that somebody starts on another host",
+                "description": "processes that somebody starts on another host, or that a cluster places",
                 "type": "object",
                 "additionalProperties": _referred("process", ProcessSettings, definitions),
             },
@@ -78,6 +78,11 @@ def _stage(name: str, cls: type[Stage], queue: Schema, definitions: Schema) -> S
         table["inputs"] = _ports(cls.inputs, {"$ref": "#/definitions/sources"}) | {"required": needed}
         table["queue"] = _ports(cls.inputs, queue)
     table["process"] = {"description": "the process in which it runs; one of its own, where not set", **NAME}
+    table["gpus"] = {
+        "description": "GPUs, or a part of one, that it takes on a cluster",
+        "type": "number",
+        "minimum": 0,
+    }
     table["supervision"] = {"$ref": "#/definitions/supervision"}
     required = ["use", *(["inputs"] if needed else []), *made.get("required", [])]
     return {**made, "title": name, "properties": {**table, **made["properties"]}, "required": required}

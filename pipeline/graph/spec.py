@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.graph.monitoring import Monitoring
 from emopipe.pipeline.graph.registry import type_name
 from emopipe.pipeline.port import Layout, LinkId, Mode, Queue, Settings
@@ -34,11 +35,13 @@ class RemoteProcess(NamedTuple):
         key: the public key of who runs it.
         given: that key as the graph gives it, often a file.
         wait: s that it has to come.
+        host: what tells the hosts apart where several processes may share one; empty where it has one of its own.
     """
 
     key: str
     given: str
     wait: float
+    host: str = ""
 
 
 class Remote(NamedTuple):
@@ -48,11 +51,20 @@ class Remote(NamedTuple):
         endpoint: where they find the run.
         secret_key: file of the run's own key.
         processes: by their names.
+        labels: what a node of a cluster must have, for the processes that say so.
+        pair: the run's own key, where it was made for this run.
     """
 
     endpoint: str = ""
     secret_key: str = ""
     processes: Mapping[str, RemoteProcess] = MappingProxyType({})
+    labels: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    pair: KeyPair | None = None
+
+    def host(self, process: str) -> str:
+        """What tells the host of a process from others; empty for this one."""
+        remote = self.processes.get(process)
+        return remote.host or remote.key if remote is not None else ""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -83,6 +95,7 @@ class StageSpec:
         queues: of every input, as they hold in the graph's mode (in replay mode all of them block).
         process: the process the stage runs in; stages that name the same share one.
         supervision: how it is watched and restarted.
+        gpus: that it takes of a node, where a cluster places it.
     """
 
     name: str
@@ -94,6 +107,7 @@ class StageSpec:
     queues: dict[str, Queue]
     process: str
     supervision: Supervision = field(default_factory=Supervision)
+    gpus: float = 0.0
 
     @property
     def carried(self) -> dict[str, str]:
@@ -136,7 +150,7 @@ class Graph:
 
     def _reach(self, sender: str, receiver: str) -> tuple[bool, bool]:
         """Whether two processes are one, and whether a link between them leads to another host."""
-        return sender == receiver, sender != receiver and bool({sender, receiver} & self.remote.processes.keys())
+        return sender == receiver, self.remote.host(sender) != self.remote.host(receiver)
 
     @property
     def processes(self) -> dict[str, list[str]]:

@@ -111,7 +111,9 @@ class Rejoining:
     def _possible(self, name: str) -> bool:
         """Whether it can: one at a time, and with no links to other hosts, which know it by its old key."""
         stages = set(self._graph.processes[name])
-        far = any(link.remote and {link.id.sender, link.id.receiver} & stages for link in self._graph.links)
+        far = name in self._graph.remote.processes or any(
+            link.remote and {link.id.sender, link.id.receiver} & stages for link in self._graph.links
+        )
         return self._workers.playing and self._name is None and not far
 
     async def _bring_back(self, failure: Failure, wait: float | None) -> None:

@@ -101,7 +101,7 @@ class ControlChannels:
             return
         peers = {process.key: name for name, process in remote.processes.items()}
         try:
-            pair = read_pair(expand(remote.secret_key))
+            pair = remote.pair or read_pair(expand(remote.secret_key))
             self._public = pair.public
             access = Access(pair, folder / "far")
             self._far = bound(address=remote.endpoint, peers=peers, access=access)

@@ -221,10 +221,10 @@ class Workers:
         """Start a process, or let one come from another host."""
         names = self._graph.processes[name]
         self._loading[name] = ", ".join(names)
-        if name in self._graph.remote.processes:
-            self._listener.warned(RunWarning(name, f"waiting for it at {self._graph.remote.endpoint}", damage=False))
         endpoint = self._channel.endpoint(name)
         worker = await self._launcher.spawn(name, self._graph, endpoint, self._places.sockets, verbose=self._verbose)
+        if worker.wait is not None:
+            self._listener.warned(RunWarning(name, f"waiting for it at {self._graph.remote.endpoint}", damage=False))
         stages = [self._graph.stages[stage] for stage in names]
         self._watchdogs[name] = Watchdog(
             strictest(stage.supervision for stage in stages), TICK_S, patient=any(stage.cls.patient for stage in stages)

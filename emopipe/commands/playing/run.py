@@ -14,7 +14,9 @@ from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import keep_results
 from emopipe.pipeline.access.folder import run_folder
+from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
+from emopipe.pipeline.runtime.launcher import Launcher
 from emopipe.tables.results import print_summary
 from emopipe.tables.run import figures
 
@@ -25,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph_arguments(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all counts and latencies, as JSON")
     add_playing_arguments(parser)
+    where = "ray: that of this host, or one started for the run"
+    parser.add_argument("--on", metavar="CLUSTER", help=f"play on a Ray cluster: ray://HOST:PORT, or {where}")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -36,6 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
         graph = graph_from_table(table, path)
         if arguments.one_process:
             graph = graph.in_one_process()
+        launcher = _launcher(arguments)
         if arguments.json is not None:
             need_writable(arguments.json, "--json")
         with Manifests(graph, without=[results]) as manifests:
@@ -44,6 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
                 graph,
                 bar=False,
                 verbose=arguments.verbose,
+                launcher=launcher,
                 trace=arguments.trace,
                 state=folder,
                 began=manifests.begin,
@@ -54,3 +60,22 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         write_json(arguments.json, figures(result, graph), "--json")
     return code
+
+
+def _launcher(arguments: argparse.Namespace) -> Launcher | None:
+    """Who starts the processes, where it is not this host.
+
+    Raises:
+        EmopipeError: Ray is not installed, or one process cannot be spread over a cluster.
+    """
+    if arguments.on is None:
+        return None
+    if arguments.one_process:
+        raise EmopipeError("--on: a cluster plays several processes; leave out --one-process")
+    try:
+        from emopipe.pipeline.cluster.ray_launcher import RayLauncher
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise EmopipeError('--on: Ray is not installed; `pip install "emopipe[ray]"`, here and on each node') from None
+    return RayLauncher(arguments.on, verbose=arguments.verbose)

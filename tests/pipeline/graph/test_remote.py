@@ -107,7 +107,10 @@ def test_files_of_another_host_are_not_looked_for_here(table: Table, tmp_path: P
         ),
         (lambda t: t["processes"].update(vision=3), "processes.vision: expected a table such as"),
         (lambda t: t.update(processes=3), "processes: expected a table for each process, got 3"),
-        (lambda t: t["processes"]["vision"].pop("remote"), "processes.vision.remote: missing: public key, or its file"),
+        (
+            lambda t: t["processes"]["vision"].pop("remote"),
+            "processes.vision: expected either remote, the key of who starts it",
+        ),
         (
             lambda t: t["processes"]["vision"].update(remote="rubbish"),
             'processes.vision.remote: "rubbish" is no public key: expected 40 characters of Z85',
@@ -120,3 +123,27 @@ def test_files_of_another_host_are_not_looked_for_here(table: Table, tmp_path: P
 )
 def test_what_is_wrong_is_said_in_one_sentence(change: Callable[[Table], object], expected: str, table: Table) -> None:
     assert problem(table, change).startswith(expected)
+
+
+def test_a_process_may_say_on_which_node_of_a_cluster_it_belongs() -> None:
+    graph = good()
+    graph["processes"] = {"vision": {"label": {"zone": "a"}}}
+    graph["stages"]["faces"]["gpus"] = 0.25
+    read = load(graph)
+    assert (read.remote.labels, read.remote.processes) == ({"vision": {"zone": "a"}}, {})
+    assert read.stages["faces"].gpus == 0.25
+    assert not any(link.remote for link in read.links)
+
+
+@pytest.mark.parametrize("given", [{}, {"remote": "a.key", "label": {"zone": "a"}}])
+def test_a_process_is_started_there_or_placed(given: dict[str, Any]) -> None:
+    graph = good()
+    graph["processes"] = {"vision": given}
+    assert problem(graph, lambda t: None).startswith("processes.vision: expected either remote, the key of who starts")
+
+
+@pytest.mark.parametrize("given", [-1, 1.5, True, "half", 65])
+def test_gpus_are_a_part_of_one_or_a_whole_number(given: object) -> None:
+    graph = good()
+    graph["stages"]["faces"]["gpus"] = given
+    assert problem(graph, lambda t: None).startswith("stages.faces.gpus: expected a part of a GPU, such as 0.25, or")

@@ -1,0 +1,144 @@
+"""A Ray cluster, joined for one run: which there is, whom it is made of, and whether a graph fits on it."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import ray
+
+from emopipe.pipeline.access.addresses import own_address_towards, split_tcp
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.graph.spec import Graph
+from emopipe.pipeline.text import count
+
+LOCAL = "ray"
+CLIENT = "ray://"
+CONNECT_TIMEOUT_S = 5.0
+OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows: nothing of a run goes there
+OPTIONS: dict[str, Any] = {"logging_level": "ERROR", "include_dashboard": False}
+
+
+class Node(NamedTuple):
+    """A node that lives."""
+
+    id: str
+    address: str
+    labels: Mapping[str, str]
+    gpus: float
+
+
+class Cluster:
+    """A cluster that this process has joined.
+
+    Attributes:
+        address: of this host, as the nodes reach it.
+        node: the id of the node that is on this host; empty where there is none.
+    """
+
+    def __init__(self, address: str, node: str) -> None:
+        self.address = address
+        self.node = node
+
+    @classmethod
+    async def join(cls, where: str, *, verbose: bool) -> "Cluster":
+        """Join the cluster `ray` (that of this host, or one that is started) or `ray://HOST:PORT`.
+
+        Raises:
+            EmopipeError: it cannot be reached, or runs another version.
+        """
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            if where == LOCAL:
+                await asyncio.to_thread(_join_here, verbose)
+                context = ray.get_runtime_context()
+                node = context.get_node_id()
+                return cls(ray.util.get_node_ip_address(), node)
+            address = await asyncio.to_thread(_reach, where)
+            await asyncio.to_thread(ray.init, where, log_to_driver=verbose)
+            return cls(address, "")
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise EmopipeError(f"--on {where}: {_explained(error)}") from None
+
+    @staticmethod
+    def leave() -> None:
+        """Go; a cluster that was started for the run ends."""
+        ray.shutdown()
+
+    @staticmethod
+    def nodes() -> list[Node]:
+        """Those that live."""
+        return [
+            Node(each["NodeID"], each["NodeManagerAddress"], each["Labels"], each["Resources"].get("GPU", 0.0))
+            for each in ray.nodes()
+            if each["Alive"]
+        ]
+
+
+def need_room(graph: Graph, processes: Sequence[str], nodes: Sequence[Node]) -> None:
+    """Refuse a graph for whose `processes` the nodes have not what it asks for.
+
+    Raises:
+        EmopipeError: labels that nobody has, or more GPUs than there are.
+    """
+    for process, wanted in graph.remote.labels.items():
+        where = f"{graph.path}: processes.{process}.label"
+        if process not in processes:
+            say = "a process with a sink stays where the run is begun; give its other stages a process of their own"
+            raise EmopipeError(f"{where}: {say}")
+        if not any(wanted.items() <= node.labels.items() for node in nodes):
+            text = ", ".join(f"{key}={value}" for key, value in wanted.items())
+            raise EmopipeError(f"{where}: no node of the cluster has it; start one with `ray start --labels {text} …`")
+    most = max((node.gpus for node in nodes), default=0.0)
+    for process in processes:
+        if (gpus := process_gpus(graph, process)) > most:
+            names = ", ".join(name for name in graph.processes[process] if graph.stages[name].gpus)
+            here = f"but no node of the cluster has more than {most:g}"
+            raise EmopipeError(f"{graph.path}: stages.{names}.gpus: {gpus:g} are asked for in one process, {here}")
+    wanted_gpus, there = sum(process_gpus(graph, each) for each in processes), sum(node.gpus for node in nodes)
+    if wanted_gpus > there:
+        has = f"but the cluster of {count(len(nodes), 'node')} has {there:g}"
+        raise EmopipeError(f"{graph.path}: the stages ask for {wanted_gpus:g} GPUs, {has}")
+
+
+def process_gpus(graph: Graph, process: str) -> float:
+    """The GPUs, or the part of one, that the stages of a process ask for."""
+    return sum(graph.stages[name].gpus for name in graph.processes[process])
+
+
+def _join_here(verbose: bool) -> None:
+    if ray.is_initialized():
+        return
+    try:
+        ray.init("auto", log_to_driver=verbose, logging_level="ERROR")
+    except ConnectionError:  # there is none
+        ray.init("local", log_to_driver=verbose, num_cpus=1, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
+
+
+def _reach(where: str) -> str:
+    """The address of this host by which a cluster's head is reached; Ray itself tries for minutes.
+
+    Raises:
+        EmopipeError: it is not.
+    """
+    try:
+        host, port = split_tcp(where.replace(CLIENT, "tcp://", 1))
+    except ValueError:
+        raise EmopipeError(f'--on {where}: expected "ray", or the head of a cluster, ray://HOST:PORT') from None
+    try:
+        socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
+        return own_address_towards(host, port)
+    except OSError as error:
+        remedy = "is the head up, and this the port of its Ray client server (10001 where nobody chose another)?"
+        raise EmopipeError(f"--on {where}: cannot be reached: {error.strerror or error}; {remedy}") from None
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, ray.exceptions.AuthenticationError):
+        return "the cluster asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file of it"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if "version mismatch" in str(error).lower():
+        facts = ", ".join(dict.fromkeys(line for line in lines if line.startswith(("Ray:", "Python:"))))
+        return f"the head runs other versions of Ray or Python than this host ({facts}); install the same on both"
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,98 @@
+"""A process on a Ray cluster, as the supervisor sees it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+
+from emopipe.pipeline.cluster.ray_cluster import Cluster, Node
+from emopipe.pipeline.runtime.process import Stacks
+from emopipe.pipeline.runtime.remote_process import LOST
+
+FAILED = 1
+
+
+class RayPlace:
+    """An actor that takes part in a run.
+
+    Args:
+        actor: its handle.
+        work: the reference of what it does, which ends when it does.
+        node: where it is.
+        pid: of its process, where that is on this host.
+    """
+
+    wait: float | None = None
+    missing = ""
+
+    def __init__(self, name: str, stages: Sequence[str], actor: Any, work: Any, node: Node, pid: int) -> None:
+        self.name = name
+        self.stages = stages
+        self.pid = pid
+        self.node = node
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._actor = actor
+        self._reason = ""  # of its end, in Ray's words
+        self._watching = asyncio.create_task(self._watch(work))
+
+    @property
+    def title(self) -> str:
+        stages = f"{'stage' if len(self.stages) == 1 else 'stages'} {', '.join(self.stages)}"
+        return f"{stages} on node {self.node.address}"
+
+    @property
+    def ended_well(self) -> bool:
+        return self.exited.done() and self.exited.result() == 0
+
+    def heard(self, message: object) -> None:
+        """Ray tells when it has ended."""
+
+    async def stacks(self) -> Stacks:
+        """Nobody can ask for them there."""
+        return Stacks("", "")
+
+    async def exit_report(self, code: int) -> str:
+        """How it has ended, for the user."""
+        if code == 0:
+            return "its actor has ended before its time"
+        if code == FAILED:
+            return self._reason
+        nodes = await asyncio.to_thread(Cluster.nodes)
+        if self.node.id not in {node.id for node in nodes} or "node has died" in self._reason:
+            return f"node {self.node.address} of the cluster is gone"
+        return "its actor was killed"
+
+    def kill(self) -> None:
+        """End the actor at once; of one on a node that is gone nobody may ever say that it has ended."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self._end(LOST)
+        self.close()
+
+    def close(self) -> None:
+        ray.kill(self._actor, no_restart=True)
+
+    async def gone(self) -> None:
+        """Wait until Ray says that the actor does nothing any more."""
+        await asyncio.wait([self._watching])
+
+    def _end(self, code: int) -> None:
+        if not self.exited.done():
+            self.exited.set_result(code)
+
+    async def _watch(self, work: Any) -> None:
+        try:
+            await work
+        except ray.exceptions.RayTaskError as error:
+            self._reason = str(error.cause).strip().split("\n")[0]
+            self._end(FAILED)
+        except ray.exceptions.RayError as error:
+            self._reason = str(error)
+            self._end(LOST)
+        else:
+            self._end(0)

@@ -1,0 +1,122 @@
+"""A graph on a Ray cluster: one of two hosts with clocks of their own, and one that the run starts by itself."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.hosts import can_isolate
+from tests.support.paths import ROOT
+from tests.support.ray_hosts import played, played_alone
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow("starts Ray clusters and whole processes"), pytest.mark.timeout(600)]
+
+GRAPH = """
+[pipeline]
+name = "cluster"
+
+[stages.capture]
+use = "test-pattern"
+duration = 12
+realtime = false
+process = "near"
+
+[stages.faces]
+use = "face-detection"
+inputs.video = "capture.video"
+process = "vision"
+
+[stages.facial]
+use = "facial-inference"
+inputs.faces = "faces.faces"
+
+[stages.fusion]
+use = "fusion"
+inputs.faces = "facial.emotions"
+process = "near"
+
+[stages.results]
+use = "jsonl"
+path = "{results}"
+inputs.emotions = "fusion.emotions"
+{processes}
+"""
+PROCESSES = """
+[processes]
+near.label = { zone = "a" }
+vision.label = { zone = "b" }
+facial.label = { zone = "b" }
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder with a short name: Ray's Unix sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        results = f"{name}/cluster.jsonl"
+        Path(name, "cluster.toml").write_text(GRAPH.format(results=results, processes=PROCESSES))
+        Path(name, "local.toml").write_text(GRAPH.format(results=f"{name}/local.jsonl", processes=""))
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def local(folder: Path) -> str:
+    """The results without a cluster."""
+    command = [sys.executable, "-m", "emopipe", "run", str(folder / "local.toml")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return (folder / "local.jsonl").read_text()
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Any]:
+    """What became of the runs on two hosts."""
+    if not can_isolate():
+        pytest.skip("needs network namespaces: run as root, or allow users to make them")
+    return played(folder)
+
+
+def test_the_results_of_two_hosts_are_the_same_byte_for_byte(found: dict[str, Any], local: str) -> None:
+    assert found["as it is"]["code"] == 0, found["as it is"]
+    assert found["as it is"]["results"] == local
+    assert local.count("\n") > 300
+
+
+def test_an_actor_that_is_killed_is_named_and_the_results_are_the_same(found: dict[str, Any], local: str) -> None:
+    assert found["actor"]["code"] == 0, found["actor"]
+    assert "its actor was killed; the replay begins anew, nothing is lost" in found["actor"]["said"]
+    assert found["actor"]["results"] == local
+
+
+def test_a_node_that_is_gone_is_named_where_nobody_takes_its_place(found: dict[str, Any], local: str) -> None:
+    said = found["node"]["said"].splitlines()
+    assert found["node"]["code"] == 2, said
+    assert "the replay begins anew" in said[0]
+    assert "label: no node of the cluster has it; start one with `ray start --labels zone=b …`" in said[-1]
+    assert said[-1].endswith("; gone since the run began: node 10.78.0.2")
+    assert local.startswith(found["node"]["results"])
+
+
+def test_labels_that_nobody_has_are_said_before_anything_runs(found: dict[str, Any]) -> None:
+    assert found["label"]["code"] == 2
+    (said,) = found["label"]["said"].splitlines()
+    assert said.endswith(
+        "processes.vision.label: no node of the cluster has it; start one with `ray start --labels zone=c …`"
+    )
+    assert found["label"]["results"] == ""
+
+
+def test_nothing_of_a_run_is_left_on_the_cluster(found: dict[str, Any]) -> None:
+    assert found["actors left"] == []
+    assert found["folders left"] == []
+
+
+def test_a_cluster_that_is_started_for_a_run_ends_with_it(folder: Path, local: str) -> None:
+    found = played_alone(folder)
+    assert found["code"] == 0, found
+    assert found["results"] == local
+    assert (found["left"], found["folders"]) == ([], [])

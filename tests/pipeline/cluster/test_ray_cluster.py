@@ -1,0 +1,108 @@
+"""cluster.ray_cluster: whether a graph fits on the nodes, and why a cluster cannot be joined, each in one sentence."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+from emopipe.pipeline.cluster import ray_cluster
+from emopipe.pipeline.cluster.ray_cluster import Cluster, Node, need_room, process_gpus
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.graph.load import Graph, graph_from_table
+from tests.support.graphs import good
+
+NODES = [Node("1", "10.0.0.1", {"zone": "a"}, 1.0), Node("2", "10.0.0.2", {"zone": "b"}, 0.0)]
+
+
+def graph(label: dict[str, str] | None = None, process: str = "vision", **gpus: float) -> Graph:
+    table = good()
+    for stage, number in gpus.items():
+        table["stages"][stage]["gpus"] = number
+    if label is not None:
+        table["processes"] = {process: {"label": label}}
+    return graph_from_table(table, "g.toml")
+
+
+def free(graph: Graph) -> list[str]:
+    """The processes without sinks."""
+    stages = graph.stages
+    return [name for name, names in graph.processes.items() if all(stages[each].cls.outputs for each in names)]
+
+
+def refusal(graph: Graph) -> str:
+    with pytest.raises(EmopipeError) as caught:
+        need_room(graph, free(graph), NODES)
+    return str(caught.value)
+
+
+def test_a_graph_that_fits() -> None:
+    fits = graph({"zone": "a"}, faces=0.25, fusion=0.5)
+    need_room(fits, free(fits), NODES)
+    assert process_gpus(fits, "vision") == 0.75
+
+
+def test_labels_that_nobody_has() -> None:
+    expected = (
+        "g.toml: processes.vision.label: no node of the cluster has it; start one with `ray start --labels zone=c …`"
+    )
+    assert refusal(graph({"zone": "c"})) == expected
+
+
+def test_more_gpus_than_a_node_has() -> None:
+    expected = "g.toml: stages.faces.gpus: 2 are asked for in one process, but no node of the cluster has more than 1"
+    assert refusal(graph(faces=2)) == expected
+
+
+def test_more_gpus_than_the_cluster_has() -> None:
+    expected = "g.toml: the stages ask for 1.25 GPUs, but the cluster of 2 nodes has 1"
+    assert refusal(graph(faces=0.5, voice=0.75)) == expected
+
+
+def test_a_sink_stays() -> None:
+    sink = next(name for name, stage in graph().stages.items() if not stage.cls.outputs)
+    said = refusal(graph({"zone": "a"}, process=graph().stages[sink].process))
+    assert "a process with a sink stays where the run is begun" in said
+
+
+def joined(where: str) -> str:
+    with pytest.raises(EmopipeError) as caught:
+        asyncio.run(Cluster.join(where, verbose=False))
+    return str(caught.value)
+
+
+def test_what_is_no_cluster() -> None:
+    assert joined("rya") == '--on rya: expected "ray", or the head of a cluster, ray://HOST:PORT'
+
+
+def test_a_head_that_cannot_be_reached() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = f"ray://127.0.0.1:{free.getsockname()[1]}"
+        assert joined(where).startswith(f"--on {where}: cannot be reached: Connection refused; is the head up")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError(
+                "Version mismatch: The cluster was started with:\n    Ray: 2.61.0\n    Python: 3.12.1\n"
+                "This process on node 10.0.0.1 was started with:\n    Ray: 2.60.0\n    Python: 3.12.1\n"
+            ),
+            "the head runs other versions of Ray or Python than this host "
+            "(Ray: 2.61.0, Python: 3.12.1, Ray: 2.60.0); install the same on both",
+        ),
+        (ConnectionError("ray client connection timeout\nmore"), "ray client connection timeout"),
+    ],
+)
+def test_a_head_that_does_not_fit(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ray_cluster.ray, "init", fail)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        where = f"ray://127.0.0.1:{head.getsockname()[1]}"
+        assert joined(where) == f"--on {where}: {said}"

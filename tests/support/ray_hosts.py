@@ -77,9 +77,9 @@ def main() -> None:
             found["as it is"] = run(folder, environment)
             found["label"] = run(folder, environment, '--set=processes.vision.label={ zone = "c" }')
             found["actor"] = run(folder, environment, during=kill_actor)
+            found["folders left"] = [path.name for path in folder.glob("emopipe-run-*")]
             found["node"] = run(folder, environment, during=kill_second_node)
             found["actors left"] = workers_at_work()
-            found["folders left"] = [path.name for path in folder.glob("emopipe-run-*")]
     print(json.dumps(found))
 
 

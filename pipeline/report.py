@@ -168,6 +168,7 @@ class ProcessReport(msgspec.Struct, kw_only=True):
         memory: resident, in bytes; 0 where the system does not tell, as `descriptors` are.
         descriptors: open files and sockets.
         stages: that run in it; none of the supervisor.
+        clock_error: by how much its times may be wrong (ns), where it runs on another host.
     """
 
     pid: int
@@ -176,6 +177,7 @@ class ProcessReport(msgspec.Struct, kw_only=True):
     threads: int = 0
     descriptors: int = 0
     stages: list[str] = []
+    clock_error: int = 0
 
 
 class RunSnapshot(msgspec.Struct, kw_only=True):

@@ -62,6 +62,7 @@ def _process(process: ProcessReport) -> dict[str, Any]:
         "memory_mb": process.memory / 1e6,
         "threads": process.threads,
         "descriptors": process.descriptors,
+        "clock_error_ms": process.clock_error / 1e6,
     }
 
 

@@ -3,7 +3,8 @@
 worker      Hello          Bound          Loading … Ready       Reported … Finished | Failed       Closed
 supervisor        Prepare        Connect                  Play  Status …  [Drain]             Stop
 
-and from its Hello on a worker says Alive.
+and from its Hello on a worker says Alive. One on another host is asked for its clock before all else: AskClock,
+ClockTold, and at last SetClock.
 """
 
 from typing import Any
@@ -38,6 +39,25 @@ class Hello(msgspec.Struct, tag=True):
 
     key: str
     clock: str
+
+
+class AskClock(msgspec.Struct, tag=True):
+    """What does the monotonic clock of your host show? `asked` is when this was sent, by ours (ns)."""
+
+    asked: int
+
+
+class ClockTold(msgspec.Struct, tag=True):
+    """The answer: `clock` (ns)."""
+
+    asked: int
+    clock: int
+
+
+class SetClock(msgspec.Struct, tag=True):
+    """Add `shift` (ns) to the monotonic clock of your host from now on."""
+
+    shift: int
 
 
 class Prepare(msgspec.Struct, tag=True):
@@ -188,8 +208,22 @@ class Closed(msgspec.Struct, tag=True):
     """Every stage of the worker is closed; nothing follows."""
 
 
-FromWorker = Hello | Alive | Bound | WasCut | Loading | Ready | Reported | Traced | Warned | Failed | Finished | Closed
-ToWorker = Prepare | Connect | Play | Cut | Rejoined | Status | Drain | Stop
+FromWorker = (
+    Hello
+    | ClockTold
+    | Alive
+    | Bound
+    | WasCut
+    | Loading
+    | Ready
+    | Reported
+    | Traced
+    | Warned
+    | Failed
+    | Finished
+    | Closed
+)
+ToWorker = AskClock | SetClock | Prepare | Connect | Play | Cut | Rejoined | Status | Drain | Stop
 
 encode = msgspec.msgpack.Encoder().encode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

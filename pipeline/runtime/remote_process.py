@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,15 +27,18 @@ from emopipe.pipeline.runtime.process import Stacks
 CLOCK_ID = Path(
     "/proc/sys/kernel/random/boot_id"
 )  # of this start of this machine, which its monotonic clock counts from
+TIME_NAMESPACE = Path("/proc/self/ns/time")
 LOST = -1
 
 
 def clock_id() -> str:
     """What tells the monotonic clocks of hosts apart; empty where the system does not say."""
     try:
-        return CLOCK_ID.read_text().strip()
+        start = CLOCK_ID.read_text().strip()
     except OSError:
         return ""
+    # A container may have a clock of its own on one machine.
+    return f"{start} {TIME_NAMESPACE.stat().st_ino}" if TIME_NAMESPACE.exists() else start
 
 
 class RemoteHost(NamedTuple):
@@ -192,20 +195,3 @@ def need_own(process: str, spoken_of: Iterable[str], stages: Sequence[str]) -> N
     """
     if strange := sorted(set(spoken_of) - set(stages)):
         raise StageFailed(f"process {process} speaks of {', '.join(strange)}, which is not its own")
-
-
-def need_one_clock(mode: str, clocks: Mapping[str, str], graph: Path) -> None:
-    """Refuse to play live on hosts whose clocks do not run together.
-
-    Args:
-        clocks: `clock_id` of each process.
-
-    Raises:
-        EmopipeError: ages could not be told there.
-    """
-    own = clock_id()
-    if mode == "live" and (strange := [name for name, clock in clocks.items() if clock != own]):
-        raise EmopipeError(
-            f"{graph}: processes.{strange[0]}: a live graph measures ages, and the clock of that host is another than "
-            'this one\'s; run it on this host, or play with mode = "replay"'
-        )

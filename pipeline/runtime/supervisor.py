@@ -219,7 +219,8 @@ class Supervisor(RunListener):
 
     def traced(self, name: str, events: list[TraceEvent], lost: int) -> None:
         if self._trace is not None:
-            self._trace.add(name, self._result.processes[name].pid, events, lost)
+            process = self._result.processes[name]
+            self._trace.add(name, process.pid, events, lost, process.clock_error)
 
     def warned(self, warning: RunWarning) -> None:
         if (told := self._result.add_warning(warning)) is not None:

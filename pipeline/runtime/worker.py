@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -326,7 +327,13 @@ class Worker:
         self._control.send([control.encode(message)])
 
     def _on_order(self, parts: Parts) -> None:
-        self._orders.put_nowait(control.decode_to_worker(parts[0]))
+        match order := control.decode_to_worker(parts[0]):
+            case control.AskClock(asked):  # at once: what it waits makes the answer less certain
+                self._send(control.ClockTold(asked, time.monotonic_ns()))
+            case control.SetClock(shift):
+                SystemClock.shift = shift
+            case _:
+                self._orders.put_nowait(order)
 
 
 async def _apply(order: control.Status | control.Drain, host: StageHost) -> None:

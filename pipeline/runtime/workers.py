@@ -8,7 +8,7 @@ end     every stage has ended (EOS has drained through the graph): they close, a
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,9 +25,10 @@ from emopipe.pipeline.runtime.channel import Endpoint, Parts
 from emopipe.pipeline.runtime.control import StagePlan
 from emopipe.pipeline.runtime.launcher import Launcher, Place
 from emopipe.pipeline.runtime.rejoin import Rejoining
-from emopipe.pipeline.runtime.remote_process import ControlChannels, link_address, need_one_clock, need_own
+from emopipe.pipeline.runtime.remote_process import ControlChannels, clock_id, link_address, need_own
 from emopipe.pipeline.runtime.result import RunListener, RunWarning
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.supervision.clocks import WATCH_INTERVAL_S, Clocks
 from emopipe.pipeline.supervision.restarts import Failure
 from emopipe.pipeline.supervision.settings import strictest
 from emopipe.pipeline.supervision.watchdog import Alarm, Watchdog, is_stopped, resident_memory
@@ -103,6 +104,8 @@ class Workers:
             window=CONTROL_WINDOW_MESSAGES,
         )
         self._public_keys: dict[str, str] = {}  # of all processes
+        self._clocks = Clocks(lambda name, asked: self.send(name, control.AskClock(asked)))
+        self._clock_told = asyncio.Event()
         self._rejoining = Rejoining(self, graph, rejoins, START_TIMEOUT_S)
         self._loading: dict[str, str] = {}  # what each worker is busy with during the start
         self._exits: list[asyncio.Task[None]] = []
@@ -126,11 +129,12 @@ class Workers:
             self.base_time = time.monotonic_ns()
             self.send_all(control.Play(self.base_time))
             self.playing = True
-            telling = asyncio.create_task(self._send_status(snapshot))
+            telling = [asyncio.create_task(each) for each in (self._send_status(snapshot), self._watch_clocks())]
             try:
                 await self._each(control.Finished)
             finally:
-                telling.cancel()
+                for task in telling:
+                    task.cancel()
                 self.playing = False
             self.closing = True
             self.send_all(control.Stop())
@@ -202,7 +206,7 @@ class Workers:
         for name in groups:
             await self.spawn(name)
         hellos = dict(zip(groups, await asyncio.gather(*map(self._hello, groups)), strict=True))
-        need_one_clock(self._graph.mode, {name: hello.clock for name, hello in hellos.items()}, self._graph.path)
+        await self._compare_clocks({name: hello.clock for name, hello in hellos.items()})
         self._public_keys = {name: hello.key for name, hello in hellos.items()}
         try:
             for name in groups:
@@ -242,6 +246,40 @@ class Workers:
             raise EmopipeError(worker.missing) from None
         assert isinstance(hello, control.Hello)
         return hello
+
+    async def _compare_clocks(self, clocks: Mapping[str, str]) -> None:
+        """Set those of other hosts by ours; `clocks` says which run by one (`remote_process.clock_id`).
+
+        Raises:
+            EmopipeError: one is not known well enough to play live.
+        """
+        own = clock_id()
+        for name, clock in clocks.items():
+            if clock != own:
+                self._clocks.add(name)
+        while not self._clocks.compared:
+            self._clock_told.clear()
+            self._clocks.ask()
+            await self._clock_told.wait()
+        for name, text in self._uncertain_clocks().items():
+            remedy = "a nearer host or a quieter network makes it better; so does a larger latency_budget"
+            raise EmopipeError(f"{self._graph.path}: process {name}: {text}; {remedy}")
+        for name, shift in self._clocks.shifts.items():
+            self.send(name, control.SetClock(shift))
+
+    def _uncertain_clocks(self) -> dict[str, str]:
+        return self._clocks.uncertain(self._graph.latency_budget) if self._graph.mode == "live" else {}
+
+    async def _watch_clocks(self) -> None:
+        """Notice when those of other hosts drift; their ages are not corrected while they play."""
+        warned: set[str] = set()
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            self._clocks.ask()
+            for name, text in self._uncertain_clocks().items():
+                if name not in warned:
+                    warned.add(name)
+                    self._listener.warned(RunWarning(self._graph.processes[name][0], text, damage=False))
 
     def plan(self, name: str, received: dict[LinkId, int], epochs: dict[str, int]) -> control.Prepare:
         """What a worker is to prepare; `received` and `epochs` of one that is restarted."""
@@ -342,7 +380,11 @@ class Workers:
             case control.Reported(reports, process):
                 need_own(sender, (report.stage for report in reports), self._graph.processes[sender])
                 self._listener.refused(self._channel.refused)
+                process.clock_error = self._clocks.error(sender)
                 self._listener.reported(sender, process, reports)
+            case control.ClockTold(asked, clock):
+                self._clocks.told(sender, asked, clock)
+                self._clock_told.set()
             case control.Traced(events, lost):
                 self._listener.traced(sender, events, lost)
             case control.Warned(warnings):

@@ -135,8 +135,10 @@ class TraceWriter:
         self.full = False
         self._write(b"[\n", [])
 
-    def add(self, name: str, process: int, events: list[TraceEvent], lost: int = 0) -> None:
-        """Write down what the stages of one process have done."""
+    def add(self, name: str, process: int, events: list[TraceEvent], lost: int = 0, clock_error: int = 0) -> None:
+        """Write down what the stages of one process have done, whose times may be wrong by `clock_error` (ns)."""
+        if clock_error and process not in self._named:
+            name = f"{name} (clock ± {clock_error / 1e6:.3f} ms)"
         self.lost += lost
         lines: list[dict[str, Any]] = []
         for event in sorted(events, key=lambda event: event.left):

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
+from emopipe.pipeline.clock import SystemClock
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.port import about
 from emopipe.pipeline.source import Source
@@ -168,15 +169,15 @@ class LiveCapture(Source):
         if not self.playing.is_set():
             self.await_play()
             if self.playing.is_set():
-                taken = taken._replace(arrived=time.monotonic_ns())  # it was kept waiting until now
+                taken = taken._replace(arrived=SystemClock().now())  # it was kept waiting until now
         at = self.seen(taken)
         if self.playing.is_set() and (track := self._tracks.get(taken.kind)) is not None:
             track.offer(taken.frame, at - self.origin(at))
 
 
 def wall() -> int:
-    """Wall clock − monotonic clock (ns), now: the wall clock may be set meanwhile."""
-    return time.time_ns() - time.monotonic_ns()
+    """Wall clock − the run's monotonic clock (ns), now: the wall clock may be set meanwhile."""
+    return time.time_ns() - SystemClock().now()
 
 
 def size_of(text: str) -> tuple[int, int] | None:

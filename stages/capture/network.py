@@ -2,12 +2,11 @@
 
 import asyncio
 import math
-import time
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.clock import SECOND, SystemClock
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.stages.capture import address as live_address
 from emopipe.stages.capture.live import LiveCapture
@@ -122,7 +121,7 @@ class NetworkCapture(LiveCapture):
             at, cut = self._times.at(taken.time, taken.arrived)
         if cut:
             self._loop.call_soon_threadsafe(self._jump)
-        ahead = at - time.monotonic_ns()
+        ahead = at - SystemClock().now()
         if ahead > 0 and self.input is not None:  # fetched early: it is shown when it is due
             self.input.stopped.wait(ahead / SECOND)
         return at

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import av
 from av.container import InputContainer
 
-from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.clock import MS, SECOND, SystemClock
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.container import limit_pixels, pixel_problem, too_large
 from emopipe.stages.media.damage import FFmpegErrors, explain
@@ -192,7 +192,7 @@ class FFmpegReader:
             for packet in container.demux(streams):
                 if self._stop.is_set():
                     return "it was closed"
-                arrived = time.monotonic_ns()
+                arrived = SystemClock().now()
                 self._last_packet_s = arrived / SECOND
                 kind = kinds[packet.stream_index]
                 try:

@@ -1,6 +1,6 @@
 """When something live was seen or heard, by what its source says and when it came."""
 
-from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.clock import SECOND, SystemClock
 
 MAX_STAMP_ERROR_NS = SECOND  # a device's own time is believed if it is no further from the arrival (ns)
 MAX_STEP_NS = 10 * SECOND  # a stream whose times go on further than this at once, or go back, has been cut (ns)
@@ -23,7 +23,7 @@ def captured(time: int | None, duration: int, arrived: int, wall: int) -> int:
         wall: wall clock − monotonic clock (ns).
     """
     if time is not None:
-        for seen in (time, time - wall):
+        for seen in (time + SystemClock.shift, time - wall):
             if abs(arrived - seen) < MAX_STAMP_ERROR_NS:
                 return seen
     return arrived - duration

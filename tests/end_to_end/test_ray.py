@@ -120,3 +120,14 @@ def test_a_cluster_that_is_started_for_a_run_ends_with_it(folder: Path, local: s
     assert found["code"] == 0, found
     assert found["results"] == local
     assert (found["left"], found["folders"]) == ([], [])
+
+
+def test_ages_of_a_live_run_are_those_of_one_clock(found: dict[str, Any]) -> None:
+    if not found["shifted"]:
+        pytest.skip("needs time namespaces: the second node's clock is the first one's")
+    assert found["live"]["code"] == 0, found["live"]
+    figures = found["live"]["figures"]
+    assert 0 < figures["processes"]["vision"]["clock_error_ms"] < 6000
+    assert figures["processes"]["results"]["clock_error_ms"] == 0
+    assert 0 < figures["stages"]["results"]["age_ms"]["p50"] < 60_000
+    assert found["trace"].count("vision (clock ± ") == 1

@@ -15,9 +15,7 @@ from emopipe.pipeline.runtime.remote_process import (
     ControlChannels,
     RemoteHost,
     RemoteWorkerProcess,
-    clock_id,
     link_address,
-    need_one_clock,
     need_own,
 )
 
@@ -46,16 +44,6 @@ def test_a_process_that_says_goodbye_has_ended() -> None:
         assert await process.exited == 0
 
     asyncio.run(drive())
-
-
-def test_live_needs_one_clock() -> None:
-    need_one_clock("replay", {"a": clock_id(), "b": "another"}, Path("g.toml"))
-    need_one_clock("live", {"a": clock_id(), "b": clock_id()}, Path("g.toml"))
-    with pytest.raises(EmopipeError) as caught:
-        need_one_clock("live", {"a": clock_id(), "b": "another"}, Path("g.toml"))
-    assert str(caught.value).startswith(
-        "g.toml: processes.b: a live graph measures ages, and the clock of that host is"
-    )
 
 
 def test_a_process_may_speak_of_its_own_stages_alone() -> None:

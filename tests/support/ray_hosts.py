@@ -74,13 +74,15 @@ def main() -> None:
         }
         head = ["--head", f"--port={HEAD_PORT}", f"--node-ip-address={far.own_address}", "--labels=zone=a"]
         second = [f"--address={far.own_address}:{HEAD_PORT}", f"--node-ip-address={far.address}", "--labels=zone=b"]
-        there = [*far.enter(), *(shift if shifts else [])]
-        with (
-            node([RAY, "start", *head, "--include-dashboard=false", *COMMON], environment, folder / "head.log"),
-            node([*there, RAY, "start", *second, *COMMON], environment, folder / "second.log"),
-        ):
-            for log in ("head.log", "second.log"):
-                until(lambda log=log: "Ray runtime started" in (folder / log).read_text(), log)
+        second_node = [*far.enter(), *(shift if shifts else []), RAY, "start", *second]
+        with contextlib.ExitStack() as nodes:
+            for name, command in (
+                ("head", [RAY, "start", *head, "--include-dashboard=false"]),
+                ("second", second_node),
+            ):
+                log = folder / f"{name}.log"
+                nodes.enter_context(node([*command, *COMMON], environment, log))
+                until(lambda log=log: "Ray runtime started" in log.read_text(), f"{name} node")
             found["as it is"] = run(folder, environment)
             found["live"] = run(folder, environment, *LIVE, f"--trace={folder}/live.trace")
             found["trace"] = (folder / "live.trace").read_text()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models import assets
+from emopipe.models.facial.mediapipe_library import loading_mediapipe
 from emopipe.models.facial.native_log import without_chatter
 from emopipe.models.facial.tracking import Box
 from emopipe.pipeline.errors import ModelError
@@ -55,7 +56,7 @@ class FaceDetector:
         max_faces: the most confident ones are kept.
 
     Raises:
-        ModelError: the model file cannot be had or is not usable.
+        ModelError: MediaPipe cannot be loaded; the model file cannot be had or is not usable.
     """
 
     _detector: Any  # MediaPipe's; None while there is none
@@ -66,12 +67,9 @@ class FaceDetector:
         # MediaPipe's library profiles itself by SIGPROF. Whoever resets signal handlers in the same process, as
         # Lightning does after each training, would leave the signal without one, and then it kills the process.
         os.environ.setdefault("CPUPROFILE_FREQUENCY", "0")
-        try:
+        with loading_mediapipe():
             import mediapipe as mp
             from mediapipe.tasks.python import BaseOptions, vision
-        except (ImportError, OSError) as error:  # a bare server lacks what it is linked against
-            remedy = "on Debian and Ubuntu: apt install libgl1 libegl1 libgles2"
-            raise ModelError(f"MediaPipe cannot be loaded: {error}; {remedy}") from None
 
         path = assets.face_detector_model()
         options = vision.FaceDetectorOptions(
@@ -83,7 +81,8 @@ class FaceDetector:
         self._image = partial(mp.Image, mp.ImageFormat.SRGB)
         self._max_faces = max_faces
         try:
-            self._start()
+            with loading_mediapipe():
+                self._start()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{path}: MediaPipe refuses the face detector's model: {error}") from None
         _DETECTORS.add(self)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models import assets
+from emopipe.models.facial.mediapipe_library import loading_mediapipe
 from emopipe.models.facial.native_log import without_chatter
 from emopipe.models.facial.tracking import Box
 from emopipe.models.geometry.head_pose import fit, lifted, read_head
@@ -45,12 +46,9 @@ class FaceLandmarker:
 
     def __init__(self) -> None:
         os.environ.setdefault("CPUPROFILE_FREQUENCY", "0")  # see FaceDetector
-        try:
+        with loading_mediapipe():
             import mediapipe as mp
             from mediapipe.tasks.python import BaseOptions, vision
-        except (ImportError, OSError) as error:  # a bare server lacks what it is linked against
-            remedy = "on Debian and Ubuntu: apt install libgl1 libegl1 libgles2"
-            raise ModelError(f"MediaPipe cannot be loaded: {error}; {remedy}") from None
         path = assets.face_landmarker_model()
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=str(path)),
@@ -60,7 +58,7 @@ class FaceLandmarker:
         self._landmarker: Any = None
         try:
             self._head = read_head(path)
-            with without_chatter():
+            with loading_mediapipe(), without_chatter():
                 self._landmarker = vision.FaceLandmarker.create_from_options(options)
                 for side in (64, 128, SIZE_PX):  # what it warns of comes with the first pictures
                     self._landmarker.detect(self._image(np.zeros((side, side, 3), np.uint8)))

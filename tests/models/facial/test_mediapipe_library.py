@@ -1,0 +1,27 @@
+"""MediaPipe on a machine that lacks what it is linked against: one sentence that names the remedy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mediapipe.tasks.python import vision
+
+from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.geometry.landmarker import FaceLandmarker
+from emopipe.pipeline.errors import ModelError
+
+
+@pytest.mark.parametrize(
+    ("make", "network"), [(FaceDetector, vision.FaceDetector), (FaceLandmarker, vision.FaceLandmarker)]
+)
+def test_a_library_that_is_found_missing_when_a_network_is_made(
+    make: Callable[[], Any], network: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(options: object) -> None:
+        raise OSError("libEGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(network, "create_from_options", create)
+    with pytest.raises(
+        ModelError, match=r"cannot be loaded: libEGL.so.1: .*; on Debian and Ubuntu: apt install .*libegl1"
+    ):
+        make()

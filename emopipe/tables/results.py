@@ -1,4 +1,4 @@
-"""A result file told in a table: who expressed what, from when to when."""
+"""A result file told in tables: who expressed what, from when to when."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,10 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.text import printable
 from emopipe.stages.sinks.findings import percent
 from emopipe.stages.sinks.records import ResultRecord
+from emopipe.stages.sinks.segments import Segment
 from emopipe.stages.sinks.summary import StreamSummary
 
+COLUMNS = ("who", "from s", "to s", "expresses", "confidence", "")
 MAX_ROWS = 40
 JUMP_NS = SECOND  # results that lie so far back say that the stream has begun anew
 
@@ -45,18 +47,31 @@ def print_moments(moments: Iterable[dict[str, Any]]) -> None:
 
 
 def print_segments(summaries: Sequence[StreamSummary]) -> None:
-    """Print a table of segments to standard output, only the longest where there are many, and what each comes to."""
+    """Print a table of segments for each stream, only the longest where there are many, and what each comes to."""
     found = [(summary.stream, who, segment) for summary in summaries for who, segment in summary.segments()]
     if not found:
         print("no face and no voice found", file=sys.stderr)
         return
     kept = sorted(found, key=lambda row: (-row[2].length, -row[2].results))[:MAX_ROWS]
-    kept.sort(key=lambda row: (row[0], row[2].start, row[1]))
-    whole = ("who", "from s", "to s", "expresses", "confidence", "")  # where it is narrow, names are folded
-    table = Table(Column("recording", overflow="fold"), *(Column(name, no_wrap=True) for name in whole))
-    for stream, who, segment in kept:
+    kept.sort(key=lambda row: (row[2].start, row[1]))
+    console = Console(highlight=False)
+    for summary in summaries:
+        own = [(who, segment) for stream, who, segment in kept if stream == summary.stream]
+        if own:
+            console.print(Text(printable(summary.stream)), soft_wrap=True)
+            console.print(_table(own))
+    if len(kept) < len(found):
+        console.print(f"… and {len(found) - len(kept)} shorter segments")
+    for summary in summaries:
+        for sentence in summary.sentences():
+            console.print(Text(f"{printable(summary.stream)}: {sentence}"), soft_wrap=True)
+
+
+def _table(segments: Sequence[tuple[str, Segment]]) -> Table:
+    """A row for each segment of somebody."""
+    table = Table(*(Column(name, no_wrap=True) for name in COLUMNS))
+    for who, segment in segments:
         table.add_row(
-            Text(printable(stream)),
             who,
             f"{segment.start / SECOND:.2f}",
             f"{segment.end / SECOND:.2f}",
@@ -64,10 +79,4 @@ def print_segments(summaries: Sequence[StreamSummary]) -> None:
             percent(segment.confidence),
             "uncertain" if segment.uncertain else "",
         )
-    console = Console(highlight=False)
-    console.print(table)
-    if len(kept) < len(found):
-        console.print(f"… and {len(found) - len(kept)} shorter segments")
-    for summary in summaries:
-        for sentence in summary.sentences():
-            console.print(Text(f"{printable(summary.stream)}: {sentence}"), soft_wrap=True)
+    return table

@@ -39,13 +39,13 @@ def test_who_what_how_sure_and_whether_it_is_uncertain(capsys: pytest.CaptureFix
     print_moments(map(record, found))
     said = capsys.readouterr().out
     assert rows(said) == [
-        ["a", "face 0", "0.00", "0.30", "happy", "70 %", ""],
-        ["a", "voice", "0.00", "1.00", "fear", "70 %", ""],
-        ["a", "face 0", "0.30", "0.40", "happy", "70 %", "uncertain"],
-        ["a", "face 0", "0.40", "0.50", "happy", "70 %", ""],
-        ["a", "face 0", "0.50", "1.00", "sad", "70 %", ""],
-        ["a", "face 0 + voice", "1.00", "1.10", "sad", "70 %", ""],
-        ["a", "voice", "8.50", "9.00", "angry", "70 %", ""],
+        ["face 0", "0.00", "0.30", "happy", "70 %", ""],
+        ["voice", "0.00", "1.00", "fear", "70 %", ""],
+        ["face 0", "0.30", "0.40", "happy", "70 %", "uncertain"],
+        ["face 0", "0.40", "0.50", "happy", "70 %", ""],
+        ["face 0", "0.50", "1.00", "sad", "70 %", ""],
+        ["face 0 + voice", "1.00", "1.10", "sad", "70 %", ""],
+        ["voice", "8.50", "9.00", "angry", "70 %", ""],
     ]
     assert "a: Face 0 mostly expresses sad, 55 % of 1.1 s; 9 % is uncertain." in said
     assert "a: The voice mostly expresses fear, 67 % of 1.5 s." in said
@@ -57,7 +57,12 @@ def test_names_of_recordings_are_only_text(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "results.jsonl").write_bytes(b"\n".join(lines))
     print_summary(tmp_path / "results.jsonl")
     said = capsys.readouterr().out
-    assert {row[0] for row in rows(said)} == {"clip [anna]", "clip [bea]", r"clip\x1b[2J"}
+    assert [line for line in said.splitlines() if line.startswith("clip") and ":" not in line] == [
+        "clip [anna]",
+        "clip [bea]",
+        r"clip\x1b[2J",
+    ]
+    assert len(rows(said)) == 3 * 7
     assert "\x1b" not in said
 
 
@@ -70,7 +75,7 @@ def test_a_stream_that_begins_anew_has_other_faces(capsys: pytest.CaptureFixture
     print_moments(
         map(record, [result(5 * SECOND, {0: "sad"}, duration=SECOND), result(0, {0: "sad"}, duration=SECOND)])
     )
-    assert [row[1:4] for row in rows(capsys.readouterr().out)] == [
+    assert [row[:3] for row in rows(capsys.readouterr().out)] == [
         ["face 0", "5.00", "6.00"],
         ["face 0 (part 2)", "6.00", "7.00"],
     ]

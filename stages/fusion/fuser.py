@@ -61,7 +61,8 @@ class Fuser(Fold[Output]):
             calibration nothing is known.
         attribution: who of the faces speaks; without it the voice is everybody's.
         faces: whether faces may come at all.
-        counters: `windows_superseded` counts windows heard with a face that a newer one replaced before any frame.
+        counters: `windows_superseded` counts windows heard with a face that none of its frames had for a partner: a
+            newer one was there before, or no frame came once it had settled.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Fuser(Fold[Output]):
         self._counters: Counter[str] = Counter() if counters is None else counters
         self._recent: deque[Message] = deque(maxlen=MAX_WINDOWS)  # windows in order; the newest may be a partner
         self._pending: deque[Message] = deque()  # windows that wait for the next frame, and the gaps behind them
+        self._unused: deque[int] = deque()  # the pts of windows heard with a face that have not been a partner yet
         self._last_place = 0  # of a frame
         self._last_seen = -1  # the pts of the last frame with a face
 
@@ -114,7 +116,10 @@ class Fuser(Fold[Output]):
     def push(self, event: Released[Message] | Ended) -> list[Output]:
         if isinstance(event, Ended):
             self._faces_ended |= event.input == "faces"
-            return self.flush_voice_only() if self._faces_ended else []
+            if self._faces_ended:
+                self._supersede(len(self._unused))
+                return self.flush_voice_only()
+            return []
         message = event.item
         outputs = self.flush_before(event.pts)
         if message.kind == "data" and event.input == "faces":
@@ -123,14 +128,17 @@ class Fuser(Fold[Output]):
                 self._attribution.see(message.pts, {face.id: face.mouth for face in seen.faces})
             if seen.faces:
                 self._last_seen = message.pts
-                outputs += self._drop_superseded()
+                outputs += self._take_with_a_face()
             else:
                 outputs += self.flush_voice_only()
             return [*outputs, Output(message, self._frame_result(message, seen.faces, event.forced))]
         if message.kind == "data" and event.input == "speech":
             self._hear(message)
-        if event.input == "speech" and message.pts <= self._last_seen:
-            return outputs  # the next frame that followed it showed a face
+        if event.input == "speech" and message.pts <= self._last_seen:  # the next frame that followed it showed a face
+            if message.kind == "data":
+                self._unused.append(message.pts)
+                self._supersede(int(self._faces_ended))
+            return outputs
         self._pending.append(message)
         if message.kind == "data" and (event.forced or self._faces_ended):
             return outputs + self.flush_voice_only(event.forced)
@@ -167,16 +175,25 @@ class Fuser(Fold[Output]):
             window: SpeechEmotion = message.payload
             self._attribution.hear(window.end, message.duration, window.envelope.tolist(), window.level)
 
-    def _drop_superseded(self) -> list[Output]:
+    def _take_with_a_face(self) -> list[Output]:
         gaps = [Output(message, None) for message in self._pending if message.kind == "gap"]
-        windows = len(self._pending) - len(gaps)
-        self._counters["windows_superseded"] += max(0, windows - 1)
+        self._unused += [message.pts for message in self._pending if message.kind == "data"]
         self._pending.clear()
         return gaps
+
+    def _supersede(self, count: int) -> None:
+        """The `count` first windows that have not been a partner will never be one."""
+        self._counters["windows_superseded"] += count
+        for _ in range(count):
+            self._unused.popleft()
 
     def _frame_result(self, message: Message, faces: list[FaceEmotion], forced: bool) -> Emotions:
         settled = [each for each in self._recent if each.pts <= message.pts - self._settling]
         partner = self._partner.choose(settled[-1] if settled and faces else None, message.pts)
+        oldest = message.pts - self._partner.age if partner is None else partner.pts
+        self._supersede(sum(pts < oldest for pts in self._unused))
+        if partner is not None and self._unused and self._unused[0] == partner.pts:
+            self._unused.popleft()
         windows = [each.payload for each in settled] if partner is not None else []
         speaking = dict.fromkeys((face.id for face in faces), float(partner is not None))
         if self._attribution is not None and partner is not None:

@@ -93,7 +93,7 @@ class OneFace:
 
 def stub(cls: type[Inference[Any]], labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Inference[Any]:
     """An inference stage that loads nothing, and finds everything equally likely."""
-    monkeypatch.setattr(cls, "_open", lambda self: None)
+    monkeypatch.setattr(cls, "open", lambda self: None)
     monkeypatch.setattr(cls, "infer", lambda self, model, rows: [[1 / len(labels)] * len(labels) for _ in rows])
     return cls(label=cls.Settings.task)
 

@@ -84,6 +84,16 @@ def test_a_window_that_comes_after_a_later_face_counts_as_early_as_one_that_came
         assert said(outputs) == [(HOP + 40 * MS, "face", ""), (HOP + SETTLING, "face", "voice")]
 
 
+@pytest.mark.parametrize("faces_end_first", [False, True])
+def test_a_window_that_ended_just_before_the_last_face_is_counted(faces_end_first: bool) -> None:
+    fusion = Fusion()
+    faces = [("faces", frame(HOP + 40 * MS, {0: "happy"})), ("faces", eos())]
+    speech = [("speech", window(HOP)), ("speech", eos())]
+    outputs = run_stage(fusion, faces + speech if faces_end_first else speech + faces)
+    assert said(outputs) == [(HOP + 40 * MS, "face", "")]
+    assert fusion.counters["windows_superseded"] == 1
+
+
 def test_a_promise_of_speech_lets_frames_through_at_once() -> None:
     async def scenario() -> None:
         async with StageHarness(Fusion()) as stage:

@@ -77,7 +77,7 @@ class Fold(Generic[R]):
         return 0
 
     def place(self, input: str, message: Message) -> int:
-        """Where in the order a message belongs, in ns: at its pts, or earlier, but never behind one that came later."""
+        """Where in the order a message belongs, in ns: at its pts or earlier, and not before its input's last one."""
         return message.pts
 
     def next_place(self, input: str, watermark: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas
 import polars
 import pyarrow.parquet as pq
@@ -109,6 +110,8 @@ def test_each_recording_has_a_file_that_everybody_reads(archive: Archive, said: 
     files = [archive.out / "a/x.mkv.parquet", archive.out / "b/x.mkv.parquet", archive.out / "x.mp4.parquet"]
     assert [len(pandas.read_parquet(file)) for file in files] == [3, 5, 5]
     assert len(polars.read_parquet(archive.out / "**/*.parquet")) == 13
+    query = f"SELECT stream, count(*) FROM '{archive.out}/**/*.parquet' GROUP BY stream"
+    assert duckdb.sql(query).fetchall() == [("x", 13)]
     assert {name: (each["outcome"], each["rows"]) for name, each in archive.manifest().items()} == {
         "a/x.mkv": ("done", 3),
         "b/x.mkv": ("done", 5),

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from emopipe.models import checkpoint
 from emopipe.models.checkpoint import Card
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 N = TypeVar("N", bound="nn.Module")
+
+Backend = Literal["auto", "onnxruntime", "torch"]
+"""What computes a network; auto: ONNX Runtime on a CPU, torch elsewhere."""
 
 GPU_DEVICES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
 """What Linux has where there is a driver of NVIDIA's, of Windows' below it, or of AMD's."""
@@ -82,12 +86,45 @@ def pick_device(name: str = "auto") -> str:
     return "cpu" if device.type == "cpu" else name
 
 
+def pick_backend(name: Backend = "auto", device: str = "auto") -> tuple[str, str]:
+    """The library that computes a network, and the device it does so on (see `pick_device`).
+
+    Raises:
+        ModelError: it is not installed, or does not compute there; there is no such device.
+    """
+    if problem := backend_problem(name, device):
+        raise ModelError(f"backend {name!r} cannot be used: {problem}")
+    device = "cpu" if name == "onnxruntime" else pick_device(device)
+    library = ("onnxruntime" if device == "cpu" else "torch") if name == "auto" else name
+    if not _installed(library):
+        raise ModelError(
+            f"{library}, which infers on device {device!r}, is not installed: pip install {library}, or choose "
+            "another backend"
+        )
+    return library, device
+
+
+def backend_problem(name: Backend, device: str) -> str | None:
+    """Why a back end that was asked for by name cannot be used, with the remedy; None where it can."""
+    if name == "auto":
+        return None
+    if not _installed(name):
+        return f"{name} is not installed; pip install {name}, or choose another"
+    if name == "onnxruntime" and device not in ("auto", "cpu"):
+        return f"it computes on the CPU, but device is {device!r}; `torch` computes there"
+    return None
+
+
 def set_torch_threads(count: int) -> None:
     """Let torch compute on so many threads, where it is loaded: OpenMP's setting is the calling thread's own."""
     if "torch" in sys.modules:
         import torch  # which waits where another thread is about it
 
         torch.set_num_threads(count)
+
+
+def _installed(library: str) -> bool:
+    return find_spec(library) is not None
 
 
 def _may_have_gpu() -> bool:

@@ -1,14 +1,14 @@
 """Faces a second through facial inference, by the size of its batches, beside a bare loop over the same network.
 
-In turn, on the same crops, a face a message and then a crowd in each. On a GPU also beside PyTorch alone: the bare loop
-plays CUDA graphs, as the stage does. Then crops of `--streams` at 30 a second each, in live mode: how long a face waits
-for its answer, and how many had to be dropped.
+In turn, on the same crops, a face a message and then a crowd in each; `--backend` computes both. On a GPU also beside
+PyTorch alone: the bare loop plays CUDA graphs, as the stage does. Then crops of `--streams` at 30 a second each, in
+live mode: how long a face waits for its answer, and how many had to be dropped.
 """
 
 import argparse
 import asyncio
 import time
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from benchmarks.commands import ROOT
 from benchmarks.outcome import Outcome, add_output_arguments, spread, spread_table
 from emopipe.models.facial.crops import SIZE
 from emopipe.models.facial.model import FacialModel
+from emopipe.models.loading import Backend, set_torch_threads
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.graph.load import graph_from_table
 from emopipe.pipeline.runtime.result import RunResult
@@ -42,19 +43,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--streams", type=at_least(1), default=4, metavar="N", help="live (default: %(default)s)")
     parser.add_argument("--seconds", type=above_zero, default=4.0, help="live (default: %(default)g)")
+    parser.add_argument(
+        "--backend",
+        choices=get_args(Backend),
+        default="auto",
+        help="what computes the network (default: onnxruntime on a CPU, torch on a GPU)",
+    )
     add_rounds_argument(parser)
     add_output_arguments(parser)
 
 
 def measure(arguments: argparse.Namespace) -> Outcome:
-    model = FacialModel.load()
+    backend = arguments.backend
+    model = FacialModel.load(backend=backend)
+    set_torch_threads(1)  # as the stage does
     rounds: list[dict[str, float]] = []
     for _ in range(arguments.rounds):
         row: dict[str, float] = {}
         for size in BATCH_SIZES:
-            bare, stage = bare_loop(model, size, arguments.faces), through_stage(size, arguments.faces)
+            bare, stage = bare_loop(model, size, arguments.faces), through_stage(size, arguments.faces, backend)
             row |= {f"bare_{size}_per_s": bare, f"stage_{size}_per_s": stage, f"stage_over_bare_{size}": stage / bare}
-        crowd = through_stage(size, arguments.faces, arguments.crowd)
+        crowd = through_stage(size, arguments.faces, backend, arguments.crowd)
         row |= {f"crowd_{size}_per_s": crowd, f"crowd_over_bare_{size}": crowd / bare}
         if model.device != "cpu":
             eager = torch_loop(model.device, size, arguments.faces)
@@ -69,6 +78,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
         "live",
         max(BATCH_SIZES),
         {"count": round(arguments.seconds * RATE_HZ), "streams": arguments.streams, "rate": RATE_HZ},
+        backend,
     )
     age = result.reports["answers"].age
     dropped = sum(
@@ -81,9 +91,11 @@ def measure(arguments: argparse.Namespace) -> Outcome:
         "live_dropped": dropped,
     }
     return Outcome(
-        f"Faces on {model.device}, {arguments.faces} a size of batch; {count(arguments.rounds, 'round')} in turn",
+        f"Faces on {model.device} by {model.backend}, {arguments.faces} a size of batch; "
+        f"{count(arguments.rounds, 'round')} in turn",
         {
             "device": model.device,
+            "backend": model.backend,
             **{name: median for name, (median, _, _) in found.items()},
             **live,
             "rounds": rounds,
@@ -143,14 +155,14 @@ def torch_loop(device: str, size: int, faces: int) -> float:
     return faces // size * size / (time.perf_counter() - began)
 
 
-def through_stage(size: int, faces: int, frame: int = 1) -> float:
+def through_stage(size: int, faces: int, backend: str, frame: int = 1) -> float:
     """Faces a second through the stage, `frame` of them in a message, with batches of up to `size`."""
     source = {"count": faces // frame, "faces": frame}
-    counters = play("replay", size, source).reports["answers"].counters
+    counters = play("replay", size, source, backend).reports["answers"].counters
     return counters["after_first"] / ((counters["last_ns"] - counters["first_ns"]) / SECOND)
 
 
-def play(mode: str, size: int, source: dict[str, Any]) -> RunResult:
+def play(mode: str, size: int, source: dict[str, Any], backend: str) -> RunResult:
     """Crops through facial inference, all in one process."""
     table = {
         "pipeline": {"mode": mode},
@@ -159,6 +171,7 @@ def play(mode: str, size: int, source: dict[str, Any]) -> RunResult:
             "facial": {
                 "use": "facial-inference",
                 "batch_size": size,
+                "backend": backend,
                 "inputs": {"faces": "crops.faces"},
                 "queue": {"faces": {"size": 2 * max(BATCH_SIZES)}},
             },

@@ -46,6 +46,8 @@ class EmotionPredictor:
     Args:
         facial, speech, fusion: files of weights made by `emopipe train`; by default the shipped ones.
         device: where faces and voices are inferred: auto (the default), cpu, cuda.
+        backend: what computes the faces' network: auto (the default: onnxruntime on a CPU, torch on a GPU) or one of
+            these.
         prior: how common each label is where this is used (see `models.calibration`), by name or as a table of shares
             of `emopipe.models.labels.FACE`; it holds for voices too.
         risk: the share of wrong answers tolerated among those that are not `uncertain`; 1: never uncertain. By
@@ -67,6 +69,7 @@ class EmotionPredictor:
         speech: Path | None = None,
         fusion: Path | None = None,
         device: str | None = None,
+        backend: str | None = None,
         prior: Prior | None = None,
         risk: float | None = None,
         min_confidence: float | None = None,
@@ -81,7 +84,12 @@ class EmotionPredictor:
         shares = None if prior is None or isinstance(prior, str) else dict(prior)
         given: dict[str, dict[str, Any]] = {
             "face-detection": {"min_confidence": min_confidence},
-            "facial-inference": {**model, "weights": facial and str(facial), "prior": shares or prior},
+            "facial-inference": {
+                **model,
+                "backend": backend,
+                "weights": facial and str(facial),
+                "prior": shares or prior,
+            },
             "speech-inference": {**model, "weights": speech and str(speech), "prior": None if shares else prior},
             "fusion": {"weights": fusion and str(fusion), "risk": risk},
         }
@@ -95,7 +103,8 @@ class EmotionPredictor:
         facial_options, speech_options = (
             Options(stage.device, stage.prior, self._risk, stage.threads) for stage in (each.facial, each.speech)
         )
-        self._faces = FacePredictor(_path(each.facial.weights), facial_options, each.detection)
+        facial_weights = _path(each.facial.weights)
+        self._faces = FacePredictor(facial_weights, facial_options, each.detection, each.facial.backend)
         self._voices = VoicePredictor(_path(each.speech.weights), speech_options, each.windows, each.speech, shares)
         self._fusion_weights = _path(each.fusion.weights)
         self._options = facial_options

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emopipe.models.facial.detection import FaceDetector, Framing, crop, frame_face, quality
 from emopipe.models.facial.search import FaceSearch
+from emopipe.models.loading import Backend
 from emopipe.predictor.options import Options, torch_threads
 from emopipe.predictor.prediction import FacePrediction
 from emopipe.stages.faces.detection import FaceDetection
@@ -30,12 +31,16 @@ class FacePredictor:
         weights: of the model, by default the shipped ones.
         options: of the model.
         detection: the settings of detector and framing.
+        backend: what computes the model's network.
     """
 
-    def __init__(self, weights: Path | None, options: Options, detection: FaceDetection.Settings) -> None:
+    def __init__(
+        self, weights: Path | None, options: Options, detection: FaceDetection.Settings, backend: Backend = "auto"
+    ) -> None:
         self._weights = weights
         self._options = options
         self._detection = detection
+        self._backend = backend
         self._model: FacialModel | None = None
         self._detector: FaceDetector | None = None
 
@@ -67,7 +72,8 @@ class FacePredictor:
             if self._model is None:
                 from emopipe.models.facial.model import FacialModel
 
-                self._model = FacialModel.load(self._weights, self._options.device, self._options.prior)
+                options = self._options
+                self._model = FacialModel.load(self._weights, options.device, options.prior, self._backend)
             return self._model
 
     def _detect(self, picture: VideoFrame) -> list[Found]:

@@ -12,7 +12,7 @@ from emopipe.models.checkpoint import Card
 from emopipe.models.facial.compiled import CompiledNetwork
 from emopipe.models.facial.crops import SIZE
 from emopipe.models.facial.graphs import NETWORKS as GRAPHS
-from emopipe.models.loading import fitting, load_network, need_outputs, pick_device
+from emopipe.models.loading import Backend, fitting, load_network, need_outputs, pick_backend
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Grey crops [N, 48, 48], at least one → rows [N, labels + 1]: logits, then how far a face is from those trained on."""
@@ -26,6 +26,7 @@ class FacialModel:
 
     Attributes:
         device: where it infers, as torch names it.
+        backend: the library that computes its network.
     """
 
     def __init__(
@@ -37,29 +38,35 @@ class FacialModel:
         selective: Sequence[Selection] = (),
         temperatures: Sequence[Knot] = (),
         device: str = "cpu",
+        backend: str = "onnxruntime",
     ) -> None:
         self.labels = labels
         self.temperature = temperature
         self.temperatures = temperatures
         self.selective = selective
         self.device = device
+        self.backend = backend
         self._network = network
         self._odds = odds
 
     @classmethod
-    def load(cls, path: Path | None = None, device: str = "auto", prior: Prior = "training") -> "FacialModel":
+    def load(
+        cls, path: Path | None = None, device: str = "auto", prior: Prior = "training", backend: Backend = "auto"
+    ) -> "FacialModel":
         """Read a checkpoint (by default the committed one) onto `device`: a name of torch's, or "auto".
 
         Under another `prior` than that of the training data (see `emopipe.models.calibration`) its probabilities shift.
+        On a CPU `backend` computes its network: ONNX Runtime, or torch, which is slower there and the reference.
 
         Raises:
-            ModelError: weights missing, damaged, or for another network; no such device.
+            ModelError: weights missing, damaged, or for another network; no such device or back end.
             EmopipeError: no such prior.
         """
-        device = pick_device(device)
-        network, card = _load_network(path or checkpoint.WEIGHTS_DIR / "facial.safetensors", device)
+        library, device = pick_backend(backend, device)
+        network, card = _load_network(path or checkpoint.WEIGHTS_DIR / "facial.safetensors", device, library)
         odds = prior_odds(prior, card.labels, card.prior)
-        return cls(network, tuple(card.labels), card.temperature, odds, card.selective, card.temperatures, device)
+        labels = tuple(card.labels)
+        return cls(network, labels, card.temperature, odds, card.selective, card.temperatures, device, library)
 
     def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Grey crops uint8 [N, 48, 48] → float32 [N, labels], before temperature."""
@@ -83,10 +90,10 @@ class FacialModel:
         return self._network(faces)
 
 
-def _load_network(path: Path, device: str) -> tuple[Network, Card]:
-    """On a CPU through ONNX Runtime: what has no graph of its own is traced with torch, as torch runs it elsewhere."""
+def _load_network(path: Path, device: str, library: str) -> tuple[Network, Card]:
+    """Its network as a library computes it; for ONNX Runtime what has no graph of its own is traced with torch."""
     weights, card = checkpoint.load_arrays(path, "facial")
-    if device == "cpu" and card.network in GRAPHS:
+    if library == "onnxruntime" and card.network in GRAPHS:
         with fitting(path):
             graph = GRAPHS[card.network](weights, **card.options)
         need_outputs(path, card, len(weights["head.bias"]))
@@ -95,4 +102,4 @@ def _load_network(path: Path, device: str) -> tuple[Network, Card]:
     from emopipe.models.facial.rows import DeviceNetwork, trace
 
     network, card = load_network(path, "facial", NETWORKS)
-    return CompiledNetwork(trace(network)) if device == "cpu" else DeviceNetwork(network, device), card
+    return CompiledNetwork(trace(network)) if library == "onnxruntime" else DeviceNetwork(network, device), card

@@ -35,14 +35,16 @@ class RowNetwork(nn.Module):
 
 
 class DeviceNetwork:
-    """A network on a device of torch's; on a GPU of NVIDIA's as CUDA graphs.
+    """A network on a device of torch's; on a GPU of NVIDIA's as CUDA graphs, on a CPU face by face.
 
     Of a network as small as these a GPU's time goes into starting its kernels one by one: a graph starts them all.
+    On a CPU torch sums in another order in a batch of another size, while a face is to have the same bits in each.
     """
 
     def __init__(self, network: FaceNetwork, device: str) -> None:
         self._device = torch.device(device)
         self._rows = RowNetwork(network).to(self._device)
+        self._tile_size = 1 if self._device.type == "cpu" else BATCH_SIZES[-1]
         self._graphs: list[_RecordedBatch] = []
         if self._device.type == "cuda":
             self._graphs = [_RecordedBatch(self._rows, size, self._device) for size in BATCH_SIZES]
@@ -50,7 +52,7 @@ class DeviceNetwork:
     @torch.inference_mode()
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Grey crops [N, 48, 48], at least one → rows [N, labels + 1]: logits, then the distance."""
-        tiles = torch.split(torch.from_numpy(np.ascontiguousarray(crops)), BATCH_SIZES[-1])
+        tiles = torch.split(torch.from_numpy(np.ascontiguousarray(crops)), self._tile_size)
         rows: NDArray[np.float32] = torch.cat([self._tile(tile) for tile in tiles]).numpy()
         return rows
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.labels import FACE
-from emopipe.pipeline.port import Port
+from emopipe.models.loading import Backend, backend_problem
+from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.stages.inference import Inference
 from emopipe.stages.types import FaceEmotion, FaceEmotions, Faces
 
@@ -33,10 +34,26 @@ class FacialInference(Inference[Crop]):
         task: ClassVar[str] = "facial"
         labels: ClassVar[tuple[str, ...]] = FACE
 
+        backend: Annotated[
+            Backend,
+            about(
+                "what computes the network; auto: ONNX Runtime on a CPU, torch on a GPU; torch on a CPU is slower, and "
+                "the reference"
+            ),
+        ] = "auto"
+
+        def check(self) -> list[Invalid]:
+            problem = backend_problem(self.backend, self.device)
+            return super().check() + (
+                [Invalid("backend", f"{self.backend} cannot be used: {problem}")] if problem else []
+            )
+
+    settings: Settings
+
     def load(self, path: Path, device: str) -> "FacialModel":
         from emopipe.models.facial.model import FacialModel
 
-        model = FacialModel.load(path, device, self.settings.prior)
+        model = FacialModel.load(path, device, self.settings.prior, self.settings.backend)
         model.probabilities(np.zeros((1, 48, 48), np.uint8))
         return model
 

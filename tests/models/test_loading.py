@@ -9,7 +9,7 @@ import torch
 
 from emopipe.models import checkpoint
 from emopipe.models.facial.networks import NETWORKS
-from emopipe.models.loading import load_network, pick_device
+from emopipe.models.loading import load_network, pick_backend, pick_device
 from emopipe.pipeline.errors import ModelError
 from tests.support.random_weights import facial_weights
 
@@ -51,6 +51,26 @@ def test_a_device_is_found_or_refused() -> None:
     assert pick_device() == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ModelError, match=r"device 'gpu7' cannot be used: .*; `auto` takes what is there"):
         pick_device("gpu7")
+
+
+def test_on_a_cpu_onnx_runtime_computes_and_elsewhere_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pick_backend("auto", "cpu") == ("onnxruntime", "cpu")
+    assert pick_backend("torch", "cpu") == ("torch", "cpu")
+    monkeypatch.setattr("emopipe.models.loading.pick_device", lambda name: "cuda")  # as where there is a GPU
+    assert pick_backend() == ("torch", "cuda")
+    assert pick_backend("torch") == ("torch", "cuda")
+    assert pick_backend("onnxruntime") == ("onnxruntime", "cpu")
+
+
+def test_a_back_end_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match=r"^backend 'onnxruntime' cannot be used: it computes on the CPU, but device"):
+        pick_backend("onnxruntime", "cuda")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as where it is not installed
+    with pytest.raises(ModelError, match=r"^backend 'onnxruntime' cannot be used: onnxruntime is not installed; pip "):
+        pick_backend("onnxruntime", "cpu")
+    with pytest.raises(ModelError, match=r"^onnxruntime, which infers on device 'cpu', is not installed: pip install"):
+        pick_backend("auto", "cpu")
+    assert pick_backend("torch", "cpu") == ("torch", "cpu")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a driver is known by its device file")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -21,6 +21,7 @@ from emopipe.arguments.playing import play
 from emopipe.graphs.ready import find_graph
 from emopipe.models import checkpoint
 from emopipe.models.calibration import PRIORS, Prior
+from emopipe.models.loading import Backend
 from emopipe.pipeline.errors import DataError, EmopipeError, MediaError
 from emopipe.pipeline.graph.load import overridden, read_table
 from emopipe.pipeline.graph.registry import GRAPH_KEYS
@@ -50,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "weights instead of the shipped ones; a file says itself what it is for; may be repeated"
     parser.add_argument("--weights", action="append", default=[], type=Path, metavar="FILE", help=text)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to infer (default: auto)")
+    text = "what computes the network for faces (default: onnxruntime on a CPU, torch on a GPU)"
+    parser.add_argument("--backend", choices=get_args(Backend), help=text)
     text = "the graph to play videos through, whose stages' settings hold for pictures too (default: pipeline.toml)"
     parser.add_argument("--graph", type=Path, help=text)
     add_set_argument(parser, "stages.faces.max_faces=20")
@@ -78,6 +81,7 @@ def main(args: argparse.Namespace) -> int:
             speech=weights.get("speech"),
             fusion=weights.get("fusion"),
             device=args.device,
+            backend=args.backend,
             prior=args.prior,
             risk=args.risk,
             settings=settings_of(table),

@@ -93,7 +93,9 @@ def test_memory(clip: Path, tmp_path: Path) -> None:
 @SLOW
 def test_batching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_SIZES", (8,))
-    found = bench(tmp_path, "batching", "--faces", 128, "--rounds", 1, "--streams", 2, "--seconds", 0.5)
+    short = ("--faces", 128, "--rounds", 1, "--streams", 2, "--seconds", 0.5)
+    found = bench(tmp_path, "batching", *short, "--backend", "torch")
+    assert found["backend"] == "torch"
     assert found["stage_over_bare_8"] == pytest.approx(found["stage_8_per_s"] / found["bare_8_per_s"])
     assert positive(found, "stage_8_per_s", "live_p95_ms")
     assert found["live_streams"] == 2

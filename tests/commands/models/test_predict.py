@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from emopipe.__main__ import main
 from emopipe.commands.models.predict import decimate, expand, pairs, prior, settings_of
 from emopipe.models.labels import FACE
 from emopipe.pipeline.errors import EmopipeError, GraphError
@@ -161,6 +163,16 @@ def test_the_command_passes_settings_on(capsys: pytest.CaptureFixture[str], tmp_
     for limit, count in ((8, 2), (1, 1)):
         assert verb("predict", "--image", str(tmp_path), "--json", "--set", f"stages.faces.max_faces={limit}") == 0
         assert len(lines(capsys.readouterr().out)[0]["faces"]) == count
+
+
+def test_a_back_end_that_is_not_installed_is_said_in_a_sentence(
+    files: Path, weights: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    chosen = ["--backend", "onnxruntime", "--device", "cpu"]
+    assert main(["predict", "--whole", "--image", str(files / "anna.png"), *weights, *chosen]) == 2
+    expected = "backend 'onnxruntime' cannot be used: onnxruntime is not installed; pip install onnxruntime, or choose"
+    assert capsys.readouterr().err == f"emopipe: {expected} another\n"
 
 
 def test_a_full_disk_is_said_in_one_line(files: Path) -> None:

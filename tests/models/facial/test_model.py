@@ -97,6 +97,17 @@ def test_loads_a_checkpoint(model: FacialModel, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.probabilities(faces(3)), model.probabilities(faces(3)), strict=True)
 
 
+def test_torch_on_a_cpu_agrees_and_gives_a_face_the_same_bits_in_any_batch(tmp_path: Path) -> None:
+    path = tmp_path / "facial.safetensors"
+    checkpoint.save(path, random_network().state_dict(), CARD)
+    reference, compiled_model = (FacialModel.load(path, "cpu", backend=each) for each in ("torch", "onnxruntime"))
+    assert (reference.backend, compiled_model.backend) == ("torch", "onnxruntime")
+    crops = faces(17)
+    alone = np.concatenate([reference.probabilities(crop[None]) for crop in crops])
+    np.testing.assert_array_equal(reference.probabilities(crops), alone, strict=True)
+    np.testing.assert_allclose(reference.logits(crops), compiled_model.logits(crops), rtol=1e-4, atol=1e-5)
+
+
 def test_names_what_is_wrong_with_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "facial.safetensors"
     with pytest.raises(ModelError, match="no such weights"):

@@ -1,5 +1,6 @@
 """The facial inference stage with a real network: the same bits whatever the batch, clear errors about weights."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,25 @@ def test_a_wrong_prior_is_found_before_anything_runs() -> None:
         "prior",
         '"calm" is no label; known are "angry", "disgust", "fear", "happy", "sad", "surprise" and "neutral"',
     )
+
+
+def test_torch_can_compute_on_a_cpu(weights: Path) -> None:
+    (message,) = frames([2])
+    found = []
+    for backend in ("onnxruntime", "torch"):
+        settings = FacialInference.Settings(weights=str(weights), device="cpu", backend=backend)
+        inference = FacialInference(settings)
+        assert inference.load(weights, "cpu").backend == backend
+        (result,) = run_stage(inference, [("faces", message)]).payloads("emotions")
+        found.append([face.probabilities for face in result.faces])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-6)
+
+
+def test_a_back_end_that_cannot_be_used_is_said_before_anything_runs(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = FacialInference.Settings(weights=str(weights), backend="torch")
+    assert settings.check() == []
+    monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    (problem,) = settings.check()
+    assert problem == ("backend", "torch cannot be used: torch is not installed; pip install torch, or choose another")

@@ -2,7 +2,8 @@
 
 Started as `python -m emopipe.archive.job FOLDER`, the folder being for what is under way. On standard input come lines
 of JSON: the order, then names of recordings, each when the one before is over. On standard output go lines of JSON,
-`[kind, content]`: `ready` once, `beat` while it gets on, `entry` for each recording, `full` where the disk is.
+`[kind, content]`: `ready` once, `beat` while it gets on, `entry` for each recording, `stop` where no other one can be
+played either.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from emopipe.archive.replay import DiskFull, Order, replay
+from emopipe.archive.replay import Order, Stopped, replay
 from emopipe.models.warm import keeping_models
 
 MODULE = "emopipe.archive.job"
@@ -39,8 +40,8 @@ def main() -> None:
                 recording = json.loads(lines.get())
                 try:
                     entry = replay(order, recording, Path(sys.argv[1]), beat=lambda: say("beat"))
-                except DiskFull as error:
-                    say("full", str(error))
+                except Stopped as error:
+                    say("stop", str(error))
                 else:
                     say("entry", msgspec.to_builtins(entry))
                     if entry.word == "error":

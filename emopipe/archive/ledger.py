@@ -76,6 +76,7 @@ class Ledger:
 
     Attributes:
         entries: of the recordings that are over, by name.
+        run: what the results depend on, as it was said when the archive was begun.
 
     Raises (on entering):
         EmopipeError: it holds something else, or results of another graph, weights, version or root; somebody else is
@@ -86,6 +87,7 @@ class Ledger:
         self.folder = folder
         self.state = folder / STATE
         self.entries: dict[str, Entry] = {}
+        self.run = run
         self._archive = _Archive(version=ARCHIVE_VERSION, root=str(root), run=run)
         self._exit = ExitStack()
 
@@ -169,6 +171,7 @@ class Ledger:
             problem = f"its results are made otherwise: {first.subject}: {first.text}{more}"
         if problem:
             raise EmopipeError(f"--out {self.folder}: {problem}; name another folder")
+        self.run = before.run
 
     def _holds(self, name: str, path: Path) -> bool:
         entry = self.entries.get(name)

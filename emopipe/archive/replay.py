@@ -3,9 +3,10 @@
 import asyncio
 import copy
 import errno
+import importlib.metadata
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,11 +21,12 @@ from emopipe.graphs.messages import upstream
 from emopipe.graphs.replay import replay_table
 from emopipe.pipeline.errors import EmopipeError, GraphError, MediaError
 from emopipe.pipeline.files import RUN_IDENTITY, replacing
-from emopipe.pipeline.graph.identity import FileIdentity, RunIdentity, identify
+from emopipe.pipeline.graph.identity import FileIdentity, RunIdentity, changes, identify
 from emopipe.pipeline.graph.load import Graph, graph_from_table, overridden
 from emopipe.pipeline.text import count, one_line
 
 RESULTS = "out0"  # the stage that writes them
+WRITER = "pyarrow"  # by which it does, and which is no requirement of emopipe itself
 FULL = (errno.ENOSPC, errno.EDQUOT)
 MAX_TEXTS = 10  # that an entry holds
 
@@ -37,7 +39,9 @@ class Order(msgspec.Struct, kw_only=True):
         origin: that file.
         overrides: of its keys.
         root: the folder from which on recordings are named.
-        out: the archive's folder.
+        out: the folder for the results.
+        place: whose folder that is, and who follows the order, where that is not this host.
+        run: what all results depend on; whoever follows the order has to find the same.
         known: files that need not be hashed again.
     """
 
@@ -46,11 +50,19 @@ class Order(msgspec.Struct, kw_only=True):
     overrides: list[str]
     root: str
     out: str
+    place: str = ""
+    run: RunIdentity | None = None
     known: list[FileIdentity] = []
 
 
-class DiskFull(EmopipeError):
-    """No results can be written any more: that is no recording's own failure."""
+class Stopped(EmopipeError):
+    """The archive cannot go on, whatever recording comes next: that is none's own failure."""
+
+
+def disk_full(order: Order) -> Stopped:
+    """That no results can be written any more."""
+    where = f"{order.place}: {order.out}" if order.place else f"--out {order.out}"
+    return Stopped(f"{where}: no space is left on its disk; free some")
 
 
 def graph_of(order: Order, recording: str) -> Graph:
@@ -58,6 +70,7 @@ def graph_of(order: Order, recording: str) -> Graph:
 
     Raises:
         MediaError: the recording cannot be read.
+        Stopped: the graph can run where the order was given, and cannot here.
         EmopipeError: the graph cannot run.
     """
     path, result = Path(order.root) / recording, Path(order.out) / result_name(recording)
@@ -72,18 +85,36 @@ def graph_of(order: Order, recording: str) -> Graph:
     except GraphError as error:
         if unreadable := [each for each in error.problems if each.key.startswith("uri")]:
             raise MediaError(unreadable[0].sentence()) from None
+        if order.place and (missing := [each for each in error.problems if each.stage != RESULTS]):
+            raise Stopped(f"{order.place}: {missing[0]}; it has to be there as it is here") from None
         raise
 
 
 def identity_of(graph: Graph, order: Order) -> RunIdentity:
-    """What one recording's results depend on, wherever they go to."""
+    """What one recording's results depend on, wherever they go to and wherever the files lie here.
+
+    Raises:
+        Stopped: it is not what the order says.
+    """
     run = identify(graph, order.known)
     run.graph["stages"][RESULTS] |= {"path": os.path.relpath(graph.stages[RESULTS].table["path"], order.out)}
-    return msgspec.convert(without_secrets(msgspec.to_builtins(run), secrets_of(graph)), RunIdentity)
+    run = msgspec.structs.replace(run, versions=run.versions | {WRITER: importlib.metadata.version(WRITER)})
+    run = msgspec.convert(without_secrets(msgspec.to_builtins(run), secrets_of(graph)), RunIdentity)
+    if order.run is None:
+        return run
+    if differing := changes(order.run, _base(run, graph)):
+        where = f"{order.place}: results" if order.place else f"--out {order.out}: its results"
+        remedy = "have all be as it was when the archive was begun"
+        raise Stopped(f"{where} would be made otherwise now: {differing[0].subject}: {differing[0].text}; {remedy}")
+    order.known = run.weights + run.own_code
+    stages = copy.deepcopy(order.run.graph["stages"])
+    for name, key in _own_keys(graph):
+        stages[name][key] = run.graph["stages"][name][key]
+    return msgspec.structs.replace(order.run, graph=order.run.graph | {"stages": stages}, recordings=run.recordings)
 
 
-def base_identity(order: Order, recordings: Sequence[str]) -> RunIdentity:
-    """What the results of all recordings depend on, but for the recordings.
+def base_identity(order: Order, recordings: Sequence[str]) -> tuple[RunIdentity, Graph]:
+    """What the results of all recordings depend on, but for the recordings; and the graph of the first one.
 
     Raises:
         EmopipeError: the graph cannot run, or none of the recordings can be played.
@@ -97,11 +128,7 @@ def base_identity(order: Order, recordings: Sequence[str]) -> RunIdentity:
             except MediaError as error:
                 unreadable.append(error)
                 continue
-            run = identity_of(graph, elsewhere)
-            for name, spec in graph.stages.items():
-                for key in ("path",) if name == RESULTS else ("uri",) if not spec.inputs else ():
-                    run.graph["stages"][name].pop(key, None)
-            return msgspec.structs.replace(run, recordings=[])
+            return _base(identity_of(graph, elsewhere), graph), graph
     raise EmopipeError(f"none of the {count(len(recordings), 'recording')} can be played; the first: {unreadable[0]}")
 
 
@@ -118,18 +145,21 @@ def replay(order: Order, recording: str, folder: Path, beat: Callable[[], None] 
         What became of it. After a word `error` this process is not to be trusted with another recording.
 
     Raises:
-        DiskFull: no results can be written.
+        Stopped: no results can be written, or they would not fit the others.
     """
     path = Path(order.root) / recording
     try:
         before = path.stat()
         entry = _replay(order, recording, folder, beat)
         after = path.stat()
+    except Stopped:
+        raise
     except Exception as error:
         if _full(error):
-            raise DiskFull(f"--out {order.out}: no space is left on its disk; free some") from None
-        if isinstance(error, FileNotFoundError) and error.filename == str(path):
-            error = MediaError(f"{path}: no such file")
+            raise disk_full(order) from None
+        if isinstance(error, OSError) and error.filename == str(path):
+            reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+            error = MediaError(f"{path}: {reason}{f' on {order.place}' if order.place else ''}")
         return failed(recording, *_why(error, path))
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         Path(order.out, result_name(recording)).unlink(missing_ok=True)
@@ -140,6 +170,20 @@ def replay(order: Order, recording: str, folder: Path, beat: Callable[[], None] 
 def failed(recording: str, word: Word, text: str) -> Entry:
     """The entry of a recording that has no results."""
     return Entry(recording=recording, outcome="failed", word=word, text=text)
+
+
+def _base(run: RunIdentity, graph: Graph) -> RunIdentity:
+    """What of one recording's identity holds for all."""
+    stages = copy.deepcopy(run.graph["stages"])
+    for name, key in _own_keys(graph):
+        stages[name][key] = None
+    return msgspec.structs.replace(run, graph=run.graph | {"stages": stages}, recordings=[])
+
+
+def _own_keys(graph: Graph) -> Iterator[tuple[str, str]]:
+    """The settings that name the recording and its results: stages, and keys."""
+    yield RESULTS, "path"
+    yield from ((name, "uri") for name, spec in graph.stages.items() if not spec.inputs)
 
 
 def _replay(order: Order, recording: str, folder: Path, beat: Callable[[], None]) -> Entry:

@@ -42,8 +42,13 @@ class Cluster:
         self.node = node
 
     @classmethod
-    async def join(cls, where: str, *, verbose: bool) -> "Cluster":
+    async def join(cls, where: str, *, verbose: bool, cores: int = 1) -> "Cluster":
         """Join the cluster `ray` (that of this host, or one that is started) or `ray://HOST:PORT`.
+
+        Args:
+            where: as `--on` has it.
+            verbose: pass on what actors log.
+            cores: of a cluster that is started: how many actors that ask for one have room.
 
         Raises:
             EmopipeError: it cannot be reached, or runs another version.
@@ -51,7 +56,7 @@ class Cluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             if where == LOCAL:
-                await asyncio.to_thread(_join_here, verbose)
+                await asyncio.to_thread(_join_here, verbose, cores)
                 context = ray.get_runtime_context()
                 node = context.get_node_id()
                 return cls(ray.util.get_node_ip_address(), node)
@@ -107,13 +112,13 @@ def process_gpus(graph: Graph, process: str) -> float:
     return sum(graph.stages[name].gpus for name in graph.processes[process])
 
 
-def _join_here(verbose: bool) -> None:
+def _join_here(verbose: bool, cores: int) -> None:
     if ray.is_initialized():
         return
     try:
         ray.init("auto", log_to_driver=verbose, logging_level="ERROR")
     except ConnectionError:  # there is none
-        ray.init("local", log_to_driver=verbose, num_cpus=1, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
+        ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
 
 
 def _reach(where: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from emopipe.archive.replay import DiskFull, Order, base_identity, replay
+from emopipe.archive.replay import Order, Stopped, base_identity, replay
 from emopipe.pipeline.graph.identity import identify_file
 from emopipe.stages.lab import parquet
 from tests.support.media import every, make
@@ -51,7 +51,7 @@ def test_the_entry_says_what_the_recording_was_and_the_file_what_it_is_made_of(o
 
 def test_what_all_depend_on_names_no_recording(order: Order, tmp_path: Path) -> None:
     (tmp_path / "a.mkv").touch()  # which cannot be played
-    run = base_identity(order, ["a.mkv", "x.mkv"])
+    run, _ = base_identity(order, ["a.mkv", "x.mkv"])
     assert run.recordings == []
     assert ".mkv" not in msgspec.json.encode(run).decode()
 
@@ -79,7 +79,7 @@ def test_a_full_disk_is_no_recordings_own_failure(
         raise OSError(number, "full")
 
     monkeypatch.setattr(parquet, "sync", full)
-    with pytest.raises(DiskFull, match=f"^--out {order.out}: no space is left on its disk; free some$"):
+    with pytest.raises(Stopped, match=f"^--out {order.out}: no space is left on its disk; free some$"):
         replay(order, "x.mkv", tmp_path / "state")
     monkeypatch.undo()
     assert replay(order, "x.mkv", tmp_path / "state").outcome == "done"

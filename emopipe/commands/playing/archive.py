@@ -1,7 +1,8 @@
 """Replay thousands of recordings, each to a Parquet file of its own, by several processes with warm models.
 
-The rows are those of `emopipe replay FILE --out FILE.parquet`. Whatever ends it, the same command goes on from there:
-recordings that are over are not played again, but for those that have failed, and those that have changed.
+On a Ray cluster the processes are on its nodes, which find the recordings by their absolute paths. The rows are those
+of `emopipe replay FILE --out FILE.parquet`. Whatever ends it, the same command goes on from there: recordings that are
+over are not played again, but for those that have failed, and those that have changed.
 """
 
 import argparse
@@ -15,14 +16,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emopipe.archive.ledger import Entry, Ledger
+from emopipe.archive.players import LocalPlayers, Players
 from emopipe.archive.pool import Pool
 from emopipe.archive.recordings import Recordings, find_recordings
 from emopipe.archive.replay import Order, base_identity
+from emopipe.arguments.cluster import add_on_argument, need_ray
 from emopipe.arguments.graph import add_set_argument
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import read_table
-from emopipe.pipeline.graph.process_layout import cores
 from emopipe.pipeline.text import count, printable, readable
 
 HELP = "replay thousands of recordings, each to a Parquet file of its own"
@@ -39,14 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the archive, made or gone on with")
     parser.add_argument("--graph", type=Path, help="the graph to replay them through (default: pipeline.toml)")
     parser.add_argument("--jobs", type=int, metavar="N", help="how many processes (default: one for each core)")
+    add_on_argument(parser)
     add_set_argument(parser, "stages.facial.device=cpu")
     parser.add_argument("--verbose", action="store_true", help="show what the processes log")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    jobs = arguments.jobs if arguments.jobs is not None else cores()
-    if jobs < 1:
-        raise EmopipeError(f"--jobs {jobs}: expected one process at least")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise EmopipeError(f"--jobs {arguments.jobs}: expected one process at least")
+    if arguments.on is not None:
+        need_ray()
     path = find_graph(arguments.graph)
     recordings = find_recordings(arguments.source, arguments.out)
     for sentence in recordings.left_out:
@@ -58,14 +62,20 @@ def main(arguments: argparse.Namespace) -> int:
         root=str(recordings.root),
         out=str(arguments.out.absolute()),
     )
-    run = base_identity(order, recordings.names)
-    order.known = run.weights + run.own_code
+    run, graph = base_identity(order, recordings.names)
     with Ledger(arguments.out, run, recordings.root) as ledger:
-        _replay(ledger, order, recordings, jobs, verbose=arguments.verbose)
+        order.run = ledger.run
+        if arguments.on is None:
+            players: Players = LocalPlayers(order, ledger.state, verbose=arguments.verbose)
+        else:
+            from emopipe.archive.ray_players import RayPlayers
+
+            players = RayPlayers(order, graph, arguments.on, verbose=arguments.verbose)
+        _replay(ledger, recordings, players, arguments.jobs)
     return _conclude(ledger, recordings)
 
 
-def _replay(ledger: Ledger, order: Order, recordings: Recordings, jobs: int, *, verbose: bool) -> None:
+def _replay(ledger: Ledger, recordings: Recordings, players: Players, jobs: int | None) -> None:
     """Replay what is left, the largest first: the last to end are short ones, then, and no core waits for long."""
     left = ledger.left(recordings)
     changed = sum(name in ledger.entries and ledger.entries[name].result is not None for name in left)
@@ -99,9 +109,15 @@ def _replay(ledger: Ledger, order: Order, recordings: Recordings, jobs: int, *, 
         a_minute = (progress.tasks[0].completed - len(recordings.names) + len(left)) / (time.monotonic() - began) * 60
         progress.update(task, speed=f"{a_minute:.1f} a minute")
 
+    async def play() -> None:
+        async with players:
+            await Pool(players, jobs or players.cores, over).run(left)
+
+    if not left:
+        return
     try:
         with progress:
-            asyncio.run(Pool(order, jobs, ledger.state, over, verbose=verbose).run(left))
+            asyncio.run(play())
     except (KeyboardInterrupt, EmopipeError):
         print("emopipe: the same command goes on from here", file=sys.stderr)
         raise

@@ -7,6 +7,7 @@ is under way come to its end, and the files are whole; a second one stops at onc
 import argparse
 from pathlib import Path
 
+from emopipe.arguments.cluster import add_on_argument, need_ray
 from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
 from emopipe.arguments.outputs import need_writable, write_json
 from emopipe.arguments.playing import conclude, play
@@ -27,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph_arguments(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all counts and latencies, as JSON")
     add_playing_arguments(parser)
-    where = "ray: that of this host, or one started for the run"
-    parser.add_argument("--on", metavar="CLUSTER", help=f"play on a Ray cluster: ray://HOST:PORT, or {where}")
+    add_on_argument(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -72,10 +72,7 @@ def _launcher(arguments: argparse.Namespace) -> Launcher | None:
         return None
     if arguments.one_process:
         raise EmopipeError("--on: a cluster plays several processes; leave out --one-process")
-    try:
-        from emopipe.pipeline.cluster.ray_launcher import RayLauncher
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise EmopipeError('--on: Ray is not installed; `pip install "emopipe[ray]"`, here and on each node') from None
+    need_ray()
+    from emopipe.pipeline.cluster.ray_launcher import RayLauncher
+
     return RayLauncher(arguments.on, verbose=arguments.verbose)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emopipe.__main__ import main
-from emopipe.archive import pool
+from emopipe.archive import players
 from tests.support import archive_stages
 from tests.support.media import every, make
 from tests.support.paths import ROOT
@@ -171,7 +171,7 @@ def test_an_archive_that_is_written_to_is_left_alone(archive: Archive, said: Sai
 def test_a_recording_at_which_a_stage_hangs_is_given_up(
     archive: Archive, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "HANG_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(players, "HANG_TIMEOUT_S", 3.0)
     archive.record("sticks.mkv")
     assert archive.run() == 1
     assert "sticks.mkv: failed (hung): no stage has got on for 3 s, twice\n" in said()[1]

@@ -1,5 +1,6 @@
 """One recording of an archive, replayed in this process: what its entry and its file say."""
 
+import copy
 import errno
 import json
 from pathlib import Path
@@ -89,3 +90,54 @@ def test_it_says_that_it_gets_on(order: Order, tmp_path: Path) -> None:
     beats: list[None] = []
     replay(order, "x.mkv", tmp_path / "state", beat=lambda: beats.append(None))
     assert beats
+
+
+def on_a_node(order: Order, **more: Any) -> Order:
+    return msgspec.structs.replace(order, place="node 10.0.0.2", **more)
+
+
+def test_what_is_not_on_a_node_is_said_with_its_place(order: Order, tmp_path: Path) -> None:
+    entry = replay(on_a_node(order), "far.mkv", tmp_path / "state")
+    assert (entry.outcome, entry.word, entry.text) == ("failed", "unreadable", "no such file on node 10.0.0.2")
+
+
+def test_a_stage_that_is_not_on_a_node_ends_it(order: Order, tmp_path: Path) -> None:
+    table = copy.deepcopy(TABLE)
+    table["stages"]["scripted"]["use"] = "nowhere.to.be_found:Scripted"
+    with pytest.raises(
+        Stopped, match=r"^node 10\.0\.0\.2: stages\.scripted\.use: .*; it has to be there as it is here$"
+    ):
+        replay(on_a_node(order, table=table), "x.mkv", tmp_path / "state")
+
+
+def test_a_full_disk_of_a_node_is_said_with_its_place(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(parquet, "sync", full)
+    with pytest.raises(Stopped, match=f"^node 10.0.0.2: {order.out}: no space is left on its disk; free some$"):
+        replay(on_a_node(order), "x.mkv", tmp_path / "state")
+
+
+@pytest.mark.parametrize("library", ["numpy", "onnxruntime", "pyarrow", "emopipe"])
+def test_a_library_of_another_version_ends_it(order: Order, tmp_path: Path, library: str) -> None:
+    run, _ = base_identity(order, ["x.mkv"])
+    own = run.versions[library]
+    order.run = msgspec.structs.replace(run, versions=run.versions | {library: "0.1"})
+    with pytest.raises(Stopped) as caught:
+        replay(order, "x.mkv", tmp_path / "state")
+    assert str(caught.value) == (
+        f'--out {order.out}: its results would be made otherwise now: version: {library}: "0.1" then, "{own}" now; '
+        "have all be as it was when the archive was begun"
+    )
+    assert not list(Path(order.out).iterdir())
+
+
+def test_results_say_nothing_of_where_the_files_lie_on_a_node(order: Order, tmp_path: Path) -> None:
+    order.run, _ = base_identity(order, ["x.mkv"])
+    replay(order, "x.mkv", tmp_path / "state")
+    far = on_a_node(order, out=str(tmp_path / "far"))
+    replay(far, "x.mkv", tmp_path / "state")
+    assert (tmp_path / "far/x.mkv.parquet").read_bytes() == (tmp_path / "out/x.mkv.parquet").read_bytes()

@@ -1,10 +1,12 @@
 """emopipe archive: what becomes of recordings, of processes that die, and of an archive that is gone on with."""
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -312,6 +314,43 @@ def test_a_graph_that_cannot_run_is_said_before_anything(archive: Archive, said:
     assert archive.run("--jobs", 0) == 2
     assert said()[1] == "emopipe: --jobs 0: expected one process at least\n"
     assert not archive.out.exists()
+
+
+def test_a_library_that_was_upgraded_ends_it(archive: Archive, said: Said) -> None:
+    archive.record("x.mkv", "new.mkv")
+    assert archive.run("--jobs", 1) == 0
+    (archive.out / "new.mkv.parquet").unlink()
+    path = archive.out / "archive.json"
+    content = json.loads(path.read_text())
+    now = content["run"]["versions"]["onnxruntime"]
+    content["run"]["versions"]["onnxruntime"] = "1.0"
+    path.write_text(json.dumps(content))
+    said()
+    assert archive.run("--jobs", 1) == 2
+    assert f'version: onnxruntime: "1.0" then, "{now}" now; name another folder' in said()[1]
+    assert not (archive.out / "new.mkv.parquet").exists()
+
+
+def test_a_cluster_without_ray(archive: Archive, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "ray" else find(name, *more))
+    archive.record("x.mkv")
+    expected = 'emopipe: --on: Ray is not installed; `pip install "emopipe[ray]"`, here and on each node\n'
+    run = ["run", str(archive.graph), "--set", f"stages.capture.uri={archive.recordings}/x.mkv"]
+    for given in (archive.arguments(), run):
+        assert main([*given, "--on", "ray"]) == 2
+        assert said()[1] == expected
+    assert not archive.out.exists()
+
+
+def test_a_head_that_cannot_be_reached(archive: Archive, said: Said) -> None:
+    pytest.importorskip("ray")
+    archive.record("x.mkv")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = f"ray://127.0.0.1:{free.getsockname()[1]}"
+        assert archive.run("--on", where) == 2
+    assert f"emopipe: --on {where}: cannot be reached: Connection refused; is the head up" in said()[1]
 
 
 @pytest.mark.slow("real media and models")

@@ -4,7 +4,8 @@
 
 A shard is the whole graph on `--cores`; it is simulated once for each number of cameras that it may have. A fleet has
 as many shards as give `--a-shard` cameras each on average, placed evenly, or by the hash of their names. `--check`
-takes what `emopipe bench live CLIP --json live.json` has measured here, and compares results a second and p50.
+takes what `emopipe bench live CLIP --json live.json` has measured here, and compares results a second and p50; kernels
+then take as much CPU together as a result took there with the most cameras.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.simulation.fleet import cost, figures, loads, shards_for
-from benchmarks.simulation.shard import Shard, simulate
+from benchmarks.simulation.shard import COSTS_MS, OVERHEAD, Shard, simulate
 from emopipe.pipeline.graph.process_layout import cores
 
 TOLERANCE = 0.2
@@ -73,8 +74,12 @@ def _check(measured: dict[str, Any], seconds: float) -> int:
     """Compare with a measurement on this machine, whose pictures come together."""
     print("| cameras | | measured | simulated | ratio |\n|--:|---|--:|--:|--:|")
     wrong = 0
+    most = measured["streams"][max(measured["streams"], key=int)]
+    own_ms = sum(COSTS_MS.values()) * OVERHEAD
+    scale = most.get("cpu_ms_a_result", own_ms) / own_ms
+    costs = {kernel: ms * scale for kernel, ms in COSTS_MS.items()}
     for streams, its in measured["streams"].items():
-        shard = simulate(int(streams), cores(), seconds, together=True)
+        shard = simulate(int(streams), cores(), seconds, costs=costs, together=True)
         pairs = {
             "results/s": (its["results_per_s"], len(shard.ages) / (seconds - 1)),
             "p50 ms": (its["p50_ms"], float(np.percentile(shard.ages, 50))),

@@ -115,3 +115,14 @@ def test_the_check_fails_where_a_figure_is_off(tmp_path: Path, capsys: pytest.Ca
         file.write_text(json.dumps({"streams": {"1": {"results_per_s": 30.0, "p50_ms": p50 * factor}}}))
         assert command.main(["--check", str(file), "--seconds", "2"]) == code
     assert "| 1 | results/s | 30.0 |" in capsys.readouterr().out
+
+
+def test_the_check_takes_the_cpu_that_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "live.json"
+    simulated = []
+    for ms in (10.0, 20.0):
+        row = {"results_per_s": 30.0, "p50_ms": 10.0, "cpu_ms_a_result": ms}
+        file.write_text(json.dumps({"streams": {"1": row}}))
+        command.main(["--check", str(file), "--seconds", "2"])
+        simulated.append(float(capsys.readouterr().out.splitlines()[-1].split("|")[4]))
+    assert simulated[1] > 1.5 * simulated[0]

@@ -36,6 +36,10 @@ class Outcome:
     bars: list[Bar] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
+    def picture(self, note: str) -> str:
+        """What was measured as SVG; `note` says where and when."""
+        return bar_chart(self.title, [bar for bar in self.bars if not math.isnan(bar.value)], note)
+
 
 def spread(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Median, lowest and highest of each figure of several rounds."""
@@ -80,10 +84,9 @@ def conduct(arguments: argparse.Namespace, measure: Callable[[argparse.Namespace
         content = {"bench": arguments.verb, **outcome.figures, "wrong": outcome.wrong, **conditions.as_dict()}
         write_json(arguments.json, finite(content), "--json")
     if arguments.svg is not None:
-        shown = [bar for bar in outcome.bars if not math.isnan(bar.value)]
         note = f"{conditions.as_dict()['date'][:10]}; {conditions.line.partition(';')[0]}"
         with writing(arguments.svg, "--svg") as write:
-            write(bar_chart(outcome.title, shown, note))
+            write(outcome.picture(note))
     if outcome.wrong:
         print("emopipe: not as it must be:", *outcome.wrong, sep="\n  ", file=sys.stderr)
         return WRONG

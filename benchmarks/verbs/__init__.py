@@ -1,3 +1,3 @@
 """What `emopipe bench` measures: a module a verb, with `HELP`, `add_arguments` and `measure`."""
 
-VERBS = ("replay", "latency", "live", "transport", "batching", "startup", "memory", "peers")
+VERBS = ("replay", "latency", "live", "transport", "batching", "startup", "memory", "peers", "flame")

@@ -1,4 +1,4 @@
-"""Measure emopipe on this machine: replay, latency, live, transport, batching, startup, memory, peers.
+"""Measure emopipe on this machine: replay, latency, live, transport, batching, startup, memory, peers, flame.
 
 `emopipe bench VERB --help` says what each measures. The benchmarks are not part of an installed emopipe: they need a
 checkout of the sources.

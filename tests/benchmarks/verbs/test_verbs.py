@@ -91,6 +91,16 @@ def test_memory(clip: Path, tmp_path: Path) -> None:
 
 
 @SLOW
+@pytest.mark.skipif(sys.platform != "linux", reason="the clocks of threads are Linux's")
+def test_flame(clip: Path, tmp_path: Path) -> None:
+    found = bench(tmp_path, "flame", clip, "--seconds", 1)
+    assert found["stage_cpu_ms"].keys() >= {"capture", "faces", "facial", "fusion"}
+    assert found["cpu_ms"] == pytest.approx(sum(found["stage_cpu_ms"].values()))
+    assert any("decode" in row["what"] for row in found["kernels"])
+    assert "Decoder.decode" in (tmp_path / "out.svg").read_text(encoding="utf-8")
+
+
+@SLOW
 def test_batching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_SIZES", (8,))
     short = ("--faces", 128, "--rounds", 1, "--streams", 2, "--seconds", 0.5)

@@ -13,7 +13,7 @@ STAGES = {
     "webrtc": "emopipe.stages.webrtc.source:WebRtc",
     # what is seen and heard
     "face-detection": "emopipe.stages.faces.detection:FaceDetection",
-    "face-blur": "emopipe.stages.faces.blur:BlurFaces",
+    "face-privacy": "emopipe.stages.faces.privacy:FacePrivacy",
     "face-geometry": "emopipe.stages.faces.geometry:Geometry",
     "facial-inference": "emopipe.stages.faces.inference:FacialInference",
     "onnx-facial-inference": "emopipe.stages.faces.onnx:OnnxFacialInference",

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "models.geometry": "models models.facial pipeline",
     "models.export": "models models.facial models.speech models.fusion pipeline",
     "models.onnx": "models pipeline",
-    "stages": "models models.facial models.onnx pipeline",
+    "stages": "models models.facial models.geometry models.onnx pipeline",
     "stages.media": "stages pipeline pipeline.memory",
     "stages.capture": "stages stages.media pipeline pipeline.graph",
     "stages.sinks": "stages models pipeline pipeline.access",

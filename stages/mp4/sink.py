@@ -1,16 +1,15 @@
 """What the sinks that write films share: one mp4 for each stream, begun with its first picture or sound."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from emopipe.models import assets
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.stages.media.container import stream_names, unreadable
 from emopipe.stages.mp4.source_audio import SourceAudio
 from emopipe.stages.mp4.writer import Mp4Writer
-from emopipe.stages.privacy import FaceBlur, Privacy, open_detector
+from emopipe.stages.privacy import Privacy, PrivacyNetworks, model_files
 from emopipe.stages.sinks.stream_paths import STREAM_SLOT, OutputPaths, path_problems
 from emopipe.stages.types import AudioBlock, VideoFrame
 
@@ -37,7 +36,8 @@ class FilmStage(Stage):
         privacy: Annotated[
             Privacy,
             about(
-                "blur: no face that is found can be recognised in the film; pictures are written half a second later"
+                "no face that is found can be recognised in the film. blur: four means are left; mesh: the mesh of the "
+                "face is drawn in its place, which shows the expression. Pictures are written half a second later"
             ),
         ] = "none"
 
@@ -56,9 +56,7 @@ class FilmStage(Stage):
             return [str(Path(file).resolve()) for file in self.recordings]
 
         def loads(self) -> list[str]:
-            if self.privacy == "none":
-                return []
-            return [str((assets.FOLDER / assets.FACE_DETECTOR).resolve())]
+            return model_files(self.privacy)
 
         def writes(self) -> list[str]:
             return [str(Path(self.path).resolve())]
@@ -67,7 +65,8 @@ class FilmStage(Stage):
 
     async def setup(self) -> None:
         self._paths = OutputPaths(self.settings.path, self.host.journal if self.host.mode == "replay" else None)
-        self._detector = await self.exit.enter(open_detector) if self.settings.privacy == "blur" else None
+        privacy = self.settings.privacy
+        self._networks = None if privacy == "none" else await self.exit.enter(PrivacyNetworks, privacy)
         self._open: dict[str, Mp4Writer | None] = {}  # by stream; none where it has no file to go to
         self.exit.push_async_callback(self._finish_all)
 
@@ -113,7 +112,6 @@ class FilmStage(Stage):
         files = self.settings.recordings
         file = dict(zip(stream_names(files), files, strict=True)).get(stream)
         original = SourceAudio(file) if file is not None else None
-        blur: FaceBlur[Any] | None = FaceBlur(self._detector) if self._detector is not None else None
         return Mp4Writer(
             path,
             title=stream,
@@ -122,7 +120,7 @@ class FilmStage(Stage):
             source_audio=original or None,
             longer_side=self.settings.size,
             crf=self.settings.crf,
-            blur=blur,
+            hider=None if self._networks is None else self._networks.hider(),
         )
 
 

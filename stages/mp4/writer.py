@@ -21,7 +21,7 @@ from emopipe.pipeline.errors import StageFailed
 from emopipe.stages.media.audio import SAMPLE_NS, SAMPLE_RATE_HZ
 from emopipe.stages.mp4.canvas import Canvas, Restorer, even_size, matrix_of
 from emopipe.stages.mp4.source_audio import SourceAudio
-from emopipe.stages.privacy import FaceBlur, Picture
+from emopipe.stages.privacy import FaceHider, Picture
 from emopipe.stages.types import VideoFrame
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Mp4Writer:
         source_audio: a recording's own audio, to take instead of blocks.
         longer_side: the longer side of the frames, in pixels; 0: as the first one.
         crf: x264's quality, 0 (best) to 51.
-        blur: hides the faces; frames wait there.
+        hider: hides the faces; frames wait there.
 
     Attributes:
         end: ns of running time up to which there is something.
@@ -81,7 +81,7 @@ class Mp4Writer:
         source_audio: SourceAudio | None = None,
         longer_side: int = 0,
         crf: int = 23,
-        blur: "FaceBlur[_Placed] | None" = None,
+        hider: "FaceHider[_Placed] | None" = None,
     ) -> None:
         self.path = path
         self.end = 0
@@ -89,7 +89,7 @@ class Mp4Writer:
         self._expects_video, self._expects_audio = has_video, has_audio and source_audio is None
         self._source_audio = source_audio
         self._longer_side, self._crf = longer_side, crf
-        self._blur = blur
+        self._hider = hider
         self._container: av.container.OutputContainer | None = None
         self._video: VideoStream | None = None
         self._audio: AudioStream | None = None
@@ -108,7 +108,7 @@ class Mp4Writer:
         """Add a frame, `draw`n upon; pts and duration are ns."""
         picture = Picture(frame, self._place(pts), _Placed(duration, draw))
         self.end = max(self.end, picture.pts + duration)
-        for each in [picture] if self._blur is None else self._blur.push(picture):
+        for each in [picture] if self._hider is None else self._hider.push(picture):
             self._paint(each)
 
     def add_audio(self, samples: NDArray[np.float32], pts: int) -> None:
@@ -162,7 +162,7 @@ class Mp4Writer:
         self._add(picture.pts, canvas, picture.tag.duration)
 
     def _paint_rest(self) -> None:
-        for each in self._blur.drain() if self._blur is not None else ():
+        for each in self._hider.drain() if self._hider is not None else ():
             self._paint(each)
 
     def _restorer_for(self, frame: VideoFrame) -> Restorer:

@@ -1,4 +1,4 @@
-"""A film of a real face that moves."""
+"""A film of a real face that moves, and what is seen in a place of a picture."""
 
 import av
 import numpy as np
@@ -20,3 +20,15 @@ def face_film(count: int = 40) -> list[VideoFrame]:
             image[20:340, left : left + 480] = picture
         frames.append(converter.read(av.VideoFrame.from_ndarray(image, "rgb24")))
     return frames
+
+
+def within(image: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """What of a picture [H, W, 3] lies in a box (left, top, width, height, of the picture)."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = box[0] * width, box[1] * height, (box[0] + box[2]) * width, (box[1] + box[3]) * height
+    return image[round(top) : round(bottom), round(left) : round(right)]
+
+
+def colours(image: np.ndarray) -> float:
+    """How far red, green and blue are apart, on average."""
+    return float(np.ptp(image.astype(int), axis=2).mean())

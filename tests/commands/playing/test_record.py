@@ -6,8 +6,14 @@ import pytest
 
 from emopipe.__main__ import main
 from emopipe.graphs.manifest import read_manifest
+from emopipe.models.facial.detection import FaceDetector
+from emopipe.pipeline.clock import MS
+from emopipe.stages.messages.document import DocumentCodec
 from emopipe.stages.messages.reader import MessageRecording
+from emopipe.stages.mp4.writer import Mp4Writer
+from emopipe.stages.types import VideoFrame
 from tests.support.emotion_messages import frame
+from tests.support.faces import colours, face_film, within
 from tests.support.paths import ROOT
 from tests.support.recordings import everything, write_field, write_recording
 
@@ -24,6 +30,22 @@ inputs.numbers = "numbers.numbers"
 use = "tests.support.toy_stages:Write"
 inputs.numbers = "double.numbers"
 path = "{folder}/lines.txt"
+"""
+
+HIDDEN = """
+[stages.capture]
+use = "file-capture"
+uri = "{film}"
+
+[stages.hidden]
+use = "face-privacy"
+inputs.video = "capture.video"
+privacy = "{privacy}"
+
+[stages.film]
+use = "record"
+inputs.video = "hidden.video"
+path = "{folder}/hidden.mp4"
 """
 
 
@@ -194,3 +216,38 @@ def test_a_channel_of_another_type_than_the_input_wants(tmp_path: Path, capsys: 
     assert replay(field, "--out", tmp_path / "results.jsonl") == 2
     told = capsys.readouterr().err
     assert "stages.fusion.inputs.speech: messages.speech.emotions sends FaceEmotions, but this input takes" in told
+
+
+@pytest.mark.slow("runs the face detector and the face mesh")
+@pytest.mark.parametrize("privacy", ["blur", "mesh"])
+def test_pictures_that_are_recorded_hidden_hold_no_face(tmp_path: Path, privacy: str) -> None:
+    """With `mesh`, one that is drawn: grey all over, as the face is not."""
+    film = Mp4Writer(tmp_path / "film.mp4")
+    for number, each in enumerate(face_film()):
+        film.add_frame(each, number * 40 * MS, 40 * MS)
+    film.finish()
+    graph, out = tmp_path / "graph.toml", tmp_path / "field.mcap"
+    graph.write_text(HIDDEN.format(film=film.path, privacy=privacy, folder=tmp_path))
+    assert record(graph, "--output", "hidden.video", "--output", "capture.video", "--out", out, "--one-process") == 0
+    shown: dict[str, list[VideoFrame]] = {"capture.video": [], "hidden.video": []}
+    recording = MessageRecording(str(out))
+    codec = DocumentCodec(VideoFrame)
+    for recorded in recording.messages():
+        if (message := codec.decode(recorded.data)).kind == "data":
+            shown[recorded.channel].append(message.payload)
+    recording.close()
+    plain, hidden = shown["capture.video"], shown["hidden.video"]
+    detector = FaceDetector()
+    boxes = [[face.box for face in detector.detect(each.small, n * 40 * MS)] for n, each in enumerate(plain)]
+    later = [detector.detect(each.small, (len(plain) + n) * 40 * MS) for n, each in enumerate(hidden)]
+    detector.close()
+    assert len(hidden) == len(plain) == 40
+    assert sum(map(bool, boxes)) > 24
+    if privacy == "blur":
+        assert later == [[]] * len(hidden)
+        return
+    for before, after, found in zip(plain, hidden, boxes, strict=True):
+        for box in found:
+            assert colours(within(before.small, box)) > 20
+            assert colours(within(after.small, box)) == 0
+            assert within(after.small, box).std() > 20  # something is drawn

@@ -5,7 +5,7 @@ import pytest
 from emopipe.models.facial.detection import FaceDetector
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.testing import data, gap, run_stage
-from emopipe.stages.faces.blur import BlurFaces
+from emopipe.stages.faces.privacy import FacePrivacy
 from emopipe.stages.privacy import BEFORE_NS
 from tests.support.faces import face_film
 from tests.support.films import picture
@@ -17,7 +17,7 @@ STEP = 40 * MS
 
 def test_every_picture_goes_on_once_in_order_and_later() -> None:
     sent = [("video", picture(number, stream="ab"[number % 2])) for number in range(40)]
-    outputs = run_stage(BlurFaces(), [*sent, ("video", gap(40 * STEP, STEP, stream="a"))])
+    outputs = run_stage(FacePrivacy(), [*sent, ("video", gap(40 * STEP, STEP, stream="a"))])
     for place, stream in enumerate("ab"):
         assert [message.pts for message in outputs.data("video", stream)] == [n * STEP for n in range(place, 40, 2)]
     marks = [message.watermark for message in outputs.messages["video"]]
@@ -26,19 +26,19 @@ def test_every_picture_goes_on_once_in_order_and_later() -> None:
 
 def test_time_that_jumps_leaves_nothing_of_before() -> None:
     sent = [("video", picture(number)) for number in range(5)] + [("video", picture(0, epoch=1))]
-    stage = BlurFaces()
+    stage = FacePrivacy()
     outputs = run_stage(stage, sent)
     assert [(message.epoch, message.pts) for message in outputs.data("video")] == [(1, 0)]
     assert stage.counters["stale"] == 5
 
 
 def test_it_says_how_much_later() -> None:
-    assert BlurFaces.Settings().latency() == BEFORE_NS / 1e9
+    assert FacePrivacy.Settings().latency() == BEFORE_NS / 1e9
 
 
 def test_a_real_face_is_in_none_of_the_pictures() -> None:
     frames = face_film()
-    outputs = run_stage(BlurFaces(), [("video", data(frame, n * STEP)) for n, frame in enumerate(frames)])
+    outputs = run_stage(FacePrivacy(), [("video", data(frame, n * STEP)) for n, frame in enumerate(frames)])
     detector = FaceDetector()
     found = [detector.detect(each.small, n * STEP) for n, each in enumerate(outputs.payloads("video"))]
     detector.close()

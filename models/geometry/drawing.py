@@ -13,9 +13,7 @@ Points = NDArray[np.float64]
 
 TO_LIGHT = np.array([-0.35, -0.45, -0.82])  # in axes to the right, down and away from the camera
 SHADE, LIT = 70, 200  # greys of the skin that faces away from the light and towards it
-LINE_GREY = 110  # of the triangles' edges
 BROW_GREY, LIP_GREY, MOUTH_GREY, WHITE_GREY, IRIS_GREY, LID_GREY = 60, 105, 20, 235, 50, 40
-MIN_LINES_PX = 60.0  # between the eyes' outer corners: in a smaller face the edges would hide what they connect
 PLACE_BITS = 4  # of a pixel's parts in the places that OpenCV draws at
 
 OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
@@ -45,8 +43,6 @@ def draw_mask(image: Pixels, points: Points) -> None:
     for shape, grey in zip(shapes, _greys(points[corners[order]]), strict=True):
         cv2.fillConvexPoly(image, shape, _colour(grey), cv2.LINE_8, PLACE_BITS)
     across = float(np.linalg.norm(points[RIGHT.outer, :2] - points[LEFT.outer, :2]))
-    if across >= MIN_LINES_PX:
-        cv2.polylines(image, list(shapes), True, _colour(LINE_GREY), 1, cv2.LINE_AA, PLACE_BITS)
 
     def fill(grey: int, *outlines: Sequence[int]) -> None:
         shapes = [places[list(outline)] for outline in outlines]

@@ -64,6 +64,8 @@ def class_shares(targets: ArrayLike, labels: Sequence[str]) -> dict[str, float]:
 def prior_problem(prior: Prior, labels: Sequence[str]) -> str:
     """The reason why `prior` cannot be one for `labels`, as a sentence for the user; empty if it can."""
     if isinstance(prior, str):
+        if prior == "neutral" and not any(SPEECH_TO_FACE.get(label, label) == "neutral" for label in labels):
+            return "neutral is none of the model's labels; give shares of those, or leave it at training"
         return "" if prior in PRIORS else _unknown(prior, PRIORS, "prior")
     for label, share in prior.items():
         if label not in labels:

@@ -33,7 +33,7 @@ def read_thresholds(weights: Iterable[Path], risk: float = DEFAULT_RISK) -> Thre
             card = read_card(path)
         except ModelError:  # the stage that runs the model reports it
             continue
-        if card.task in found:
+        if card.task in found and card.selective:
             found[card.task] = threshold(card.selective, risk)
     return Thresholds(found["facial"], found["speech"])
 

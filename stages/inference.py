@@ -1,13 +1,14 @@
 """Bases of the inference stages: rows of messages go through a model in batches, in the stage's own thread."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 
 from emopipe.models.calibration import prior_problem
-from emopipe.models.checkpoint import WEIGHTS_DIR
+from emopipe.models.checkpoint import WEIGHTS_DIR, read_card
+from emopipe.models.labels import Vocabulary, as_emotion, vocabulary
 from emopipe.models.loading import set_torch_threads
 from emopipe.models.warm import kept
 from emopipe.pipeline.batcher import Batcher
@@ -16,6 +17,7 @@ from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.port import Invalid, about
 from emopipe.pipeline.stage import Stage
+from emopipe.pipeline.text import instead, show
 
 Row = TypeVar("Row")
 
@@ -128,6 +130,10 @@ class Inference(BatchedInference[Row]):
         threads: Annotated[
             int, about("CPU threads of a model that runs in PyTorch; more are rarely faster", ge=1, le=256)
         ] = 1
+        emotions: Annotated[
+            dict[str, str],
+            about('what a label of own weights counts as, where its name is no emotion: { content = "happy" }'),
+        ] = {}  # noqa: RUF012
         prior: Annotated[
             Literal["training", "uniform", "neutral"] | dict[str, float],
             about(
@@ -149,9 +155,17 @@ class Inference(BatchedInference[Row]):
                         "weights", f"{path}: no such file; train it with `emopipe train {self.task}`, or restore it"
                     )
                 )
-            if problem := prior_problem(self.prior, self.labels):
+            labels = self._own_labels()
+            if problem := prior_problem(self.prior, labels):
                 problems.append(Invalid("prior", problem))
-            return problems
+            return problems + emotions_problems(self.emotions, labels, self.labels)
+
+        def _own_labels(self) -> tuple[str, ...]:
+            """The labels of the weights; whoever cannot be read is reported when it is loaded."""
+            try:
+                return tuple(read_card(self.weights_path).labels) if self.weights else self.labels
+            except ModelError:
+                return self.labels
 
         @property
         def weights_path(self) -> Path:
@@ -161,6 +175,8 @@ class Inference(BatchedInference[Row]):
             return [str(self.weights_path.resolve())]
 
     settings: Settings
+    vocabulary: Vocabulary
+    own: bool
 
     def load(self, path: Path, device: str) -> Any:
         """The model under the settings' prior, warmed up, with its `labels`; may import torch."""
@@ -171,10 +187,26 @@ class Inference(BatchedInference[Row]):
         settings = msgspec.json.encode(self.settings)
         model = kept((type(self), settings), lambda: self.load(path, self.settings.device))
         set_torch_threads(self.settings.threads)  # this is the thread that infers
-        labels = self.settings.labels
-        if tuple(model.labels) != labels:
-            raise ModelError(
-                f"{path}: gives the labels {', '.join(model.labels)}, but {self.name} needs {', '.join(labels)}; "
-                f"train it with `emopipe train {self.settings.task}`"
-            )
+        self.own = tuple(model.labels) != self.settings.labels
+        self.vocabulary = vocabulary(tuple(model.labels), self.settings.labels, self.settings.emotions)
         return model
+
+    async def _infer(self, rows: list[Row]) -> list[list[float]]:
+        answers = await super()._infer(rows)
+        return [self.vocabulary.translate(each) if each else each for each in answers] if self.own else answers
+
+    def named(self) -> tuple[str, ...]:
+        """The labels that results have to name: those of weights with labels of their own."""
+        return self.vocabulary.labels if self.own else ()
+
+
+def emotions_problems(emotions: Mapping[str, str], labels: Sequence[str], shared: Sequence[str]) -> list[Invalid]:
+    """What is wrong with what labels are said to count as; `labels` of a model, empty where they are not known."""
+    problems = []
+    for label, emotion in emotions.items():
+        if labels and label not in labels:
+            text = f"{show(label)} is none of the model's labels; {instead(label, labels)}"
+            problems.append(Invalid("emotions", text))
+        if as_emotion(emotion, shared) is None:
+            problems.append(Invalid("emotions", f"{show(emotion)} is no emotion; {instead(emotion, shared)}"))
+    return problems

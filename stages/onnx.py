@@ -4,13 +4,12 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
-from emopipe.models.labels import Vocabulary, as_emotion, vocabulary
+from emopipe.models.labels import Vocabulary, vocabulary
 from emopipe.models.onnx.files import OnnxFile, read
 from emopipe.models.onnx.network import Answers, OnnxNetwork, model_labels
 from emopipe.pipeline.errors import ModelError
 from emopipe.pipeline.port import Invalid, about
-from emopipe.pipeline.text import instead, show
-from emopipe.stages.inference import BatchedInference
+from emopipe.stages.inference import BatchedInference, emotions_problems
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,14 +60,7 @@ class OnnxInference(BatchedInference[Row]):
                 labels = model_labels(file, file.output(self.output), self.labels)
             except ModelError as error:
                 problems.append(Invalid("", str(error)))
-            for label, emotion in self.emotions.items():
-                if labels and label not in labels:
-                    text = f"{show(label)} is none of the model's labels; {instead(label, labels)}"
-                    problems.append(Invalid("emotions", text))
-                if as_emotion(emotion, self.shared) is None:
-                    text = f"{show(emotion)} is no emotion; {instead(emotion, self.shared)}"
-                    problems.append(Invalid("emotions", text))
-            return problems
+            return problems + emotions_problems(self.emotions, labels, self.shared)
 
         def loads(self) -> list[str]:
             return [str(Path(self.model).resolve())]

@@ -55,6 +55,7 @@ for above in (
     "emopipe.lab",
     "emopipe.certificate",
     "emopipe.predictor",
+    "emopipe.fine_tuning",
     "emopipe.tables",
     "emopipe.archive",
     "emopipe.arguments",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from emopipe.models.calibration import Prior, prior_problem
 from emopipe.models.fusion.model import FaceObservation, FusionModel
 from emopipe.models.fusion.opinion_pool import shared
-from emopipe.models.labels import FACE
+from emopipe.models.labels import FACE, SPEECH, vocabulary
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.predictor import film
 from emopipe.predictor.faces import FacePredictor
@@ -241,9 +241,16 @@ class EmotionPredictor:
     # -- how it is done --------------------------------------------------------------------------------------------
 
     def _predict(self, faces: list[FacePrediction], speech: Speech | None) -> Prediction:
-        looks = [[FaceObservation(0.0, list(face.probabilities.values()), face.quality)] for face in faces]
-        observations = speech.observations if speech else []
         result = Prediction(faces=faces, voice=speech.prediction if speech else None)
+        seen = [vocabulary(tuple(face.probabilities), FACE) for face in faces]
+        voice = tuple(speech.prediction.probabilities) if speech else SPEECH
+        if voice != SPEECH or any(each.labels != FACE for each in seen):
+            return result  # only emotions are fused
+        looks = [
+            [FaceObservation(0.0, each.translate(list(face.probabilities.values())), face.quality)]
+            for face, each in zip(faces, seen, strict=True)
+        ]
+        observations = speech.observations if speech else []
         if looks or observations:
             with torch_threads(self._options.threads):
                 if self._fusion is None:

@@ -48,7 +48,7 @@ class FacePredictor:
         """The faces of each picture, from left to right; `whole` takes each picture as one face."""
         result: list[list[FacePrediction]] = []
         for batch in _batched(pictures, BATCH_SIZE):
-            found = [[_whole(picture)] if whole else self._detect(picture) for picture in batch]
+            found = [self.find(picture, whole) for picture in batch]
             crops = [cut for faces in found for _, cut in faces]
             if not crops:
                 result += [[] for _ in batch]
@@ -61,6 +61,10 @@ class FacePredictor:
                 [FacePrediction.of(model.labels, next(rows), least, **about) for about, _ in faces] for faces in found
             ]
         return result
+
+    def find(self, picture: VideoFrame, whole: bool) -> list[Found]:
+        """The faces of one picture with their crops, from left to right; `whole` takes it as one face."""
+        return [_whole(picture)] if whole else self._detect(picture)
 
     def close(self) -> None:
         """Free the detector."""

@@ -54,5 +54,6 @@ def _columns(prediction: EmotionPrediction) -> tuple[str, str, str, str]:
     for label, share in prediction.probabilities.items():
         common = SPEECH_TO_FACE.get(label, label)  # the voice in the labels that all results have
         shares[common] = shares.get(common, 0.0) + share
-    (first, confidence), (second, chance) = sorted(shares.items(), key=lambda pair: -pair[1])[:2]
-    return first, percent(confidence), "uncertain" if prediction.uncertain else "", f"{second} {percent(chance)}"
+    (first, confidence), *others = sorted(shares.items(), key=lambda pair: -pair[1])
+    second = f"{others[0][0]} {percent(others[0][1])}" if others else ""  # calm and neutral of an own model are one
+    return first, percent(confidence), "uncertain" if prediction.uncertain else "", second

@@ -65,7 +65,7 @@ class FacialInference(Inference[Crop]):
         return [face.crop for face in payload.faces]
 
     def result(self, payload: Faces, answers: list[list[float]]) -> FaceEmotions:
-        return face_emotions(payload, answers)
+        return face_emotions(payload, answers, self.named())
 
 
 def face_emotions(payload: Faces, answers: list[list[float]], labels: Sequence[str] = ()) -> FaceEmotions:

@@ -182,8 +182,8 @@ class Fusion(Stage):
                 "stand side by side and are not fused; say by `emotions` of their stage what those count as"
             )
         self.warn(
-            f"{port} are judged by another maker's model: the share of wrong answers that `risk` allows is not "
-            f"promised, and what is below {100 * (1 - self.settings.risk):.0f} % is called uncertain"
+            f"{port} are judged by another maker's model, or one of your own: the share of wrong answers that `risk` "
+            f"allows is not promised, and what is below {100 * (1 - self.settings.risk):.0f} % is called uncertain"
         )
 
     async def _send(self, stream: str, output: Output, following: int) -> None:

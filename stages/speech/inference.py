@@ -116,7 +116,7 @@ class SpeechInference(Inference[Row]):
     def result(self, payload: SpeechWindow, answers: list[list[float]]) -> SpeechEmotion | None:
         if not answers[0]:
             return None
-        return speech_emotion(payload, answers[0])
+        return speech_emotion(payload, answers[0], self.named())
 
 
 def speech_emotion(payload: SpeechWindow, answer: list[float], labels: Sequence[str] = ()) -> SpeechEmotion:

@@ -81,10 +81,21 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
         run_stage(stage(damaged))
 
 
-def test_weights_for_other_labels_are_refused(tmp_path: Path) -> None:
-    other = facial_weights(tmp_path / "other.safetensors", [*FACE[1:], "contempt"])
-    with pytest.raises(ModelError, match=r"contempt, but facial-inference needs angry, disgust"):
-        run_stage(stage(other))
+def test_weights_with_labels_of_their_own_name_them(tmp_path: Path) -> None:
+    labels = [*FACE[1:], "contempt"]
+    other = facial_weights(tmp_path / "other.safetensors", labels)
+    (result,) = run_stage(stage(other), [("faces", message) for message in frames([1])]).payloads("emotions")
+    assert result.labels == labels
+    counted = FacialInference.Settings(weights=str(other), device="cpu", emotions={"contempt": "angry"})
+    assert counted.check() == []
+    (fused,) = run_stage(FacialInference(counted), [("faces", message) for message in frames([1])]).payloads("emotions")
+    assert fused.labels == list(FACE)
+    assert fused.faces[0].probabilities == [result.faces[0].probabilities[-1], *result.faces[0].probabilities[:-1]]
+    (problem,) = FacialInference.Settings(weights=str(other), emotions={"boredom": "sad"}).check()
+    assert "is none of the model's labels" in problem.text
+    restless = facial_weights(tmp_path / "restless.safetensors", [*FACE[:-1], "contempt"])
+    (problem,) = FacialInference.Settings(weights=str(restless), prior="neutral").check()
+    assert "neutral is none of the model's labels" in problem.text
 
 
 def test_a_neutral_prior_cures_a_sad_look(weights: Path) -> None:

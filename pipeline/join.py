@@ -12,11 +12,12 @@ timestamp bound. Pure and synchronous, with the caller's clock: usable in a note
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
-from emopipe.pipeline.message import FOREVER
+from emopipe.pipeline.message import FOREVER, Message
 
 T = TypeVar("T")
 
@@ -196,3 +197,40 @@ class EventTimeJoin(Generic[T]):
             return min(heard)
         # Everybody is silent: nobody is waited for, and the furthest promise holds.
         return max(open_bounds.values(), default=(FOREVER, len(self._names)))
+
+
+class Turns(Generic[T]):
+    """The copies of one link in several shards taken as one: stream after stream, whichever shard is ahead.
+
+    What comes of a later stream is held until those before it have ended on their own copies, or are passed over there.
+
+    Args:
+        shards: of each stream, in the order of their turns.
+    """
+
+    def __init__(self, shards: Mapping[str, int]) -> None:
+        self._shards = list(shards.values())
+        self._streams = list(shards)
+        self._places = {stream: place for place, stream in enumerate(shards)} | {"": len(shards)}  # "": a link's end
+        self._now = 0
+        self._held: dict[int, deque[tuple[Message, T]]] = {}
+
+    def take(self, shard: int, message: Message, item: T) -> Iterator[T]:
+        """What may be taken now that `item`, with `message`, has come from `shard`: that, others before it, or none."""
+        self._held.setdefault(shard, deque()).append((message, item))
+        before = -1
+        while before < self._now:
+            before = self._now
+            for held in self._held.values():
+                while held and self._places.get(held[0][0].stream, 0) <= self._now:
+                    message, item = held.popleft()
+                    yield item
+                    if message.kind == "eos" and self._places.get(message.stream) == self._now < len(self._streams):
+                        self._now += 1
+            self._pass_over()
+
+    def _pass_over(self) -> None:
+        """Go on to the next stream where the shard of this one has come to another."""
+        if self._now < len(self._streams):
+            held = self._held.get(self._shards[self._now], ())
+            self._now += any(self._places.get(message.stream, 0) > self._now for message, _ in islice(held, 1))

@@ -1,5 +1,6 @@
 """The edges of a stage: its ports with the links that lead there, its typed settings, and what it asks of its host."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Unpack
 
 import msgspec
@@ -80,6 +81,14 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     def secrets(self) -> list[str]:
         """Texts of these settings that are never to be written down: tokens and passwords."""
         return []
+
+    def plays(self) -> list[str]:
+        """Of a source: its streams, in the order in which it plays them, where they are known before."""
+        return []
+
+    def part(self, streams: Sequence[str]) -> dict[str, Any]:
+        """Of a source that plays several streams: the settings that have to be others for these alone to be played."""
+        raise NotImplementedError
 
     def waits(self) -> float:
         """The longest time, in s, that the stage may wait for somebody else before it is ready."""

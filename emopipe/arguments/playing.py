@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from emopipe.arguments.outputs import need_writable
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph
+from emopipe.pipeline.graph.spec import original
 from emopipe.pipeline.runtime.launcher import Launcher
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
@@ -161,12 +163,15 @@ async def _serving_metrics(graph: Graph, supervisor: Supervisor) -> AsyncIterato
 def account(result: RunResult, graph: Graph) -> list[str]:
     """What became of every frame and of the sound, one line each; what was dropped, and by whom."""
     reports = result.reports.values()
-    counters: dict[str, int] = {}  # several sinks count the same results
+    counted_by: dict[str, Counter[str]] = {}  # a stage and its copies in shards together
     for report in reports:
-        counters |= {name: max(count, counters.get(name, 0)) for name, count in report.counters.items()}
+        counted_by.setdefault(original(report.stage), Counter()).update(report.counters)
+    counters: dict[str, int] = {}  # several sinks count the same results
+    for counted in counted_by.values():
+        counters |= {name: max(count, counters.get(name, 0)) for name, count in counted.items()}
     # Every source brings something of its own; and who comes after them may count the same again.
-    sources = [result.reports[name].counters for name, stage in graph.stages.items() if not stage.inputs]
-    counters |= {name: sum(counted.get(name, 0) for counted in sources) for name in ("frames", "samples")}
+    sources = [counted_by[name] for name, stage in graph.stages.items() if not stage.inputs]
+    counters |= {name: sum(counted[name] for counted in sources) for name in ("frames", "samples")}
     lines = []
     if frames := counters.get("frames", 0):
         shown, empty = counters.get("frames_with_face", 0), counters.get("frames_without_face", 0)

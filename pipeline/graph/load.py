@@ -20,6 +20,7 @@ from emopipe.pipeline.graph.parse import ParsedStage, PipelineSettings, Problems
 from emopipe.pipeline.graph.process_layout import cores, share_processes
 from emopipe.pipeline.graph.registry import import_path, instantiate, make_importable, resolve
 from emopipe.pipeline.graph.remote import read_remote
+from emopipe.pipeline.graph.shards import check_shards
 from emopipe.pipeline.graph.spec import Graph, Link, OutputRef, Remote, StageSpec
 from emopipe.pipeline.port import Queue
 
@@ -127,6 +128,7 @@ def graph_from_table(table: Mapping[str, Any], origin: str | Path, overrides: Se
         monitoring=pipeline.monitoring,
         remote=remote,
         layout=pipeline.layout,
+        shards=pipeline.shards,
     )
 
 
@@ -155,8 +157,9 @@ def _checked(
         fit_inputs(parsed)
         remote = read_remote(pipeline.control, table.get("processes", {}), parsed, problems)
         if pipeline.layout == "auto":
-            _share_processes(parsed, problems)
+            _share_processes(parsed, pipeline.shards, problems)
         order = check(parsed, pipeline, problems)
+        check_shards(parsed, pipeline, remote, problems)
     except RecursionError:
         raise GraphError([Problem(text="tables or lists are nested too deeply")], str(origin)) from None
     if found := problems.sorted(parsed):
@@ -164,8 +167,8 @@ def _checked(
     return pipeline, parsed, order, remote
 
 
-def _share_processes(stages: Mapping[str, ParsedStage], problems: Problems) -> None:
-    """Put the stages into processes as suits the cores, as far as the graph leaves that open.
+def _share_processes(stages: Mapping[str, ParsedStage], shards: int, problems: Problems) -> None:
+    """Put the stages into processes as suits the cores that each shard has, as far as the graph leaves that open.
 
     Those that serve an address together have no choice, and are put into one first.
     """
@@ -178,7 +181,7 @@ def _share_processes(stages: Mapping[str, ParsedStage], problems: Problems) -> N
         for stage in together:
             stage.process = stage.process if stage.fixed else process
     fixed = {stage.process for stage in stages.values() if stage.fixed or stage.remote}
-    for process, names in share_processes(stages, fixed, cores()).items():
+    for process, names in share_processes(stages, fixed, max(1, cores() // shards)).items():
         for name in names:
             stages[name].process = process
 

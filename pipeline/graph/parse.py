@@ -18,6 +18,7 @@ from emopipe.pipeline.text import instead, key_path, show
 
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_-]{{0,{MAX_STAGE_CHARS - 1}}}")
 
+MAX_SHARDS = 1000
 TABLES = ("pipeline", "stages", "processes")
 
 
@@ -32,6 +33,9 @@ class PipelineSettings(Settings):
     layout: Annotated[
         Layout, about("stages: a process each · auto: shared as suits the cores; a stage's own `process` holds in both")
     ] = "stages"
+    shards: Annotated[
+        int, about("copies of the graph but its sinks, each with a share of the streams", ge=1, le=MAX_SHARDS)
+    ] = 1
     supervision: Annotated[
         dict[str, Any], about("how all stages are watched and restarted, where their own table says nothing")
     ] = {}  # noqa: RUF012

@@ -126,6 +126,8 @@ class Graph:
         monitoring: where the run can be watched from outside.
         remote: the processes that somebody starts on other hosts.
         layout: how it was chosen which stages share a process.
+        shards: in how many copies it is to be played, each with a share of the streams (`graph.shards`).
+        turns: of a graph in several copies, the shard of each stream, in the order that sinks keep; empty for none.
     """
 
     name: str
@@ -136,6 +138,8 @@ class Graph:
     monitoring: Monitoring = field(default_factory=Monitoring)
     remote: Remote = field(default_factory=Remote)
     layout: Layout = "stages"
+    shards: int = 1
+    turns: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def links(self) -> list[Link]:
@@ -168,12 +172,18 @@ class Graph:
         """
         if self.mode == "live":
             return ""
-        return unrepeatable([(name, spec.cls) for name, spec in self.stages.items()])
+        kinds = {original(name): spec.cls for name, spec in self.stages.items()}
+        return unrepeatable(list(kinds.items()))
 
     def in_one_process(self) -> Self:
-        """The same graph with all stages in one process, on this host."""
+        """The same graph with all stages in one process, on this host; in one shard, for it has nothing to divide."""
         stages = {name: replace(spec, process="all") for name, spec in self.stages.items()}
-        return replace(self, stages=stages, remote=Remote())
+        return replace(self, stages=stages, remote=Remote(), shards=1)
+
+
+def original(name: str) -> str:
+    """The name in the graph of a stage or process that may be a copy in a shard: `faces` of `faces.1`."""
+    return name.partition(".")[0]
 
 
 def unrepeatable(stages: Sequence[tuple[str, type[Stage]]]) -> str:

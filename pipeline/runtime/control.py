@@ -67,7 +67,7 @@ class Prepare(msgspec.Struct, tag=True):
     folder `state` the stages' journals are kept; `finished` are the streams that are not to be played again; `traced`
     asks for `Traced`. To a process that is restarted `received` says how much each of its links had carried, and
     `epochs` in which its sources' streams begin. Links from other hosts are bound at `address`, for the public keys of
-    their `senders`.
+    their `senders`. Sinks keep the order of `turns`.
     """
 
     mode: Mode
@@ -82,6 +82,7 @@ class Prepare(msgspec.Struct, tag=True):
     traced: bool
     address: str = ""
     senders: dict[LinkId, str] = {}
+    turns: dict[str, int] = {}
 
 
 class Bound(msgspec.Struct, tag=True):

@@ -20,6 +20,7 @@ from emopipe.pipeline.clock import Clock
 from emopipe.pipeline.counters import REMEMBERED
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.files import Journal
+from emopipe.pipeline.join import Turns
 from emopipe.pipeline.message import FOREVER, Message, Payload, Placement
 from emopipe.pipeline.port import LinkId, Mode
 from emopipe.pipeline.report import Delays, Interruption, Report
@@ -80,6 +81,8 @@ class StageHost:
         self._stall = stall
         self._streams: dict[str, _InputStream] = {}  # those that are open
         self._ended_origins: dict[str, dict[str, LinkId]] = {}  # of the last streams that have ended
+        self.turns: Mapping[str, int] = {}  # of a sink that several shards feed: the shard of each stream, in order
+        self._turns: dict[tuple[str, ...], Turns[tuple[Inlet, Message]]] = {}  # by what the copies of a link share
         self._delays = Delays()
         self._tracer: Tracer | None = None
         self._taken = 0  # messages
@@ -240,16 +243,16 @@ class StageHost:
 
     async def _run(self) -> None:
         while not all(inlet.ended for inlets in self.inlets.values() for inlet in inlets):
-            inlet, message = await self.inbox.get()
-            if self._stall:
-                await asyncio.sleep(random.uniform(0, self._stall) / 1000)
-            self._taken += 1
-            self._handling = True
-            await self._handle(inlet, message)
-            self._handling = False
-            if self._tracer is not None and message.kind == "data":
-                self._tracer.taken(inlet.link, message, self.clock.now())
-            inlet.consumed()
+            for inlet, message in self._in_turn(*await self.inbox.get()):
+                if self._stall:
+                    await asyncio.sleep(random.uniform(0, self._stall) / 1000)
+                self._taken += 1
+                self._handling = True
+                await self._handle(inlet, message)
+                self._handling = False
+                if self._tracer is not None and message.kind == "data":
+                    self._tracer.taken(inlet.link, message, self.clock.now())
+                inlet.consumed()
             if self.inbox.empty():
                 for inlets in self.inlets.values():
                     for each in inlets:
@@ -257,6 +260,14 @@ class StageHost:
         self._handling = True
         await self.stage.finish()
         self._handling = False
+
+    def _in_turn(self, inlet: Inlet, message: Message) -> Iterable[tuple[Inlet, Message]]:
+        """What may be taken now that a message has come."""
+        if not self.turns:
+            return [(inlet, message)]
+        sender, _, shard = inlet.link.sender.partition(".")
+        copies = self._turns.setdefault((sender, inlet.link.output, inlet.port), Turns(self.turns))
+        return copies.take(int(shard), message, (inlet, message))
 
     async def _handle(self, inlet: Inlet, message: Message) -> None:
         stream, port = message.stream, inlet.port

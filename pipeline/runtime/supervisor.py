@@ -17,6 +17,7 @@ from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.files import Journal
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.graph.memory import free_memory_mb, shortage
+from emopipe.pipeline.graph.shards import sharded
 from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot, RunState
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import FINISHED, JOURNAL_SUFFIX
@@ -61,6 +62,7 @@ class Supervisor(RunListener):
         launcher: Launcher | None = None,
         verbose: bool = False,
     ) -> None:
+        graph = sharded(graph)
         need_descriptors(len(graph.processes))
         self._graph = graph
         self._updated = updated

@@ -157,6 +157,8 @@ class Worker:
                     journal=Journal(state / f"{stage.name}{JOURNAL_SUFFIX}"),
                     finished=plan.finished,
                 )
+                if not made.outputs:
+                    self._hosts[stage.name].turns = plan.turns
 
             self._send(control.Loading(stage.name))
             if not await self._guard(stage.name, make):

@@ -300,6 +300,7 @@ class Workers:
             received=received,
             epochs=epochs,
             address=link_address(self._graph.remote),
+            turns={stream: shard for stream, shard in self._graph.turns.items() if stream not in self._finished},
             senders={link.id: keys[self._graph.stages[link.id.sender].process] for link in links if link.remote},
         )
 

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.source import Source
+from emopipe.pipeline.text import show
 from emopipe.stages.capture.pacing import ahead, content, due, in_time, send
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.container import stream_names, unreadable
@@ -40,6 +41,9 @@ class FileCapture(Source):
 
     class Settings(Source.Settings):
         uri: Annotated[str | list[str], about("file to play, or several, played one after the other")]
+        only: Annotated[
+            list[str], about("the streams to play of these, each called as its file is without suffix; empty: all")
+        ] = []  # noqa: RUF012
         realtime: Annotated[bool, about("play as fast as it was recorded; otherwise as fast as possible")] = False
         loop: Annotated[int, about("how many times each recording is played, on one time line", ge=1)] = 1
         small_size: Annotated[int, about("longer side of the RGB image, at most", unit="px", ge=64)] = SMALL_SIZE_PX
@@ -48,13 +52,30 @@ class FileCapture(Source):
 
         @property
         def files(self) -> list[str]:
-            return [self.uri] if isinstance(self.uri, str) else self.uri
+            return list(self.recordings.values())
+
+        @property
+        def recordings(self) -> dict[str, str]:
+            """The files to play, by the names of their streams."""
+            files = [self.uri] if isinstance(self.uri, str) else self.uri
+            named = zip(stream_names(files), files, strict=True)
+            return {stream: file for stream, file in named if stream in self.only or not self.only}
+
+        def plays(self) -> list[str]:
+            return list(self.recordings)
+
+        def part(self, streams: Sequence[str]) -> dict[str, Any]:
+            return {"only": list(streams)}
 
         def check(self) -> list[Invalid]:
-            if not self.files or not all(self.files):
+            if not self.uri or not all(self.uri):
                 return [Invalid("uri", "names no file; expected the path of a recording")]
+            if unknown := [stream for stream in self.only if stream not in self.recordings]:
+                return [Invalid("only", f"no recording is called so: {', '.join(map(show, unknown))}")]
             problems = [problem for file in self.files if (problem := unreadable(file))]
-            if not problems and len(self.files) == 1:  # one of several that cannot be read does not stop the others
+            if (
+                not problems and len(self.files) == 1 and not self.only
+            ):  # one of several that cannot be read does not stop the others
                 try:
                     Recording(self.files[0]).close()
                 except MediaError as error:
@@ -76,10 +97,10 @@ class FileCapture(Source):
         self._counted = 0  # of them, how many are counted by stream
 
     async def run(self) -> None:
-        files = self.settings.files
-        lengths = Lengths(files, self.settings.loop)
+        recordings = self.settings.recordings
+        lengths = Lengths(list(recordings.values()), self.settings.loop)
         failed: list[MediaError] = []
-        for file, stream in zip(files, stream_names(files), strict=True):
+        for stream, file in recordings.items():
             if stream in self.host.finished:
                 lengths.skip()
                 continue
@@ -87,10 +108,10 @@ class FileCapture(Source):
                 await self._play(file, stream, lengths)
             except MediaError as error:
                 failed.append(error)
-                if len(files) > 1:
+                if len(recordings) > 1 or self.settings.only:  # some of several: others may be played elsewhere
                     self.damaged(str(error))
-        if len(failed) == len(files):
-            raise failed[0] if len(files) == 1 else MediaError(f"none of the {len(files)} recordings can be played")
+        if len(failed) == len(recordings) and not self.settings.only:
+            raise failed[0] if len(failed) == 1 else MediaError(f"none of the {len(failed)} recordings can be played")
 
     async def _play(self, file: str, stream: str, lengths: "Lengths") -> None:
         """One recording, as a stream of its own."""

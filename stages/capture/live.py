@@ -31,6 +31,9 @@ class LiveCapture(Source):
             about("longest pause between attempts to open it again when lost; 0: its stream ends", unit="s", ge=0),
         ]
 
+        def plays(self) -> list[str]:
+            return [self.stream]
+
     settings: Settings
 
     # -- what one of them says of itself ---------------------------------------------------------------------

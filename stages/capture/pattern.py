@@ -74,6 +74,9 @@ class TestPattern(Source):
             there = speaking.installed() and importlib.util.find_spec("skimage") is not None
             return check_stream_name(self.stream) + ([] if there else [Invalid("use", _MISSING)])
 
+        def plays(self) -> list[str]:
+            return [self.stream]
+
         def latency(self) -> float:
             return self.block if self.realtime else 0.0  # sound is sent by the block
 

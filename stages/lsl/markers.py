@@ -44,6 +44,9 @@ class LslMarkers(Source):
         def check(self) -> list[Invalid]:
             return [Invalid("", missing)] if (missing := extra_problem("pylsl")) else []
 
+        def plays(self) -> list[str]:
+            return [self.stream]
+
         def waits(self) -> float:
             return 3 * self.timeout + OTHERS_S
 

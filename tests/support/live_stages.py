@@ -32,12 +32,20 @@ class Ticks(Source):
     name = "ticks"
     outputs: ClassVar[dict[str, Port]] = {"ticks": Port(Tick, "the ticks")}
 
+    class Settings(Stage.Settings):
+        stream: Annotated[str, about("the stream's name")] = "camera"
+
+        def plays(self) -> list[str]:
+            return [self.stream]
+
+    settings: Settings
+
     async def run(self) -> None:
         value = 0
         while True:
             now = self.running_time()
             picture = np.full(PICTURE_BYTES, value % 256, np.uint8)
-            await self.emit("ticks", Tick(value=value, picture=picture), stream="camera", pts=now)
+            await self.emit("ticks", Tick(value=value, picture=picture), stream=self.settings.stream, pts=now)
             value += 1
             await asyncio.sleep(PERIOD_NS / SECOND)
 
@@ -78,7 +86,9 @@ class Note(Stage):
         if not (tick.picture == tick.value % 256).all():
             raise EmopipeError(f"the picture of {tick.value} is another's")
         age = (self.running_time() - message.pts) / SECOND
-        self._note({"value": tick.value, "count": tick.count, "epoch": message.epoch, "age": age})
+        self._note(
+            {"stream": message.stream, "value": tick.value, "count": tick.count, "epoch": message.epoch, "age": age}
+        )
 
     async def flush(self, stream: str) -> None:
         self._note({"ended": stream})

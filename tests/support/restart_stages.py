@@ -5,8 +5,9 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -30,11 +31,18 @@ class Recordings(Source):
         streams: Annotated[int, about("how many", ge=1)] = 3
         count: Annotated[int, about("numbers of each", ge=1)] = 100
         pause: Annotated[float, about("between two numbers", unit="s", ge=0)] = 0.0
+        only: Annotated[list[str], about("the streams to play; empty: all")] = []  # noqa: RUF012
+
+        def plays(self) -> list[str]:
+            return self.only or [f"s{n}" for n in range(self.streams)]
+
+        def part(self, streams: Sequence[str]) -> dict[str, Any]:
+            return {"only": list(streams)}
 
     settings: Settings
 
     async def run(self) -> None:
-        for stream in (f"s{n}" for n in range(self.settings.streams)):
+        for stream in self.settings.plays():
             if stream in self.host.finished:
                 continue
             for n in range(self.settings.count):

@@ -8,6 +8,7 @@ from emopipe.pipeline.errors import GraphError
 from emopipe.pipeline.graph.load import check_unimported, load_graph
 from emopipe.pipeline.graph.memory import free_memory_mb, shortage
 from emopipe.pipeline.graph.process_layout import cores, explain
+from emopipe.pipeline.graph.shards import explain_shards, sharded
 from emopipe.pipeline.text import count, show
 
 HELP = "say what is wrong with a graph"
@@ -30,14 +31,17 @@ def main(arguments: argparse.Namespace) -> int:
             )
             print(f"{path}: ok{rest}")
             return 0
-        graph = load_graph(path, arguments.overrides)
+        given = load_graph(path, arguments.overrides)
     except GraphError as error:  # not an error of this command, but what it was asked for
         print(error)
         return error.exit_code
+    graph = sharded(given)
     parts = [(len(graph.stages), "stage"), (len(graph.links), "link"), (len(graph.processes), "process")]
     print(f"{path}: ok: {', '.join(count(number, noun) for number, noun in parts)}")
     if too_little := shortage(graph, free_memory_mb()):
         print(f"{path}: {too_little}")
     if graph.layout == "auto":
         print("\n".join(explain(graph, cores())))
+    if given.shards > 1:
+        print("\n".join(explain_shards(given)))
     return 0

@@ -8,6 +8,7 @@ from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.drawing import mermaid, svg
 from emopipe.pipeline.graph.load import load_graph
+from emopipe.pipeline.graph.shards import sharded
 from emopipe.stages.sinks.line_file import path_problem
 
 HELP = "draw a graph as Mermaid or SVG"
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     out: Path | None = arguments.out
     chosen = arguments.format or ("svg" if out is not None and out.suffix == ".svg" else "mermaid")
-    picture = FORMATS[chosen](load_graph(find_graph(arguments.graph), arguments.overrides))
+    picture = FORMATS[chosen](sharded(load_graph(find_graph(arguments.graph), arguments.overrides)))
     if out is None:
         print(picture, end="")
         return 0

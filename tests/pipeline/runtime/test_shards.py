@@ -36,6 +36,13 @@ def run(graph: Graph) -> RunResult:
     return asyncio.run(Supervisor(graph).run())
 
 
+def pid_of(process: str) -> int:
+    (pid,) = [
+        pid for pid in workers_of(os.getpid()) if f"\0{process}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return pid
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
@@ -91,10 +98,7 @@ def test_a_live_crash_in_one_shard_leaves_the_others_alone(tmp_path: Path) -> No
         async with asyncio.timeout(60):
             await until('"gate"')
             await until('"hall"')
-            (pid,) = [
-                pid for pid in workers_of(os.getpid()) if b"\0pass.1\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            ]
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid_of("pass.1"), signal.SIGKILL)
             while not running.done() and not any("is back" in warning.text for warning in told):
                 await asyncio.sleep(0.05)
             marked = len(out.read_bytes())

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="as in `emopipe run`"
     )
+    parser.add_argument("--geometry", action="store_true", help="with face-geometry, as in `emopipe replay`")
     add_output_arguments(parser)
 
 
@@ -50,7 +51,15 @@ def measure(arguments: argparse.Namespace) -> Outcome:
         own = kernels(played)
         for number in range(arguments.rounds):
             for streams, of in rounds.items():
-                result, heard = play(played, streams, arguments.seconds, arguments.layout, folder, arguments.overrides)
+                result, heard = play(
+                    played,
+                    streams,
+                    arguments.seconds,
+                    arguments.layout,
+                    folder,
+                    arguments.overrides,
+                    arguments.geometry,
+                )
                 lost = losses(result)
                 kept = accounts(result, heard, lost)
                 of.append(row(result, heard, kept))
@@ -63,7 +72,8 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     medians = {streams: {name: values[0] for name, values in its.items()} for streams, its in found.items()}
     width, height = arguments.size
     return Outcome(
-        f"Live: {clip.path.name} at {width}×{height}, {FPS} frames/s a stream, {arguments.seconds:g} s a run; "
+        f"Live{', with geometry' * arguments.geometry}: {clip.path.name} at {width}×{height}, {FPS} frames/s a stream, "
+        f"{arguments.seconds:g} s a run; "
         f"{count(arguments.rounds, 'round')} in turn",
         {
             "streams": medians,

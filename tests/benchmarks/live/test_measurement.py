@@ -132,6 +132,17 @@ def test_a_layout_is_a_right_graph(clip: Path, layout: str | None) -> None:
         assert graph.processes["captures"] == ["capture1", "capture2", "capture3"]
 
 
+def test_geometry_measures_the_faces_that_inference_sees_and_a_frame_it_misses_is_no_loss(clip: Path) -> None:
+    graph = graph_from_table(live_table(clip, 2, 5.0, None, f"ipc://{clip.parent}/results", geometry=True), GRAPH)
+    assert len(graph.stages["geometry"].inputs["video"]) == 2
+    assert [str(each) for each in graph.stages["facial"].inputs["faces"]] == ["geometry.faces"]
+    result = run_result()
+    before = losses(result)
+    link = LinkId("capture1", "video", "geometry", "video")
+    result.reports["capture1"].links[link] = LinkCounts(streams={"capture1": counts(9, 6, oldest=3)})
+    assert losses(result) == before
+
+
 def test_a_recording_of_another_size_is_scaled_once(clip: Path, tmp_path: Path) -> None:
     import av
 

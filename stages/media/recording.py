@@ -6,10 +6,13 @@ with Recording("clip.mp4") as recording:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
 
@@ -27,6 +30,7 @@ from emopipe.stages.media.tracks import AudioTrack, Item, Track, VideoTrack
 
 __all__ = ["Item", "Recording"]
 
+AHEAD_EVENTS = 4  # decoded at once, while those before are converted
 PEEK_FRAMES = 16  # decoded before it is decided where running time begins
 MAX_LAG_NS = 3 * SECOND  # a track further behind the other has a gap
 MIN_GAP_NS = SECOND  # what is said of it at once, at least
@@ -38,11 +42,25 @@ EXACT_HEADERS = frozenset({"mp4", "matroska", "webm", "flv", "wav"})
 KINDS: tuple[Literal["video"], Literal["audio"]] = ("video", "audio")
 
 
+class _Event(NamedTuple):
+    """What was decoded, or what was wrong in its place, of the stream with this number.
+
+    Attributes:
+        bounds: by stream, its earliest time still to come (ns of running time), None where that is not known; as it was
+            when this was decoded, since decoding may have gone on before this is looked at.
+    """
+
+    index: int
+    decoded: Decoded
+    bounds: Mapping[int, int | None]
+
+
 class Recording:
     """Reads one recording of any container and codec that FFmpeg knows, once, from its beginning to its end.
 
     Iterating gives `Item`s in the order of their times, on one running time that begins with the first frame or sound.
-    What is damaged is reported and left out, and reading goes on behind it. Not for use by several threads at once.
+    What is damaged is reported and left out, and reading goes on behind it. Not for use by several threads at once; it
+    decodes in one of its own, a little ahead.
 
     Args:
         path: of the file.
@@ -169,23 +187,25 @@ class Recording:
         decoded = self._decode()
         head = []
         missing = set(self._tracks)
-        for index, event in decoded:
-            head.append((index, event))
-            if event.frame is not None:
-                missing.discard(index)
+        for event in decoded:
+            head.append(event)
+            if event.decoded.frame is not None:
+                missing.discard(event.index)
             if not missing or len(head) == PEEK_FRAMES:
                 break
         self._origin = self._find_origin(head)
+        bounds = self._bounds()
         for index in missing:
             # It begins later: say so at once, since somebody may wait for it.
-            start = self._next_time(index)
+            start = bounds[index]
             if start is not None and start > 2 * START_MARGIN_NS:
                 yield from self._convert(self._tracks[index], self._tracks[index].skip_to(start - START_MARGIN_NS))
-        for index, event in head:
-            yield from self._handle(index, event)
+        for event in head:
+            yield from self._handle(event._replace(bounds=bounds))
         head.clear()
-        for index, event in decoded:
-            yield from self._handle(index, event)
+        with closing(_ahead(decoded)) as coming:
+            for event in coming:
+                yield from self._handle(event)
         for track in self._tracks.values():
             yield from self._convert(track, track.flush())
         self._end()
@@ -213,24 +233,24 @@ class Recording:
             yield from self._convert(track, track.read(frame, 0))
         self._end()
 
-    def _decode(self) -> Iterator[tuple[int, Decoded]]:
-        """What comes next of each stream, by its number."""
+    def _decode(self) -> Iterator[_Event]:
+        """What comes next of each stream."""
         for index, packet, wrong in self._demuxer:
             self._say_jumps()
             if wrong:
-                yield index, Decoded(None, None, None, wrong)
+                yield _Event(index, Decoded(None, None, None, wrong), self._bounds())
             else:
-                for event in self._decoders[index].decode(packet):
-                    yield index, event
+                for decoded in self._decoders[index].decode(packet):
+                    yield _Event(index, decoded, self._bounds())
         self._say_jumps()
 
-    def _find_origin(self, head: list[tuple[int, Decoded]]) -> int:
+    def _find_origin(self, head: list[_Event]) -> int:
         """The container's time (ns) at which running time begins: its first frame; where what came before that is
         damaged or was not seen yet, what its packets and the header say."""
         firsts = []
         for index, track in self._tracks.items():
-            mine = [event for owner, event in head if owner == index]
-            first = next((event.time for event in mine if event.frame is not None), None)
+            mine = [event.decoded for event in head if event.index == index]
+            first = next((decoded.time for decoded in mine if decoded.frame is not None), None)
             times = [first]
             if first is None:
                 times += [self._decoders[index].earliest, track.stream.start_time]
@@ -239,26 +259,29 @@ class Recording:
             firsts += [ns(time, track.base) for time in times if time is not None]
         return min(firsts, default=0)
 
-    def _handle(self, index: int, event: Decoded) -> Iterator[Item]:
-        track = self._tracks[index]
-        at = None if event.time is None else ns(event.time, track.base) - self._origin
-        if event.wrong:
+    def _handle(self, event: _Event) -> Iterator[Item]:
+        track, decoded = self._tracks[event.index], event.decoded
+        at = None if decoded.time is None else ns(decoded.time, track.base) - self._origin
+        if decoded.wrong:
             near = at is not None and abs(at - track.end) <= 10 * SECOND
-            self._damaged(at if at is not None and near else track.end, event.wrong)
-        if event.frame is None:
+            self._damaged(at if at is not None and near else track.end, decoded.wrong)
+        if decoded.frame is None:
             return
-        yield from self._convert(track, track.read(event.frame, at, event.aspect))
+        yield from self._convert(track, track.read(decoded.frame, at, decoded.aspect))
         now = track.end
         self._damage.passed(now)
         for owner, other in self._tracks.items():
             if other.end < now - MAX_LAG_NS - MIN_GAP_NS:
-                bound = self._next_time(owner)
+                bound = event.bounds[owner]
                 until = now - MAX_LAG_NS if bound is None else min(now - MAX_LAG_NS, bound)
                 if until >= other.end + MIN_GAP_NS:
                     yield from self._convert(other, other.skip_to(until))
 
+    def _bounds(self) -> dict[int, int | None]:
+        """By stream: no frame to come is earlier (ns of running time); None where that is not known."""
+        return {index: self._next_time(index) for index in self._tracks}
+
     def _next_time(self, index: int) -> int | None:
-        """No frame of a stream to come is earlier (ns of running time); None where that is not known."""
         times = [self._demuxer.next_time(index)]
         if (held := self._decoders[index].earliest) is not None:
             times.append(ns(held, self._tracks[index].base))
@@ -305,3 +328,20 @@ class Recording:
     def _damaged(self, at: int, reason: str) -> None:
         self.counters["damaged"] += 1
         self._damage.add(max(0, at), reason)
+
+
+def _ahead(events: Iterator[_Event]) -> Generator[_Event, None, None]:
+    """The same, the next few decoded in a thread of its own while these are used.
+
+    Decoding is two thirds of what a recording costs and converting one, and neither holds Python's lock: so a second
+    core takes part.
+    """
+    with ThreadPoolExecutor(1, "decode") as thread:
+        coming = thread.submit(_take, events)
+        while taken := coming.result():
+            coming = thread.submit(_take, events)
+            yield from taken
+
+
+def _take(events: Iterator[_Event]) -> list[_Event]:
+    return list(islice(events, AHEAD_EVENTS))

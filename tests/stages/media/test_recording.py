@@ -141,7 +141,7 @@ def test_frames_are_let_go_without_the_garbage_collector(tmp_path: Path) -> None
     finally:
         gc.enable()
     assert recording.counters["frames"] == 50
-    assert most <= 4
+    assert most <= 8  # those decoded ahead, and those of them that are looked at
 
 
 def test_nothing_read_is_kept(tmp_path: Path) -> None:

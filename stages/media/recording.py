@@ -43,14 +43,15 @@ KINDS: tuple[Literal["video"], Literal["audio"]] = ("video", "audio")
 
 
 class _Event(NamedTuple):
-    """What was decoded, or what was wrong in its place, of the stream with this number.
+    """What was decoded of a stream, or what was wrong in its place.
 
     Attributes:
+        stream: its number.
         bounds: by stream, its earliest time still to come (ns of running time), None where that is not known; as it was
             when this was decoded, since decoding may have gone on before this is looked at.
     """
 
-    index: int
+    stream: int
     decoded: Decoded
     bounds: Mapping[int, int | None]
 
@@ -190,7 +191,7 @@ class Recording:
         for event in decoded:
             head.append(event)
             if event.decoded.frame is not None:
-                missing.discard(event.index)
+                missing.discard(event.stream)
             if not missing or len(head) == PEEK_FRAMES:
                 break
         self._origin = self._find_origin(head)
@@ -249,7 +250,7 @@ class Recording:
         damaged or was not seen yet, what its packets and the header say."""
         firsts = []
         for index, track in self._tracks.items():
-            mine = [event.decoded for event in head if event.index == index]
+            mine = [event.decoded for event in head if event.stream == index]
             first = next((decoded.time for decoded in mine if decoded.frame is not None), None)
             times = [first]
             if first is None:
@@ -260,7 +261,7 @@ class Recording:
         return min(firsts, default=0)
 
     def _handle(self, event: _Event) -> Iterator[Item]:
-        track, decoded = self._tracks[event.index], event.decoded
+        track, decoded = self._tracks[event.stream], event.decoded
         at = None if decoded.time is None else ns(decoded.time, track.base) - self._origin
         if decoded.wrong:
             near = at is not None and abs(at - track.end) <= 10 * SECOND

@@ -176,7 +176,7 @@ class Inference(BatchedInference[Row]):
 
     settings: Settings
     vocabulary: Vocabulary
-    own: bool
+    own = False  # whether the weights have labels of their own
 
     def load(self, path: Path, device: str) -> Any:
         """The model under the settings' prior, warmed up, with its `labels`; may import torch."""

@@ -16,7 +16,8 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emopipe.fine_tuning.facial import embed, fit_head, replace_head
+from emopipe.fine_tuning.classifier import fit_head
+from emopipe.fine_tuning.facial import embed, replace_head
 from emopipe.models.facial.base import FaceNetwork
 from emopipe.models.facial.networks import NETWORKS, CustomCNN
 from emopipe.models.labels import FACE

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from emopipe.models.labels import FACE, as_emotion, labels_problem
 from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.text import count, listing, show
+from emopipe.predictor.inputs import SOUNDS, VIDEOS
 from emopipe.training.facial.class_folders import RAFDB
 from emopipe.training.facial.fer2013_files import IMAGES as FER2013_IMAGES
 from emopipe.training.facial.fer2013_files import SPLIT_OF_FOLDER, SPLITS
+from emopipe.training.speech.layouts import NoClass, NotSpeech, parse
 
 LAYOUT = "folder/<class>/<file> or folder/<person>/<class>/<file>"
 CLASS_DEPTH, PERSON_DEPTH = 2, 3
@@ -49,6 +51,27 @@ def is_own(root: Path) -> bool:
         or RAFDB.fullmatch(path.name)
         for path in pictures
     )
+
+
+def is_own_voices(root: Path) -> bool:
+    """Whether this is a folder of a user's own sounds, in folders of classes, and no corpus known by its names."""
+    if not root.is_dir():
+        return False
+    paths = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+    places = [path for path in paths if path.suffix.lower() in (*SOUNDS, *VIDEOS) and not _hidden(path)]
+    if not places or any(len(place.parts) not in (CLASS_DEPTH, PERSON_DEPTH) for place in places):
+        return False
+    return not any(_of_a_corpus(place) for place in places)
+
+
+def _of_a_corpus(place: Path) -> bool:
+    try:
+        parse(place.as_posix())
+    except (NoClass, NotSpeech):
+        return True
+    except DataError:
+        return False
+    return True
 
 
 def read(root: Path, endings: Sequence[str], people: Path | None = None) -> Labels:

@@ -105,6 +105,12 @@ class VoicePredictor:
         prediction = VoicePrediction.of(model.labels, whole, least, seconds=float(seconds.sum()), windows=predictions)
         return Speech(prediction, observations)
 
+    def hear(self, chunks: Iterable[AudioChunk]) -> tuple[list[Floats], list[Floats]]:
+        """What the model takes of a recording's segments of speech, and of its windows."""
+        with torch_threads(self._options.threads):
+            segmenter = self._segment(chunks)
+            return self._voices(segmenter.segments)[1], self._voices(segmenter.windows)[1]
+
     def calibrate(self, recordings: Iterable[Iterable[AudioChunk]]) -> "SpeakerStatistics":
         """Learn the voice of one speaker from recordings; adds to what is known."""
         speaker = self.speaker or self._load().speaker()

@@ -178,11 +178,11 @@ class Fusion(Stage):
         others = [label for label in labels if as_emotion(label, emotions) is None]
         if others and self.connected("faces") and self.connected("speech"):
             self.warn(
-                f"{port} come in labels that are no emotions ({listing(others)}), so that faces and voice "
+                f"{port}: labels that are no emotions ({listing(others)}), so that faces and voice "
                 "stand side by side and are not fused; say by `emotions` of their stage what those count as"
             )
         self.warn(
-            f"{port} are judged by another maker's model, or one of your own: the share of wrong answers that `risk` "
+            f"{port}: judged by another maker's model, or one of your own, so the share of wrong answers that `risk` "
             f"allows is not promised, and what is below {100 * (1 - self.settings.risk):.0f} % is called uncertain"
         )
 

@@ -1,6 +1,8 @@
 """Train a model: faces on FER2013 or a folder of one's own, voices on emotional speech, both on RAVDESS's pairs."""
 
 import argparse
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from emopipe.arguments.training import (
     read_config,
     training_module,
 )
-from emopipe.fine_tuning.folder import LAYOUT, is_own
+from emopipe.fine_tuning.folder import LAYOUT, is_own, is_own_voices
 from emopipe.pipeline.errors import EmopipeError
 
 HELP = "train a model"
@@ -33,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_data_arguments(options, task, config=True)
         out = Path("models") / "weights" / f"{task}.safetensors"
         text = "weights to write (default: %(default)s)"
-        if task == "facial":
+        if task != "fusion":
             text = f"weights to write (default: {out}; of a folder of your own its name, as folder.safetensors)"
-        default = None if task == "facial" else out
+        default = out if task == "fusion" else None
         options.add_argument("--out", type=Path, default=default, metavar="FILE", help=text)
-        if task == "facial":
-            text = "of --data folder/<class>/<picture>: who is in which, a CSV file with the columns file and person"
+        if task != "fusion":
+            text = "of --data folder/<class>/<file>: who is in which, a CSV file with the columns file and person"
             options.add_argument("--people", type=Path, metavar="FILE", help=text)
         options.add_argument("--resume", action="store_true", help="go on with the run that was cut short")
         options.add_argument("--evaluate", action="store_true", help="then evaluate what was trained")
@@ -51,8 +53,8 @@ def main(args: argparse.Namespace) -> int:
         data = find_corpora(args.data, config) if args.task == "speech" else find_data(args.task, args.data, config)
         if args.task == "fusion":
             config["faces"] = str(find_faces(args.faces, config))
-        if args.task == "facial" and isinstance(data, Path) and (args.people or is_own(data)):
-            return _fine_tune(args, config, data)
+        if (folder := _own_folder(args, data)) is not None:
+            return _fine_tune(args, config, folder)
         args.out = args.out or Path("models") / "weights" / f"{args.task}.safetensors"
         need_writable(args.out, "--out")
         training = training_module(args.task)
@@ -67,16 +69,33 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _own_folder(args: argparse.Namespace, data: Path | Sequence[Path]) -> Path | None:
+    """The folder of a user's own that is to be learnt; None where the data is a known set.
+
+    Raises:
+        EmopipeError: there are people for what is no such folder.
+    """
+    if args.task == "fusion":
+        return None
+    paths = [data] if isinstance(data, Path) else data
+    own = is_own if args.task == "facial" else is_own_voices
+    if len(paths) == 1 and own(paths[0]):
+        return paths[0]
+    if args.people:
+        raise EmopipeError(
+            f"--people {args.people}: {data_name(data)} is no folder of your own ({LAYOUT}); leave it out"
+        )
+    return None
+
+
 def _fine_tune(args: argparse.Namespace, config: dict[str, Any], data: Path) -> int:
-    """Learn the classes of a user's own folder of pictures, and show how well."""
-    if not is_own(data):
-        raise EmopipeError(f"--people {args.people}: {data} is no folder of your own ({LAYOUT}); leave it out")
+    """Learn the classes of a user's own folder of pictures or sounds, and show how well."""
     if args.resume:
         raise EmopipeError("--resume: fine-tuning on a folder takes a moment, and keeps nothing; leave it out")
     out = args.out or Path(f"{data.resolve().name}.safetensors")
     need_writable(out, "--out")
-    training_module("facial")  # says so, if what training needs is not installed
-    from emopipe.fine_tuning.facial import fine_tune
+    training_module(args.task)  # says so, if what training needs is not installed
+    fine_tune = importlib.import_module(f"emopipe.fine_tuning.{args.task}").fine_tune
     from emopipe.tables.evaluation import show
 
     evaluation = fine_tune({key: value for key, value in config.items() if key != "data"}, data, args.people, out)

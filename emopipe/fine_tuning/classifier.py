@@ -1,0 +1,161 @@
+"""A new last layer on what a shipped network makes of faces or voices, for classes of any name.
+
+The layer is a multinomial logistic regression, in which classes count alike; nothing in it depends on a schedule. It is
+tested in folds of people, and then learns from all of them.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from emopipe.fine_tuning.folder import Labelled, Labels
+from emopipe.fine_tuning.folds import divide
+from emopipe.models.calibration import Selection, selective
+from emopipe.models.checkpoint import WEIGHTS_DIR
+from emopipe.models.thresholds import DEFAULT_RISK
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.training.evaluation.metrics import fit_temperature
+from emopipe.training.evaluation.results import Answers, Evaluation
+from emopipe.training.trainer.settings import Positive
+
+
+class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How a folder's classes are learnt."""
+
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 1  # of the folds
+    folds: Annotated[int, msgspec.Meta(ge=2, le=20)] = 5  # of people; fewer where there are fewer people
+    decay: Positive = 0.01  # of the last layer's weights, where an embedding has about the length 1
+
+
+class Examples(NamedTuple):
+    """What is learnt from.
+
+    Attributes:
+        files: of each example [N]; several may be of one file.
+        embedded: float64 [N, D], of about the length 1.
+        scale: float64 [N], what divides the logits beside the temperature: how much flatter the shipped weights are for
+            such an example.
+    """
+
+    files: list[Labelled]
+    embedded: Tensor
+    scale: Tensor
+
+
+class Learnt(NamedTuple):
+    """A last layer, and how it does.
+
+    Attributes:
+        head: weights and, in the last row, the bias [D + 1, classes].
+        answers: about each example, by what other people taught.
+        temperature: of answers by the head, beside the examples' scale.
+        tested_apart: who was tested in each fold; none where nobody is known.
+    """
+
+    head: Tensor
+    answers: Answers
+    temperature: float
+    tested_apart: list[list[str]]
+
+
+def learn(examples: Examples, labels: Sequence[str], settings: Settings) -> Learnt:
+    """Test in folds of people, then learn from all."""
+    files, embedded, scale = examples
+    targets = torch.tensor([labels.index(each.label) for each in files])
+    often = Counter(each.path for each in files)
+    weights = torch.tensor([1 / often[each.path] for each in files], dtype=torch.float64)  # files count alike
+    folds = torch.from_numpy(divide(files, settings.folds, settings.seed))
+    every = range(int(folds.max()) + 1)
+
+    def fit(keep: Tensor) -> Tensor:
+        return fit_head(embedded[keep], targets[keep], len(labels), settings.decay, weights[keep])
+
+    logits = torch.zeros(len(files), len(labels), dtype=torch.float64)
+    for fold in every:
+        head = fit(folds != fold)
+        logits[folds == fold] = embedded[folds == fold] @ head[:-1] + head[-1]
+    scaled = logits / scale[:, None]
+    each_fold = [fit_temperature(scaled[folds != fold], targets[folds != fold]) for fold in every]
+    known = bool(files[0].person)
+    names = [each.person or str(each.path) for each in files]
+    places = {name: place for place, name in enumerate(sorted({*names}))}
+    groups = torch.tensor([places[name] for name in names]) if known or len(places) < len(names) else None
+    answers = Answers(logits, targets, labels, scale * torch.tensor(each_fold)[folds], groups, folds)
+    apart = [
+        sorted({each.person for each, own in zip(files, folds.tolist(), strict=True) if own == fold}) for fold in every
+    ]
+    head = fit(torch.ones(len(files), dtype=torch.bool))
+    return Learnt(head, answers, fit_temperature(scaled, targets), apart if known else [])
+
+
+def fit_head(embedded: Tensor, targets: Tensor, classes: int, decay: float, weights: Tensor | None = None) -> Tensor:
+    """Weights of a logistic regression with a bias in the last row, [D + 1, classes], for embeddings [N, D], of which
+    each counts as its `weights` [N] say."""
+    head = torch.zeros(embedded.shape[1] + 1, classes, dtype=torch.float64, requires_grad=True)
+    weights = torch.ones(len(targets), dtype=torch.float64) if weights is None else weights
+    sums = torch.zeros(classes, dtype=torch.float64).index_add_(0, targets, weights)
+    alike = weights / sums.clamp_min(1e-9)[targets]
+    alike /= alike.sum()
+    optimizer = torch.optim.LBFGS([head], max_iter=300, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        losses = F.cross_entropy(embedded @ head[:-1] + head[-1], targets, reduction="none")
+        loss = (losses * alike).sum() + decay * head[:-1].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return head.detach()
+
+
+def risks(evaluation: Evaluation, answers: Answers) -> list[Selection]:
+    """The table of risks of these answers; none, which `evaluation` notes, where they are too few for one."""
+    table = selective(answers.probabilities().numpy(), answers.targets.numpy())
+    if any(each.risk <= DEFAULT_RISK for each in table):
+        return table
+    evaluation.notes.append(
+        f"Too few answers to promise that at most {100 * DEFAULT_RISK:.0f} % are wrong: the weights have no "
+        "table of risks."
+    )
+    return []
+
+
+def notes(found: Labels, files: Sequence[Labelled], what: str, unit: str) -> list[str]:
+    """What a reader has to know of the figures; `what` was learnt from, and a file is a `unit`."""
+    people = sorted({each.person for each in files} - {""})
+    lines = [
+        f"{len(people)} people, each judged by what the others taught: {', '.join(people[:8])}"
+        f"{', …' if len(people) > 8 else ''}. The weights learnt from all of them."
+        if people
+        else f"Nobody knows who is in which {unit}: these figures are of {unit}s, not of people not trained on; say "
+        "who is who with --people, or by a folder for each person."
+    ]
+    lines += [f"{number} files left out: {reason}." for reason, number in sorted(found.left_out.items())]
+    return [*lines, f"{what} in {len(found.labels)} classes: {', '.join(found.labels)}."]
+
+
+def refuse_shipped(out: Path) -> None:
+    """Refuse to write over emopipe's own weights.
+
+    Raises:
+        EmopipeError: `out` is among them.
+    """
+    if out.resolve().parent == WEIGHTS_DIR.resolve():
+        raise EmopipeError(f"--out {out}: emopipe's own weights; give the new ones another name")
+
+
+def data_sha256(root: Path, files: Sequence[Labelled]) -> str:
+    """The hash of all files, their classes and people."""
+    digest = hashlib.sha256()
+    for each in files:
+        name = f"{each.path.relative_to(root).as_posix()}\0{each.label}\0{each.person}\0"
+        digest.update(name.encode() + hashlib.sha256(each.path.read_bytes()).digest())
+    return digest.hexdigest()

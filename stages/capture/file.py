@@ -188,6 +188,7 @@ class FileCapture(Source):
             on_damage=on_damage,
             on_notice=on_notice,
             wanted=self._in_time,
+            ahead=not settings.realtime,  # at its own pace nothing waits for it, and others need the cores
         )
 
     def _in_time(self, pts: int) -> bool:

@@ -60,8 +60,7 @@ class Recording:
     """Reads one recording of any container and codec that FFmpeg knows, once, from its beginning to its end.
 
     Iterating gives `Item`s in the order of their times, on one running time that begins with the first frame or sound.
-    What is damaged is reported and left out, and reading goes on behind it. Not for use by several threads at once; it
-    decodes in one of its own, a little ahead.
+    What is damaged is reported and left out, and reading goes on behind it. Not for use by several threads at once.
 
     Args:
         path: of the file.
@@ -70,6 +69,7 @@ class Recording:
         on_damage: called with each damaged place, once it has been passed.
         on_notice: called with what was mended and should be known, in words.
         wanted: asked with each video frame's pts whether it is worth converting; those that are not are left out.
+        ahead: decode in a thread of its own, a little ahead: faster, as long as there are cores with nothing to do.
 
     Attributes:
         kinds: of the tracks that there are, `video` and `audio` at most.
@@ -94,8 +94,10 @@ class Recording:
         on_damage: Callable[[Damage], None] | None = None,
         on_notice: Callable[[str], None] = lambda text: None,
         wanted: Callable[[int], bool] = lambda pts: True,
+        ahead: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._ahead = ahead
         self.counters: Counter[str] = Counter()
         self._damage = DamageList(on_damage)
         self._on_notice = on_notice
@@ -204,7 +206,7 @@ class Recording:
         for event in head:
             yield from self._handle(event._replace(bounds=bounds))
         head.clear()
-        with closing(_ahead(decoded)) as coming:
+        with closing(_ahead(decoded) if self._ahead else decoded) as coming:
             for event in coming:
                 yield from self._handle(event)
         for track in self._tracks.values():
@@ -234,7 +236,7 @@ class Recording:
             yield from self._convert(track, track.read(frame, 0))
         self._end()
 
-    def _decode(self) -> Iterator[_Event]:
+    def _decode(self) -> Generator[_Event, None, None]:
         """What comes next of each stream."""
         for index, packet, wrong in self._demuxer:
             self._say_jumps()

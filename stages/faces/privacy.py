@@ -27,7 +27,7 @@ class FacePrivacy(Stage):
             Hiding,
             about(
                 "blur: four means are left of a head; mesh: nothing, and the mesh of the face is drawn in its place, "
-                "which shows the expression; about 20 ms a face"
+                "which shows the expression; about 25 ms a face"
             ),
         ] = "blur"
 

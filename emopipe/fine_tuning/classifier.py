@@ -4,10 +4,8 @@ The layer is a multinomial logistic regression, in which classes count alike; no
 tested in folds of people, and then learns from all of them.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -15,14 +13,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from emopipe.fine_tuning.folder import Labelled, Labels
+from emopipe.fine_tuning.folder import Labelled
 from emopipe.fine_tuning.folds import divide
-from emopipe.models.calibration import Selection, selective
-from emopipe.models.checkpoint import WEIGHTS_DIR
-from emopipe.models.thresholds import DEFAULT_RISK
-from emopipe.pipeline.errors import EmopipeError
 from emopipe.training.evaluation.metrics import fit_temperature
-from emopipe.training.evaluation.results import Answers, Evaluation
+from emopipe.training.evaluation.results import Answers
 from emopipe.training.trainer.settings import Positive
 
 
@@ -114,48 +108,3 @@ def fit_head(embedded: Tensor, targets: Tensor, classes: int, decay: float, weig
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return head.detach()
-
-
-def risks(evaluation: Evaluation, answers: Answers) -> list[Selection]:
-    """The table of risks of these answers; none, which `evaluation` notes, where they are too few for one."""
-    table = selective(answers.probabilities().numpy(), answers.targets.numpy())
-    if any(each.risk <= DEFAULT_RISK for each in table):
-        return table
-    evaluation.notes.append(
-        f"Too few answers to promise that at most {100 * DEFAULT_RISK:.0f} % are wrong: the weights have no "
-        "table of risks."
-    )
-    return []
-
-
-def notes(found: Labels, files: Sequence[Labelled], what: str, unit: str) -> list[str]:
-    """What a reader has to know of the figures; `what` was learnt from, and a file is a `unit`."""
-    people = sorted({each.person for each in files} - {""})
-    lines = [
-        f"{len(people)} people, each judged by what the others taught: {', '.join(people[:8])}"
-        f"{', …' if len(people) > 8 else ''}. The weights learnt from all of them."
-        if people
-        else f"Nobody knows who is in which {unit}: these figures are of {unit}s, not of people not trained on; say "
-        "who is who with --people, or by a folder for each person."
-    ]
-    lines += [f"{number} files left out: {reason}." for reason, number in sorted(found.left_out.items())]
-    return [*lines, f"{what} in {len(found.labels)} classes: {', '.join(found.labels)}."]
-
-
-def refuse_shipped(out: Path) -> None:
-    """Refuse to write over emopipe's own weights.
-
-    Raises:
-        EmopipeError: `out` is among them.
-    """
-    if out.resolve().parent == WEIGHTS_DIR.resolve():
-        raise EmopipeError(f"--out {out}: emopipe's own weights; give the new ones another name")
-
-
-def data_sha256(root: Path, files: Sequence[Labelled]) -> str:
-    """The hash of all files, their classes and people."""
-    digest = hashlib.sha256()
-    for each in files:
-        name = f"{each.path.relative_to(root).as_posix()}\0{each.label}\0{each.person}\0"
-        digest.update(name.encode() + hashlib.sha256(each.path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -1,6 +1,5 @@
 """The faces of labelled pictures, found and cut as `emopipe predict` does."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from emopipe.fine_tuning.files import usable
 from emopipe.fine_tuning.folder import Labelled
-from emopipe.pipeline.errors import DataError, MediaError
 from emopipe.predictor.faces import FacePredictor
 from emopipe.predictor.inputs import read_image
 from emopipe.predictor.options import Options
@@ -17,8 +16,6 @@ from emopipe.stages.faces.detection import FaceDetection
 
 CROP_SIZE = 64
 """Pictures no larger (px) are faces already, framed as FER2013's are; in larger ones the face is looked for."""
-
-log = logging.getLogger(__name__)
 
 
 def read_faces(
@@ -32,24 +29,14 @@ def read_faces(
         DataError: nothing is left.
     """
     finder = FacePredictor(None, Options("cpu", "training", None, 1), FaceDetection.Settings())
-    kept, crops = [], []
+
+    def largest(path: Path) -> NDArray[np.uint8] | None:
+        picture = read_image(path)
+        found = finder.find(picture, max(picture.luma.shape) <= CROP_SIZE)
+        return max(found, key=lambda face: face[0]["box"][2] * face[0]["box"][3])[1] if found else None
+
     try:
-        for each in files:
-            try:
-                picture = read_image(each.path)
-            except (MediaError, DataError) as error:
-                log.warning("%s", error)
-                left_out["unreadable"] += 1
-                continue
-            found = finder.find(picture, max(picture.luma.shape) <= CROP_SIZE)
-            if not found:
-                log.warning("%s: no face found in it", each.path)
-                left_out["no face found"] += 1
-                continue
-            kept.append(each)
-            crops.append(max(found, key=lambda face: face[0]["box"][2] * face[0]["box"][3])[1])
+        faces = usable(root, files, left_out, "no face found", largest)
     finally:
         finder.close()
-    if not crops:
-        raise DataError(f"{root}: no picture is left to learn from ({len(files)} without a face, or unreadable)")
-    return kept, np.stack(crops)
+    return [each for each, _ in faces], np.stack([crop for _, crop in faces])

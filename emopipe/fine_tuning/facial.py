@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emopipe.fine_tuning.classifier import Examples, Settings, data_sha256, learn, notes, refuse_shipped, risks
+from emopipe.fine_tuning.card import fine_tuned, notes
+from emopipe.fine_tuning.classifier import Examples, learn
 from emopipe.fine_tuning.faces import read_faces
-from emopipe.fine_tuning.folder import read
+from emopipe.fine_tuning.files import prepare
 from emopipe.fine_tuning.folds import need_enough
 from emopipe.models import checkpoint
 from emopipe.models.calibration import temperature_at
@@ -20,7 +20,6 @@ from emopipe.models.facial.networks import NETWORKS
 from emopipe.models.loading import load_network
 from emopipe.predictor.inputs import IMAGES
 from emopipe.training.evaluation.results import Evaluation
-from emopipe.training.trainer.settings import parse_settings, typed_command
 
 
 def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path) -> Evaluation:
@@ -29,13 +28,11 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
 
     Raises:
         EmopipeError: a setting is wrong, or `out` is the shipped weights.
-        DataError: see `folder.read`, `folds.need_enough`, `faces.read_faces`.
+        DataError: see `files.prepare`, `faces.read_faces`.
     """
-    settings = parse_settings(config, Settings)
-    refuse_shipped(out)
-    found = read(data, IMAGES, people)
-    need_enough(data, found.files, found.labels)
+    settings, found = prepare(config, data, people, out, IMAGES)
     files, crops = read_faces(data, found.files, found.left_out)
+    found = found._replace(files=files)
     need_enough(data, files, found.labels)
     network, base = load_network(None, "facial", NETWORKS)
     embedded, distances = embed(network, crops)
@@ -43,26 +40,9 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
     knots = [(place, value / base.temperature) for place, value in base.temperatures]
     scale = torch.from_numpy(temperature_at(knots, distances)) if knots else torch.ones(len(files), dtype=torch.float64)
     learnt = learn(Examples(files, embedded, scale), found.labels, settings)
-    evaluation = Evaluation({"images": learnt.answers}, notes=notes(found, files, f"{len(files)} faces", "picture"))
-    table = risks(evaluation, learnt.answers)
+    evaluation = Evaluation({"images": learnt.answers}, notes=notes(found, f"{len(files)} faces", "picture"))
     replace_head(network, learnt.head)
-    card = checkpoint.Card(
-        task="facial",
-        network=base.network,
-        options={**base.options, "classes": len(found.labels)},
-        labels=list(found.labels),
-        features=base.features,
-        temperature=learnt.temperature,
-        temperatures=[(place, value * learnt.temperature) for place, value in knots],
-        command=typed_command(),
-        config=msgspec.structs.asdict(settings)
-        | {"folder": data.name, "init": "facial.safetensors", "tested_apart": learnt.tested_apart},
-        seed=settings.seed,
-        data_sha256=data_sha256(data, files),
-        metrics=evaluation.report().flat(),
-        prior=dict.fromkeys(found.labels, 1 / len(found.labels)),
-        selective=table,
-    )
+    card = fine_tuned(base, found, settings, learnt, evaluation, knots, data)
     checkpoint.save(out, network.state_dict(), card)
     return evaluation
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
-from emopipe.fine_tuning.classifier import Examples, Settings, data_sha256, learn, notes, refuse_shipped, risks
-from emopipe.fine_tuning.folder import read
+from emopipe.fine_tuning.card import fine_tuned, notes
+from emopipe.fine_tuning.classifier import Examples, learn
+from emopipe.fine_tuning.files import prepare
 from emopipe.fine_tuning.folds import need_enough
 from emopipe.fine_tuning.voices import read_voices
 from emopipe.models import checkpoint
@@ -19,7 +19,6 @@ from emopipe.models.speech.model import context_of, spec_of
 from emopipe.models.speech.temperature import Temperature
 from emopipe.predictor.inputs import SOUNDS, VIDEOS
 from emopipe.training.evaluation.results import Evaluation
-from emopipe.training.trainer.settings import parse_settings, typed_command
 
 
 def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path) -> Evaluation:
@@ -28,55 +27,30 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
 
     Raises:
         EmopipeError: a setting is wrong, `out` is the shipped weights, or the voice encoder is not to be had.
-        DataError: see `folder.read`, `folds.need_enough`, `voices.read_voices`.
+        DataError: see `files.prepare`, `voices.read_voices`.
     """
-    settings = parse_settings(config, Settings)
-    refuse_shipped(out)
-    found = read(data, (*SOUNDS, *VIDEOS), people)
-    need_enough(data, found.files, found.labels)
+    settings, found = prepare(config, data, people, out, (*SOUNDS, *VIDEOS))
     state, base = checkpoint.load_arrays(SHIPPED, "speech")
     spec = spec_of(base, SHIPPED)
     assert isinstance(spec, EmbeddingSpec)
     Embedder(spec)  # says so, if there is no encoder
     voices = read_voices(data, found.files, found.left_out)
-    need_enough(data, [voice.file for voice in voices], found.labels)
+    found = found._replace(files=voices.sounds)
+    need_enough(data, found.files, found.labels)
     head = Head(state, **base.options)
-    rows = [row for voice in voices for row in (*voice.segments, *voice.windows)]
-    whole = torch.tensor(
-        [row for voice in voices for row in [True] * len(voice.segments) + [False] * len(voice.windows)]
-    )
     length = head.width**0.5  # of an embedding as usual: its numbers have the deviation 1
-    embedded = torch.from_numpy(np.concatenate([head.embed(row[None]) for row in rows]) / length).double()
+    embedded = torch.from_numpy(np.concatenate([head.embed(row[None]) for row in voices.rows]) / length).double()
     # The shorter and the stranger what is heard, the flatter, in the proportion of the shipped weights.
-    scale = torch.from_numpy(Temperature(base.temperatures, *base.doubt).at(context_of(head, rows)))
-    files = [voice.file for voice in voices for _ in (*voice.segments, *voice.windows)]
-    learnt = learn(Examples(files, embedded, scale), found.labels, settings)
+    scale = torch.from_numpy(Temperature(base.temperatures, *base.doubt).at(context_of(head, voices.rows)))
+    learnt = learn(Examples(voices.files, embedded, scale), found.labels, settings)
+    whole = voices.whole
     answers = {"segments": learnt.answers.of(whole), "windows": learnt.answers.of(~whole)}
-    sounds = [voice.file for voice in voices]
-    what = f"{int(whole.sum())} segments and {int((~whole).sum())} windows of {len(sounds)} sounds"
-    evaluation = Evaluation(answers, notes=notes(found, sounds, what, "sound"))
-    table = risks(evaluation, learnt.answers)
+    what = f"{int(whole.sum())} segments and {int((~whole).sum())} windows of {len(voices.sounds)} sounds"
+    evaluation = Evaluation(answers, notes=notes(found, what, "sound"))
     weights = {
         "linear.weight": (learnt.head[:-1].T / length).float().numpy(),
         "linear.bias": learnt.head[-1].float().numpy(),
     }
-    card = checkpoint.Card(
-        task="speech",
-        network=base.network,
-        options={**base.options, "classes": len(found.labels)},
-        labels=list(found.labels),
-        features=base.features,
-        temperature=learnt.temperature,
-        temperatures=[(seconds, value * learnt.temperature) for seconds, value in base.temperatures],
-        doubt=base.doubt,
-        command=typed_command(),
-        config=msgspec.structs.asdict(settings)
-        | {"folder": data.name, "init": SHIPPED.name, "tested_apart": learnt.tested_apart},
-        seed=settings.seed,
-        data_sha256=data_sha256(data, sounds),
-        metrics=evaluation.report().flat(),
-        prior=dict.fromkeys(found.labels, 1 / len(found.labels)),
-        selective=table,
-    )
+    card = fine_tuned(base, found, settings, learnt, evaluation, base.temperatures, data)
     checkpoint.save(out, {**state, **weights}, card)
     return evaluation

@@ -80,7 +80,7 @@ def test_what_cannot_be_learnt_is_said(
     silence(Path("s"), "bb")
     assert main(["train", "speech", "--data", "s"]) == 2
     error = capfd.readouterr().err
-    assert "s: no sound is left to learn from (in 10 nobody speaks, or they are unreadable)" in error
+    assert "s: no file of 10 is left: nobody speaks, or unreadable" in error
     assert "Traceback" not in error
     assert not Path("s.safetensors").exists()
     assert main(["train", "speech", "--data", "s", "--resume"]) == 2

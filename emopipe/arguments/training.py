@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from emopipe.fine_tuning.data import OWN, is_own
 from emopipe.pipeline.errors import DataError, EmopipeError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -90,6 +91,20 @@ def find_corpora(given: Sequence[Path] | None, config: Mapping[str, Any]) -> lis
     return [find_data("speech", path, {}) for path in paths]
 
 
+def own_data(task: str, data: Path | Sequence[Path], people: Path | None) -> Path | None:
+    """The folder or table of a user's own labelled files; None where the data is what `DATA` names.
+
+    Raises:
+        EmopipeError: there are people for what is none.
+    """
+    paths = [data] if isinstance(data, Path) else data
+    if task != "fusion" and len(paths) == 1 and is_own(task, paths[0]):
+        return paths[0]
+    if people:
+        raise EmopipeError(f"--people {people}: {data_name(data)} is not your own ({OWN}); leave it out")
+    return None
+
+
 def data_name(data: Path | Sequence[Path]) -> str:
     """What the data is called in a heading."""
     return data.name if isinstance(data, Path) else ", ".join(path.name for path in data)
@@ -115,19 +130,25 @@ def _existing(data: DataSet, key: str, given: Path | None, config: Mapping[str, 
             f"  needed   {data.name}\n"
             f"  found at {data.home}\n"
             f"  expected {data.layout}\n"
-            f"  then     give its path with --{key}, or as {key!r} in the config"
+            + (f"  or yours {OWN}\n" if data in (DATA["facial"], DATA["speech"]) else "")
+            + f"  then     give its path with --{key}, or as {key!r} in the config"
         )
     return path
 
 
 def add_data_arguments(options: argparse.ArgumentParser, task: str, *, config: bool) -> None:
-    """`--data`, and `--faces` where voices alone are not enough. `config` says whether one may name them too."""
+    """`--data`, beside it `--people` for a user's own, and `--faces` where voices alone are not enough. `config` says
+    whether one may name them too."""
     given = "the config's, else " if config else ""
     data, faces = DATA[task], FACES
-    help_ = f"{data.name}: {data.layout} (default: {given}{data.default})"
+    own = "" if task == "fusion" else f"; or your own: {OWN}"
+    help_ = f"{data.name}: {data.layout}{own} (default: {given}{data.default})"
     several: dict[str, Any] = {"nargs": "+"} if task == "speech" else {}
     options.add_argument("--data", type=Path, metavar="PATH", help=help_, **several)
-    if task == "fusion":
+    if task != "fusion":
+        help_ = "of your own folder/<class>/<file>: who is in which, a table with the columns file and person"
+        options.add_argument("--people", type=Path, metavar="FILE", help=help_)
+    else:
         help_ = f"{faces.name} (default: {given}{faces.default})"
         options.add_argument("--faces", type=Path, metavar="FILE", help=help_)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from emopipe.fine_tuning.classifier import Learnt, Settings
-from emopipe.fine_tuning.folder import Labels
+from emopipe.fine_tuning.labelled import Labelled, Labels
 from emopipe.models.calibration import Knot, Selection, selective
 from emopipe.models.checkpoint import Card
 from emopipe.models.thresholds import DEFAULT_RISK
@@ -18,13 +18,14 @@ from emopipe.training.trainer.settings import typed_command
 def fine_tuned(
     base: Card,
     found: Labels,
+    used: Labels,
     settings: Settings,
     learnt: Learnt,
     evaluation: Evaluation,
     knots: Sequence[Knot],
     data: Path,
 ) -> Card:
-    """The card of the network of `base`, with the last layer that the files of `found` taught.
+    """The card of the network of `base`, with the last layer that `used` taught, the files of `found` that could.
 
     Where the answers are too few for a table of risks it has none, which `evaluation` then notes.
 
@@ -41,13 +42,23 @@ def fine_tuned(
         temperatures=[(place, value * learnt.temperature) for place, value in knots],
         command=typed_command(),
         config=msgspec.structs.asdict(settings)
-        | {"folder": data.name, "init": f"{base.task}.safetensors", "tested_apart": learnt.tested_apart},
+        | {
+            "data": data.name,
+            "init": f"{base.task}.safetensors",
+            "tested_apart": learnt.tested_apart,
+            "files": sorted(fingerprint(each) for each in found.files),
+        },
         seed=settings.seed,
-        data_sha256=_sha256(data, found),
+        data_sha256=_sha256(used),
         metrics=evaluation.report().flat(),
         prior=dict.fromkeys(labels, 1 / len(labels)),
         selective=_risks(evaluation, learnt.answers),
     )
+
+
+def fingerprint(file: Labelled) -> str:
+    """By which a card knows a file that taught the weights."""
+    return file.sha256[:16]
 
 
 def notes(found: Labels, what: str, unit: str) -> list[str]:
@@ -58,7 +69,7 @@ def notes(found: Labels, what: str, unit: str) -> list[str]:
         f"{', …' if len(people) > 8 else ''}. The weights learnt from all of them."
         if people
         else f"Nobody knows who is in which {unit}: these figures are of {unit}s, not of people not trained on; say "
-        "who is who with --people, or by a folder for each person."
+        "who is who by a folder for each person, with --people, or in a table's column person."
     ]
     lines += [f"{number} files left out: {reason}." for reason, number in sorted(found.left_out.items())]
     return [*lines, f"{what} in {len(found.labels)} classes: {', '.join(found.labels)}."]
@@ -75,10 +86,7 @@ def _risks(evaluation: Evaluation, answers: Answers) -> list[Selection]:
     return []
 
 
-def _sha256(data: Path, found: Labels) -> str:
-    """The hash of all files, their classes and people."""
-    digest = hashlib.sha256()
-    for each in found.files:
-        name = f"{each.path.relative_to(data).as_posix()}\0{each.label}\0{each.person}\0"
-        digest.update(name.encode() + hashlib.sha256(each.path.read_bytes()).digest())
-    return digest.hexdigest()
+def _sha256(found: Labels) -> str:
+    """The hash of all files, their classes and people, wherever they lie."""
+    lines = sorted(f"{each.sha256}\0{each.label}\0{each.person}\0" for each in found.files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

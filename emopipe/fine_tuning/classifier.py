@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from emopipe.fine_tuning.folder import Labelled
 from emopipe.fine_tuning.folds import divide
+from emopipe.fine_tuning.labelled import Labelled
 from emopipe.training.evaluation.metrics import fit_temperature
 from emopipe.training.evaluation.results import Answers
 from emopipe.training.trainer.settings import Positive
@@ -77,16 +77,19 @@ def learn(examples: Examples, labels: Sequence[str], settings: Settings) -> Lear
         logits[folds == fold] = embedded[folds == fold] @ head[:-1] + head[-1]
     scaled = logits / scale[:, None]
     each_fold = [fit_temperature(scaled[folds != fold], targets[folds != fold]) for fold in every]
-    known = bool(files[0].person)
-    names = [each.person or str(each.path) for each in files]
-    places = {name: place for place, name in enumerate(sorted({*names}))}
-    groups = torch.tensor([places[name] for name in names]) if known or len(places) < len(names) else None
-    answers = Answers(logits, targets, labels, scale * torch.tensor(each_fold)[folds], groups, folds)
+    answers = Answers(logits, targets, labels, scale * torch.tensor(each_fold)[folds], groups_of(files), folds)
     apart = [
         sorted({each.person for each, own in zip(files, folds.tolist(), strict=True) if own == fold}) for fold in every
     ]
     head = fit(torch.ones(len(files), dtype=torch.bool))
-    return Learnt(head, answers, fit_temperature(scaled, targets), apart if known else [])
+    return Learnt(head, answers, fit_temperature(scaled, targets), apart if files[0].person else [])
+
+
+def groups_of(files: Sequence[Labelled]) -> Tensor | None:
+    """What belongs together of examples of these files, [N]: a person's, else a file's; None if each stands alone."""
+    names = [each.person or str(each.path) for each in files]
+    places = {name: place for place, name in enumerate(sorted({*names}))}
+    return torch.tensor([places[name] for name in names]) if files[0].person or len(places) < len(names) else None
 
 
 def fit_head(embedded: Tensor, targets: Tensor, classes: int, decay: float, weights: Tensor | None = None) -> Tensor:

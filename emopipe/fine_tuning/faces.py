@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.fine_tuning.files import usable
-from emopipe.fine_tuning.folder import Labelled
+from emopipe.fine_tuning.labelled import Labelled
 from emopipe.predictor.faces import FacePredictor
 from emopipe.predictor.inputs import read_image
 from emopipe.predictor.options import Options

@@ -32,17 +32,17 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
     """
     settings, found = prepare(config, data, people, out, IMAGES)
     files, crops = read_faces(data, found.files, found.left_out)
-    found = found._replace(files=files)
-    need_enough(data, files, found.labels)
+    used = found._replace(files=files)
+    need_enough(data, used.files, used.labels)
     network, base = load_network(None, "facial", NETWORKS)
     embedded, distances = embed(network, crops)
     # The farther a face lies from those the network knows, the flatter, in the proportion of the shipped weights.
     knots = [(place, value / base.temperature) for place, value in base.temperatures]
     scale = torch.from_numpy(temperature_at(knots, distances)) if knots else torch.ones(len(files), dtype=torch.float64)
     learnt = learn(Examples(files, embedded, scale), found.labels, settings)
-    evaluation = Evaluation({"images": learnt.answers}, notes=notes(found, f"{len(files)} faces", "picture"))
+    evaluation = Evaluation({"images": learnt.answers}, notes=notes(used, f"{len(files)} faces", "picture"))
     replace_head(network, learnt.head)
-    card = fine_tuned(base, found, settings, learnt, evaluation, knots, data)
+    card = fine_tuned(base, found, used, settings, learnt, evaluation, knots, data)
     checkpoint.save(out, network.state_dict(), card)
     return evaluation
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from emopipe.fine_tuning.classifier import Settings
-from emopipe.fine_tuning.folder import Labelled, Labels, read
+from emopipe.fine_tuning.data import read
 from emopipe.fine_tuning.folds import need_enough
+from emopipe.fine_tuning.labelled import Labelled, Labels
 from emopipe.models.checkpoint import WEIGHTS_DIR
 from emopipe.pipeline.errors import DataError, EmopipeError, MediaError
 from emopipe.training.trainer.settings import parse_settings
@@ -25,7 +26,7 @@ def prepare(
 
     Raises:
         EmopipeError: a setting is wrong, or `out` is among emopipe's own weights.
-        DataError: see `folder.read` and `folds.need_enough`.
+        DataError: see `data.read` and `folds.need_enough`.
     """
     settings = parse_settings(config, Settings)
     if out.resolve().parent == WEIGHTS_DIR.resolve():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.fine_tuning.folder import Labelled
+from emopipe.fine_tuning.labelled import Labelled
 from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.text import show
 

@@ -35,8 +35,8 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
     assert isinstance(spec, EmbeddingSpec)
     Embedder(spec)  # says so, if there is no encoder
     voices = read_voices(data, found.files, found.left_out)
-    found = found._replace(files=voices.sounds)
-    need_enough(data, found.files, found.labels)
+    used = found._replace(files=voices.sounds)
+    need_enough(data, used.files, used.labels)
     head = Head(state, **base.options)
     length = head.width**0.5  # of an embedding as usual: its numbers have the deviation 1
     embedded = torch.from_numpy(np.concatenate([head.embed(row[None]) for row in voices.rows]) / length).double()
@@ -46,11 +46,11 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
     whole = voices.whole
     answers = {"segments": learnt.answers.of(whole), "windows": learnt.answers.of(~whole)}
     what = f"{int(whole.sum())} segments and {int((~whole).sum())} windows of {len(voices.sounds)} sounds"
-    evaluation = Evaluation(answers, notes=notes(found, what, "sound"))
+    evaluation = Evaluation(answers, notes=notes(used, what, "sound"))
     weights = {
         "linear.weight": (learnt.head[:-1].T / length).float().numpy(),
         "linear.bias": learnt.head[-1].float().numpy(),
     }
-    card = fine_tuned(base, found, settings, learnt, evaluation, base.temperatures, data)
+    card = fine_tuned(base, found, used, settings, learnt, evaluation, base.temperatures, data)
     checkpoint.save(out, {**state, **weights}, card)
     return evaluation

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emopipe.fine_tuning.files import usable
-from emopipe.fine_tuning.folder import Labelled
+from emopipe.fine_tuning.labelled import Labelled
 from emopipe.models.speech.features import Floats
 from emopipe.predictor.inputs import read_audio
 from emopipe.predictor.options import Options
@@ -34,14 +34,15 @@ class Voices(NamedTuple):
     whole: Tensor
 
 
-def read_voices(root: Path, files: Sequence[Labelled], left_out: Counter[str]) -> Voices:
-    """What is heard in files. What cannot be used is named in the log, and counted in `left_out`.
+def read_voices(root: Path, files: Sequence[Labelled], left_out: Counter[str], weights: Path | None = None) -> Voices:
+    """What a model, by default the shipped one, hears in files. What cannot be used is named in the log, and counted in
+    `left_out`.
 
     Raises:
         DataError: nothing is left.
     """
     predictor = VoicePredictor(
-        None, Options("cpu", "training", None, 1), SpeechWindows.Settings(), SpeechInference.Settings(), None
+        weights, Options("cpu", "training", None, 1), SpeechWindows.Settings(), SpeechInference.Settings(), None
     )
 
     def heard(path: Path) -> list[tuple[Floats, bool]] | None:

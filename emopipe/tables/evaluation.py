@@ -26,6 +26,7 @@ _SHARES = (
     "risk",
     "follows",
     "confidence",
+    "answered",
 )
 _WIDTH = 100  # columns, where nobody's terminal says how many there are
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emopipe.fine_tuning.folder import is_own, read
+from emopipe.fine_tuning.data import is_own_faces, read
 from emopipe.pipeline.errors import DataError
 
 ENDINGS = (".png",)
@@ -61,7 +61,7 @@ def test_the_same_picture_in_two_classes_is_refused_and_a_copy_left_out(tmp_path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name,person\n", "no columns file and person"),
+        ("name,person\n", 'no column "file"'),
         ("file,person\na/1.png,anna\n", "nobody is named for"),
         ("file,person\na/1.png,anna\nb/2.png,\n", "line 3: no person for"),
         ("file,person\na/9.png,anna\n", "has no file"),
@@ -77,7 +77,9 @@ def test_a_wrong_list_of_people_is_named(tmp_path: Path, text: str, said: str) -
 
 
 def test_known_corpora_are_no_folders_of_ones_own(tmp_path: Path) -> None:
-    assert not is_own(write(tmp_path / "fer", "train/happy/Training_1.jpg"))
-    assert not is_own(write(tmp_path / "raf", "train/happy/train_00001_aligned.jpg"))
-    assert not is_own(write(tmp_path / "csv", "fer2013.csv"))
-    assert is_own(write(tmp_path / "own", "happy/1.jpg"))
+    assert not is_own_faces(write(tmp_path / "fer", "train/happy/Training_1.jpg"))
+    assert not is_own_faces(write(tmp_path / "raf", "train/happy/train_00001_aligned.jpg"))
+    assert not is_own_faces(write(tmp_path / "csv", "fer2013.csv"))
+    assert not is_own_faces(write(tmp_path / "splits", "test/happy/1.jpg"))
+    assert is_own_faces(write(tmp_path / "own", "happy/1.jpg"))
+    assert is_own_faces(write(tmp_path / "test", "happy/1.jpg"))

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emopipe.fine_tuning.folder import Labelled
 from emopipe.fine_tuning.folds import divide, need_enough
+from emopipe.fine_tuning.labelled import Labelled
 from emopipe.pipeline.errors import DataError
 
 LABELS = ("a", "b")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from emopipe.__main__ import main
-from emopipe.fine_tuning.folder import is_own_voices
+from emopipe.fine_tuning.data import is_own_voices
 from emopipe.models import checkpoint
 from emopipe.models.speech.model import SpeechModel
 from tests.support.verbs import verb
@@ -84,7 +84,7 @@ def test_what_cannot_be_learnt_is_said(
     assert "Traceback" not in error
     assert not Path("s.safetensors").exists()
     assert main(["train", "speech", "--data", "s", "--resume"]) == 2
-    assert "--resume: fine-tuning on a folder" in capfd.readouterr().err
+    assert "--resume: fine-tuning takes" in capfd.readouterr().err
     assert main(["train", "speech", "--data", "s", "--out", str(checkpoint.WEIGHTS_DIR / "speech.safetensors")]) == 2
     assert "emopipe's own weights" in capfd.readouterr().err
 

@@ -71,19 +71,19 @@ def evaluate(
         evaluation = _fer2013(dataset, split, card, judged.people, judged.fer2013, judged.distance)
         if votes:
             seen = ferplus.load(votes, chosen.names)
-            _add_votes(evaluation, seen, judged.people, _temperatures(card, judged.distance))
+            _add_votes(evaluation, seen, judged.people, temperatures_at(card, judged.distance))
         return evaluation
     pictures = class_folders.load(data, split)
     judged = judge(network, pictures.images)
     figures = {f"n_left_out_{reason}": float(count) for reason, count in pictures.left_out.items()}
     notes = [NOTES[split]] + [f"{count} images left out: {reason}." for reason, count in pictures.left_out.items()]
     answers = Answers(
-        judged.people, torch.from_numpy(pictures.targets), card.labels, _temperatures(card, judged.distance)
+        judged.people, torch.from_numpy(pictures.targets), card.labels, temperatures_at(card, judged.distance)
     )
     return Evaluation({"images": answers}, figures, notes)
 
 
-def _temperatures(card: Card, distance: Tensor) -> float | Tensor:
+def temperatures_at(card: Card, distance: Tensor) -> float | Tensor:
     """The temperature of each face by its distance from the training faces, or the one for all."""
     if not card.temperatures:
         return card.temperature
@@ -94,7 +94,7 @@ def _fer2013(
     dataset: fer2013.Fer2013, split: str, card: Card, people: Tensor, own: Tensor, distance: Tensor
 ) -> Evaluation:
     chosen = dataset.split(split)
-    targets, temperatures = torch.from_numpy(chosen.targets), _temperatures(card, distance)
+    targets, temperatures = torch.from_numpy(chosen.targets), temperatures_at(card, distance)
     figures: dict[str, float] = {}
     official = fer2013.SPLITS[split]
     part = "" if len(chosen) == official else f" These are {len(chosen):,} of its {official:,} images."

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emopipe.arguments.outputs import need_folder, need_writable, write_json
 from emopipe.arguments.training import (
@@ -14,10 +14,14 @@ from emopipe.arguments.training import (
     find_faces,
     log_to_stderr,
     naming,
+    own_data,
     read_config,
     training_module,
 )
 from emopipe.pipeline.errors import EmopipeError
+
+if TYPE_CHECKING:
+    from emopipe.training.evaluation.results import Evaluation
 
 HELP = "evaluate a model"
 PROTOCOLS = {
@@ -75,13 +79,16 @@ def main(args: argparse.Namespace) -> int:
     with naming(config_file):
         config = read_config(config_file) if config_file else {}
         arguments = _arguments(args, config)
-        evaluation = training_module(args.task).evaluate(**arguments)
+        training = training_module(args.task)  # says so, if what evaluating needs is not installed
+        own = own_data(args.task, arguments["data"], getattr(args, "people", None))
+        evaluation = training.evaluate(**arguments) if own is None else _evaluate_own(args, own)
 
     from emopipe.tables.evaluation import show
 
     report = evaluation.report()
     leaks = " (leaks the speaker)" if how == "random" else ""
-    show(report, " · ".join(filter(None, (args.task, f"{how}{leaks}", data_name(arguments["data"])))))
+    subject = f"{how}{leaks}" if own is None else (args.weights or Path("the shipped weights")).name
+    show(report, " · ".join(filter(None, (args.task, subject, data_name(arguments["data"])))))
     if args.json:
         write_json(args.json, report.json(), "--json")
     if args.pictures:
@@ -102,6 +109,17 @@ def _arguments(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, An
         arguments["faces"] = find_faces(args.faces, config)
     chosen = {key: value for key, value in config.items() if key != "data"}
     return arguments | {"protocol": args.protocol, "config": chosen, "resume": args.resume}
+
+
+def _evaluate_own(args: argparse.Namespace, data: Path) -> "Evaluation":
+    """The weights' answers about a user's own files, of which there is but one way."""
+    from emopipe.fine_tuning.evaluation import evaluate
+
+    given = {f"--{name}": getattr(args, name, None) for name in ("split", "votes", "protocol")}
+    for option, value in given.items():
+        if value not in (None, "model"):
+            raise EmopipeError(f"{option} {value}: {data} is your own, and scored as it is; leave it out")
+    return evaluate(args.task, data, args.people, args.weights)
 
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:

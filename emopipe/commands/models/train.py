@@ -1,8 +1,7 @@
-"""Train a model: faces on FER2013 or a folder of one's own, voices on emotional speech, both on RAVDESS's pairs."""
+"""Train a model: faces on FER2013, voices on emotional speech, each on files of one's own, both on RAVDESS's pairs."""
 
 import argparse
 import importlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from emopipe.arguments.training import (
     find_faces,
     log_to_stderr,
     naming,
+    own_data,
     read_config,
     training_module,
 )
-from emopipe.fine_tuning.folder import LAYOUT, is_own, is_own_voices
 from emopipe.pipeline.errors import EmopipeError
 
 HELP = "train a model"
@@ -36,12 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         out = Path("models") / "weights" / f"{task}.safetensors"
         text = "weights to write (default: %(default)s)"
         if task != "fusion":
-            text = f"weights to write (default: {out}; of a folder of your own its name, as folder.safetensors)"
+            text = f"weights to write (default: {out}; of your own its name, as folder.safetensors)"
         default = out if task == "fusion" else None
         options.add_argument("--out", type=Path, default=default, metavar="FILE", help=text)
-        if task != "fusion":
-            text = "of --data folder/<class>/<file>: who is in which, a CSV file with the columns file and person"
-            options.add_argument("--people", type=Path, metavar="FILE", help=text)
         options.add_argument("--resume", action="store_true", help="go on with the run that was cut short")
         options.add_argument("--evaluate", action="store_true", help="then evaluate what was trained")
 
@@ -53,8 +49,8 @@ def main(args: argparse.Namespace) -> int:
         data = find_corpora(args.data, config) if args.task == "speech" else find_data(args.task, args.data, config)
         if args.task == "fusion":
             config["faces"] = str(find_faces(args.faces, config))
-        if (folder := _own_folder(args, data)) is not None:
-            return _fine_tune(args, config, folder)
+        if (own := own_data(args.task, data, getattr(args, "people", None))) is not None:
+            return _fine_tune(args, config, own)
         args.out = args.out or Path("models") / "weights" / f"{args.task}.safetensors"
         need_writable(args.out, "--out")
         training = training_module(args.task)
@@ -69,30 +65,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _own_folder(args: argparse.Namespace, data: Path | Sequence[Path]) -> Path | None:
-    """The folder of a user's own that is to be learnt; None where the data is a known set.
-
-    Raises:
-        EmopipeError: there are people for what is no such folder.
-    """
-    if args.task == "fusion":
-        return None
-    paths = [data] if isinstance(data, Path) else data
-    own = is_own if args.task == "facial" else is_own_voices
-    if len(paths) == 1 and own(paths[0]):
-        return paths[0]
-    if args.people:
-        raise EmopipeError(
-            f"--people {args.people}: {data_name(data)} is no folder of your own ({LAYOUT}); leave it out"
-        )
-    return None
-
-
 def _fine_tune(args: argparse.Namespace, config: dict[str, Any], data: Path) -> int:
-    """Learn the classes of a user's own folder of pictures or sounds, and show how well."""
+    """Learn the classes of a user's own pictures or sounds, in a folder or a table, and show how well."""
     if args.resume:
-        raise EmopipeError("--resume: fine-tuning on a folder takes a moment, and keeps nothing; leave it out")
-    out = args.out or Path(f"{data.resolve().name}.safetensors")
+        raise EmopipeError("--resume: fine-tuning takes a moment, and keeps nothing; leave it out")
+    name = data.resolve().stem if data.is_file() else data.resolve().name
+    out = args.out or Path(f"{name}.safetensors")
     need_writable(out, "--out")
     training_module(args.task)  # says so, if what training needs is not installed
     fine_tune = importlib.import_module(f"emopipe.fine_tuning.{args.task}").fine_tune

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from emopipe.pipeline.text import show
+from emopipe.pipeline.text import listing, show
 
 FACE = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SPEECH = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -78,6 +78,17 @@ def as_emotion(label: str, emotions: Sequence[str], meant: Mapping[str, str] | N
     name = (meant or {}).get(label, label).strip().lower()
     name = OTHER_NAMES.get(name, name)
     return next((each for each in (name, SPEECH_TO_FACE.get(name), FACE_TO_SPEECH.get(name)) if each in emotions), None)
+
+
+def unfused(what: str, labels: Sequence[str], emotions: Sequence[str]) -> str:
+    """Why a model's results in these labels, `what` names them, are not fused with others; empty where they are."""
+    others = [label for label in labels if as_emotion(label, emotions) is None]
+    if not others:
+        return ""
+    return (
+        f"{what}: labels that are no emotions ({listing(others)}), so that faces and voice stand side by side and are "
+        "not fused; say by `emotions` of their stage what those count as"
+    )
 
 
 def labels_problem(labels: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from emopipe.predictor.faces import FacePredictor
 from emopipe.predictor.inputs import read_image
 from emopipe.predictor.options import Options
 from emopipe.stages.faces.detection import FaceDetection
+from emopipe.stages.faces.inference import FacialInference
 
 CROP_SIZE = 64
 """Pictures no larger (px) are faces already, framed as FER2013's are; in larger ones the face is looked for."""
@@ -28,7 +29,8 @@ def read_faces(
     Raises:
         DataError: nothing is left.
     """
-    finder = FacePredictor(None, Options("cpu", "training", None, 1), FaceDetection.Settings())
+    options = Options("cpu", "training", None, 1)
+    finder = FacePredictor(None, options, FaceDetection.Settings(), FacialInference.Settings())
 
     def largest(path: Path) -> NDArray[np.uint8] | None:
         picture = read_image(path)

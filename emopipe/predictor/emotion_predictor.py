@@ -11,6 +11,7 @@ It stands above the stages and is made of their parts: the same reading, detecto
 a clip gives the same distributions by both ways.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from emopipe.models.calibration import Prior, prior_problem
 from emopipe.models.fusion.model import FaceObservation, FusionModel
 from emopipe.models.fusion.opinion_pool import shared
-from emopipe.models.labels import FACE, SPEECH, vocabulary
+from emopipe.models.labels import FACE, SPEECH, unfused
+from emopipe.models.thresholds import DEFAULT_RISK
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.predictor import film
 from emopipe.predictor.faces import FacePredictor
@@ -33,6 +35,8 @@ from emopipe.stages.media.damage import Damage
 
 if TYPE_CHECKING:
     from emopipe.models.speech.speaker import SpeakerStatistics
+
+log = logging.getLogger(__name__)
 
 
 class EmotionPredictor:
@@ -104,11 +108,12 @@ class EmotionPredictor:
             Options(stage.device, stage.prior, self._risk, stage.threads) for stage in (each.facial, each.speech)
         )
         facial_weights = _path(each.facial.weights)
-        self._faces = FacePredictor(facial_weights, facial_options, each.detection, each.facial.backend)
+        self._faces = FacePredictor(facial_weights, facial_options, each.detection, each.facial)
         self._voices = VoicePredictor(_path(each.speech.weights), speech_options, each.windows, each.speech, shares)
         self._fusion_weights = _path(each.fusion.weights)
         self._options = facial_options
         self._fusion: FusionModel | None = None
+        self._told: set[str] = set()  # why something is not fused
 
     def __enter__(self) -> Self:
         return self
@@ -242,23 +247,33 @@ class EmotionPredictor:
 
     def _predict(self, faces: list[FacePrediction], speech: Speech | None) -> Prediction:
         result = Prediction(faces=faces, voice=speech.prediction if speech else None)
-        seen = [vocabulary(tuple(face.probabilities), FACE) for face in faces]
-        voice = tuple(speech.prediction.probabilities) if speech else SPEECH
-        if voice != SPEECH or any(each.labels != FACE for each in seen):
-            return result  # only emotions are fused
-        looks = [
-            [FaceObservation(0.0, each.translate(list(face.probabilities.values())), face.quality)]
-            for face, each in zip(faces, seen, strict=True)
+        problems = [
+            unfused("faces", tuple(faces[0].probabilities), FACE) if faces else "",
+            unfused("speech", tuple(speech.prediction.probabilities), SPEECH) if speech else "",
         ]
+        if any(problems):  # only emotions are fused
+            self._tell(problems if faces and speech else [])
+            return result
+        looks = [[FaceObservation(0.0, list(face.probabilities.values()), face.quality)] for face in faces]
         observations = speech.observations if speech else []
         if looks or observations:
             with torch_threads(self._options.threads):
                 if self._fusion is None:
                     self._fusion = FusionModel.load(self._fusion_weights)
                 rows = [shared(self._fusion.fuse(look, observations).tolist()) for look in looks or [[]]]
-            least = self._options.threshold(self._fusion.selective)
+            # Of weights with labels of one's own no share of wrong answers is promised, as in a graph.
+            own = (self._faces.own and bool(looks)) or (self._voices.own and bool(observations))
+            assumed = 1 - (DEFAULT_RISK if self._risk is None else self._risk)
+            least = assumed if own else self._options.threshold(self._fusion.selective)
             result.fused = [EmotionPrediction.of(FACE, row, least) for row in rows]
         return result
+
+    def _tell(self, problems: Iterable[str]) -> None:
+        """Say once, of both halves that are there, why they are not fused."""
+        for problem in problems:
+            if problem and problem not in self._told:
+                self._told.add(problem)
+                log.warning("%s", problem)
 
     def _adapt(self, stages: dict[str, dict[str, Any]]) -> None:
         """Give the stages of a graph's table, by what they use, the settings of this predictor."""

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from emopipe.models.facial.detection import FaceDetector, Framing, crop, frame_face, quality
 from emopipe.models.facial.search import FaceSearch
-from emopipe.models.loading import Backend
-from emopipe.predictor.options import Options, torch_threads
+from emopipe.models.labels import FACE
+from emopipe.predictor.options import Options, own_vocabulary, torch_threads
 from emopipe.predictor.prediction import FacePrediction
 from emopipe.stages.faces.detection import FaceDetection
+from emopipe.stages.faces.inference import FacialInference
 from emopipe.stages.types import VideoFrame
 
 if TYPE_CHECKING:
@@ -31,16 +32,20 @@ class FacePredictor:
         weights: of the model, by default the shipped ones.
         options: of the model.
         detection: the settings of detector and framing.
-        backend: what computes the model's network.
+        inference: the settings of what is done with the faces.
     """
 
     def __init__(
-        self, weights: Path | None, options: Options, detection: FaceDetection.Settings, backend: Backend = "auto"
+        self,
+        weights: Path | None,
+        options: Options,
+        detection: FaceDetection.Settings,
+        inference: FacialInference.Settings,
     ) -> None:
         self._weights = weights
         self._options = options
         self._detection = detection
-        self._backend = backend
+        self._inference = inference
         self._model: FacialModel | None = None
         self._detector: FaceDetector | None = None
 
@@ -55,16 +60,23 @@ class FacePredictor:
                 continue
             model = self._load()
             with torch_threads(self._options.threads):
-                rows = iter(model.probabilities(np.stack(crops)).tolist())
+                answers = model.probabilities(np.stack(crops)).tolist()
+            words = own_vocabulary(model.labels, self._inference)
+            rows = iter(words.translate(answer) for answer in answers)
             least = self._options.threshold(model.selective)
             result += [
-                [FacePrediction.of(model.labels, next(rows), least, **about) for about, _ in faces] for faces in found
+                [FacePrediction.of(words.labels, next(rows), least, **about) for about, _ in faces] for faces in found
             ]
         return result
 
     def find(self, picture: VideoFrame, whole: bool) -> list[Found]:
         """The faces of one picture with their crops, from left to right; `whole` takes it as one face."""
         return [_whole(picture)] if whole else self._detect(picture)
+
+    @property
+    def own(self) -> bool:
+        """Whether the model that was used has labels of its own."""
+        return self._model is not None and self._model.labels != FACE
 
     def close(self) -> None:
         """Free the detector."""
@@ -77,7 +89,7 @@ class FacePredictor:
                 from emopipe.models.facial.model import FacialModel
 
                 options = self._options
-                self._model = FacialModel.load(self._weights, options.device, options.prior, self._backend)
+                self._model = FacialModel.load(self._weights, options.device, options.prior, self._inference.backend)
             return self._model
 
     def _detect(self, picture: VideoFrame) -> list[Found]:

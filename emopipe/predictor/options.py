@@ -11,6 +11,7 @@ import msgspec
 
 from emopipe.models import calibration
 from emopipe.models.calibration import Prior, Selection
+from emopipe.models.labels import Vocabulary, vocabulary
 from emopipe.models.thresholds import DEFAULT_RISK
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.settings import convert
@@ -19,6 +20,7 @@ from emopipe.pipeline.text import instead, show
 from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.faces.inference import FacialInference
 from emopipe.stages.fusion.stage import Fusion
+from emopipe.stages.inference import Inference, emotions_problems
 from emopipe.stages.speech.inference import SpeechInference
 from emopipe.stages.speech.windows import SpeechWindows
 
@@ -74,6 +76,17 @@ class Options(msgspec.Struct, frozen=True):
         if self.risk is None:
             return calibration.threshold(selective, DEFAULT_RISK) if selective else 0.0
         return calibration.threshold(selective, self.risk)
+
+
+def own_vocabulary(labels: Sequence[str], stage: Inference.Settings) -> Vocabulary:
+    """What the results of a model with these labels are given in, as its stage gives them.
+
+    Raises:
+        EmopipeError: the setting `emotions` names no label of the model, or no emotion.
+    """
+    if problems := emotions_problems(stage.emotions, labels, stage.labels):
+        raise EmopipeError(f"{stage.task}-inference: emotions: {problems[0].text}")
+    return vocabulary(labels, stage.labels, stage.emotions)
 
 
 class _Inference:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from emopipe.models.calibration import Prior, softmax, speech_prior
 from emopipe.models.checkpoint import WEIGHTS_DIR, read_card
 from emopipe.models.fusion.model import SpeechObservation, timbre
+from emopipe.models.labels import SPEECH, Vocabulary
 from emopipe.models.speech.features import Floats
 from emopipe.models.speech.segmenter import Segment, SpeechSegmenter
 from emopipe.models.speech.windower import SpeechWindower, Window
 from emopipe.pipeline.clock import SECOND
 from emopipe.predictor.inputs import AudioChunk
-from emopipe.predictor.options import Options, torch_threads
+from emopipe.predictor.options import Options, own_vocabulary, torch_threads
 from emopipe.predictor.prediction import VoicePrediction, WindowPrediction
 from emopipe.stages.speech.inference import SpeechInference
 from emopipe.stages.speech.windows import SpeechWindows
@@ -77,6 +78,8 @@ class VoicePredictor:
                 return None
             windows, known = self._infer(heard, rows)
             segments = model.probabilities([known.apply(row) for row in whole_rows] if known else whole_rows)
+        words = own_vocabulary(model.labels, self._inference)
+        windows, segments = (_translated(each, words) for each in (windows, segments))
         seconds = np.array([segment.end - segment.start for segment in spoken]) / SECOND
         least = self._options.threshold(model.selective)
         end = heard[-1].end
@@ -84,7 +87,7 @@ class VoicePredictor:
         for window, row in zip(heard, windows, strict=True):
             predictions.append(
                 WindowPrediction.of(
-                    model.labels,
+                    words.labels,
                     row.tolist(),
                     least,
                     start=window.start / SECOND,
@@ -102,7 +105,7 @@ class VoicePredictor:
                 )
             )
         whole = _pooled(segments, seconds).tolist()
-        prediction = VoicePrediction.of(model.labels, whole, least, seconds=float(seconds.sum()), windows=predictions)
+        prediction = VoicePrediction.of(words.labels, whole, least, seconds=float(seconds.sum()), windows=predictions)
         return Speech(prediction, observations)
 
     def hear(self, chunks: Iterable[AudioChunk]) -> tuple[list[Floats], list[Floats]]:
@@ -110,6 +113,11 @@ class VoicePredictor:
         with torch_threads(self._options.threads):
             segmenter = self._segment(chunks)
             return self._voices(segmenter.segments)[1], self._voices(segmenter.windows)[1]
+
+    @property
+    def own(self) -> bool:
+        """Whether the model that was used has labels of its own."""
+        return self._model is not None and self._model.labels != SPEECH
 
     def calibrate(self, recordings: Iterable[Iterable[AudioChunk]]) -> "SpeakerStatistics":
         """Learn the voice of one speaker from recordings; adds to what is known."""
@@ -180,6 +188,10 @@ class VoicePredictor:
             normalised.append(speaker.apply(row))
             until = window.end
         return model.probabilities(normalised), speaker
+
+
+def _translated(distributions: NDArray[np.float32], words: Vocabulary) -> NDArray[np.float32]:
+    return np.array([words.translate(row) for row in distributions.tolist()], np.float32)
 
 
 def _pooled(distributions: NDArray[np.float32], seconds: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -7,14 +7,13 @@ from emopipe.models.calibration import threshold
 from emopipe.models.checkpoint import WEIGHTS_DIR
 from emopipe.models.fusion.attribution import VoiceAttribution
 from emopipe.models.fusion.model import HISTORY_S, FusionModel
-from emopipe.models.labels import FACE, SPEECH, as_emotion
+from emopipe.models.labels import FACE, SPEECH, unfused
 from emopipe.models.thresholds import DEFAULT_RISK, read_thresholds, shipped_weights
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.stream_join import StreamJoin, latest_within
-from emopipe.pipeline.text import listing
 from emopipe.stages.fusion.combiners import NetworkCombiner, PoolCombiner
 from emopipe.stages.fusion.fuser import Fuser, Output
 from emopipe.stages.fusion.smoothing import Smoother
@@ -174,13 +173,9 @@ class Fusion(Stage):
         if not labels or port in self._told:
             return
         self._told.add(port)
-        emotions = FACE if port == "faces" else SPEECH
-        others = [label for label in labels if as_emotion(label, emotions) is None]
-        if others and self.connected("faces") and self.connected("speech"):
-            self.warn(
-                f"{port}: labels that are no emotions ({listing(others)}), so that faces and voice "
-                "stand side by side and are not fused; say by `emotions` of their stage what those count as"
-            )
+        problem = unfused(port, labels, FACE if port == "faces" else SPEECH)
+        if problem and self.connected("faces") and self.connected("speech"):
+            self.warn(problem)
         self.warn(
             f"{port}: judged by another maker's model, or one of your own, so the share of wrong answers that `risk` "
             f"allows is not promised, and what is below {100 * (1 - self.settings.risk):.0f} % is called uncertain"

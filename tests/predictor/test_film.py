@@ -19,6 +19,7 @@ from emopipe.predictor.faces import FacePredictor
 from emopipe.predictor.options import Options
 from emopipe.predictor.prediction import Prediction
 from emopipe.stages.faces.detection import FaceDetection
+from emopipe.stages.faces.inference import FacialInference
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import VideoFrame
 
@@ -47,7 +48,8 @@ def test_each_frame_as_a_picture_gives_what_the_film_says_of_it(
 ) -> None:
     with Recording(clip) as recording:
         frames = [item.payload for item in recording if isinstance(item.payload, VideoFrame)]
-    faces = FacePredictor(weights["facial"], Options("cpu", "training", None, 1), FaceDetection.Settings())
+    options = Options("cpu", "training", None, 1)
+    faces = FacePredictor(weights["facial"], options, FaceDetection.Settings(), FacialInference.Settings())
     alone = [face for found in faces.predict(frames, whole=False) for face in found]
     faces.close()
     filmed = [face for moment in film.moments if moment["source"] == "face" for face in moment["faces"]]

@@ -1,8 +1,8 @@
 """How a head is turned: the pose in which a head of average shape has its points where a mesh has them in the picture.
 
 The network's own depth, and the rotation that MediaPipe makes of it, fall short of a known turn to the side by a third
-(`benchmarks.studies.geometry`); its points in the picture do not. So they alone count: the head is seen as from far
-away (scaled orthographic projection), and its rotation is that of least squares (Dementhon and Davis 1995).
+(`benchmarks.studies.faces.geometry`); its points in the picture do not. So they alone count: the head is seen as from
+far away (scaled orthographic projection), and its rotation is that of least squares (Dementhon and Davis 1995).
 """
 
 import struct

@@ -72,6 +72,7 @@ def measure(mesh: Mesh) -> Measures:
     gaze = mesh.rotation @ np.mean(eyes, axis=0)
     gaze_pitch, gaze_yaw = direction(gaze)
     shapes = mesh.blendshapes
+    outer = (shapes["browOuterUpLeft"] + shapes["browOuterUpRight"]) / 2
     across = max(_distance(head, RIGHT.outer, LEFT.outer), 1e-9)
     return Measures(
         roll=roll,
@@ -82,7 +83,7 @@ def measure(mesh: Mesh) -> Measures:
         right_eye=_opening(head, RIGHT),
         left_eye=_opening(head, LEFT),
         mouth=_distance(head, *LIPS) / across,
-        brow_raise=max(shapes["browInnerUp"], (shapes["browOuterUpLeft"] + shapes["browOuterUpRight"]) / 2),
+        brow_raise=math.sqrt(shapes["browInnerUp"] * outer),  # slanted brows of anger are up outside alone
         smile=(shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2,
         closed=(shapes["eyeBlinkLeft"] + shapes["eyeBlinkRight"]) / 2,
         uncertain=across < MIN_EYES_PX or abs(yaw) > MAX_YAW or abs(pitch) > MAX_PITCH,

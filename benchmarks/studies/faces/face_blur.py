@@ -1,6 +1,6 @@
 """What the detector still finds in pictures whose faces are hidden, by how many means are left of each.
 
-    python -m benchmarks.studies.face_blur clip.mp4 other.mp4
+    python -m benchmarks.studies.faces.face_blur clip.mp4 other.mp4
 
 Each picture is hidden as `privacy = "blur"` does it (with --mesh: as `"mesh"`), and looked at with a threshold far
 below that of results (0.1 against 0.5). Printed are the best score, in how many pictures something was found at 0.25

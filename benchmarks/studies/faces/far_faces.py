@@ -1,7 +1,7 @@
 """How many far faces each range of `face-detection` finds, and what it costs.
 
-    python -m benchmarks.studies.far_faces --background room.mp4 --faces clips/*.mp4 pictures/*.jpg
-    python -m benchmarks.studies.far_faces … --full-range face_detection_full_range_sparse.tflite
+    python -m benchmarks.studies.faces.far_faces --background room.mp4 --faces clips/*.mp4 pictures/*.jpg
+    python -m benchmarks.studies.faces.far_faces … --full-range face_detection_full_range_sparse.tflite
 
 Faces that the detector finds in the given recordings and pictures are cut out with what is around them (twice their
 width), and pasted into the background at 1280 × 720: one face of 5, 8 and 13 % of the width anywhere, or 9 and 30 faces

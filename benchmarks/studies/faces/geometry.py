@@ -1,6 +1,6 @@
 """How well `face-geometry` measures, against truths that are known.
 
-    python -m benchmarks.studies.geometry clips/*.mp4
+    python -m benchmarks.studies.faces.geometry clips/*.mp4
 
 Of each recording some pictures are taken, and in each the largest face. Its mesh, with the picture on it, is turned by
 known angles and drawn again over the picture; its irises are moved by known angles; and the picture is mirrored and

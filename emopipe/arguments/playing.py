@@ -26,6 +26,7 @@ from emopipe.stages.web.server import WebServer
 from emopipe.stages.web.settings import WebSettings
 from emopipe.tables.live import latencies, slowest_sink, streams
 
+POLL_S = 0.2  # s after which a run is asked again whether it has ended
 DAMAGED = 1  # the exit code of a run that lost part of its input
 
 
@@ -38,12 +39,13 @@ def play(
     trace: Path | None = None,
     state: Path | None = None,
     began: Callable[[], None] = lambda: None,
+    ended: Callable[[], bool] = lambda: False,
 ) -> RunResult:
     """Run the graph to its end; warnings go to standard error, at once, and the way of every message to `trace`.
 
     `launcher` starts the processes, on this host where not given. `began` is called when messages have gone out, and
     now and then after that. In the folder `state` is kept what another run goes on from, if this one does not come to
-    its end.
+    its end. Once `ended` says so the sources of a live run end.
 
     In live mode Ctrl-C ends the sources, and what is under way comes to its end; once more stops it. SIGTERM and SIGHUP
     do what Ctrl-C does.
@@ -83,7 +85,7 @@ def play(
         supervisor = Supervisor(
             graph, updated=updated, warned=warned, trace=writer, state=state, launcher=launcher, verbose=verbose
         )
-        result = asyncio.run(_watched(supervisor, graph, screen))
+        result = asyncio.run(_watched(supervisor, graph, screen, ended))
     if isinstance(result, signal.Signals):
         raise KeyboardInterrupt(*[result.name] if result != signal.SIGINT else [])
     return result
@@ -106,12 +108,16 @@ def _tracing(path: Path | None, screen: Console) -> Iterator[TraceWriter | None]
             screen.print(f"emopipe: --trace {path}: {what}", markup=False, soft_wrap=True)
 
 
-async def _watched(supervisor: Supervisor, graph: Graph, screen: Console) -> RunResult | signal.Signals:
+async def _watched(
+    supervisor: Supervisor, graph: Graph, screen: Console, ended: Callable[[], bool]
+) -> RunResult | signal.Signals:
     async with _serving_metrics(graph, supervisor):
-        return await _until_stopped(supervisor, screen, drains=graph.mode == "live")
+        return await _until_stopped(supervisor, screen, ended, drains=graph.mode == "live")
 
 
-async def _until_stopped(supervisor: Supervisor, screen: Console, *, drains: bool) -> RunResult | signal.Signals:
+async def _until_stopped(
+    supervisor: Supervisor, screen: Console, ended: Callable[[], bool], *, drains: bool
+) -> RunResult | signal.Signals:
     """The result of a run, or the signal that stopped it before it had come to its end."""
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(supervisor.run())
@@ -135,7 +141,9 @@ async def _until_stopped(supervisor: Supervisor, screen: Console, *, drains: boo
                 continue  # nohup
             loop.add_signal_handler(number, stop, number)
             handlers.callback(loop.remove_signal_handler, number)
-        await asyncio.wait([running])
+        while not running.done():
+            await asyncio.wait([running], timeout=POLL_S)
+            draining = draining or (ended() and supervisor.drain())
     return stopped_by if running.cancelled() else running.result()
 
 

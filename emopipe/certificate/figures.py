@@ -5,13 +5,19 @@ import statistics
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
-from emopipe.certificate.observer import Observation
+from emopipe.certificate.observer import PEAK_NS, Observation
 from emopipe.pipeline.clock import MS
 
 BEFORE_NS = 400 * MS  # by which a time stamp may be early
 WITHIN_NS = 1400 * MS  # by which one may be late, or a result may come
 MIN_TRIALS = 5
+DARK, BRIGHT = 10, 90  # percentiles of the pictures' luma: a stimulus is there for a third of the time
+MIN_CONTRAST = 8.0  # of 255, between them: a camera's noise and flicker have less
+LOUD_PART = 0.04  # of the loudest, from which sound counts as the stimulus
+MIN_LOUD = 0.002  # of full scale
+OVER_NOISE = 4.0  # times the median peak, which is that of the pauses
 
 
 class Interval(msgspec.Struct):
@@ -49,18 +55,16 @@ class Certificate(msgspec.Struct):
 def certificate(moments: Sequence[tuple[int, int]], observations: Sequence[Observation]) -> Certificate:
     """What is found of stimuli whose light and sound began at these moments (monotonic ns)."""
     by_kind = {kind: [each for each in observations if each.kind == kind] for kind in ("picture", "sound", "result")}
-    lumas = sorted(each.value for each in by_kind["picture"])
-    middle = (lumas[0] + lumas[-1]) / 2 if lumas else 0.0
-    light = _onsets(by_kind["picture"], lambda each: each.value > middle)
-    sound = _onsets(by_kind["sound"], lambda each: each.value > 0)
+    light = _light(by_kind["picture"])
+    sound = _sound(by_kind["sound"])
     faces = _onsets(by_kind["result"], lambda each: each.value > 0)
     voices = _onsets(by_kind["result"], lambda each: each.voice)
     found: list[list[float | None]] = []
     for seen, heard in moments:
         found.append(
             [
-                _first([each.moment - seen for each in light], -BEFORE_NS),
-                _first([each.moment - heard for each in sound], -BEFORE_NS),
+                _first([moment - seen for moment in light], -BEFORE_NS),
+                _first([moment - heard for moment in sound], -BEFORE_NS),
                 _first([each.came - seen for each in faces], 0),
                 _first([each.came - heard for each in voices], 0),
             ]
@@ -94,6 +98,29 @@ def students_t(degrees: int) -> float:
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     return z + first / degrees + second / degrees**2 + third / degrees**3
+
+
+def _light(pictures: Sequence[Observation]) -> list[int]:
+    """When it became bright: pictures over the middle between dark and bright ones."""
+    if not pictures:
+        return []
+    dark, bright = np.percentile([each.value for each in pictures], [DARK, BRIGHT])
+    if bright - dark < MIN_CONTRAST:
+        return []
+    return [each.moment for each in _onsets(pictures, lambda each: each.value > (dark + bright) / 2)]
+
+
+def _sound(blocks: Sequence[Observation]) -> list[int]:
+    """When it became loud, to a ms: by a part of the loudest, as microphones differ, but well over their noise."""
+    peaks = [peak for each in blocks for peak in each.peaks]
+    if not peaks:
+        return []
+    noise, loudest = np.percentile(peaks, [50, 99])
+    threshold = max(LOUD_PART * loudest, OVER_NOISE * noise, MIN_LOUD)
+    first = [next((n for n, peak in enumerate(each.peaks) if peak > threshold), None) for each in blocks]
+    moments = [None if n is None else each.moment + n * PEAK_NS for each, n in zip(blocks, first, strict=True)]
+    before = [0, *moments[:-1]]  # what is loud from the start on did not begin
+    return [now for was, now in zip(before, moments, strict=True) if was is None and now is not None]
 
 
 def _onsets(observed: Sequence[Observation], there: Callable[[Observation], bool]) -> list[Observation]:

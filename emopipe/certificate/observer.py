@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 import numpy as np
 
+from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
@@ -13,7 +14,8 @@ from emopipe.stages.lsl.origins import Origins
 from emopipe.stages.media.audio import SAMPLE_NS
 from emopipe.stages.types import AudioBlock, Emotions, VideoFrame
 
-LOUD = 0.02  # of full scale
+PEAK_NS = SECOND // 1000
+_PEAK_SAMPLES = PEAK_NS // SAMPLE_NS
 
 
 class Observation(msgspec.Struct):
@@ -22,16 +24,18 @@ class Observation(msgspec.Struct):
     Attributes:
         kind: a picture, a block of sound, or a result.
         came: when it came to the sink (monotonic ns).
-        moment: when it was by its time stamp (monotonic ns); of sound, the first loud sample.
-        value: mean luma of a picture; of sound, whether any of it is loud; of a result, how many faces.
+        moment: when it was by its time stamp (monotonic ns); of sound, its first sample.
+        value: mean luma of a picture; of a result, how many faces.
         voice: of a result, whether a voice is heard.
+        peaks: of sound, the greatest amplitude in each ms, of full scale.
     """
 
     kind: Literal["picture", "sound", "result"]
     came: int
     moment: int
-    value: float
+    value: float = 0.0
     voice: bool = False
+    peaks: list[float] = []
 
 
 class Observer(Stage):
@@ -65,9 +69,9 @@ class Observer(Stage):
         if isinstance(payload, VideoFrame):
             return Observation("picture", came, message.trace[0].received, float(payload.luma.mean()))
         if isinstance(payload, AudioBlock):
-            loud = np.flatnonzero(np.abs(payload.samples) > LOUD)
-            first = int(loud[0]) if len(loud) else 0
+            whole = len(payload.samples) // _PEAK_SAMPLES * _PEAK_SAMPLES
+            peaks = np.abs(payload.samples[:whole]).reshape(-1, _PEAK_SAMPLES).max(axis=1)
             start = message.trace[0].received - message.duration
-            return Observation("sound", came, start + first * SAMPLE_NS, float(len(loud) > 0))
+            return Observation("sound", came, start, peaks=[round(float(peak), 5) for peak in peaks])
         moment = self._origins.origin(message) + message.pts
         return Observation("result", came, moment, len(payload.faces), payload.voice is not None)

@@ -27,6 +27,7 @@ SHOWN_S = 1.5  # how long a face is there and the voice speaks
 PAUSE_S = 3.0  # at least, from one to the next: longer than a window of speech stays beside faces
 MAX_EXTRA_PAUSE_S = 0.5  # so that no period of the machine's falls in with ours
 BLACK, QUIET = 16, 0.05
+AHEAD_SAMPLES = 16  # of the voice, sent before they are complete
 CONNECT_S = 60.0
 POLL_S = 0.2
 
@@ -49,9 +50,8 @@ class Stimuli:
         self._begun = threading.Event()
         self._stopped = threading.Event()
         self._face = _picture()
-        self._voice = _voice()
-        pause = random.Random(seed)
-        self._pauses = [PAUSE_S + pause.random() * MAX_EXTRA_PAUSE_S for _ in range(count)]
+        self._voice = voice()
+        self._pauses = pauses(count, seed)
         # Not FFmpeg's own listening: PyAV would hold the GIL until somebody calls.
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(POLL_S)
@@ -61,7 +61,7 @@ class Stimuli:
     @property
     def seconds(self) -> float:
         """How long all of them take from `begin` on."""
-        return sum(self._pauses) + len(self._pauses) * SHOWN_S + PAUSE_S
+        return seconds(self._pauses)
 
     def start(self) -> None:
         """Wait for one who watches, and let them see nothing."""
@@ -122,19 +122,31 @@ class Stimuli:
             frame = av.VideoFrame.from_ndarray(self._face if there else black, "rgb24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             out.mux(picture.encode(frame))
-            self._stopped.wait(max(0, due + SECOND // FPS - time.monotonic_ns()) / SECOND)
             heard = np.zeros(size, np.int16)
             if there and len(part := self._voice[(number - shown) * size :][:size]):
                 heard[: len(part)] = part
-            block = av.AudioFrame.from_ndarray(heard[None], format="s16", layout="mono")
-            block.sample_rate, block.pts, block.time_base = SAMPLE_RATE_HZ, number * size, Fraction(1, SAMPLE_RATE_HZ)
-            out.mux(sound.encode(block))
+            first = number * size
+            # The muxer keeps a picture until there is sound of its time: 1 ms of it lets the picture go at once.
+            out.mux(sound.encode(_block(heard[:AHEAD_SAMPLES], first)))
+            self._stopped.wait(max(0, due + SECOND // FPS - time.monotonic_ns()) / SECOND)
+            out.mux(sound.encode(_block(heard[AHEAD_SAMPLES:], first + AHEAD_SAMPLES)))
             number += 1
 
     def _changes(self, number: int) -> list[int]:
         """The pictures, counted on from `number`, at which a face and a voice come and go."""
         lengths = [length for pause in self._pauses for length in (pause, SHOWN_S)]
         return [number + round(end * FPS) for end in accumulate(lengths)]
+
+
+def pauses(count: int, seed: int) -> list[float]:
+    """Those before each of so many stimuli, in s."""
+    extra = random.Random(seed)
+    return [PAUSE_S + extra.random() * MAX_EXTRA_PAUSE_S for _ in range(count)]
+
+
+def seconds(pauses: list[float]) -> float:
+    """How long stimuli with these pauses take, with that after the last."""
+    return sum(pauses) + len(pauses) * SHOWN_S + PAUSE_S
 
 
 def wait_until(condition: Callable[[], bool], stopped: threading.Event, seconds: float) -> bool:
@@ -144,6 +156,13 @@ def wait_until(condition: Callable[[], bool], stopped: threading.Event, seconds:
         if time.monotonic() > deadline or stopped.wait(0.02):
             return False
     return True
+
+
+def _block(samples: NDArray[np.int16], first: int) -> Any:
+    """Sound from its sample of that number on."""
+    block = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+    block.sample_rate, block.pts, block.time_base = SAMPLE_RATE_HZ, first, Fraction(1, SAMPLE_RATE_HZ)
+    return block
 
 
 def _picture() -> NDArray[np.uint8]:
@@ -159,7 +178,7 @@ def _picture() -> NDArray[np.uint8]:
     return made
 
 
-def _voice() -> NDArray[np.int16]:
+def voice() -> NDArray[np.int16]:
     """A voice that begins with its first sample.
 
     Raises:

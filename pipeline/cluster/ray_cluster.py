@@ -10,7 +10,7 @@ import ray
 
 from emopipe.pipeline.access.addresses import own_address_towards, split_tcp
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.graph.spec import Graph
+from emopipe.pipeline.graph.spec import Graph, copy_of, original
 from emopipe.pipeline.text import count
 
 LOCAL = "ray"
@@ -27,6 +27,7 @@ class Node(NamedTuple):
     address: str
     labels: Mapping[str, str]
     gpus: float
+    cpus: float
 
 
 class Cluster:
@@ -75,9 +76,10 @@ class Cluster:
     def nodes() -> list[Node]:
         """Those that live."""
         return [
-            Node(each["NodeID"], each["NodeManagerAddress"], each["Labels"], each["Resources"].get("GPU", 0.0))
+            Node(each["NodeID"], each["NodeManagerAddress"], each["Labels"], has.get("GPU", 0.0), has.get("CPU", 0.0))
             for each in ray.nodes()
             if each["Alive"]
+            for has in [each["Resources"]]
         ]
 
 
@@ -88,7 +90,7 @@ def need_room(graph: Graph, processes: Sequence[str], nodes: Sequence[Node]) -> 
         EmopipeError: labels that nobody has, or more GPUs than there are.
     """
     for process, wanted in graph.remote.labels.items():
-        where = f"{graph.path}: processes.{process}.label"
+        where = f"{graph.path}: processes.{original(process)}.label"
         if process not in processes:
             say = "a process with a sink stays where the run is begun; give its other stages a process of their own"
             raise EmopipeError(f"{where}: {say}")
@@ -98,13 +100,15 @@ def need_room(graph: Graph, processes: Sequence[str], nodes: Sequence[Node]) -> 
     most = max((node.gpus for node in nodes), default=0.0)
     for process in processes:
         if (gpus := process_gpus(graph, process)) > most:
-            names = ", ".join(name for name in graph.processes[process] if graph.stages[name].gpus)
+            names = ", ".join(original(name) for name in graph.processes[process] if graph.stages[name].gpus)
             here = f"but no node of the cluster has more than {most:g}"
             raise EmopipeError(f"{graph.path}: stages.{names}.gpus: {gpus:g} are asked for in one process, {here}")
     wanted_gpus, there = sum(process_gpus(graph, each) for each in processes), sum(node.gpus for node in nodes)
     if wanted_gpus > there:
         has = f"but the cluster of {count(len(nodes), 'node')} has {there:g}"
-        raise EmopipeError(f"{graph.path}: the stages ask for {wanted_gpus:g} GPUs, {has}")
+        shards = len({copy_of(process) for process in processes})
+        where = f"in {shards} shards " if shards > 1 else ""
+        raise EmopipeError(f"{graph.path}: {where}the stages ask for {wanted_gpus:g} GPUs, {has}")
 
 
 def process_gpus(graph: Graph, process: str) -> float:

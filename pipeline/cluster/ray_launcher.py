@@ -1,7 +1,8 @@
 """The processes of a run on a Ray cluster: Ray places and watches them, what they say to each other goes by ZeroMQ.
 
-An actor a process, placed all at once (a placement group) and by labels; without a name and not detached, so that Ray
-ends them with the run, however that ends. Sinks stay with whoever has begun the run, and so do their files and pages.
+An actor a process, placed all at once (a placement group), by labels, and in several copies of a graph evenly; without
+a name and not detached, so that Ray ends them with the run, however that ends. Sinks stay with whoever has begun the
+run, and so do their files and pages.
 """
 
 import asyncio
@@ -17,18 +18,21 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 
 from emopipe.pipeline.access.addresses import tcp_address
 from emopipe.pipeline.access.keys import KeyPair
+from emopipe.pipeline.cluster.placement import spread
 from emopipe.pipeline.cluster.ray_cluster import Cluster, Node, need_room, process_gpus
 from emopipe.pipeline.cluster.ray_place import RayPlace
 from emopipe.pipeline.cluster.ray_worker import Arrival, RayWorker, sweep
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.graph.spec import Graph, Remote, RemoteProcess
+from emopipe.pipeline.graph.spec import Graph, Remote, RemoteProcess, original
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.launcher import Place
 from emopipe.pipeline.runtime.process import WorkerProcess
 
 PLACED_TIMEOUT_S = 90.0  # for the cluster to find room for all, and to start their processes
+SPREAD_TIMEOUT_S = 5  # for it to find room for copies where they are to be; after that, anywhere
 GONE_TIMEOUT_S = 10.0  # for killed actors to be gone, and what they left removed
 CPU = 0.001  # of a node, for each: Ray is to choose by labels and GPUs, and to keep them together
+NODE_ID = "ray.io/node-id"  # a label that each node has
 
 
 class RayLauncher:
@@ -36,11 +40,13 @@ class RayLauncher:
 
     Args:
         where: `ray`, or `ray://HOST:PORT`.
+        actors: how many there may be: a cluster that is started has room for them.
         verbose: pass through what actors log.
     """
 
-    def __init__(self, where: str, *, verbose: bool = False) -> None:
+    def __init__(self, where: str, actors: int = 1, *, verbose: bool = False) -> None:
         self._where = where
+        self._room = actors
         self._verbose = verbose
         self._cluster: Cluster
         self._group: Any = None
@@ -51,7 +57,7 @@ class RayLauncher:
         self._places: list[RayPlace] = []
 
     async def __aenter__(self) -> "RayLauncher":
-        self._cluster = await Cluster.join(self._where, verbose=self._verbose)
+        self._cluster = await Cluster.join(self._where, verbose=self._verbose, cores=self._room)
         return self
 
     async def __aexit__(self, *raised: object) -> None:
@@ -75,7 +81,9 @@ class RayLauncher:
                 await self._start(graph, names)
         except TimeoutError:
             remedy = "`ray status` says what others take"
-            late = f"the cluster has found no room for {', '.join(names)} within {PLACED_TIMEOUT_S:g} s; {remedy}"
+            what = ", ".join(dict.fromkeys(map(original, names)))
+            shards = f" in {graph.shards} shards" if graph.shards > 1 else ""
+            late = f"the cluster has found no room for {what}{shards} within {PLACED_TIMEOUT_S:g} s; {remedy}"
             raise EmopipeError(f"{graph.path}: {late}") from None
         far = {
             name: RemoteProcess(arrival.key, "", PLACED_TIMEOUT_S, arrival.node)
@@ -101,22 +109,40 @@ class RayLauncher:
 
     async def _start(self, graph: Graph, names: list[str]) -> None:
         """Let an actor for each process come to its place."""
-        await self._need_room(graph, names)
-        bundles = [{"CPU": CPU, "GPU": process_gpus(graph, name)} for name in names]
-        self._group = await asyncio.to_thread(
-            placement_group,
-            [{kind: amount for kind, amount in bundle.items() if amount} for bundle in bundles],
-            bundle_label_selector=[dict(graph.remote.labels.get(name, {})) for name in names],
-        )
-        while not await asyncio.to_thread(self._group.wait, 1):  # of a node that is gone Ray hears later
-            await self._need_room(graph, names)
+        await self._reserve(graph, names)
         self._order = {name: number for number, name in enumerate(names)}
         self._actors = {name: self._actor(graph, name) for name in names}
         arrivals = await asyncio.gather(*(self._arrive(graph, name) for name in names))
         self._arrivals = dict(zip(names, arrivals, strict=True))
 
-    async def _need_room(self, graph: Graph, names: list[str]) -> None:
-        """Raises: EmopipeError: the nodes have not what the graph asks for."""
+    async def _reserve(self, graph: Graph, names: list[str]) -> None:
+        """Get a place for each process; on the nodes that `spread` chooses, if the cluster has room there in time."""
+        bundles = [{"CPU": CPU, "GPU": process_gpus(graph, name)} for name in names]
+        amounts = [{kind: amount for kind, amount in bundle.items() if amount} for bundle in bundles]
+        waited = 0
+        nodes = await self._need_room(graph, names)
+        while True:
+            chosen = spread(graph, names, nodes) if waited < SPREAD_TIMEOUT_S else {}
+            labels = [dict(graph.remote.labels.get(name, {})) for name in names]
+            for name, wanted in zip(names, labels, strict=True):
+                if name in chosen:
+                    wanted[NODE_ID] = chosen[name]
+            self._group = await asyncio.to_thread(placement_group, amounts, bundle_label_selector=labels)
+            while not await asyncio.to_thread(self._group.wait, 1):  # of a node that is gone Ray hears later
+                waited += 1
+                nodes = await self._need_room(graph, names)
+                if chosen and (waited >= SPREAD_TIMEOUT_S or not {*chosen.values()} <= {node.id for node in nodes}):
+                    break
+            else:
+                return
+            await asyncio.to_thread(remove_placement_group, self._group)
+
+    async def _need_room(self, graph: Graph, names: list[str]) -> list[Node]:
+        """The nodes that live.
+
+        Raises:
+            EmopipeError: they have not what the graph asks for.
+        """
         nodes = await asyncio.to_thread(self._cluster.nodes)
         living = {node.id: node for node in nodes}
         gone = [node.address for id_, node in self._nodes.items() if id_ not in living]
@@ -126,6 +152,7 @@ class RayLauncher:
         except EmopipeError as error:
             lost = f"; gone since the run began: node {', '.join(gone)}" if gone else ""
             raise EmopipeError(f"{error}{lost}") from None
+        return nodes
 
     def _actor(self, graph: Graph, name: str) -> Any:
         at = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=self._order[name])

@@ -186,6 +186,11 @@ def original(name: str) -> str:
     return name.partition(".")[0]
 
 
+def copy_of(name: str) -> str:
+    """The number of the shard that a stage or process is a copy in: `1` of `faces.1`; empty where it is no copy."""
+    return name.partition(".")[2]
+
+
 def unrepeatable(stages: Sequence[tuple[str, type[Stage]]]) -> str:
     """Why a replay of these stages cannot begin anew after a crash, as a sentence; empty where it can."""
     sources = [(name, cls) for name, cls in stages if issubclass(cls, Source)]

@@ -6,19 +6,17 @@ is run in a network of its own; what became of it is printed as JSON.
 """
 
 import json
-import os
-import secrets
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hosts import Host, isolated
+from benchmarks.hosts import isolated
 from tests.support.paths import ROOT
 from tests.support.processes import popen
-from tests.support.ray_hosts import COMMON, HEAD_PORT, RAY, in_this_test, kill_second_node, node, processes, until
+from tests.support.ray_hosts import in_this_test, kill_second_node, processes, until
+from tests.support.ray_nodes import two_nodes
 
 RUN_TIMEOUT_S = 120.0
 
@@ -34,23 +32,7 @@ def archived(folder: Path, arguments: list[str]) -> dict[str, Any]:
 def main() -> None:
     folder, arguments = Path(sys.argv[1]), sys.argv[2:]
     found: dict[str, Any] = {}
-    with Host() as far, ExitStack() as nodes:
-        environment = os.environ | {
-            "RAY_ADDRESS": f"{far.own_address}:{HEAD_PORT}",
-            "RAY_TMPDIR": f"{folder}/ray",
-            "TMPDIR": str(folder),
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        }
-        head = ["--head", f"--port={HEAD_PORT}", f"--node-ip-address={far.own_address}", "--include-dashboard=false"]
-        second = [f"--address={far.own_address}:{HEAD_PORT}", f"--node-ip-address={far.address}"]
-        for name, command in (
-            ("head", [RAY, "start", *head]),
-            ("second", [*far.enter(), RAY, "start", *second]),
-        ):
-            log = folder / f"{name}.log"
-            nodes.enter_context(node([*command, *COMMON], environment, log))
-            until(lambda log=log: "Ray runtime started" in log.read_text(), f"{name} node")
+    with two_nodes(folder) as environment:
         command = [sys.executable, "-m", "emopipe", *arguments, "--on", "ray"]
         out = Path(arguments[arguments.index("--out") + 1])
         found["stopped"] = _run(command, environment, out, 1, lambda process: process.send_signal(signal.SIGINT))

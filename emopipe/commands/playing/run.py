@@ -16,7 +16,8 @@ from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import keep_results
 from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
+from emopipe.pipeline.graph.load import Graph, graph_from_table, overridden, read_table
+from emopipe.pipeline.graph.shards import sharded
 from emopipe.pipeline.runtime.launcher import Launcher
 from emopipe.tables.results import print_summary
 from emopipe.tables.run import figures
@@ -40,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
         graph = graph_from_table(table, path)
         if arguments.one_process:
             graph = graph.in_one_process()
-        launcher = _launcher(arguments)
+        launcher = _launcher(arguments, graph)
         if arguments.json is not None:
             need_writable(arguments.json, "--json")
         with Manifests(graph, without=[results]) as manifests:
@@ -62,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _launcher(arguments: argparse.Namespace) -> Launcher | None:
+def _launcher(arguments: argparse.Namespace, graph: Graph) -> Launcher | None:
     """Who starts the processes, where it is not this host.
 
     Raises:
@@ -75,4 +76,4 @@ def _launcher(arguments: argparse.Namespace) -> Launcher | None:
     need_ray()
     from emopipe.pipeline.cluster.ray_launcher import RayLauncher
 
-    return RayLauncher(arguments.on, verbose=arguments.verbose)
+    return RayLauncher(arguments.on, len(sharded(graph).processes), verbose=arguments.verbose)

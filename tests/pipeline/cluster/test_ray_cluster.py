@@ -12,9 +12,10 @@ from emopipe.pipeline.cluster import ray_cluster
 from emopipe.pipeline.cluster.ray_cluster import Cluster, Node, need_room, process_gpus
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph, graph_from_table
+from emopipe.pipeline.graph.shards import sharded
 from tests.support.graphs import good
 
-NODES = [Node("1", "10.0.0.1", {"zone": "a"}, 1.0), Node("2", "10.0.0.2", {"zone": "b"}, 0.0)]
+NODES = [Node("1", "10.0.0.1", {"zone": "a"}, 1.0, 1.0), Node("2", "10.0.0.2", {"zone": "b"}, 0.0, 1.0)]
 
 
 def graph(label: dict[str, str] | None = None, process: str = "vision", **gpus: float) -> Graph:
@@ -59,6 +60,27 @@ def test_more_gpus_than_a_node_has() -> None:
 def test_more_gpus_than_the_cluster_has() -> None:
     expected = "g.toml: the stages ask for 1.25 GPUs, but the cluster of 2 nodes has 1"
     assert refusal(graph(faces=0.5, voice=0.75)) == expected
+
+
+def in_shards(**tables: object) -> Graph:
+    """Two copies of a graph, with names as the user has given them."""
+    use = "tests.support.restart_stages:"
+    stages: dict[str, Any] = {
+        "count": {"use": f"{use}Recordings", "gpus": tables.pop("gpus", 0)},
+        "lines": {"use": f"{use}Lines", "inputs": {"numbers": "count.numbers"}, "path": "lines.txt"},
+    }
+    return sharded(graph_from_table({"pipeline": {"shards": 2}, "stages": stages, **tables}, "g.toml"))
+
+
+def test_what_shards_ask_for_is_said_by_the_names_in_the_graph() -> None:
+    label = "g.toml: processes.count.label: no node of the cluster has it; start one with `ray start --labels zone=c …`"
+    assert refusal(in_shards(processes={"count": {"label": {"zone": "c"}}})) == label
+    assert refusal(in_shards(gpus=2)) == (
+        "g.toml: stages.count.gpus: 2 are asked for in one process, but no node of the cluster has more than 1"
+    )
+    assert refusal(in_shards(gpus=0.75)) == (
+        "g.toml: in 2 shards the stages ask for 1.5 GPUs, but the cluster of 2 nodes has 1"
+    )
 
 
 def test_a_sink_stays() -> None:

@@ -1,0 +1,132 @@
+"""A graph in several shards on a Ray cluster of two hosts: each plays one, and the results are those of one shard."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.hosts import can_isolate
+from emopipe.pipeline.graph.spec import original
+from tests.support.paths import ROOT
+from tests.support.ray_shards import played
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(400)]
+
+GRAPH = """
+[pipeline]
+name = "shards"
+shards = {shards}
+
+[stages.capture]
+use = "file-capture"
+uri = {recordings}
+realtime = true
+
+[stages.faces]
+use = "face-detection"
+inputs.video = "capture.video"
+
+[stages.facial]
+use = "facial-inference"
+inputs.faces = "faces.faces"
+
+[stages.windows]
+use = "speech-windows"
+inputs.audio = "capture.audio"
+
+[stages.speech]
+use = "speech-inference"
+inputs.windows = "windows.windows"
+
+[stages.fusion]
+use = "fusion"
+inputs.faces = "facial.emotions"
+inputs.speech = "speech.emotions"
+
+[stages.results]
+use = "jsonl"
+path = "{results}"
+inputs.emotions = "fusion.emotions"
+"""
+COPIED = ("capture", "faces", "facial", "windows", "speech", "fusion")
+
+
+@pytest.fixture(scope="module")
+def folder(shared_media: Path) -> Iterator[Path]:
+    """A folder with a short name: Ray's Unix sockets lie in it."""
+    recordings = [str(path.resolve()) for path in sorted((shared_media / "crema-d").glob("*.flv"))]
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        for graph, shards in (("cluster", 2), ("local", 1)):
+            text = GRAPH.format(shards=shards, recordings=recordings, results=f"{name}/{graph}.jsonl")
+            Path(name, f"{graph}.toml").write_text(text)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def local(folder: Path) -> dict[str, Any]:
+    """The results and figures of one shard, without a cluster."""
+    figures = folder / "local.json"
+    command = [sys.executable, "-m", "emopipe", "run", str(folder / "local.toml"), "--json", str(figures)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return {"results": (folder / "local.jsonl").read_text(), "figures": json.loads(figures.read_text())}
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Any]:
+    """What became of the run in two shards on two hosts."""
+    if not can_isolate():
+        pytest.skip("needs network namespaces: run as root, or allow users to make them")
+    return played(folder)
+
+
+def test_the_results_are_the_same_byte_for_byte(found: dict[str, Any], local: dict[str, Any]) -> None:
+    assert found["code"] == 0, found
+    assert found["results"] == local["results"]
+    assert len({json.loads(line)["stream"] for line in local["results"].splitlines()}) == 3
+
+
+def test_each_host_has_a_copy(found: dict[str, Any]) -> None:
+    assert found["actors"] == [len(COPIED), len(COPIED)], found
+
+
+def test_the_run_can_be_watched_as_one(found: dict[str, Any]) -> None:
+    names = {f"{stage}.{shard}" for stage in COPIED for shard in (0, 1)} | {"results"}
+    assert names == found["top"]["stages"].keys() == found["top"]["processes"].keys() - {""}, found["top"]
+
+
+def test_the_counts_of_the_shards_are_exact_and_add_up_to_those_of_one(
+    found: dict[str, Any], local: dict[str, Any]
+) -> None:
+    stages = found["figures"]["stages"].values()
+    assert all(link["sent"] == link["received"] for stage in stages for link in stage["links"].values())
+    assert sent(found) == sent(local)
+    assert counters(found, "capture") == counters(local, "capture")
+    assert counters(found, "fusion") == counters(local, "fusion")
+
+
+def sent(run: dict[str, Any]) -> Counter[tuple[str, str]]:
+    """How many messages of each stream each stage has sent, all its copies together."""
+    return Counter(
+        {
+            (original(name), stream): counts["sent"]
+            for name, stage in run["figures"]["stages"].items()
+            for link in stage["links"].values()
+            for stream, counts in link["streams"].items()
+        }
+    )
+
+
+def counters(run: dict[str, Any], stage: str) -> Counter[str]:
+    """What all copies of a stage have counted."""
+    total: Counter[str] = Counter()
+    for name, each in run["figures"]["stages"].items():
+        if original(name) == stage:
+            total.update({key: count for key, count in each["counters"].items() if key != "base_time_ns"})
+    return total

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parents[1]
 END_TIMEOUT_S = 30.0
@@ -17,11 +18,18 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def emopipe(*arguments: object, folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Start a verb in a folder; it is ended by SIGTERM, if it has not ended by then."""
+def emopipe(
+    *arguments: object, folder: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start a verb in a folder, with `more` in its environment; SIGTERM ends it, if it has not ended by then."""
     command = [sys.executable, "-m", "emopipe", *map(str, arguments)]
     with subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment() | dict(more),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             yield process

@@ -19,7 +19,7 @@ from emopipe.pipeline.message import MAX_STAGE_CHARS
 from emopipe.pipeline.port import Queue
 from emopipe.pipeline.text import count, show
 
-AHEAD_MESSAGES = 20_000  # results of later recordings that a sink holds: 11 min of 30 pictures a second, about 50 MB
+AHEAD_MESSAGES = 20_000  # results of later recordings that a sink holds: 11 min at 30 a second, 75 MB with a face each
 MAX_NAME_CHARS = MAX_STAGE_CHARS - len(f".{MAX_SHARDS - 1}")
 
 

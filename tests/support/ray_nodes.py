@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.hosts import Host
@@ -29,5 +30,9 @@ def two_nodes(folder: Path) -> Iterator[dict[str, str]]:
         ):
             log = folder / f"{name}.log"
             nodes.enter_context(node([*command, *COMMON], environment, log))
-            until(lambda log=log: "Ray runtime started" in log.read_text(), f"{name} node")
+            until(partial(_started, log), f"{name} node")
         yield environment
+
+
+def _started(log: Path) -> bool:
+    return "Ray runtime started" in log.read_text()

@@ -1,0 +1,121 @@
+"""A Ray cluster of this host alone, of one's own: what its own processes use, and its end.
+
+with Head() as head:
+    ... emopipe run … --on ray, with head.environment ...
+"""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+
+from benchmarks.procfs import PROC
+from emopipe.arguments.cluster import need_ray
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.graph.process_layout import cores
+
+START_TIMEOUT_S = 120.0
+END_TIMEOUT_S = 20.0
+LOOK_S = 0.05
+OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows
+WORKER = b"ray::"  # how the command line of a process begins that runs actors, or waits for one
+
+
+class Head:
+    """A head on the loopback interface, with a token that only we know; a context manager.
+
+    Attributes:
+        environment: what a command needs besides to be played there.
+
+    Raises:
+        EmopipeError: Ray is not installed, or the cluster does not start.
+    """
+
+    def __enter__(self) -> "Head":
+        need_ray()
+        with ExitStack() as stack:
+            # Short: Ray's Unix sockets lie in it.
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True))
+            self._tmpdir = f"RAY_TMPDIR={name}/ray"
+            common = {
+                "RAY_TMPDIR": f"{name}/ray",
+                "RAY_AUTH_MODE": "token",
+                "RAY_AUTH_TOKEN": secrets.token_hex(32),
+                "RAY_USAGE_STATS_ENABLED": "0",
+            }
+            self._log = Path(name, "head.log")
+            with self._log.open("w") as log:
+                self._process = subprocess.Popen(_command(), env=os.environ | common, stdout=log, stderr=log)
+            stack.callback(self._end)
+            self.environment = common | {"RAY_ADDRESS": self._address()}
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def cpu(self) -> float:
+        """Seconds of the processor that Ray's own processes have used: all of the cluster's that can run no actor."""
+        ticks = 0
+        for folder in self._processes():
+            with suppress(OSError):  # it has ended meanwhile
+                if not (folder / "cmdline").read_bytes().startswith(WORKER):
+                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _address(self) -> str:
+        """Where the head is, once it is up.
+
+        Raises:
+            EmopipeError: it does not come.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            said = self._log.read_text()
+            if "Ray runtime started" in said and (found := re.search(r"--address='([^']+)'", said)):
+                return found[1]
+            time.sleep(LOOK_S)
+        last = self._log.read_text().strip().rpartition("\n")[2]
+        raise EmopipeError(f"ray start: no cluster within {START_TIMEOUT_S:g} s: {last}")
+
+    def _end(self) -> None:
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_TIMEOUT_S)
+        for folder in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(int(folder.name), signal.SIGKILL)
+        self._process.wait()
+
+    def _processes(self) -> Iterator[Path]:
+        """Those that the cluster has started, and not the commands that use it."""
+        for folder in PROC.iterdir():
+            with suppress(OSError):
+                if folder.name.isdecimal() and self._tmpdir.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    arguments = (folder / "cmdline").read_bytes()
+                    if b"emopipe" not in arguments:
+                        yield folder
+
+
+def _command() -> list[str]:
+    ray = Path(sys.executable).with_name("ray")
+    where = ["--head", "--port=0", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
+    return [
+        str(ray),
+        "start",
+        *where,
+        f"--num-cpus={cores()}",
+        f"--object-store-memory={OBJECT_STORE_BYTES}",
+        "--block",
+    ]

@@ -100,9 +100,10 @@ def need_room(graph: Graph, processes: Sequence[str], nodes: Sequence[Node]) -> 
     most = max((node.gpus for node in nodes), default=0.0)
     for process in processes:
         if (gpus := process_gpus(graph, process)) > most:
-            names = ", ".join(original(name) for name in graph.processes[process] if graph.stages[name].gpus)
+            asking = [original(name) for name in graph.processes[process] if graph.stages[name].gpus]
+            keys = ", ".join(f"stages.{name}.gpus" for name in asking)
             here = f"but no node of the cluster has more than {most:g}"
-            raise EmopipeError(f"{graph.path}: stages.{names}.gpus: {gpus:g} are asked for in one process, {here}")
+            raise EmopipeError(f"{graph.path}: {keys}: {gpus:g} are asked for in one process, {here}")
     wanted_gpus, there = sum(process_gpus(graph, each) for each in processes), sum(node.gpus for node in nodes)
     if wanted_gpus > there:
         has = f"but the cluster of {count(len(nodes), 'node')} has {there:g}"

@@ -123,7 +123,13 @@ def _join_here(verbose: bool, cores: int) -> None:
     try:
         ray.init("auto", log_to_driver=verbose, logging_level="ERROR")
     except ConnectionError:  # there is none
-        ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
+        try:
+            ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            say = "no cluster came up on this host, which may be too busy; start one with `ray start --head`"
+            raise EmopipeError(f"--on {LOCAL}: {say} ({_explained(error)})") from None  # of no kind: 30 s are over
 
 
 def _reach(where: str) -> str:

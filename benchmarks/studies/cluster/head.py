@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from emopipe.arguments.cluster import need_ray
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.process_layout import cores
 
-START_TIMEOUT_S = 120.0
+STARTS = 3  # Ray gives up after 30 s, which a busy machine can take
 END_TIMEOUT_S = 20.0
 LOOK_S = 0.05
 OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows
@@ -52,10 +52,8 @@ class Head:
                 "RAY_USAGE_STATS_ENABLED": "0",
             }
             self._log = Path(name, "head.log")
-            with self._log.open("w") as log:
-                self._process = subprocess.Popen(_command(), env=os.environ | common, stdout=log, stderr=log)
             stack.callback(self._end)
-            self.environment = common | {"RAY_ADDRESS": self._address()}
+            self.environment = common | {"RAY_ADDRESS": self._start(os.environ | common)}
             self._exit = stack.pop_all()
         return self
 
@@ -74,20 +72,22 @@ class Head:
                     ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def _address(self) -> str:
+    def _start(self, environment: Mapping[str, str]) -> str:
         """Where the head is, once it is up.
 
         Raises:
             EmopipeError: it does not come.
         """
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while self._process.poll() is None and time.monotonic() < deadline:
-            said = self._log.read_text()
-            if "Ray runtime started" in said and (found := re.search(r"--address='([^']+)'", said)):
-                return found[1]
-            time.sleep(LOOK_S)
+        for _ in range(STARTS):
+            with self._log.open("w") as log:
+                self._process = subprocess.Popen(_command(), env=environment, stdout=log, stderr=log)
+            while self._process.poll() is None:
+                said = self._log.read_text()
+                if "Ray runtime started" in said and (found := re.search(r"--address='([^']+)'", said)):
+                    return found[1]
+                time.sleep(LOOK_S)
         last = self._log.read_text().strip().rpartition("\n")[2]
-        raise EmopipeError(f"ray start: no cluster within {START_TIMEOUT_S:g} s: {last}")
+        raise EmopipeError(f"ray start: no cluster came of it in {STARTS} tries: {last}")
 
     def _end(self) -> None:
         self._process.terminate()
@@ -99,13 +99,11 @@ class Head:
         self._process.wait()
 
     def _processes(self) -> Iterator[Path]:
-        """Those that the cluster has started, and not the commands that use it."""
+        """Those of the cluster; while no command uses it there are no others with its folder in their environment."""
         for folder in PROC.iterdir():
             with suppress(OSError):
                 if folder.name.isdecimal() and self._tmpdir.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    arguments = (folder / "cmdline").read_bytes()
-                    if b"emopipe" not in arguments:
-                        yield folder
+                    yield folder
 
 
 def _command() -> list[str]:

@@ -128,3 +128,15 @@ def test_a_head_that_does_not_fit(error: Exception, said: str, monkeypatch: pyte
     with socket.create_server(("127.0.0.1", 0)) as head:
         where = f"ray://127.0.0.1:{head.getsockname()[1]}"
         assert joined(where) == f"--on {where}: {said}"
+
+
+def test_a_cluster_that_does_not_come_up_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(address: str, **_: Any) -> None:
+        if address == "auto":
+            raise ConnectionError("there is none")
+        raise Exception("The current node timed out during startup. This could happen because …")
+
+    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_cluster.ray, "init", fail)
+    said = "--on ray: no cluster came up on this host, which may be too busy; start one with `ray start --head` (The"
+    assert joined("ray").startswith(said)

@@ -93,9 +93,12 @@ class Head:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_TIMEOUT_S)
-        for folder in self._processes():
-            with suppress(ProcessLookupError):
-                os.kill(int(folder.name), signal.SIGKILL)
+        deadline = time.monotonic() + END_TIMEOUT_S
+        while (left := list(self._processes())) and time.monotonic() < deadline:
+            for folder in left:
+                with suppress(ProcessLookupError):
+                    os.kill(int(folder.name), signal.SIGKILL)
+            time.sleep(LOOK_S)
         self._process.wait()
 
     def _processes(self) -> Iterator[Path]:

@@ -14,7 +14,9 @@ from emopipe.stages.lab.tiers import StreamTiers
 from emopipe.stages.sinks.line_file import path_problem
 from emopipe.stages.sinks.records import count_result
 from emopipe.stages.sinks.stream_paths import STREAM_SLOT, OutputPaths, path_problems
-from emopipe.stages.types import Emotions
+from emopipe.stages.types import Emotions, Marker
+
+MARKERS = Port(Marker, "what happened beside them", optional=True)
 
 
 class AnnotationSettings(Stage.Settings, kw_only=True):
@@ -66,12 +68,17 @@ class AnnotationFiles(Stage):
         self._open: dict[str, tuple[Path | None, StreamTiers]] = {}  # by stream; no path where another has the only one
 
     async def process(self, port: str, message: Message) -> None:
+        if port == "markers":
+            self._tiers(message.stream).add_marker(message.payload, message.pts)
+            self.count("markers", message.stream)
+            return
         self._tiers(message.stream).add(message.payload, message.pts, message.duration)
         count_result(self, message)
 
     async def gap(self, port: str, message: Message) -> None:
-        self._tiers(message.stream).add_gap(message.pts, message.duration)
-        count_result(self, message)
+        if port == "emotions":
+            self._tiers(message.stream).add_gap(message.pts, message.duration)
+            count_result(self, message)
 
     async def moved(self, port: str, stream: str, watermark: int) -> None:
         self._tiers(stream)

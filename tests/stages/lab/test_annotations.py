@@ -72,7 +72,12 @@ def test_two_streams_do_not_share_a_file(tmp_path: Path, cls: type[Stage], suffi
 def test_a_run_that_goes_on_makes_the_same_files(tmp_path: Path, cls: type[Stage], suffix: str) -> None:
     pattern = tmp_path / f"{{stream}}{suffix}"
     with pytest.raises(RuntimeError, match="struck"):
-        run_stage(stage(_dying(cls), pattern), messages("a", "b"), journal=Journal(tmp_path / "out0.journal"))
+        run_stage(
+            stage(_dying(cls), pattern),
+            messages("a", "b"),
+            connect=["emotions"],
+            journal=Journal(tmp_path / "out0.journal"),
+        )
     assert [path.name for path in tmp_path.glob(f"*{suffix}")] == [f"a{suffix}"]  # and no half one
     before = (tmp_path / f"a{suffix}").stat()
     run_stage(stage(cls, pattern), messages("b"), journal=Journal(tmp_path / "out0.journal"), finished=["a"])

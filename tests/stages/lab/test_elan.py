@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from pympi import Elan
 
+from emopipe.lab.annotations import Span, read_tiers
+from emopipe.pipeline.clock import MS
 from emopipe.pipeline.testing import run_stage
 from emopipe.stages.lab.elan import Eaf
 from emopipe.stages.lab.tiers import VALUES
 from tests.support.eaf import violations
-from tests.support.lab import expected_segments, frame, scene
+from tests.support.lab import MARKERS, expected_segments, frame, scene
 
 
 def written(path: Path, *streams: str, media: list[str] | None = None) -> Eaf:
@@ -83,6 +85,27 @@ def test_after_a_jump_of_time_the_times_are_still_those_of_the_results(tmp_path:
     assert document.get_annotation_data_for_tier("face 0 fused") == [(0, 67, "happy")]
     assert document.get_annotation_data_for_tier("face 0 fused (part 2)") == [(0, 33, "sad")]
     assert violations(path) == []
+
+
+def test_markers_have_a_tier_for_each_sender_and_begin_when_they_happened(tmp_path: Path) -> None:
+    path = tmp_path / "x.eaf"
+    stage = Eaf(Eaf.Settings(path=str(path)))
+    run_stage(stage, [*(("emotions", message) for message in scene()), *MARKERS], mode="live")
+    assert (stage.counters["markers"], stage.counters["frames_with_face"]) == (7, 110)
+    assert violations(path) == []
+    document = read(path)
+    assert list(document.get_tier_names())[-2:] == ["markers paradigm", "markers keys"]
+    assert sorted(document.get_annotation_data_for_tier("markers paradigm")) == [
+        (40, 41, "first <b> & ü"),
+        (41, 141, "within the ms | the same ms"),
+        (900, 1000, "and the next"),
+        (1000, 1100, "dated back after the next"),
+        (5000, 5100, "after the last result"),
+    ]
+    assert document.get_annotation_data_for_tier("markers keys") == [(500, 600, "press \\x00")]
+    assert document.get_parameters_for_tier("markers keys")["LINGUISTIC_TYPE_REF"] == "marker"
+    assert "CONTROLLED_VOCABULARY_REF" not in document.get_parameters_for_linguistic_type("marker")
+    assert read_tiers(path)["markers keys"] == [Span(500 * MS, 600 * MS, "press \\x00")]  # as `emopipe compare` does
 
 
 def test_another_name_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from praatio import textgrid
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.testing import run_stage
 from emopipe.stages.lab.praat import TextGrid, seconds
-from tests.support.lab import FRAME_NS, expected_segments, scene
+from tests.support.lab import FRAME_NS, MARKERS, expected_segments, marker, scene
 
 
 def written(path: Path, *streams: str) -> None:
@@ -46,6 +46,28 @@ def test_a_recording_in_which_nobody_is_has_a_grid_that_praat_takes(tmp_path: Pa
     run_stage(TextGrid(TextGrid.Settings(path=str(path))), [("emotions", list(scene())[-1])])
     grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="error")
     assert [(tier.name, [entry.label for entry in tier.entries]) for tier in grid.tiers] == [("voice", [""])]
+
+
+def test_markers_have_a_tier_of_points_for_each_sender(tmp_path: Path) -> None:
+    path = tmp_path / "x.TextGrid"
+    stage = TextGrid(TextGrid.Settings(path=str(path)))
+    early = [marker(1, "begin"), marker(2, "at once")]  # no reader knows such times apart
+    run_stage(stage, [*(("emotions", message) for message in scene()), *early, *MARKERS], mode="live")
+    assert (stage.counters["markers"], stage.counters["frames_with_face"]) == (9, 110)
+    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="error")
+    assert grid.tierNames[-2:] == ("markers paradigm", "markers keys")
+    found = [(round(each.time * SECOND), each.label) for each in grid.getTier("markers paradigm").entries]
+    assert found == [
+        (0, "begin | at once"),
+        (40_400_000, "first <b> & ü"),
+        (40_600_000, "within the ms"),
+        (41_400_000, "the same ms"),
+        (900_000_000, "and the next"),
+        (1_000_000_000, "dated back after the next"),
+        (5_000_000_000, "after the last result"),
+    ]
+    assert [tuple(each) for each in grid.getTier("markers keys").entries] == [(0.5, "press \\x00")]
+    assert grid.maxTimestamp == 5.0
 
 
 def test_no_time_has_an_exponent() -> None:

@@ -16,6 +16,13 @@ from tests.support.endpoints import free_endpoint
 from tests.support.room import page_answer, watch_page
 
 PATIENCE_S = 60.0
+WATCH = """() => {  // what the page looks like while it runs, change by change
+  window.looks = [];
+  new MutationObserver(() => {
+    const look = getComputedStyle(document.getElementById("face")).display === "none" ? "dark" : "face";
+    if (document.body.className && look !== window.looks.at(-1)) window.looks.push(look);
+  }).observe(document.body, { attributes: true });
+}"""
 
 
 @pytest.fixture
@@ -24,6 +31,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screen, "pauses", lambda count, seed: [0.5] * count)
     monkeypatch.setattr(screen, "PAUSE_S", 0.0)
     monkeypatch.setattr(screen, "SHOWN_S", 0.5)
+    monkeypatch.setattr(screen, "REPORT_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -92,14 +100,15 @@ def test_a_browser_shows_a_face_says_a_voice_and_tells_when(shown: Screen) -> No
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text))
         page.goto(shown.address)
+        page.evaluate(WATCH)
         before = time.monotonic_ns()
         page.click("#begin")
-        page.locator("#face").wait_for(state="visible")
-        page.locator("#face").wait_for(state="hidden")
-        page.get_by_text("The stimuli are over.").wait_for()
+        page.get_by_text("The stimuli are over.").wait_for(timeout=PATIENCE_S * 1000)
+        looks = page.evaluate("window.looks")
     assert shown.ended.wait(PATIENCE_S)
     assert shown.problem is None
     assert errors == []
+    assert looks == ["dark", *["face", "dark"] * 3]
     assert len(shown.moments) == 3
     lights = [light for light, _ in shown.moments]
     assert before < lights[0] < lights[1] < lights[2] < time.monotonic_ns()

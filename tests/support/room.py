@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
@@ -20,6 +20,7 @@ from emopipe.stages.media.audio import SAMPLE_RATE_HZ
 
 PAGE_CLOCK_MS = 1e7  # by which the page's clock is ahead of ours
 PATIENCE_S = 30.0
+POLL_S = 0.2
 
 
 class Room:
@@ -36,8 +37,10 @@ class Room:
         self._left = threading.Event()
         self._servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.camera, self.microphone = (f"tcp://127.0.0.1:{each.getsockname()[1]}" for each in self._servers)
-        works: list[Callable[[], None]] = [self._show, self._see, self._hear]
-        self._threads = [threading.Thread(target=work, daemon=True) for work in works]
+        self._threads = [
+            threading.Thread(target=target, args=args, daemon=True)
+            for target, *args in ((self._show,), (self._give, self._see), (self._give, self._hear))
+        ]
 
     def __enter__(self) -> "Room":
         for thread in self._threads:
@@ -53,6 +56,10 @@ class Room:
 
     def _show(self) -> None:
         asyncio.run(watch_page(self._address, self._take))
+
+    def _give(self, device: Callable[[], None]) -> None:
+        with suppress(OSError, av.error.FFmpegError):  # who watched has gone
+            device()
 
     def _take(self, order: dict[str, Any]) -> dict[str, Any] | None:
         if self._left.is_set():
@@ -107,16 +114,19 @@ class Room:
             yield number, due
             number += 1
 
+    def _accepted(self, server: socket.socket) -> socket.socket:
+        server.settimeout(POLL_S)
+        while not self._left.is_set():
+            with suppress(TimeoutError):
+                return server.accept()[0]
+        raise OSError("nobody has come")
+
     @contextmanager
     def _watched(self, server: socket.socket) -> Iterator[Any]:
-        """An output to whoever opens the device; that they go is no error."""
-        server.settimeout(PATIENCE_S)
-        try:
-            with server.accept()[0] as connection, connection.makefile("wb", buffering=0) as file:
-                with av.open(file, "w", format="nut", container_options={"flush_packets": "1"}) as out:
-                    yield out
-        except (OSError, av.error.FFmpegError):
-            self._left.set()
+        """An output to whoever opens the device."""
+        with self._accepted(server) as connection, connection.makefile("wb", buffering=0) as file:
+            with av.open(file, "w", format="nut", container_options={"flush_packets": "1"}) as out:
+                yield out
 
 
 async def watch_page(address: str, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:

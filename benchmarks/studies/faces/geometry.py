@@ -107,10 +107,19 @@ def drawn(seen: Seen, turn: Points, corners: NDArray[np.int64]) -> Gray:
     points = seen.mesh.points[:FACE_POINTS] * (1, -1, -1)
     middle = points.mean(axis=0)
     turned = ((points - middle) @ turn.T + middle) * (1, -1, -1)
-    picture: Gray = cv2.GaussianBlur(seen.picture, (0, 0), 25)  # where the face was
+    nearest_last = corners[np.argsort(-turned[corners, 2].mean(axis=1))]
+    blurred: Gray = cv2.GaussianBlur(seen.picture, (0, 0), 25)  # where the face was
+    return painted(blurred, seen, turned[:, :2], nearest_last)
+
+
+def painted(onto: Gray, seen: Seen, targets: Points, corners: NDArray[np.int64]) -> Gray:
+    """The picture `onto` with the mesh's triangles drawn over it, their points at `targets` [468, 2] (pixels)."""
+    import cv2
+
+    picture = onto.copy()
     height, width = picture.shape
-    for corner in corners[np.argsort(-turned[corners, 2].mean(axis=1))]:  # the nearest last
-        source, target = (each[corner, :2].astype(np.float32) for each in (seen.mesh.points, turned))
+    for corner in corners:
+        source, target = seen.mesh.points[corner, :2].astype(np.float32), targets[corner].astype(np.float32)
         left, top = np.maximum(np.floor(target.min(axis=0)).astype(int) - 1, 0)
         right, bottom = np.minimum(np.ceil(target.max(axis=0)).astype(int) + 2, (width, height))
         if right <= left or bottom <= top:

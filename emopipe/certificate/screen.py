@@ -18,11 +18,12 @@ from emopipe.pipeline.clock import MS
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.capture.pattern import portrait
 from emopipe.stages.media.audio import SAMPLE_RATE_HZ
-from emopipe.stages.web.server import WebServer, WebSettings
+from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint
 
 if TYPE_CHECKING:  # importing aiohttp takes 0.3 s
     from aiohttp import web
 
+EXAMPLE = "http://127.0.0.1:8075"
 ASSETS = Path(__file__).parent / "assets"
 FILES = {"/": ("screen.html", "text/html"), "/screen.mjs": ("screen.mjs", "text/javascript")}
 CONTENT_SECURITY_POLICY = (
@@ -61,10 +62,18 @@ class Screen:
         error: how far a moment may be off, at most, for want of knowing the page's clock better (ns).
 
     Raises:
-        EmopipeError: there is no face or voice to show (`emopipe[demo]`), or the address cannot be served.
+        EmopipeError: there is no face or voice to show (`emopipe[demo]`), or the address is none of this machine alone.
     """
 
     def __init__(self, count: int, address: str, *, seed: int = 0) -> None:
+        try:
+            loopback = parse_endpoint(address).loopback
+        except ValueError as error:
+            raise EmopipeError(f"--screen: {error}") from None
+        if not loopback:
+            raise EmopipeError(
+                f"--screen {address}: others would be shown the page, too; expected an address such as {EXAMPLE}"
+            )
         self.moments: list[tuple[int, int]] = []
         self.ended = threading.Event()
         self.problem: Exception | None = None
@@ -105,7 +114,7 @@ class Screen:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except EmopipeError as error:
+        except (EmopipeError, OSError) as error:
             self.problem = error
         finally:
             self._serving.set()
@@ -119,9 +128,9 @@ class Screen:
         try:
             for path, (name, kind) in FILES.items():
                 server.route("GET", path, _answer((ASSETS / name).read_bytes(), kind), public=True)
-            server.route("GET", "/face.png", _answer(self._face, "image/png"))
-            server.route("GET", "/voice.wav", _answer(self._voice, "audio/wav"))
-            server.route("GET", "/stimuli", self._connect)
+            server.route("GET", "/face.png", _answer(self._face, "image/png"), public=True)
+            server.route("GET", "/voice.wav", _answer(self._voice, "audio/wav"), public=True)
+            server.route("GET", "/stimuli", self._connect, public=True)
             self._serving.set()
             await self._show_all()
         except ConnectionError:

@@ -1,6 +1,7 @@
 """Stimuli on a page: whose clock is whose, and pages that do not do as they are told."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,8 +36,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shown(quick: None) -> Iterator[Screen]:
+def shown(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
     pytest.importorskip("skimage", reason="the face is scikit-image's: install emopipe[demo]")
+    monkeypatch.setenv("EMOPIPE_TOKEN", "a-token-of-other-servers")  # which the page does not know
     with Screen(3, free_endpoint()) as made:
         made.start()
         made.begin()
@@ -86,9 +88,15 @@ def test_a_page_that_nobody_opens_is_not_waited_for_for_ever(shown: Screen, monk
     assert str(shown.problem) == f"nobody opened {shown.address} and pressed Begin within 0 s"
 
 
-def test_an_address_that_is_taken_or_none_is_refused_at_once(shown: Screen) -> None:
-    with Screen(3, "here") as none, pytest.raises(EmopipeError, match="endpoint: "):
-        none.start()
+def test_an_address_that_is_taken_or_not_this_machines_alone_is_refused_at_once(shown: Screen) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        with Screen(3, f"http://127.0.0.1:{other.getsockname()[1]}") as taken, pytest.raises(EmopipeError) as error:
+            taken.start()
+    assert error.value.exit_code == 2
+    with pytest.raises(EmopipeError, match=r"--screen http://0.0.0.0:8075: others would be shown the page, too"):
+        Screen(3, "http://0.0.0.0:8075")
+    with pytest.raises(EmopipeError, match="--screen: "):
+        Screen(3, "here")
 
 
 @pytest.mark.slow("drives a browser")

@@ -17,7 +17,7 @@ from emopipe.arguments.outputs import need_writable, write_json
 from emopipe.arguments.playing import play
 from emopipe.certificate.figures import MIN_TRIALS, Certificate, certificate
 from emopipe.certificate.observer import Observation
-from emopipe.certificate.screen import Screen
+from emopipe.certificate.screen import EXAMPLE, Screen
 from emopipe.certificate.stimuli import CONNECT_S, Stimuli, wait_until
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.access.folder import run_folder
@@ -28,7 +28,6 @@ from emopipe.pipeline.graph.load import graph_from_table, overridden, read_table
 HELP = "measure light and sound to result, with error bars"
 TRIALS = 15
 LOAD_S = 300.0  # that a graph may take until it plays
-SCREEN = "http://127.0.0.1:8075"
 OBSERVER = "emopipe.certificate.observer:Observer"
 
 
@@ -42,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--screen",
         nargs="?",
-        const=SCREEN,
+        const=EXAMPLE,
         metavar="ADDRESS",
-        help=f"show them on a page at http://HOST:PORT to the graph's own camera and microphone (default: {SCREEN})",
+        help=f"show them on a page at http://HOST:PORT to the graph's own camera and microphone (default: {EXAMPLE})",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="another value, as of run"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models.facial.crops import SIZE, prepare
-from emopipe.models.facial.graphs import FACES, ROWS
+from emopipe.models.facial.float_graph import FACES, ROWS
 
 TILE_SIZES = (8, 4, 2, 1)
 

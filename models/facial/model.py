@@ -56,7 +56,8 @@ class FacialModel:
         """Read a checkpoint (by default the committed one) onto `device`: a name of torch's, or "auto".
 
         Under another `prior` than that of the training data (see `emopipe.models.calibration`) its probabilities shift.
-        On a CPU `backend` computes its network: ONNX Runtime, or torch, which is slower there and the reference.
+        On a CPU `backend` computes its network: ONNX Runtime, in integers of 8 bits where it can, or torch, which is
+        slower there and the reference.
 
         Raises:
             ModelError: weights missing, damaged, or for another network; no such device or back end.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from emopipe.models.facial.base import FaceNetwork, prepare
 from emopipe.models.facial.crops import SIZE
-from emopipe.models.facial.graphs import FACES, OPSET, ROWS
+from emopipe.models.facial.float_graph import FACES, OPSET, ROWS
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Of what a GPU infers at once: a batch is filled up to the next."""

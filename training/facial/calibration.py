@@ -21,6 +21,8 @@ from emopipe.models import checkpoint
 from emopipe.models.calibration import Knot, selective, softmax, temperature_at
 from emopipe.models.facial.base import FaceNetwork
 from emopipe.models.facial.crops import CONTRAST_FLOOR, SIZE
+from emopipe.models.facial.graphs import measure_ranges
+from emopipe.models.facial.networks import CustomCNN
 from emopipe.models.labels import FACE
 from emopipe.training.evaluation import metrics
 from emopipe.training.facial.batches import Corpus, judge, one_hot
@@ -28,7 +30,7 @@ from emopipe.training.facial.module import unmoved
 from emopipe.training.facial.settings import Settings
 
 EMBEDDED = 2048
-"""How many training faces the typical length of an embedding is taken from."""
+"""How many training faces the typical length of an embedding, and the ranges of activations, are taken from."""
 
 STRANGERS = 400
 """How many faces the strange ones of each kind are made from."""
@@ -65,17 +67,25 @@ def held_out(corpus: Corpus) -> HeldOut:
 
 
 @torch.inference_mode()
-def measure_length(network: FaceNetwork, corpus: Corpus) -> None:
-    """Set the length of an embedding that `network.distance` measures by: the median over faces of all sources."""
-    total, random, lengths = sum(map(len, corpus.sources)), np.random.default_rng(0), []
-    device = next(network.parameters()).device
+def measure_activations(network: FaceNetwork, corpus: Corpus) -> None:
+    """Set what a network keeps of how training faces, of all sources, excite it.
+
+    That is the median length of an embedding, by which `network.distance` measures, and of a `CustomCNN` the ranges of
+    its activations, by which a CPU computes it in 8 bits.
+    """
+    total, random, parts = sum(map(len, corpus.sources)), np.random.default_rng(0), []
     for source in corpus.sources:
         count = min(len(source), max(1, EMBEDDED * len(source) // total))
-        views = unmoved(source.subset(torch.from_numpy(random.permutation(len(source))[:count])), network)
-        lengths += [
-            network.embed(network.prepare(batch.to(device))).float().norm(dim=1) for batch in torch.split(views, 256)
-        ]
+        chosen = source.subset(torch.from_numpy(random.permutation(len(source))[:count]))
+        parts += [network.prepare(batch) for batch in torch.split(unmoved(chosen, network), 256)]
+    device = next(network.parameters()).device
+    lengths = [network.embed(part.to(device)).float().norm(dim=1) for part in parts]
     network.typical_length.copy_(torch.cat(lengths).median())
+    if isinstance(network, CustomCNN):
+        weights = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
+        faces = torch.cat(parts).numpy()
+        ranges = measure_ranges(weights, faces, network.widths, network.head.out_features)
+        network.activation_ranges.copy_(torch.from_numpy(ranges))
 
 
 def strangers(faces: HeldOut, seed: int = 0) -> tuple[dict[str, NDArray[np.uint8]], NDArray[np.uint8]]:
@@ -203,7 +213,7 @@ def save(
         origin: what the card says of where the weights come from: the command, checksums.
         epochs: trained so far.
     """
-    measure_length(network, corpus)
+    measure_activations(network, corpus)
     faces = held_out(corpus)
     temperatures = fitted_temperatures(judge_with_strangers(network, faces.every(2)))
     rest = judge_with_strangers(network, faces.every(2, start=1))

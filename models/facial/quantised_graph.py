@@ -6,6 +6,7 @@ Weights are int8 with a scale for each output channel, in 7 bits: CPUs without V
 which two of 8 would overflow. What is summed are integers, so a face has the same bits in any batch.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,11 @@ class QuantisedGraph(FloatGraph):
     def mean(self, x: str) -> str:
         levels = self._levels[x]
         return super().mean(self.add("DequantizeLinear", x, levels.scale, levels.zero))
+
+    def model(self, embedded: str, width: int, classes: int, shown: Sequence[str] = ()) -> bytes:
+        if self._ranges:
+            raise ValueError(f"{RANGES} are too many")
+        return super().model(embedded, width, classes, shown)
 
     def _sum(self, x: str, y: str) -> str:
         one, other, made = self._levels[x], self._levels[y], self._next_levels()

@@ -37,8 +37,8 @@ class FacialInference(Inference[Crop]):
         backend: Annotated[
             Backend,
             about(
-                "what computes the network; auto: ONNX Runtime on a CPU, torch on a GPU; torch on a CPU is slower, and "
-                "the reference"
+                "what computes the network; auto: ONNX Runtime on a CPU, in 8 bits, torch on a GPU; torch on a CPU is "
+                "slower, and the reference"
             ),
         ] = "auto"
 

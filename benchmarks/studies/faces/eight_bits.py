@@ -64,8 +64,8 @@ def main() -> None:
             logits, temperatures = judged[:, :-1], temperature_at(card.temperatures, judged[:, -1])
             said = softmax(logits, temperatures)
             reference = said if reference is None else reference
-            parts = (torch.from_numpy(array) for array in (logits, targets))
-            figures = summarise(*parts, card.labels, torch.from_numpy(temperatures))
+            rated = torch.from_numpy(logits), torch.from_numpy(targets)
+            figures = summarise(*rated, card.labels, torch.from_numpy(temperatures))
             rows.append(
                 {
                     "faces": name,

@@ -17,6 +17,7 @@ LOCAL = "ray"
 CLIENT = "ray://"
 CONNECT_TIMEOUT_S = 5.0
 OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows: nothing of a run goes there
+NICENESS = "RAY_worker_niceness"  # of actors; Ray's own is 15, so that any other program goes first
 OPTIONS: dict[str, Any] = {"logging_level": "ERROR", "include_dashboard": False}
 
 
@@ -123,6 +124,7 @@ def _join_here(verbose: bool, cores: int) -> None:
     try:
         ray.init("auto", log_to_driver=verbose, logging_level="ERROR")
     except ConnectionError:  # there is none
+        os.environ.setdefault(NICENESS, "0")
         try:
             ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
         except Exception as error:

@@ -50,6 +50,7 @@ class Head:
                 "RAY_AUTH_MODE": "token",
                 "RAY_AUTH_TOKEN": secrets.token_hex(32),
                 "RAY_USAGE_STATS_ENABLED": "0",
+                "RAY_worker_niceness": "0",  # that of whoever plays without it
             }
             self._log = Path(name, "head.log")
             stack.callback(self._end)

@@ -1,6 +1,7 @@
 """cluster.ray_cluster: whether a graph fits on the nodes, and why a cluster cannot be joined, each in one sentence."""
 
 import asyncio
+import os
 import socket
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 pytest.importorskip("ray")
 
 from emopipe.pipeline.cluster import ray_cluster
-from emopipe.pipeline.cluster.ray_cluster import Cluster, Node, need_room, process_gpus
+from emopipe.pipeline.cluster.ray_cluster import NICENESS, Cluster, Node, need_room, process_gpus
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.graph.shards import sharded
@@ -140,3 +141,18 @@ def test_a_cluster_that_does_not_come_up_here(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ray_cluster.ray, "init", fail)
     said = "--on ray: no cluster came up on this host, which may be too busy; start one with `ray start --head` (The"
     assert joined("ray").startswith(said)
+
+
+def test_actors_of_a_cluster_that_is_started_are_as_nice_as_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    niceness: list[str | None] = []
+
+    def start(address: str, **_: Any) -> None:
+        niceness.append(os.environ.get(NICENESS))
+        raise ConnectionError("there is none")
+
+    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_cluster.ray, "init", start)
+    monkeypatch.setenv(NICENESS, "")  # to have it as it was, afterwards
+    monkeypatch.delenv(NICENESS)
+    joined("ray")
+    assert niceness == [None, "0"]

@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 from tests.support.ray_shards import played
 
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(560)]
 
 GRAPH = """
 [pipeline]
@@ -82,15 +82,15 @@ def local(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> dict[str, Any]:
-    """What became of the run in two shards on two hosts."""
+    """What became of the runs in two shards on two hosts."""
     if not can_isolate():
         pytest.skip("needs network namespaces: run as root, or allow users to make them")
     return played(folder)
 
 
 def test_the_results_are_the_same_byte_for_byte(found: dict[str, Any], local: dict[str, Any]) -> None:
-    assert found["code"] == 0, found
-    assert found["results"] == local["results"]
+    assert found["as it is"]["code"] == 0, found
+    assert found["as it is"]["results"] == local["results"]
     assert len({json.loads(line)["stream"] for line in local["results"].splitlines()}) == 3
 
 
@@ -103,14 +103,23 @@ def test_the_run_can_be_watched_as_one(found: dict[str, Any]) -> None:
     assert names == found["top"]["stages"].keys() == found["top"]["processes"].keys() - {""}, found["top"]
 
 
+def test_the_streams_of_a_node_that_is_gone_are_played_on_the_other(
+    found: dict[str, Any], local: dict[str, Any]
+) -> None:
+    assert found["node"]["code"] == 0, found["node"]
+    assert "the replay begins anew, nothing is lost" in found["node"]["said"]
+    assert found["node"]["results"] == local["results"]
+
+
 def test_the_counts_of_the_shards_are_exact_and_add_up_to_those_of_one(
     found: dict[str, Any], local: dict[str, Any]
 ) -> None:
-    stages = found["figures"]["stages"].values()
+    run = found["as it is"]
+    stages = run["figures"]["stages"].values()
     assert all(link["sent"] == link["received"] for stage in stages for link in stage["links"].values())
-    assert sent(found) == sent(local)
-    assert counters(found, "capture") == counters(local, "capture")
-    assert counters(found, "fusion") == counters(local, "fusion")
+    assert sent(run) == sent(local)
+    assert counters(run, "capture") == counters(local, "capture")
+    assert counters(run, "fusion") == counters(local, "fusion")
 
 
 def sent(run: dict[str, Any]) -> Counter[tuple[str, str]]:

@@ -95,12 +95,12 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def node(command: list[Any], environment: dict[str, str], log: Path) -> Iterator[None]:
+def node(command: list[Any], environment: dict[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A node of the cluster, with all its processes."""
     with log.open("w") as file:
         process = subprocess.Popen(list(map(str, command)), env=environment, stdout=file, stderr=file)
         try:
-            yield
+            yield process
         finally:
             for pid, _ in processes():
                 if in_this_test(pid):
@@ -141,7 +141,7 @@ def kill_second_node(folder: Path) -> None:
     """All of it at once, as a host that loses power."""
     (address,) = re.findall(r"Local node IP: (\S+)", (folder / "second.log").read_text())
     for pid, command in processes():
-        if "raylet/raylet" in command and f"--node_ip_address={address}" in command:
+        if "raylet/raylet" in command and f"--node_ip_address={address}" in command and in_this_test(pid):
             os.kill(pid, signal.SIGKILL)
 
 

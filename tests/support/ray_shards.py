@@ -1,7 +1,7 @@
 """A graph in two shards on a Ray cluster of two hosts, for the tests: python -m tests.support.ray_shards FOLDER
 
-is run in a network of its own. `FOLDER/cluster.toml` is played there; while it plays, `emopipe top` is asked, and which
-actors are on which host. What became of it is printed as JSON.
+is run in a network of its own. `FOLDER/cluster.toml` is played there twice. While it plays, `emopipe top` is asked, and
+which actors are on which host; the second time, the second node is killed. What became of it is printed as JSON.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Any
 
 from benchmarks.hosts import isolated
 from tests.support.paths import ROOT
-from tests.support.ray_hosts import processes, run, workers_at_work
+from tests.support.ray_hosts import kill_second_node, processes, run, workers_at_work
 from tests.support.ray_nodes import two_nodes
 
 
 def played(folder: Path) -> dict[str, Any]:
-    """What became of it."""
+    """What became of the runs."""
     command = isolated([sys.executable, "-m", "tests.support.ray_shards", str(folder)])
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=480)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -38,7 +38,8 @@ def main() -> None:
             shown = subprocess.run(top, env=environment, capture_output=True, text=True, check=False)
             found["top"] = json.loads(shown.stdout) if shown.returncode == 0 else shown.stderr
 
-        found |= run(Path(sys.argv[1]), environment, during=look)
+        found["as it is"] = run(Path(sys.argv[1]), environment, during=look)
+        found["node"] = run(Path(sys.argv[1]), environment, during=kill_second_node)
     print(json.dumps(found))
 
 

@@ -18,6 +18,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.graph.shards import sharded
 
+OWN = importlib.metadata.version("emopipe")
 STAGES = "tests.support.restart_stages:"
 NODES = [Node("n1", "10.0.0.1", {}, 0.0, 2.0), Node("n2", "10.0.0.2", {}, 0.0, 2.0)]
 
@@ -52,6 +53,7 @@ class FakeRay:
         nodes: that live.
         full: those without room.
         waited: called whenever somebody waits for room.
+        version: of emopipe on the nodes; None where it cannot be imported there.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +62,7 @@ class FakeRay:
         self.nodes = list(NODES)
         self.full: set[str] = set()
         self.waited: Callable[[], None] = lambda: None
+        self.version: str | None = OWN
         monkeypatch.setattr(Cluster, "join", self._join)
         monkeypatch.setattr(Cluster, "leave", staticmethod(lambda: None))
         monkeypatch.setattr(Cluster, "nodes", staticmethod(lambda: self.nodes))
@@ -84,7 +87,9 @@ class FakeRay:
         node = scheduling_strategy.placement_group.nodes[scheduling_strategy.placement_group_bundle_index] or "n1"
 
         async def arrive() -> Arrival:
-            return Arrival(node, f"10.0.0.{node[1]}", 1, "k" * 40, importlib.metadata.version("emopipe"))
+            if self.version is None:
+                raise ray_launcher.ray.exceptions.RayError("The actor died\nNo module named 'emopipe'")
+            return Arrival(node, f"10.0.0.{node[1]}", 1, "k" * 40, self.version)
 
         actor = SimpleNamespace(arrive=SimpleNamespace(remote=arrive))
         return lambda cls: SimpleNamespace(remote=lambda: actor)
@@ -140,3 +145,21 @@ def test_no_room_at_all_is_said_with_the_names_that_the_graph_has(
     said = "toy.toml: the cluster has found no room for count, pass in 2 shards within 0.1 s; `ray status` says what"
     with pytest.raises(EmopipeError, match=said):
         placed(graph(2))
+
+
+def test_another_emopipe_on_a_node(ray: FakeRay) -> None:
+    ray.version = "0.0.9"
+    where = "toy.toml: process count: node 10.0.0.1 has emopipe 0.0.9"
+    with pytest.raises(EmopipeError, match=f"{where}, but this host {OWN}; install the same on both"):
+        placed(graph(1))
+    assert ray.groups == []
+
+
+def test_no_emopipe_on_a_node(ray: FakeRay) -> None:
+    ray.version = None
+    said = (
+        "process count cannot be started on the cluster: No module named 'emopipe'; emopipe has to be installed on each"
+    )
+    with pytest.raises(EmopipeError, match=said):
+        placed(graph(1))
+    assert ray.groups == []

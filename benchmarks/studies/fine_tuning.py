@@ -48,11 +48,15 @@ def train(network: FaceNetwork, images: NDArray[np.uint8], targets: Tensor, epoc
 
 
 @torch.inference_mode()
-def uar(network: FaceNetwork, images: NDArray[np.uint8], targets: Tensor) -> float:
-    """The mean recall of the classes, in per cent."""
+def said(network: FaceNetwork, images: NDArray[np.uint8]) -> Tensor:
+    """What a network says of pictures, [N]."""
     parts = torch.split(torch.from_numpy(images), 256)
-    said = torch.cat([network.judge(network.prepare(part)).people for part in parts]).argmax(1)
-    recalls = [(said[targets == label] == label).double().mean() for label in range(len(FACE))]
+    return torch.cat([network.judge(network.prepare(part)).people for part in parts]).argmax(1)
+
+
+def uar(answers: Tensor, targets: Tensor) -> float:
+    """The mean recall of the classes, in per cent."""
+    recalls = [(answers[targets == label] == label).double().mean() for label in range(len(FACE))]
     return 100 * float(torch.stack(recalls).mean())
 
 
@@ -69,6 +73,7 @@ def main() -> None:
         return load_network(None, "facial", NETWORKS)[0]
 
     embedded, _ = embed(shipped(), images)
+    known = said(shipped(), images)
     for each in args.each:
         figures: dict[str, list[float]] = {}
         for draw in range(DRAWS):
@@ -76,14 +81,19 @@ def main() -> None:
             places = [random.permutation(np.flatnonzero(found.targets == label))[:each] for label in range(len(FACE))]
             chosen = np.concatenate(places)
             rest = np.setdiff1d(np.arange(len(images)), chosen)
-            taught, tested = (images[chosen], targets[chosen]), (images[rest], targets[rest])
-            with_head = shipped()
-            replace_head(with_head, fit_head(embedded[chosen], targets[chosen], len(FACE), DECAY))
-            figures.setdefault("shipped", []).append(uar(shipped(), *tested))
-            figures.setdefault("new head", []).append(uar(with_head.eval(), *tested))
+            head = fit_head(embedded[chosen], targets[chosen], len(FACE), DECAY)
+            learnt = (embedded[rest] @ head[:-1] + head[-1]).argmax(1)
+            figures.setdefault("shipped", []).append(uar(known[rest], targets[rest]))
+            figures.setdefault("new head", []).append(uar(learnt, targets[rest]))
             if draw == 0 and not args.head_only:
-                figures["whole network"] = [uar(train(with_head, *taught, epochs=15, rate=1e-4), *tested)]
-                figures["from scratch"] = [uar(train(CustomCNN(), *taught, epochs=30, rate=2e-3), *tested)]
+                with_head = shipped()
+                replace_head(with_head, head)
+                for name, network, epochs, rate in (
+                    ("whole network", with_head, 15, 1e-4),
+                    ("from scratch", CustomCNN(), 30, 2e-3),
+                ):
+                    trained = train(network, images[chosen], targets[chosen], epochs, rate)
+                    figures[name] = [uar(said(trained, images[rest]), targets[rest])]
         words = ", ".join(f"{name} {np.mean(values):.1f} %" for name, values in figures.items())
         print(f"{each} pictures of each class: {words}", flush=True)
 

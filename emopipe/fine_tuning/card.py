@@ -11,6 +11,7 @@ from emopipe.fine_tuning.labelled import Labelled, Labels
 from emopipe.models.calibration import Knot, Selection, selective
 from emopipe.models.checkpoint import Card
 from emopipe.models.thresholds import DEFAULT_RISK
+from emopipe.pipeline.text import count
 from emopipe.training.evaluation.results import Answers, Evaluation
 from emopipe.training.trainer.settings import typed_command
 
@@ -71,7 +72,7 @@ def notes(found: Labels, what: str, unit: str) -> list[str]:
         else f"Nobody knows who is in which {unit}: these figures are of {unit}s, not of people not trained on; say "
         "who is who by a folder for each person, with --people, or in a table's column person."
     ]
-    lines += [f"{number} files left out: {reason}." for reason, number in sorted(found.left_out.items())]
+    lines += [f"{count(number, 'file')} left out: {reason}." for reason, number in sorted(found.left_out.items())]
     return [*lines, f"{what} in {len(found.labels)} classes: {', '.join(found.labels)}."]
 
 

@@ -76,13 +76,19 @@ def learn(examples: Examples, labels: Sequence[str], settings: Settings) -> Lear
         head = fit(folds != fold)
         logits[folds == fold] = embedded[folds == fold] @ head[:-1] + head[-1]
     scaled = logits / scale[:, None]
-    each_fold = [fit_temperature(scaled[folds != fold], targets[folds != fold]) for fold in every]
+
+    def temperature(keep: Tensor) -> float:
+        # As if one more file were wrong: what few files show is no certainty.
+        paths = {each.path for each, kept in zip(files, keep.tolist(), strict=True) if kept}
+        return fit_temperature(scaled[keep], targets[keep], len(labels) / (len(labels) - 1) / (len(paths) + 2))
+
+    each_fold = [temperature(folds != fold) for fold in every]
     answers = Answers(logits, targets, labels, scale * torch.tensor(each_fold)[folds], groups_of(files), folds)
     apart = [
         sorted({each.person for each, own in zip(files, folds.tolist(), strict=True) if own == fold}) for fold in every
     ]
-    head = fit(torch.ones(len(files), dtype=torch.bool))
-    return Learnt(head, answers, fit_temperature(scaled, targets), apart if files[0].person else [])
+    everybody = torch.ones(len(files), dtype=torch.bool)
+    return Learnt(fit(everybody), answers, temperature(everybody), apart if files[0].person else [])
 
 
 def groups_of(files: Sequence[Labelled]) -> Tensor | None:

@@ -7,13 +7,16 @@ from emopipe.fine_tuning.folder import CLASS_DEPTH, LAYOUT, PERSON_DEPTH, hidden
 from emopipe.fine_tuning.labelled import Labels
 from emopipe.fine_tuning.table import COLUMNS, ENDINGS, read_table
 from emopipe.pipeline.errors import DataError
-from emopipe.predictor.inputs import SOUNDS, VIDEOS
+from emopipe.predictor.inputs import IMAGES, SOUNDS, VIDEOS
 from emopipe.training.facial.class_folders import RAFDB
 from emopipe.training.facial.fer2013_files import IMAGES as FER2013_IMAGES
 from emopipe.training.facial.fer2013_files import SPLIT_OF_FOLDER, SPLITS
 from emopipe.training.speech.layouts import NoClass, NotSpeech, parse
 
 MAX_HEAD = 4096  # characters of a table's first line; longer ones are no names of columns
+FILE_ENDINGS = {"facial": tuple(IMAGES), "speech": (*SOUNDS, *VIDEOS)}
+"""The files that teach a model, by its task."""
+
 OWN = f"{LAYOUT}, or a table with the columns {', '.join(COLUMNS)}"
 
 

@@ -8,7 +8,7 @@ import torch
 
 from emopipe.fine_tuning.card import fingerprint
 from emopipe.fine_tuning.classifier import groups_of
-from emopipe.fine_tuning.data import read
+from emopipe.fine_tuning.data import FILE_ENDINGS, read
 from emopipe.fine_tuning.faces import read_faces
 from emopipe.fine_tuning.labelled import Labelled, Labels
 from emopipe.fine_tuning.voices import read_voices
@@ -19,7 +19,6 @@ from emopipe.models.loading import load_network
 from emopipe.models.speech.model import SpeechModel
 from emopipe.pipeline.errors import DataError
 from emopipe.pipeline.text import count, listing, show
-from emopipe.predictor.inputs import IMAGES, SOUNDS, VIDEOS
 from emopipe.training.evaluation.results import Answers, Evaluation
 from emopipe.training.facial.batches import judge
 from emopipe.training.facial.evaluate import temperatures_at
@@ -34,7 +33,6 @@ from emopipe.training.speech.scoring import (
 
 UNITS = {"facial": "picture", "speech": "sound"}
 EMOTIONS = {"facial": FACE, "speech": SPEECH}
-ENDINGS = {"facial": tuple(IMAGES), "speech": (*SOUNDS, *VIDEOS)}
 MOST_NAMED = 8
 
 
@@ -51,7 +49,7 @@ def evaluate(task: str, data: Path, people: Path | None = None, weights: Path | 
     """
     path = weights or WEIGHTS_DIR / f"{task}.safetensors"
     _, card = load_arrays(path, task)
-    found = read(data, ENDINGS[task], people)
+    found = read(data, FILE_ENDINGS[task], people)
     known, notes = _known(data, found, card, path)
     files, of_strangers = _strangers(data, known, card, path)
     answers = (_faces if task == "facial" else _voices)(data, files, found.left_out, path)

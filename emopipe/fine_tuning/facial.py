@@ -18,7 +18,6 @@ from emopipe.models.calibration import temperature_at
 from emopipe.models.facial.base import FaceNetwork
 from emopipe.models.facial.networks import NETWORKS
 from emopipe.models.loading import load_network
-from emopipe.predictor.inputs import IMAGES
 from emopipe.training.evaluation.results import Evaluation
 
 
@@ -27,10 +26,10 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
     judged.
 
     Raises:
-        EmopipeError: a setting is wrong, or `out` is the shipped weights.
+        EmopipeError: a setting is wrong, or `out` is not to be written over.
         DataError: see `files.prepare`, `faces.read_faces`.
     """
-    settings, found = prepare(config, data, people, out, IMAGES)
+    settings, found = prepare("facial", config, data, people, out)
     files, crops = read_faces(data, found.files, found.left_out)
     used = found._replace(files=files)
     need_enough(data, used.files, used.labels)

@@ -17,7 +17,6 @@ from emopipe.models.speech.files import SHIPPED
 from emopipe.models.speech.heads import Head
 from emopipe.models.speech.model import context_of, spec_of
 from emopipe.models.speech.temperature import Temperature
-from emopipe.predictor.inputs import SOUNDS, VIDEOS
 from emopipe.training.evaluation.results import Evaluation
 
 
@@ -26,10 +25,10 @@ def fine_tune(config: dict[str, Any], data: Path, people: Path | None, out: Path
     are judged: by segments of speech, as `emopipe predict` hears them, and by a stream's windows.
 
     Raises:
-        EmopipeError: a setting is wrong, `out` is the shipped weights, or the voice encoder is not to be had.
+        EmopipeError: a setting is wrong, `out` is not to be written over, or the voice encoder is not to be had.
         DataError: see `files.prepare`, `voices.read_voices`.
     """
-    settings, found = prepare(config, data, people, out, (*SOUNDS, *VIDEOS))
+    settings, found = prepare("speech", config, data, people, out)
     state, base = checkpoint.load_arrays(SHIPPED, "speech")
     spec = spec_of(base, SHIPPED)
     assert isinstance(spec, EmbeddingSpec)

@@ -46,7 +46,7 @@ def test_learns_from_real_faces_and_is_used_everywhere(own: Path, capfd: pytest.
     assert verb("train", "facial", "--data", "mine", "--people", "people.csv") == 0
     said = capfd.readouterr()
     assert "wrote mine.safetensors" in said.out
-    assert "1 files left out: unreadable" in " ".join(said.out.split())
+    assert "1 file left out: unreadable" in " ".join(said.out.split())
     card = checkpoint.read_card(Path("mine.safetensors"))
     assert card.labels == ["amazed", "content", "cross"]
     assert card.metrics["uar"] > 0.6  # chance: 0.33

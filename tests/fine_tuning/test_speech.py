@@ -1,6 +1,7 @@
 """Fine-tuning on sounds of one's own: real voices, classes of any name, each person judged by what others taught."""
 
 import json
+import shutil
 import wave
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -44,7 +45,7 @@ def test_learns_from_real_voices_and_is_used_everywhere(
     assert verb("train", "speech", "--data", "mine") == 0
     said = " ".join(capfd.readouterr().out.split())
     assert "4 people, each judged by what the others taught" in said
-    assert "1 files left out: unreadable" in said
+    assert "1 file left out: unreadable" in said
     assert "of 32 sounds in 2 classes: cross, low" in said
     card = checkpoint.read_card(Path("mine.safetensors"))
     assert card.labels == ["cross", "low"]
@@ -87,6 +88,10 @@ def test_what_cannot_be_learnt_is_said(
     assert "--resume: fine-tuning takes" in capfd.readouterr().err
     assert main(["train", "speech", "--data", "s", "--out", str(checkpoint.WEIGHTS_DIR / "speech.safetensors")]) == 2
     assert "emopipe's own weights" in capfd.readouterr().err
+    shutil.copy(checkpoint.WEIGHTS_DIR / "facial.safetensors", "s.safetensors")
+    assert main(["train", "speech", "--data", "s"]) == 2
+    assert "--out s.safetensors: there are facial weights in it; give these another name" in capfd.readouterr().err
+    assert checkpoint.read_card(Path("s.safetensors")).task == "facial"
 
 
 def test_people_are_for_folders_of_ones_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

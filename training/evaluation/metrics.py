@@ -19,7 +19,7 @@ from torchmetrics.functional.classification import (
 BIN_COUNT = 15
 
 
-def fit_temperature(logits: Tensor, targets: Tensor) -> float:
+def fit_temperature(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> float:
     """The T that minimises the NLL of softmax(logits / T) (Guo et al. 2017, arXiv:1706.04599).
 
     The NLL is convex in 1/T, so LBFGS over log T, where T cannot turn negative, finds the one minimum.
@@ -27,6 +27,8 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     Args:
         logits: [N, classes], of data the network was not trained on.
         targets: [N] class indices.
+        smoothing: the share of each target that is divided among all classes; without it few answers, all of which
+            are right, would make T vanish (Platt 1999, who gives it as 1 / (N + 2) in other words).
     """
     log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     logits = logits.detach().double().cpu()
@@ -35,7 +37,7 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(logits / log_t.exp(), targets)
+        loss = F.cross_entropy(logits / log_t.exp(), targets, label_smoothing=smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -58,7 +58,7 @@ class Gate:
             _keep_alive(connection.socket)
             await self._loop.connect_accepted_socket(lambda: outer, connection.socket)
             for side in (outer, inner):
-                side.transport.resume_reading()
+                side.begin()
             await asyncio.wait([outer.closed, inner.closed], return_when=asyncio.FIRST_COMPLETED)
             for side in (outer, inner):
                 side.transport.close()  # once what waits there has left
@@ -79,6 +79,8 @@ class _Side(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.closed: asyncio.Future[None] = loop.create_future()
+        self._early: list[bytes] = []
+        self._begun = False
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,8 +88,17 @@ class _Side(asyncio.Protocol):
         self.transport.set_write_buffer_limits(BUFFER_BYTES)
         self.transport.pause_reading()  # until the other side is there
 
+    def begin(self) -> None:
+        """Both sides are there."""
+        self._begun = True
+        for data in self._early:
+            self.other.transport.write(data)
+        self.transport.resume_reading()
+
     def data_received(self, data: bytes) -> None:
-        if not self.other.transport.is_closing():
+        if not self._begun:  # uvloop, which Ray has, reads at first though it was told to pause
+            self._early.append(data)
+        elif not self.other.transport.is_closing():
             self.other.transport.write(data)
 
     def pause_writing(self) -> None:

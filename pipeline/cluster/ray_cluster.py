@@ -1,9 +1,12 @@
 """A Ray cluster, joined for one run: which there is, whom it is made of, and whether a graph fits on it."""
 
 import asyncio
+import contextlib
 import os
 import socket
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
@@ -15,6 +18,7 @@ from emopipe.pipeline.text import count
 
 LOCAL = "ray"
 CLIENT = "ray://"
+ADDRESS = "RAY_ADDRESS"
 CONNECT_TIMEOUT_S = 5.0
 OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows: nothing of a run goes there
 NICENESS = "RAY_worker_niceness"  # of actors; Ray's own is 15, so that any other program goes first
@@ -45,7 +49,7 @@ class Cluster:
 
     @classmethod
     async def join(cls, where: str, *, verbose: bool, cores: int = 1) -> "Cluster":
-        """Join the cluster `ray` (that of this host, or one that is started) or `ray://HOST:PORT`.
+        """Join the cluster `ray` (of RAY_ADDRESS, of this host, or one that is started) or `ray://HOST:PORT`.
 
         Args:
             where: as `--on` has it.
@@ -56,14 +60,20 @@ class Cluster:
             EmopipeError: it cannot be reached, or runs another version.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if where == LOCAL and (given := os.environ.get(ADDRESS, "")).startswith(CLIENT):
+            where = given
         try:
             if where == LOCAL:
                 await asyncio.to_thread(_join_here, verbose, cores)
                 context = ray.get_runtime_context()
                 node = context.get_node_id()
                 return cls(ray.util.get_node_ip_address(), node)
-            address = await asyncio.to_thread(_reach, where)
-            await asyncio.to_thread(ray.init, where, log_to_driver=verbose)
+            expected = '"ray", or the head of a cluster, ray://HOST:PORT'
+            if not where.startswith(CLIENT):
+                raise EmopipeError(f"--on {where}: expected {expected}")
+            remedy = "is the head up, and this the port of its Ray client server (10001 where nobody chose another)?"
+            address = await asyncio.to_thread(_reach, where, where, expected, remedy)
+            await asyncio.to_thread(_join_from_outside, where, verbose)
             return cls(address, "")
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EmopipeError(f"--on {where}: {_explained(error)}") from None
@@ -121,35 +131,60 @@ def process_gpus(graph: Graph, process: str) -> float:
 def _join_here(verbose: bool, cores: int) -> None:
     if ray.is_initialized():
         return
+    options = {"log_to_driver": verbose, "logging_level": "ERROR"}
+    if given := os.environ.get(ADDRESS, ""):
+        _reach(given, f"{LOCAL}: {ADDRESS}={given}", "HOST:PORT of a cluster's head", "is the head up?")
+        ray.init(given, **options)
+        return
+    if address := _own_cluster():
+        with contextlib.suppress(ConnectionError):  # something else is there now
+            ray.init(address, **options)
+            return
+    os.environ.setdefault(NICENESS, "0")
     try:
-        ray.init("auto", log_to_driver=verbose, logging_level="ERROR")
-    except ConnectionError:  # there is none
-        os.environ.setdefault(NICENESS, "0")
-        try:
-            ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
-        except Exception as error:
-            if type(error) is not Exception:
-                raise
-            say = "no cluster came up on this host, which may be too busy; start one with `ray start --head`"
-            raise EmopipeError(f"--on {LOCAL}: {say} ({_explained(error)})") from None  # of no kind: 30 s are over
+        ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        say = "no cluster came up on this host, which may be too busy; start one with `ray start --head`"
+        raise EmopipeError(f"--on {LOCAL}: {say} ({_explained(error)})") from None  # of no kind: 30 s are over
 
 
-def _reach(where: str) -> str:
-    """The address of this host by which a cluster's head is reached; Ray itself tries for minutes.
+def _join_from_outside(where: str, verbose: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # says what is said by the error, too
+        ray.init(where, log_to_driver=verbose, logging_level="ERROR")
+
+
+def _own_cluster() -> str:
+    """The address of the cluster of this host; empty where there is none."""
+    folder = next((os.environ[name] for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), "/tmp")
+    try:
+        address = Path(folder, "ray", "ray_current_cluster").read_text().strip()  # as `ray start` leaves it
+        _reach(address, "", "", "")
+    except (OSError, EmopipeError):  # there is none, or none any more
+        return ""
+    return address
+
+
+def _reach(address: str, given: str, expected: str, remedy: str) -> str:
+    """The address of this host by which a cluster's head is reached; Ray itself tries for minutes, or for ever.
+
+    Args:
+        given: of `--on`, for the user, who is told what was `expected`, or the `remedy`.
 
     Raises:
         EmopipeError: it is not.
     """
     try:
-        host, port = split_tcp(where.replace(CLIENT, "tcp://", 1))
+        host, port = split_tcp(f"tcp://{address.removeprefix(CLIENT)}")
     except ValueError:
-        raise EmopipeError(f'--on {where}: expected "ray", or the head of a cluster, ray://HOST:PORT') from None
+        raise EmopipeError(f"--on {given}: expected {expected}") from None
     try:
         socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
         return own_address_towards(host, port)
     except OSError as error:
-        remedy = "is the head up, and this the port of its Ray client server (10001 where nobody chose another)?"
-        raise EmopipeError(f"--on {where}: cannot be reached: {error.strerror or error}; {remedy}") from None
+        raise EmopipeError(f"--on {given}: cannot be reached: {error.strerror or error}; {remedy}") from None
 
 
 def _explained(error: Exception) -> str:
@@ -159,4 +194,6 @@ def _explained(error: Exception) -> str:
     if "version mismatch" in str(error).lower():
         facts = ", ".join(dict.fromkeys(line for line in lines if line.startswith(("Ray:", "Python:"))))
         return f"the head runs other versions of Ray or Python than this host ({facts}); install the same on both"
+    if len(lines) > 1 and lines[0].endswith(":"):  # of the head, with a traceback
+        return f"{lines[0]} {lines[-1]}"
     return lines[0] if lines else type(error).__name__

@@ -14,6 +14,9 @@ from emopipe.pipeline.runtime.process import Stacks
 from emopipe.pipeline.runtime.remote_process import LOST
 
 FAILED = 1
+VERDICT_TIMEOUT_S = 10.0  # for Ray to say that an actor has ended
+NODE_TIMEOUT_S = 40.0  # for it to say that a node has: it asks one five times, every three seconds
+POLL_S = 0.25
 
 
 class RayPlace:
@@ -28,6 +31,7 @@ class RayPlace:
 
     wait: float | None = None
     missing = ""
+    verdict = VERDICT_TIMEOUT_S
 
     def __init__(self, name: str, stages: Sequence[str], actor: Any, work: Any, node: Node, pid: int) -> None:
         self.name = name
@@ -37,6 +41,7 @@ class RayPlace:
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._actor = actor
         self._reason = ""  # of its end, in Ray's words
+        self._certain = False  # that the actor itself has ended, and not only that nothing is heard of it
         self._watching = asyncio.create_task(self._watch(work))
 
     @property
@@ -61,10 +66,14 @@ class RayPlace:
             return "its actor has ended before its time"
         if code == FAILED:
             return self._reason
-        nodes = await asyncio.to_thread(Cluster.nodes)
-        if self.node.id not in {node.id for node in nodes} or "node has died" in self._reason:
-            return f"node {self.node.address} of the cluster is gone"
-        return "its actor was killed"
+        for _ in range(round(NODE_TIMEOUT_S / POLL_S)):
+            nodes = await asyncio.to_thread(Cluster.nodes)
+            if self.node.id not in {node.id for node in nodes} or "node has died" in self._reason:
+                return f"node {self.node.address} of the cluster is gone"
+            if self._certain:
+                return "its actor was killed"
+            await asyncio.sleep(POLL_S)
+        return "its actor cannot be reached"
 
     def kill(self) -> None:
         """End the actor at once; of one on a node that is gone nobody may ever say that it has ended."""
@@ -93,6 +102,7 @@ class RayPlace:
             self._end(FAILED)
         except ray.exceptions.RayError as error:
             self._reason = str(error)
+            self._certain = not isinstance(error, ray.exceptions.ActorUnavailableError)
             self._end(LOST)
         else:
             self._end(0)

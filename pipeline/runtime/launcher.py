@@ -21,6 +21,7 @@ class Place(Protocol):
         exited: set, with its exit code, when it has ended; below 0 where it was killed or is lost.
         wait: s that it has until it says hello; None where it has as long as the whole start.
         missing: what to say where it has not come by then.
+        verdict: s within which `exited` says so where its neighbours have lost it; 0 where they know best.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Place(Protocol):
     exited: asyncio.Future[int]
     wait: float | None
     missing: str
+    verdict: float
 
     @property
     def pid(self) -> int:

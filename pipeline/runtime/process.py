@@ -58,6 +58,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     wait: float | None = None
     missing = ""
+    verdict = 0.0
 
     def __init__(self, name: str, stages: Sequence[str], stacks: Path, *, verbose: bool) -> None:
         self.name = name

@@ -142,6 +142,7 @@ class RemoteWorkerProcess:
     """A process on another host: it came when it said hello, and has ended when it says so, or is lost."""
 
     pid = 0
+    verdict = 0.0
 
     def __init__(self, name: str, stages: Sequence[str], remote: RemoteProcess, endpoint: str) -> None:
         self.name = name

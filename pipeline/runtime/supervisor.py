@@ -8,6 +8,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 
 from emopipe.pipeline.access.endpoint import read_keys
@@ -77,6 +78,9 @@ class Supervisor(RunListener):
             for process, names in graph.processes.items()
         }
         self._restartable = not graph.unrepeatable
+        self._interruption: Interruption | None = None  # after which a live run has begun anew
+        self._interrupted = 0  # monotonic ns, when it began
+        self._epochs: dict[str, int] = {}  # in which the streams of a live run go on
         self._began = 0  # monotonic ns, when stages began to play
         self._workers: Workers | None = None
         self._usage = Usage()
@@ -152,11 +156,12 @@ class Supervisor(RunListener):
             self,
             self._launcher,
             finished,
+            self._epochs,
             rejoins=self._rejoins,
             traced=self._trace is not None,
             verbose=self._verbose,
         )
-        playing = asyncio.create_task(workers.play(self.snapshot, self._usage.start))
+        playing = asyncio.create_task(workers.play(self.snapshot, partial(self._begin, workers)))
         wait: float | None = None
         try:
             await asyncio.wait({playing, workers.failure}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,6 +178,13 @@ class Supervisor(RunListener):
             await _uninterrupted(_end(workers, playing, at_once=wait is not None))
         return wait
 
+    def _begin(self, workers: Workers) -> None:
+        """All have begun to play: say what is missing, where they have done so before."""
+        self._usage.start()
+        if self._interruption is not None:
+            self._interruption.seconds = (workers.base_time - self._interrupted) / SECOND
+            workers.send_all(control.Rejoined(self._interruption, {}, {}))
+
     def _wait(self, failure: Failure, workers: Workers) -> float:
         """The wait (s) until the graph is begun anew after a failure, which is taken down.
 
@@ -188,11 +200,23 @@ class Supervisor(RunListener):
             kind = StageFailed if failure.exit_code == StageFailed.exit_code else EmopipeError
             raise kind("; ".join(filter(None, [str(failure), policy.refusal]))) from None
         live = self._graph.mode == "live"
-        self._result.begin_anew(self._restart(failure, now), since=self._began)
+        if live:
+            self._interrupt(failure, now, played=workers.base_time > 0)
+        self._result.begin_anew(self._restart(failure, now), since=self._began or workers.base_time)
         how = "everything begins anew" if live else "the replay begins anew, nothing is lost"
         self._warn(failure, how)
         self._updated(self._result)
         return wait
+
+    def _interrupt(self, failure: Failure, now: int, *, played: bool) -> None:
+        """All streams go on in a new epoch; what is missing of them counts from where somebody `played` last."""
+        links = [counts for report in self._result.reports.values() for counts in report.links.values()]
+        streams = sorted(self._epochs.keys() | {stream for counts in links for stream in counts.streams})
+        self._epochs = {stream: self._epochs.get(stream, 0) + 1 for stream in streams}
+        if played:
+            self._interrupted = now
+        stages = self._graph.processes[failure.process]
+        self._interruption = Interruption(stages=stages, reason=failure.reason, seconds=0.0, epochs=self._epochs)
 
     def _rejoins(self, failure: Failure) -> float | None:
         """The wait (s) until a process that has failed in live mode comes back by itself; None where it does not."""
@@ -233,6 +257,7 @@ class Supervisor(RunListener):
 
     def rejoined(self, interruption: Interruption) -> None:
         self._result.restarted(time.monotonic_ns())
+        self._epochs |= interruption.epochs
         stage, *_ = interruption.stages
         self.warned(RunWarning(stage, f"is back after {interruption.seconds:.1f} s without it", damage=False))
 

@@ -56,6 +56,7 @@ class Workers:
         graph: placed by the launcher.
         launcher: who starts them.
         finished: streams that are not to be played.
+        epochs: in which streams begin that have been played before.
         rejoins: the wait (s) after which a process that has failed comes back while the others play on; None where the
             run fails with it.
         traced: whether to report what stages take and send.
@@ -75,6 +76,7 @@ class Workers:
         listener: RunListener,
         launcher: Launcher,
         finished: Sequence[str] = (),
+        epochs: Mapping[str, int] | None = None,
         *,
         rejoins: Callable[[Failure], float | None] = lambda failure: None,
         traced: bool,
@@ -85,6 +87,7 @@ class Workers:
         self._listener = listener
         self._launcher = launcher
         self._finished = finished
+        self._epochs = dict(epochs or {})
         self._traced = traced
         self._verbose = verbose
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -116,7 +119,7 @@ class Workers:
     async def play(self, snapshot: Callable[[], RunSnapshot], began: Callable[[], None]) -> None:
         """Bring everybody up, and play until every stage has ended and is closed.
 
-        `snapshot` gives what is known of the run, for the stages that watch; `began` is called when all begin to play.
+        `snapshot` gives what is known of the run, for the stages that watch; `began` is called when all have begun.
 
         Raises:
             StageFailed: they are not ready, or not closed, in time.
@@ -125,10 +128,10 @@ class Workers:
         watching = asyncio.create_task(self._watch())
         try:
             await self._start_in_time()
-            began()
             self.base_time = time.monotonic_ns()
             self.send_all(control.Play(self.base_time))
             self.playing = True
+            began()
             telling = [asyncio.create_task(each) for each in (self._send_status(snapshot), self._watch_clocks())]
             try:
                 await self._each(control.Finished)
@@ -159,7 +162,11 @@ class Workers:
         for worker in self.processes.values():
             if not worker.exited.done():
                 worker.kill()
-        await asyncio.gather(*self._exits)
+        await asyncio.gather(*(worker.exited for worker in self.processes.values()))
+        for task in self._exits:  # nobody asks any more how they have ended
+            task.cancel()
+        if self._exits:
+            await asyncio.wait(self._exits)
         for worker in self.processes.values():
             worker.close()
         self.failure.cancel()
@@ -210,7 +217,7 @@ class Workers:
         self._public_keys = {name: hello.key for name, hello in hellos.items()}
         try:
             for name in groups:
-                self.send(name, self.plan(name, {}, {}))
+                self.send(name, self.plan(name, {}, self._epochs))
         except UnicodeEncodeError as error:
             remedy = "rename the file or key"
             raise EmopipeError(f"{self._graph.path}: {error.object!r} is not UTF-8; {remedy}") from None
@@ -282,7 +289,7 @@ class Workers:
                     self._listener.warned(RunWarning(self._graph.processes[name][0], text, damage=False))
 
     def plan(self, name: str, received: dict[LinkId, int], epochs: dict[str, int]) -> control.Prepare:
-        """What a worker is to prepare; `received` and `epochs` of one that is restarted."""
+        """What a worker is to prepare; `received` of one that is restarted, `epochs` of streams that are."""
         groups = self._graph.processes
         names = groups[name]
         stages = [self._graph.stages[each] for each in names]
@@ -361,6 +368,13 @@ class Workers:
         known = self._killed.pop(worker.name, None)
         self._rejoining.lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))
 
+    async def _on_lost(self, failure: Failure) -> None:
+        """A process has failed, as its neighbour says; who watches it may soon know why."""
+        worker = self.processes[failure.process]
+        await asyncio.wait([worker.exited], timeout=worker.verdict)
+        if not worker.exited.done():
+            self._rejoining.lost(failure)
+
     # -- messages --------------------------------------------------------------------------------------------
 
     def _received(self, sender: str, parts: Parts) -> None:
@@ -394,9 +408,13 @@ class Workers:
             case control.Failed(stage, error, exit_code, detail, explained):
                 name = self._graph.stages[stage].process if stage in self._graph.stages else sender
                 who = f"{self._graph.path}: stages.{stage}"
-                self._rejoining.lost(
-                    Failure(name, who, error, detail=detail, exit_code=exit_code, explained=explained, repeats=True)
+                failure = Failure(
+                    name, who, error, detail=detail, exit_code=exit_code, explained=explained, repeats=True
                 )
+                if sender != name and self.processes[name].verdict:
+                    self._exits.append(asyncio.create_task(self._on_lost(failure)))
+                else:
+                    self._rejoining.lost(failure)
             case control.WasCut():
                 self._rejoining.takes(sender, message)
             case control.Loading(stage):

@@ -48,7 +48,7 @@ def played(folder: Path) -> dict[str, Any]:
 def played_alone(folder: Path) -> dict[str, Any]:
     """What becomes of a run that has to start a cluster, and which of its processes are left."""
     environment = os.environ | {
-        "RAY_TMPDIR": f"{folder}/ray",
+        "RAY_TMPDIR": f"{folder}/ray-alone",  # where no cluster has been
         "TMPDIR": str(folder),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("ray")
 
-from emopipe.pipeline.cluster import ray_cluster
 from emopipe.pipeline.cluster.ray_cluster import NICENESS, Cluster, Node, need_room, process_gpus
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph, graph_from_table
@@ -119,40 +119,78 @@ def test_a_head_that_cannot_be_reached() -> None:
             "(Ray: 2.61.0, Python: 3.12.1, Ray: 2.60.0); install the same on both",
         ),
         (ConnectionError("ray client connection timeout\nmore"), "ray client connection timeout"),
+        (
+            ConnectionAbortedError("Initialization failure from server:\nTraceback\n  line 1\nRuntimeError: failed.\n"),
+            "Initialization failure from server: RuntimeError: failed.",
+        ),
     ],
 )
 def test_a_head_that_does_not_fit(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(ray_cluster.ray, "init", fail)
+    monkeypatch.setattr("ray.init", fail)
     with socket.create_server(("127.0.0.1", 0)) as head:
         where = f"ray://127.0.0.1:{head.getsockname()[1]}"
         assert joined(where) == f"--on {where}: {said}"
 
 
-def test_a_cluster_that_does_not_come_up_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_does_not_come_up_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(address: str, **_: Any) -> None:
-        if address == "auto":
-            raise ConnectionError("there is none")
         raise Exception("The current node timed out during startup. This could happen because …")
 
-    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray_cluster.ray, "init", fail)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr("ray.init", fail)
     said = "--on ray: no cluster came up on this host, which may be too busy; start one with `ray start --head` (The"
     assert joined("ray").startswith(said)
 
 
-def test_actors_of_a_cluster_that_is_started_are_as_nice_as_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actors_of_a_cluster_that_is_started_are_as_nice_as_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     niceness: list[str | None] = []
 
     def start(address: str, **_: Any) -> None:
         niceness.append(os.environ.get(NICENESS))
         raise ConnectionError("there is none")
 
-    monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray_cluster.ray, "init", start)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr("ray.init", start)
     monkeypatch.setenv(NICENESS, "")  # to have it as it was, afterwards
     monkeypatch.delenv(NICENESS)
     joined("ray")
-    assert niceness == [None, "0"]
+    assert niceness == ["0"]
+
+
+def test_a_cluster_of_this_host_that_cannot_be_reached_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        assert (
+            joined("ray") == f"--on ray: RAY_ADDRESS={address}: cannot be reached: Connection refused; is the head up?"
+        )
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert joined("ray") == "--on ray: RAY_ADDRESS=auto: expected HOST:PORT of a cluster's head"
+
+
+def test_of_a_cluster_that_was_killed_only_its_address_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def begin(address: str, **_: Any) -> None:
+        begun.append(address)
+        raise ConnectionError("that is enough")
+
+    monkeypatch.setattr("ray.init", begin)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    joined("ray")
+    (tmp_path / "ray").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        (tmp_path / "ray/ray_current_cluster").write_text(f"{address}\n")
+        joined("ray")
+    joined("ray")
+    assert begun == ["local", address, "local", "local"]

@@ -159,9 +159,18 @@ def test_two_that_die_at_once_let_everything_begin_anew(out: Path) -> None:
             while not supervisor.snapshot().reports:
                 await asyncio.sleep(0.05)
             strike(pids())
+            while not (any("gap" in line for line in lines(out)) and "value" in lines(out)[-1]):
+                await asyncio.sleep(0.05)
             while not (supervisor.snapshot().state == "playing" and len(pids()) == 4 and supervisor.drain()):
                 await asyncio.sleep(1.0)
             return await running
 
     result = asyncio.run(drive())
     assert sum(result.restart_counts.values()) >= 2
+    for file in (out, out.with_suffix(".direct")):
+        found = lines(file)
+        (gap,) = [number for number, line in enumerate(found) if "gap" in line]
+        assert found[gap]["streams"] == {"camera": 1}
+        epochs = [line["epoch"] for line in found if "value" in line]
+        assert epochs == [0] * gap + [1] * (len(epochs) - gap)
+    assert result.restarts[-1].at > 0

@@ -26,6 +26,7 @@ from tests.support.paths import ROOT
 HEAD_PORT = 6379
 CLOCK_AHEAD_S = 5000
 READY_TIMEOUT_S = 200.0
+STARTS = 3  # of a node
 RAY = Path(sys.executable).with_name("ray")
 # A busy machine answers late: its clocks may be off by a tenth of the budget.
 LIVE = [
@@ -81,8 +82,7 @@ def main() -> None:
                 ("second", second_node),
             ):
                 log = folder / f"{name}.log"
-                nodes.enter_context(node([*command, *COMMON], environment, log))
-                until(lambda log=log: "Ray runtime started" in log.read_text(), f"{name} node")
+                start(nodes, [*command, *COMMON], environment, log)
             found["as it is"] = run(folder, environment)
             found["live"] = run(folder, environment, *LIVE, f"--trace={folder}/live.trace")
             found["trace"] = (folder / "live.trace").read_text()
@@ -92,6 +92,16 @@ def main() -> None:
             found["node"] = run(folder, environment, during=kill_second_node)
             found["actors left"] = workers_at_work()
     print(json.dumps(found))
+
+
+def start(nodes: contextlib.ExitStack, command: list[Any], environment: dict[str, str], log: Path) -> None:
+    """Let a node come up; again where Ray gives up after 30 s, which a busy machine can take."""
+    for _ in range(STARTS):
+        process = nodes.enter_context(node(command, environment, log))
+        until(lambda process=process: "Ray runtime started" in log.read_text() or process.poll() is not None, log.name)
+        if process.poll() is None:
+            return
+    raise AssertionError(log.read_text())
 
 
 @contextlib.contextmanager

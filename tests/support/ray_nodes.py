@@ -3,15 +3,11 @@
 import contextlib
 import os
 import secrets
-import subprocess
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from benchmarks.hosts import Host
-from tests.support.ray_hosts import COMMON, HEAD_PORT, RAY, node, until
-
-STARTS = 3  # of a node: Ray gives up after 30 s, which a busy machine can take
+from tests.support.ray_hosts import COMMON, HEAD_PORT, RAY, start
 
 
 @contextlib.contextmanager
@@ -32,14 +28,5 @@ def two_nodes(folder: Path) -> Iterator[dict[str, str]]:
             ("second", [*far.enter(), RAY, "start", *second, "--labels=zone=b"]),
         ):
             log = folder / f"{name}.log"
-            for _ in range(STARTS):
-                process = nodes.enter_context(node([*command, *COMMON], environment, log))
-                until(partial(_told, process, log), f"{name} node")
-                if process.poll() is None:
-                    break
+            start(nodes, [*command, *COMMON], environment, log)
         yield environment
-
-
-def _told(process: "subprocess.Popen[bytes]", log: Path) -> bool:
-    """Whether a node is up, or has given up."""
-    return "Ray runtime started" in log.read_text() or process.poll() is not None

@@ -64,6 +64,7 @@ class Channel:
         self._socket.linger = 0
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._socket.fileno()
+        self._looking = False  # whether it is to be looked at in the loop's next turn
         self._loop.add_reader(self._descriptor, self._readable)
 
     def close(self, *, flush: bool = False) -> None:
@@ -82,7 +83,18 @@ class Channel:
             raise ValueError(f"a message of more than {MAX_PART_BYTES} bytes is too large for a link")
         self._socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
         # ZeroMQ's descriptor is edge-triggered, and a send may have swallowed the edge.
-        self._loop.call_soon(self._readable)
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        # Asking costs less than the exception that says that there is nothing.
+        if not self._socket.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            self._readable()
 
     def _readable(self) -> None:
         for _ in range(MESSAGES_PER_WAKEUP):
@@ -95,9 +107,9 @@ class Channel:
             try:
                 self._take(frames)
             except Exception:
-                self._loop.call_soon(self._readable)  # no new edge comes for what has arrived behind it
+                self._look_soon()  # no new edge comes for what has arrived behind it
                 raise
-        self._loop.call_soon(self._readable)
+        self._look_soon()
 
 
 class BoundChannel(Channel):

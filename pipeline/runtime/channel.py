@@ -93,7 +93,7 @@ class Channel:
     def _look(self) -> None:
         self._looking = False
         # Asking costs less than the exception that says that there is nothing.
-        if not self._socket.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        if not self._socket.closed and int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._readable()
 
     def _readable(self) -> None:

@@ -22,8 +22,7 @@ DESCRIPTORS_PER_WORKER = 4
 STACKS_SIGNAL = signal.SIGUSR1  # lets a worker write the stacks of its threads
 STACKS_TIMEOUT_S = 0.2  # for that; one that is stopped by a signal does not
 KEPT_LINES = 20  # of its standard error are shown when it dies without a word
-# Where a thread waits for work; of an event loop in C that is below `asyncio.Runner.run`.
-IDLE_FILES = ("runners.py", "selectors.py", "threading.py", "thread.py", "queue.py")
+IDLE_FILES = ("selectors.py", "threading.py", "thread.py", "queue.py")  # where a thread waits for work
 MAX_LINE_BYTES = 2000  # of each: a progress bar may never end its line
 
 

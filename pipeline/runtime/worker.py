@@ -383,12 +383,7 @@ def main() -> None:
     async def work() -> None:
         await Worker(endpoint, process).run()
 
-    if sys.platform == "win32":
-        asyncio.run(work())
-    else:
-        import uvloop  # libuv's event loop: a wake-up costs half as much
-
-        uvloop.run(work())
+    asyncio.run(work())
     sys.stdout.flush()
     sys.stderr.flush()
     # A native thread in the middle of a long computation must not hold the process back.

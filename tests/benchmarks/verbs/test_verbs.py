@@ -93,10 +93,11 @@ def test_memory(clip: Path, tmp_path: Path) -> None:
 @SLOW
 @pytest.mark.skipif(sys.platform != "linux", reason="the clocks of threads are Linux's")
 def test_flame(clip: Path, tmp_path: Path) -> None:
-    found = bench(tmp_path, "flame", clip, "--seconds", 3)  # samples enough on a busy machine, too
+    found = bench(tmp_path, "flame", clip, "--seconds", 1)
     assert found["stage_cpu_ms"].keys() >= {"capture", "faces", "facial", "fusion"}
     assert found["cpu_ms"] == pytest.approx(sum(found["stage_cpu_ms"].values()))
-    assert any("decode" in row["what"] for row in found["kernels"])
+    for kernel in ("onnxruntime", "MediaPipe"):
+        assert any(kernel in row["what"] for row in found["kernels"])
     assert "<title>capture: " in (tmp_path / "out.svg").read_text(encoding="utf-8")
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
-# Each room, and the rooms that it may import; its own files always. `pipeline.testing` and `models.export` are rooms of
-# one file each, which stand above the other files of their folder.
+# Each room, and the rooms that it may import; its own files always. `pipeline.testing`, `models.export` and
+# `pipeline.runtime.supervisor` are rooms of one file each, which stand above the other files of their folder.
 MAY_IMPORT = {
     "pipeline": "",
     "pipeline.access": "pipeline",
@@ -19,8 +19,12 @@ MAY_IMPORT = {
     "pipeline.graph": "pipeline pipeline.access pipeline.supervision",
     "pipeline.runtime": "pipeline pipeline.access pipeline.memory pipeline.supervision pipeline.graph "
     "pipeline.telemetry",
-    "pipeline.cluster": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry "
+    "pipeline.runtime.processes": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry "
     "pipeline.runtime",
+    "pipeline.runtime.supervisor": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry "
+    "pipeline.runtime pipeline.runtime.processes",
+    "pipeline.cluster": "pipeline pipeline.access pipeline.supervision pipeline.graph pipeline.telemetry "
+    "pipeline.runtime pipeline.runtime.processes",
     "pipeline.testing": "pipeline pipeline.runtime",
     "models": "pipeline",
     "models.facial": "models pipeline",

@@ -16,7 +16,7 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph
 from emopipe.pipeline.graph.spec import original
-from emopipe.pipeline.runtime.launcher import Launcher
+from emopipe.pipeline.runtime.processes.launcher import Launcher
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.telemetry.trace import TraceWriter

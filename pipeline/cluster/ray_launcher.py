@@ -25,8 +25,8 @@ from emopipe.pipeline.cluster.ray_worker import Arrival, RayWorker, sweep
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.spec import Graph, Remote, RemoteProcess, original
 from emopipe.pipeline.runtime.channel import Endpoint
-from emopipe.pipeline.runtime.launcher import Place
-from emopipe.pipeline.runtime.process import WorkerProcess
+from emopipe.pipeline.runtime.processes.launcher import Place
+from emopipe.pipeline.runtime.processes.process import WorkerProcess
 
 PLACED_TIMEOUT_S = 90.0  # for the cluster to find room for all, and to start their processes
 SPREAD_TIMEOUT_S = 5  # for it to find room for copies where they are to be; after that, anywhere

@@ -10,8 +10,8 @@ from typing import Any
 import ray
 
 from emopipe.pipeline.cluster.ray_cluster import Cluster, Node
-from emopipe.pipeline.runtime.process import Stacks
-from emopipe.pipeline.runtime.remote_process import LOST
+from emopipe.pipeline.runtime.processes.process import Stacks
+from emopipe.pipeline.runtime.processes.remote_process import LOST
 
 FAILED = 1
 VERDICT_TIMEOUT_S = 10.0  # for Ray to say that an actor has ended

@@ -16,7 +16,7 @@ from emopipe.pipeline.access.folder import run_folder, with_temporary_files
 from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.cluster.handshakes import Handshakes
 from emopipe.pipeline.runtime.channel import Endpoint
-from emopipe.pipeline.runtime.remote_process import RemoteHost
+from emopipe.pipeline.runtime.remote_host import RemoteHost
 from emopipe.pipeline.runtime.worker import Worker
 
 

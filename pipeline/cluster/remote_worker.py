@@ -18,7 +18,7 @@ from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.cluster.handshakes import Handshakes
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
-from emopipe.pipeline.runtime.remote_process import RemoteHost
+from emopipe.pipeline.runtime.remote_host import RemoteHost
 from emopipe.pipeline.runtime.worker import Worker
 
 RESTART_PAUSE_S = 0.5  # from the end of a run's process to the next one

@@ -7,6 +7,7 @@ and from its Hello on a worker says Alive. One on another host is asked for its 
 ClockTold, and at last SetClock.
 """
 
+import signal
 from typing import Any
 
 import msgspec
@@ -17,6 +18,8 @@ from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnap
 from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.result import RunWarning
 from emopipe.pipeline.telemetry.trace import TraceEvent
+
+STACKS_SIGNAL = signal.SIGUSR1  # lets a worker write the stacks of its threads
 
 
 class StagePlan(msgspec.Struct, frozen=True):
@@ -34,7 +37,7 @@ class StagePlan(msgspec.Struct, frozen=True):
 class Hello(msgspec.Struct, tag=True):
     """The worker has started.
 
-    `key` is its public key for links between hosts, `clock` tells hosts' clocks apart (`remote_process.clock_id`).
+    `key` is its public key for links between hosts, `clock` tells hosts' clocks apart (`remote_host.clock_id`).
     """
 
     key: str

@@ -22,10 +22,11 @@ from emopipe.pipeline.graph.shards import sharded
 from emopipe.pipeline.report import Interruption, ProcessReport, Report, RunSnapshot, RunState
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.host import FINISHED, JOURNAL_SUFFIX
-from emopipe.pipeline.runtime.launcher import Launcher, LocalLauncher
-from emopipe.pipeline.runtime.process import need_descriptors
+from emopipe.pipeline.runtime.processes.launcher import Launcher, LocalLauncher
+from emopipe.pipeline.runtime.processes.preparation import Places
+from emopipe.pipeline.runtime.processes.process import need_descriptors
+from emopipe.pipeline.runtime.processes.workers import Workers
 from emopipe.pipeline.runtime.result import RunListener, RunResult, RunWarning, snapshot
-from emopipe.pipeline.runtime.workers import Places, Workers
 from emopipe.pipeline.supervision.restarts import Failure, Restart, RestartPolicy
 from emopipe.pipeline.supervision.settings import strictest
 from emopipe.pipeline.telemetry.status import STATUS_INTERVAL_S, StatusServer

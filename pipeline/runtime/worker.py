@@ -34,8 +34,7 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Access, ConnectedChannel, Endpoint, Parts
 from emopipe.pipeline.runtime.host import JOURNAL_SUFFIX, StageHost
-from emopipe.pipeline.runtime.process import STACKS_SIGNAL
-from emopipe.pipeline.runtime.remote_process import RemoteHost, clock_id
+from emopipe.pipeline.runtime.remote_host import RemoteHost, clock_id
 from emopipe.pipeline.runtime.result import PendingWarnings
 from emopipe.pipeline.runtime.source_host import SourceHost, host_of
 from emopipe.pipeline.runtime.transport import LinkError, LocalInlet, LocalOutlet, ZmqInlet, ZmqOutlet
@@ -375,7 +374,7 @@ def _read_key() -> str:
 
 def main() -> None:
     address, stacks, process = sys.argv[1:]
-    faulthandler.register(STACKS_SIGNAL, Path(stacks).open("w"))  # noqa: SIM115  # open to the end
+    faulthandler.register(control.STACKS_SIGNAL, Path(stacks).open("w"))  # noqa: SIM115  # open to the end
     _die_with_parent()
     endpoint = Endpoint(address, _read_key())
     threading.Thread(target=_exit_with_parent, daemon=True).start()

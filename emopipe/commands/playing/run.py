@@ -18,7 +18,7 @@ from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph, graph_from_table, overridden, read_table
 from emopipe.pipeline.graph.shards import sharded
-from emopipe.pipeline.runtime.launcher import Launcher
+from emopipe.pipeline.runtime.processes.launcher import Launcher
 from emopipe.tables.results import print_summary
 from emopipe.tables.run import figures
 

@@ -12,7 +12,7 @@ import ray
 from emopipe.pipeline.cluster import ray_place
 from emopipe.pipeline.cluster.ray_cluster import Cluster, Node
 from emopipe.pipeline.cluster.ray_place import RayPlace
-from emopipe.pipeline.runtime.remote_process import LOST
+from emopipe.pipeline.runtime.processes.remote_process import LOST
 
 NODE = Node("n2", "10.0.0.2", {}, 0.0, 2.0)
 OTHER = Node("n1", "10.0.0.1", {}, 0.0, 2.0)

@@ -211,13 +211,13 @@ def test_warnings_without_end_hold_up_nothing_and_are_all_counted(out: Path) -> 
 
 
 def test_a_start_that_takes_too_long_names_the_stage(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.pipeline.runtime.workers.START_TIMEOUT_S", 6.0)
+    monkeypatch.setattr("emopipe.pipeline.runtime.processes.workers.START_TIMEOUT_S", 6.0)
     with pytest.raises(StageFailed, match=r"^toy\.toml: not ready within 6 s: double$"):
         run(graph(out, double={"how": "hang-setup"}))
 
 
 def test_a_stage_may_wait_for_others_as_long_as_it_says(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.pipeline.runtime.workers.START_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("emopipe.pipeline.runtime.processes.workers.START_TIMEOUT_S", 1.0)
     patient = graph(out, double={"how": "hang-setup"})
     monkeypatch.setattr(type(patient.stages["double"].settings), "waits", lambda self: 5.5)
     with pytest.raises(StageFailed, match=r"not ready within 6\.5 s"):

@@ -15,11 +15,11 @@ from typing import NamedTuple, Self
 from emopipe.pipeline.access.folder import with_temporary_files
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.runtime.channel import Endpoint
+from emopipe.pipeline.runtime.control import STACKS_SIGNAL
 from emopipe.pipeline.text import count
 
 DESCRIPTORS = 32  # the supervisor's own, and what is open for a moment where a process dies and another begins
 DESCRIPTORS_PER_WORKER = 4
-STACKS_SIGNAL = signal.SIGUSR1  # lets a worker write the stacks of its threads
 STACKS_TIMEOUT_S = 0.2  # for that; one that is stopped by a signal does not
 KEPT_LINES = 20  # of its standard error are shown when it dies without a word
 IDLE_FILES = ("selectors.py", "threading.py", "thread.py", "queue.py")  # where a thread waits for work

@@ -8,8 +8,8 @@ from typing import Protocol
 from emopipe.pipeline.graph.spec import Graph
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint
-from emopipe.pipeline.runtime.process import Stacks, WorkerProcess
-from emopipe.pipeline.runtime.remote_process import RemoteWorkerProcess
+from emopipe.pipeline.runtime.processes.process import Stacks, WorkerProcess
+from emopipe.pipeline.runtime.processes.remote_process import RemoteWorkerProcess
 
 
 class Place(Protocol):

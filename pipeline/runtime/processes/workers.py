@@ -9,44 +9,32 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import zmq
 
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph
-from emopipe.pipeline.graph.registry import import_path
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Interruption, RunSnapshot
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint, Parts
-from emopipe.pipeline.runtime.control import StagePlan
-from emopipe.pipeline.runtime.launcher import Launcher, Place
-from emopipe.pipeline.runtime.rejoin import Rejoining
-from emopipe.pipeline.runtime.remote_process import ControlChannels, clock_id, link_address, need_own
+from emopipe.pipeline.runtime.processes.host_clocks import HostClocks
+from emopipe.pipeline.runtime.processes.launcher import Launcher, Place
+from emopipe.pipeline.runtime.processes.preparation import Places, Preparation
+from emopipe.pipeline.runtime.processes.rejoin import Rejoining
+from emopipe.pipeline.runtime.processes.remote_process import ControlChannels, need_own
+from emopipe.pipeline.runtime.processes.watch import ProcessWatch
 from emopipe.pipeline.runtime.result import RunListener, RunWarning
 from emopipe.pipeline.stage import Stage
-from emopipe.pipeline.supervision.clocks import WATCH_INTERVAL_S, Clocks
 from emopipe.pipeline.supervision.restarts import Failure
-from emopipe.pipeline.supervision.settings import strictest
-from emopipe.pipeline.supervision.watchdog import Alarm, Watchdog, is_stopped, resident_memory
 from emopipe.pipeline.telemetry.status import STATUS_INTERVAL_S
 
 STOP_TIMEOUT_S = 1.0  # for a worker to close its stages; with the kill it stays well under two seconds
 FOLDER_INTERVAL_S = 0.5
-TICK_S = 0.25
 CONTROL_WINDOW_MESSAGES = 1000
 START_TIMEOUT_S = 180.0  # for all stages to be ready, besides what they wait for others
 CLOSE_TIMEOUT_S = 10.0  # for the stages to close after all have ended: there may be files to finish
-
-
-class Places(NamedTuple):
-    """Where the files of workers are: `sockets` for the time of the run, `state` for the stages' journals."""
-
-    sockets: Path
-    state: Path
 
 
 class Workers:
@@ -86,16 +74,14 @@ class Workers:
         self._places = places
         self._listener = listener
         self._launcher = launcher
-        self._finished = finished
         self._epochs = dict(epochs or {})
-        self._traced = traced
+        self._preparation = Preparation(graph, places, finished, traced=traced)
         self._verbose = verbose
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.base_time = 0
         self.playing = self.closing = False
         self.processes: dict[str, Place] = {}
-        self._watchdogs: dict[str, Watchdog] = {}
-        self._killed: dict[str, Failure] = {}  # by us, and why
+        self._watch = ProcessWatch(graph, self.processes, listener.warned)
         self._steps: dict[str, asyncio.Queue[control.FromWorker]] = defaultdict(asyncio.Queue)
         self._context = zmq.Context()
         self._channel = ControlChannels(
@@ -106,9 +92,7 @@ class Workers:
             self._received,
             window=CONTROL_WINDOW_MESSAGES,
         )
-        self._public_keys: dict[str, str] = {}  # of all processes
-        self._clocks = Clocks(lambda name, asked: self.send(name, control.AskClock(asked)))
-        self._clock_told = asyncio.Event()
+        self._clocks = HostClocks(graph, self.send, listener.warned)
         self._rejoining = Rejoining(self, graph, rejoins, START_TIMEOUT_S)
         self._loading: dict[str, str] = {}  # what each worker is busy with during the start
         self._exits: list[asyncio.Task[None]] = []
@@ -125,14 +109,14 @@ class Workers:
             StageFailed: they are not ready, or not closed, in time.
             EmopipeError: the graph has text that cannot be sent.
         """
-        watching = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(self._watch.run())
         try:
             await self._start_in_time()
             self.base_time = time.monotonic_ns()
             self.send_all(control.Play(self.base_time))
             self.playing = True
             began()
-            telling = [asyncio.create_task(each) for each in (self._send_status(snapshot), self._watch_clocks())]
+            telling = [asyncio.create_task(each) for each in (self._send_status(snapshot), self._clocks.watch())]
             try:
                 await self._each(control.Finished)
             finally:
@@ -213,8 +197,8 @@ class Workers:
         for name in groups:
             await self.spawn(name)
         hellos = dict(zip(groups, await asyncio.gather(*map(self._hello, groups)), strict=True))
-        await self._compare_clocks({name: hello.clock for name, hello in hellos.items()})
-        self._public_keys = {name: hello.key for name, hello in hellos.items()}
+        await self._clocks.compare({name: hello.clock for name, hello in hellos.items()})
+        self._preparation.public_keys = {name: hello.key for name, hello in hellos.items()}
         try:
             for name in groups:
                 self.send(name, self.plan(name, {}, self._epochs))
@@ -236,10 +220,7 @@ class Workers:
         worker = await self._launcher.spawn(name, self._graph, endpoint, self._places.sockets, verbose=self._verbose)
         if worker.wait is not None:
             self._listener.warned(RunWarning(name, f"waiting for it at {self._graph.remote.endpoint}", damage=False))
-        stages = [self._graph.stages[stage] for stage in names]
-        self._watchdogs[name] = Watchdog(
-            strictest(stage.supervision for stage in stages), TICK_S, patient=any(stage.cls.patient for stage in stages)
-        )
+        self._watch.begin(name)
         self.processes[name] = worker
         self._exits.append(asyncio.create_task(self._on_exit(worker)))
 
@@ -254,62 +235,9 @@ class Workers:
         assert isinstance(hello, control.Hello)
         return hello
 
-    async def _compare_clocks(self, clocks: Mapping[str, str]) -> None:
-        """Set those of other hosts by ours; `clocks` says which run by one (`remote_process.clock_id`).
-
-        Raises:
-            EmopipeError: one is not known well enough to play live.
-        """
-        own = clock_id()
-        for name, clock in clocks.items():
-            if clock != own:
-                self._clocks.add(name)
-        while not self._clocks.compared:
-            self._clock_told.clear()
-            self._clocks.ask()
-            await self._clock_told.wait()
-        for name, text in self._uncertain_clocks().items():
-            remedy = "a nearer host or a quieter network makes it better; so does a larger latency_budget"
-            raise EmopipeError(f"{self._graph.path}: process {name}: {text}; {remedy}")
-        for name, shift in self._clocks.shifts.items():
-            self.send(name, control.SetClock(shift))
-
-    def _uncertain_clocks(self) -> dict[str, str]:
-        return self._clocks.uncertain(self._graph.latency_budget) if self._graph.mode == "live" else {}
-
-    async def _watch_clocks(self) -> None:
-        """Notice when those of other hosts drift; their ages are not corrected while they play."""
-        warned: set[str] = set()
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            self._clocks.ask()
-            for name, text in self._uncertain_clocks().items():
-                if name not in warned:
-                    warned.add(name)
-                    self._listener.warned(RunWarning(self._graph.processes[name][0], text, damage=False))
-
     def plan(self, name: str, received: dict[LinkId, int], epochs: dict[str, int]) -> control.Prepare:
         """What a worker is to prepare; `received` of one that is restarted, `epochs` of streams that are."""
-        groups = self._graph.processes
-        names = groups[name]
-        stages = [self._graph.stages[each] for each in names]
-        links = [link for link in self._graph.links if link.id.sender in names or link.id.receiver in names]
-        keys = self._public_keys
-        return control.Prepare(
-            mode=self._graph.mode,
-            stages=[StagePlan(stage.name, stage.use, stage.table, stage.carried) for stage in stages],
-            links=links,
-            path=[str(folder) for folder in import_path(self._graph.path)],
-            sockets=f"ipc://{self._places.sockets}/{list(groups).index(name)}-",
-            state=str(self._places.state),
-            finished=list(self._finished),
-            traced=self._traced,
-            received=received,
-            epochs=epochs,
-            address=link_address(self._graph.remote),
-            turns={stream: shard for stream, shard in self._graph.turns.items() if stream not in self._finished},
-            senders={link.id: keys[self._graph.stages[link.id.sender].process] for link in links if link.remote},
-        )
+        return self._preparation.of(name, received, epochs)
 
     async def _watch_folder(self) -> None:
         """Notice when somebody cleans up while sockets are still to be bound and found there."""
@@ -334,29 +262,6 @@ class Workers:
             for name in watching:
                 self.send(name, control.Status(snapshot()))
 
-    async def _watch(self) -> None:
-        """Look after every process, several times a second."""
-        while True:
-            await asyncio.sleep(TICK_S)
-            for name, worker in list(self.processes.items()):
-                if worker.exited.done():
-                    continue
-                watchdog = self._watchdogs[name]
-                alarm = watchdog.tick(stopped=is_stopped(worker.pid), memory=resident_memory(worker.pid))
-                if alarm is not None and name not in self._killed:
-                    await self._on_alarm(worker, alarm)
-
-    async def _on_alarm(self, worker: Place, alarm: Alarm) -> None:
-        if alarm.action == "warn":
-            self._listener.warned(RunWarning(alarm.stage or worker.stages[0], alarm.text, damage=False))
-            return
-        # Only now: a thread that runs meanwhile may crash the process that writes the stacks of all.
-        stacks = await worker.stacks()
-        at = f" at {stacks.place}" if stacks.place else ""
-        reason = f"{alarm.text}{at}; the process was killed"
-        self._killed[worker.name] = Failure(worker.name, worker.title, reason, detail=stacks.text)
-        worker.kill()
-
     async def _on_exit(self, worker: Place) -> None:
         """Notice when it ends before its time."""
         code = await worker.exited
@@ -365,7 +270,7 @@ class Workers:
         if not self.playing and not self._places.sockets.exists():  # which it could not do without
             self._fail_without_folder()
             return
-        known = self._killed.pop(worker.name, None)
+        known = self._watch.killed(worker.name)
         self._rejoining.lost(known or Failure(worker.name, worker.title, await worker.exit_report(code)))
 
     async def _on_lost(self, failure: Failure) -> None:
@@ -378,7 +283,7 @@ class Workers:
     # -- messages --------------------------------------------------------------------------------------------
 
     def _received(self, sender: str, parts: Parts) -> None:
-        self._watchdogs[sender].heard()
+        self._watch[sender].heard()
         try:
             message = control.decode_from_worker(b"".join(parts))
             if not self._rejoining.ignores(sender, message):
@@ -391,7 +296,7 @@ class Workers:
     def _take(self, sender: str, message: control.FromWorker) -> None:
         match message:
             case control.Alive(busy):
-                self._watchdogs[sender].busy = busy
+                self._watch[sender].busy = busy
             case control.Reported(reports, process):
                 need_own(sender, (report.stage for report in reports), self._graph.processes[sender])
                 self._listener.refused(self._channel.refused)
@@ -399,7 +304,6 @@ class Workers:
                 self._listener.reported(sender, process, reports)
             case control.ClockTold(asked, clock):
                 self._clocks.told(sender, asked, clock)
-                self._clock_told.set()
             case control.Traced(events, lost):
                 self._listener.traced(sender, events, lost)
             case control.Warned(warnings):
@@ -425,9 +329,7 @@ class Workers:
                     need_own(sender, (link.receiver for link in message.endpoints), worker.stages)
                 if isinstance(message, control.Hello | control.Closed):
                     worker.heard(message)
-                self._watchdogs[sender].loading = not isinstance(
-                    message, control.Ready | control.Finished | control.Closed
-                )
+                self._watch[sender].loading = not isinstance(message, control.Ready | control.Finished | control.Closed)
                 if not self._rejoining.takes(sender, message):
                     self._steps[sender].put_nowait(message)
 

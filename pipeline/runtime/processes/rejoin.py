@@ -17,7 +17,7 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.report import Interruption
 from emopipe.pipeline.runtime import control
 from emopipe.pipeline.runtime.channel import Endpoint
-from emopipe.pipeline.runtime.launcher import Place
+from emopipe.pipeline.runtime.processes.launcher import Place
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.supervision.restarts import Failure
 

@@ -1,4 +1,4 @@
-"""runtime.remote_process: what is believed of a process on another host, and when it is lost."""
+"""runtime.processes.remote_process: what is believed of a process on another host, and when it is lost."""
 
 import asyncio
 from pathlib import Path
@@ -10,14 +10,14 @@ from emopipe.pipeline.access.keys import KeyPair, write_pair
 from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.spec import Remote, RemoteProcess
 from emopipe.pipeline.runtime import control
-from emopipe.pipeline.runtime.remote_process import (
+from emopipe.pipeline.runtime.processes.remote_process import (
     LOST,
     ControlChannels,
-    RemoteHost,
     RemoteWorkerProcess,
     link_address,
     need_own,
 )
+from emopipe.pipeline.runtime.remote_host import RemoteHost
 
 VISION = RemoteProcess(KeyPair.new().public, "vision.key", 60.0)
 HELLO = control.Hello("key", "clock")

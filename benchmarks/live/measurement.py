@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import math
 import statistics
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from emopipe.pipeline.report import HopLatency, Latency
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.stages.media.frames import FrameConverter
+
+BESIDE = "beside"
+"""What runs beside the graph's processes: the supervisor, and the subscriber."""
 
 PICTURE_KERNELS = ("convert", *FACE_KERNELS)  # what a picture needs that is decoded already
 
@@ -92,14 +96,23 @@ def play(
     folder: Path,
     overrides: Sequence[str] = (),
     geometry: bool = False,
-) -> tuple[RunResult, dict[str, Arrivals]]:
-    """Run `streams` of the recording for `seconds`; what the stages and what a subscriber say of it."""
+) -> tuple[RunResult, dict[str, Arrivals], int]:
+    """Run `streams` of the recording for `seconds`.
+
+    What the stages and what a subscriber say of it, and the CPU time (ns) of these two: supervisor and subscriber.
+    """
+    began: list[int] = []
+
+    def updated(result: RunResult) -> None:
+        if not began:
+            began.append(time.process_time_ns())
+
     endpoint = f"ipc://{folder}/results"
     table = live_table(clip, streams, seconds, layout, endpoint, geometry)
     with Subscriber(endpoint) as subscriber:
-        result = asyncio.run(Supervisor(graph_from_table(table, GRAPH, overrides)).run())
+        result = asyncio.run(Supervisor(graph_from_table(table, GRAPH, overrides), updated=updated).run())
         subscriber.stop(timeout_s=5)
-    return result, dict(subscriber.streams)
+    return result, dict(subscriber.streams), time.process_time_ns() - began[0]
 
 
 def losses(result: RunResult) -> list[Lost]:
@@ -160,6 +173,20 @@ def row(result: RunResult, heard: Mapping[str, Arrivals], kept: Mapping[str, Acc
         "lost_on_the_way": sum(stream.lost for stream in heard.values()),
         "unaccounted": sum(abs(account.unaccounted) for account in kept.values()),
     }
+
+
+def processes(result: RunResult, kept: Mapping[str, Account], beside: int) -> dict[str, float]:
+    """The CPU time of each process in ms a result; of which `beside` (ns) ran beside the graph's own."""
+    results = sum(account.results for account in kept.values())
+    cpu = {name: process.cpu for name, process in sorted(result.processes.items())} | {BESIDE: beside}
+    return {name: ns / MS / results if results else math.nan for name, ns in cpu.items()}
+
+
+def speaking(result: RunResult) -> float:
+    """The share of the time in which somebody was heard to speak, so that there was work with it."""
+    counters = result.reports["windows"].counters
+    spoken = counters.get("windows", 0)
+    return spoken / (spoken + counters.get("silent_hops", 0)) if spoken else 0.0
 
 
 def places(streams: int, lost: Sequence[Lost], names: Sequence[str]) -> list[dict[str, object]]:

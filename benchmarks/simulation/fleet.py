@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from benchmarks.simulation.shard import COSTS_MS, FPS, OVERHEAD, Shard
+from benchmarks.live.camera import FPS
+from benchmarks.simulation.costs import Costs
+from benchmarks.simulation.shard import Shard
 
 Placement = Literal["even", "hash"]
 
@@ -66,14 +68,16 @@ def figures(loads: Mapping[int, int], simulated: Callable[[int], Shard]) -> Figu
     return Figures(p50, p95, p99, max(0.0, 1 - results / offered), overloaded)
 
 
-def cost(core_hour: float, gpu_hour: float | None, busy: float) -> Cost:
+def cost(costs: Costs, cores: float, core_hour: float, gpu_hour: float | None) -> Cost:
     """What a camera costs.
 
     Args:
+        costs: of a picture.
+        cores: that its shard has for it, with what is held ready.
         core_hour, gpu_hour: prices in euros; with None for a GPU the networks run on the cores.
-        busy: the share of the cores that may be busy, 0..1; the others are held ready.
     """
-    kernels = [ms for name, ms in COSTS_MS.items() if gpu_hour is None or name not in ON_GPU]
-    cores = sum(kernels) * OVERHEAD * FPS / 1000 / busy
+    stages = costs.cpu | {"decode": costs.decode}
+    kept = sum(ms for name, ms in stages.items() if gpu_hour is None or name not in ON_GPU)
+    own = cores * kept / sum(stages.values())
     gpu = 0.0 if gpu_hour is None else gpu_hour * FPS / GPU_FACES_S
-    return Cost(cores, CROP_KB * 8 * FPS / 1000, (cores * core_hour + gpu) * HOURS_A_MONTH)
+    return Cost(own, CROP_KB * 8 * FPS / 1000, (own * core_hour + gpu) * HOURS_A_MONTH)

@@ -6,17 +6,22 @@ Stages are those of emopipe but for their kernels; hosts, links, batcher and joi
 import asyncio
 import math
 import random
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
 
 from benchmarks.live.camera import FPS
-from benchmarks.simulation.virtual_time import Cores, VirtualClock, run
+from benchmarks.live.measurement import BESIDE
+from benchmarks.simulation.cores import Cores, Thread
+from benchmarks.simulation.costs import Costs, default
+from benchmarks.simulation.virtual_time import VirtualClock, run
 from emopipe.models.envelope import STEP_NS
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.mailbox import Mailbox
 from emopipe.pipeline.message import Message, Placement
 from emopipe.pipeline.port import LinkId, Port, Queue
 from emopipe.pipeline.runtime.host import StageHost
@@ -27,37 +32,20 @@ from emopipe.pipeline.stage import Stage
 from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.faces.inference import FacialInference
 from emopipe.stages.fusion.stage import Fusion
+from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.speech.inference import SpeechInference
 from emopipe.stages.types import Emotions, Face, Faces, SpeechWindow, VideoFrame
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-FRAME_NS = SECOND // FPS
-BLOCKS_A_SECOND = 20  # of sound
-BLOCKS_A_WINDOW = 10
-HOP_NS = SECOND * BLOCKS_A_WINDOW // BLOCKS_A_SECOND  # between the ends of two windows
-SPREAD = 0.39  # of the logarithm of a kernel's time: the 99th percentile is 2.5 times the median
+BLOCK_NS = round(BLOCK_S * SECOND)  # of sound
+HOP_NS = SECOND // 2  # between the ends of two windows
 WARM_UP_NS = SECOND
 
-COSTS_MS = {
-    "capture": 6.3,
-    "faces": 3.8,
-    "facial": 3.2,
-    "fusion": 1.2,
-    "windows": 0.6,
-    "sink": 0.35,
-    "speech": 0.26,
-}
-"""CPU that each stage takes for a picture, or for what comes along with one, with its share of hops (ms; the measured
-ones of docs/performance.md, "Where the time goes")."""
-
-OVERHEAD = 1.06
-"""What there is beside the stages: of two cores that eight streams filled, 0.11 were the supervisor's, the system's and
-the subscriber's (2 - 108.4 results/s of 17.4 ms; the same)."""
-
-HOP_MS = 0.4
-"""Between two processes (the same, "A hop")."""
+HAND_OVERS = 6
+"""Threads that the work of a stage passes through, and as many beside it; each waits for a core anew. A picture of one
+camera takes 64 in all (voluntary context switches of the workers): of loops, stages' threads, MediaPipe's, ZeroMQ's."""
 
 
 @dataclass
@@ -85,21 +73,53 @@ class Shard:
 
 
 class Machine:
-    """Cores, the costs of kernels, and chance."""
+    """Cores and the threads on them, the costs of stages, and chance."""
 
-    def __init__(self, cores: Cores, costs: dict[str, float], seed: int) -> None:
+    def __init__(self, cores: Cores, costs: Costs, seed: int) -> None:
         self.cores = cores
-        self._costs = costs
+        self.costs = costs
         self._chance = random.Random(seed)
+        self._threads: dict[str, Thread] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # of who share a stage's threads
 
-    async def take(self, kernel: str, times: float = 1.0) -> None:
-        """Work as long as a kernel takes, by chance."""
-        spread = math.exp(self._chance.gauss(-SPREAD * SPREAD / 2, SPREAD))
-        await self.cores.work(round(self._costs[kernel] * OVERHEAD * times * spread * MS))
+    async def take(self, stage: str, times: float = 1.0) -> None:
+        """Work as long as a stage takes for a picture; its process does what is beside that before the next one."""
+        await self.work(stage, self.costs.work[stage] * times)
+        self.follow(stage)
+
+    def follow(self, stage: str) -> None:
+        """Have a process do what it does beside a stage."""
+        if ms := self.costs.beside.get(stage, 0.0):
+            self.begin(self.work(stage, ms))
+
+    async def hop(self, process: str, large: bool) -> None:
+        """Have the sockets of a process take a message in, in order; one without data costs nothing."""
+        name = f"{process} sockets"
+        async with self._turns[name]:
+            await self._thread(name).work(round(self.costs.hop * MS) if large else 0)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something be done meanwhile."""
+        self._tasks.add(task := asyncio.create_task(work))
+        task.add_done_callback(self._tasks.discard)
+
+    async def work(self, process: str, ms: float) -> None:
+        """Work about so long, by chance, in a process that does one thing at a time, as Python does."""
+        spread = self.costs.spread
+        factor = math.exp(self._chance.gauss(-spread * spread / 2, spread))
+        async with self._turns[process]:
+            for number in range(HAND_OVERS):
+                await self._thread(f"{process} {number}").work(round(ms * factor / HAND_OVERS * MS))
+
+    def _thread(self, name: str) -> Thread:
+        if name not in self._threads:
+            self._threads[name] = Thread(self.cores)
+        return self._threads[name]
 
 
 class Camera(Source):
-    """One camera with a microphone, by which somebody speaks all the time; the newest picture wins."""
+    """One camera with a microphone, by which somebody speaks now and then; the newest picture wins."""
 
     name = "simulated-camera"
     outputs: ClassVar[dict[str, Port]] = {
@@ -107,39 +127,46 @@ class Camera(Source):
         "windows": Port(SpeechWindow, "windows of speech"),
     }
 
-    def __init__(self, machine: Machine, label: str, phase: int, end: int) -> None:
+    def __init__(self, machine: Machine, label: str, fps: float, phase: int, talk: float, end: int) -> None:
         super().__init__(label=label)
         self._machine = machine
+        self._interval = round(SECOND / fps)
         self._phase = phase  # ns of its first picture
+        self._talk = talk  # how far it has come when the run begins, 0..1
         self._end = end
+        self._pictures: Mailbox[int] = Mailbox(most=1)
         self.offered = 0
 
     async def run(self) -> None:
-        await asyncio.gather(self._show(), self._speak())
+        await asyncio.gather(self._see(), self._show(), self._speak())
         await self.end(self.label)
 
+    async def _see(self) -> None:
+        """Take pictures in as they come, each decoded, wanted or not."""
+        decode = self._machine.costs.decode
+        for pts in range(self._phase, self._end, self._interval):
+            await self.host.clock.sleep_until(pts)
+            if decode:
+                await self._machine.work(f"{self.label} decoder", decode)
+            self.offered += pts >= WARM_UP_NS
+            self._pictures.put(pts)
+        self._pictures.close()
+
     async def _show(self) -> None:
-        clock, taken = self.host.clock, -1
         picture = VideoFrame(np.zeros((1, 1), np.uint8), np.zeros((1, 1, 3), np.uint8))
-        while True:
-            due = self._phase + (taken + 1) * FRAME_NS
-            if due >= self._end:
-                break
-            await clock.sleep_until(due)
+        while await self._pictures.arrived():
             await self.writable("video", self.label)
-            taken = (min(clock.now(), self._end - 1) - self._phase) // FRAME_NS  # the newest; others are left out
-            pts = self._phase + taken * FRAME_NS
+            [pts], _ = self._pictures.take()
             await self._machine.take("capture")
-            await self.emit("video", picture, stream=self.label, pts=pts, duration=FRAME_NS, watermark=pts + 1)
-        self.offered = sum(pts >= WARM_UP_NS for pts in range(self._phase, self._end, FRAME_NS))
+            await self.emit("video", picture, stream=self.label, pts=pts, duration=self._interval, watermark=pts + 1)
 
     async def _speak(self) -> None:
-        block = SECOND // BLOCKS_A_SECOND
-        for number in range(1, self._end // block):
-            await self.host.clock.sleep_until(number * block)
-            await self._machine.take("windows", FPS / BLOCKS_A_SECOND)
-            if number % BLOCKS_A_WINDOW == 0:
-                end = number * block
+        """Hand each window over when the block of sound is there that its end is in."""
+        costs, end = self._machine.costs, HOP_NS
+        for heard in range(BLOCK_NS, self._end, BLOCK_NS):
+            await self.host.clock.sleep_until(heard)
+            await self._machine.take("windows", FPS * BLOCK_NS / SECOND)
+            while end <= heard:
                 window = SpeechWindow(
                     start=max(0, end - 3 * HOP_NS),
                     end=end,
@@ -149,8 +176,13 @@ class Camera(Source):
                     level=-20.0,
                     envelope=np.zeros(HOP_NS // STEP_NS, np.float32),
                 )
+                # The next one ends a hop later, and none before.
                 placement = Placement(stream=self.label, pts=end, duration=HOP_NS, watermark=end + HOP_NS)
-                await self.emit("windows", window, **placement)  # the next one ends a hop later, and none before
+                if (self._talk + end / SECOND / costs.turn) % 1 < costs.speaking:
+                    await self.emit("windows", window, **placement)
+                else:
+                    await self.emit_gap("windows", **placement)
+                end += HOP_NS
 
 
 class _OnMachine(Stage):
@@ -198,7 +230,8 @@ class _Speech(_OnMachine, SpeechInference):
     kernel = "speech"
 
     async def _infer(self, rows: list[Any]) -> list[list[float]]:
-        await self.machine.take(self.kernel, len(rows) * FPS * BLOCKS_A_WINDOW / BLOCKS_A_SECOND)
+        spoken = self.machine.costs.speaking * SECOND / HOP_NS  # windows a second
+        await self.machine.take(self.kernel, len(rows) * FPS / spoken)
         return [[1 / len(SPEECH)] * len(SPEECH)] * len(rows)
 
     def open(self) -> None:
@@ -230,6 +263,11 @@ class _Sink(_OnMachine):
 
     async def process(self, port: str, message: Message) -> None:
         await self.machine.take(self.kernel)
+        self.machine.begin(self._receive(message))
+
+    async def _receive(self, message: Message) -> None:
+        await self.machine.hop(BESIDE, True)
+        self.machine.follow(BESIDE)
         if message.pts >= WARM_UP_NS and message.payload.source == "face":
             self.ages.append((self.running_time() - message.pts) / MS)
 
@@ -237,19 +275,21 @@ class _Sink(_OnMachine):
 class _HopOutlet(LocalOutlet):
     """A link between two processes: what is sent arrives after a hop, and so does what is acknowledged."""
 
-    def __init__(self, queue: Queue, clock: VirtualClock, inlet: LocalInlet, hop: float) -> None:
+    def __init__(self, queue: Queue, clock: VirtualClock, inlet: LocalInlet, machine: Machine) -> None:
         super().__init__(queue, clock, inlet)
-        self._hop = hop
-        self._sent: list[Message] = []
+        self._machine = machine
         self._acknowledged: list[int] = []
 
     def _transmit(self, message: Message) -> None:
-        self._sent.append(message)
-        asyncio.get_running_loop().call_later(self._hop, lambda: self._inlet.deliver(self._sent.pop(0)))
+        self._machine.begin(self._carry(message))
+
+    async def _carry(self, message: Message) -> None:
+        await self._machine.hop(self._inlet.link.receiver, message.kind == "data")
+        self._inlet.deliver(message)
 
     def acknowledge(self, total: int) -> None:
         self._acknowledged.append(total)
-        asyncio.get_running_loop().call_later(self._hop, self._take_acknowledgement)
+        asyncio.get_running_loop().call_later(self._machine.costs.hop / 1000, self._take_acknowledgement)
 
     def _take_acknowledgement(self) -> None:
         super().acknowledge(self._acknowledged.pop(0))
@@ -260,29 +300,34 @@ def simulate(
     cores: int,
     seconds: float,
     *,
-    costs: dict[str, float] | None = None,
-    hop: float = HOP_MS,
+    costs: Costs | None = None,
+    fps: float = FPS,
     together: bool = False,
     seed: int = 1,
 ) -> Shard:
-    """Play so many cameras of 720p30 on one shard.
+    """Play so many cameras of 720p on one shard.
 
     Args:
-        costs: ms of each kernel (`COSTS_MS`).
-        hop: ms between two stages.
-        together: all pictures come at the same moments, as in `emopipe bench live`; by chance otherwise.
+        costs: of stages; the default ones where not given.
+        fps: pictures a second.
+        together: all say and show the same at the same moments, as in `emopipe bench live`; by chance otherwise.
     """
-    return run(_simulate(streams, cores, seconds, costs or COSTS_MS, hop / 1000, together, seed))
+    return run(_simulate(streams, cores, seconds, costs or default(), fps, together, seed))
 
 
 async def _simulate(
-    streams: int, cores: int, seconds: float, costs: dict[str, float], hop: float, together: bool, seed: int
+    streams: int, cores: int, seconds: float, costs: Costs, fps: float, together: bool, seed: int
 ) -> Shard:
-    machine = Machine(Cores(cores), costs, seed)
+    machine = Machine(Cores(cores, costs.warm), costs, seed)
     chance = random.Random(seed)
     end = round(seconds * SECOND)
-    phases = [0 if together else chance.randrange(FRAME_NS) for _ in range(streams)]
-    cameras = [Camera(machine, f"camera{n}", phase, end) for n, phase in enumerate(phases)]
+    begun = [0.0 if together else chance.random() for _ in range(streams)]
+    phases = [round(each * SECOND / fps) for each in begun]
+    talks = [0.0 if together else chance.random() for _ in range(streams)]
+    cameras = [
+        Camera(machine, f"camera{n}", fps, phase, talk, end)
+        for n, (phase, talk) in enumerate(zip(phases, talks, strict=True))
+    ]
     facial, speech, sink = _Facial(label="facial"), _Speech(label="speech"), _Sink()
     stages = [_Detection(label="faces"), facial, speech, _Fusion(Fusion.Settings(method="pool"), "fusion"), sink]
     for stage in stages:
@@ -290,15 +335,15 @@ async def _simulate(
     clock = VirtualClock()
     hosts = {each.label: host_of(each, mode="live", clock=clock) for each in (*cameras, *stages)}
     for camera in cameras:
-        _link(hosts, f"{camera.label}.video", "faces.video", clock, hop)
-        _link(hosts, f"{camera.label}.windows", "speech.windows", clock, hop)
+        _link(hosts, f"{camera.label}.video", "faces.video", clock, machine)
+        _link(hosts, f"{camera.label}.windows", "speech.windows", clock, machine)
     for source, target in (
         ("faces.faces", "facial.faces"),
         ("facial.emotions", "fusion.faces"),
         ("speech.emotions", "fusion.speech"),
         ("fusion.emotions", f"{sink.label}.emotions"),
     ):
-        _link(hosts, source, target, clock, hop)
+        _link(hosts, source, target, clock, machine)
     for host in hosts.values():
         await host.setup()
     async with asyncio.TaskGroup() as group:
@@ -310,10 +355,10 @@ async def _simulate(
     return Shard(streams, seconds, sum(camera.offered for camera in cameras), sink.ages, busy)
 
 
-def _link(hosts: dict[str, StageHost], source: str, target: str, clock: VirtualClock, hop: float) -> None:
+def _link(hosts: dict[str, StageHost], source: str, target: str, clock: VirtualClock, machine: Machine) -> None:
     (sender, output), (receiver, port) = source.split("."), target.split(".")
     link = LinkId(sender, output, receiver, port)
     queue = Queue.of(hosts[receiver].stage.inputs[port], "live")
     inlet = LocalInlet(link, hosts[receiver].inbox, clock, queue.window)
     hosts[receiver].inlets.setdefault(port, []).append(inlet)
-    hosts[sender].outlets[output][link] = _HopOutlet(queue, clock, inlet, hop)
+    hosts[sender].outlets[output][link] = _HopOutlet(queue, clock, inlet, machine)

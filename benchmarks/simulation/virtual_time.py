@@ -1,15 +1,13 @@
-"""An event loop in which time passes only when nothing is left to do now, and processors that work takes turns on."""
+"""An event loop in which time passes only when nothing is left to do now."""
 
 import asyncio
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from emopipe.pipeline.clock import MS, SECOND
+from emopipe.pipeline.clock import SECOND
 
 T = TypeVar("T")
-
-SLICE_NS = 1 * MS  # after which whoever waits for a core has its turn
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -50,27 +48,6 @@ class VirtualClock:
     async def sleep_until(self, when: int) -> None:
         while (left := when - self.now()) > 0:
             await asyncio.sleep(left / SECOND)
-
-
-class Cores:
-    """So many processors, on which work takes turns by the slice.
-
-    Attributes:
-        busy: ns that they have worked.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._free = asyncio.Semaphore(count)
-        self.busy = 0
-
-    async def work(self, ns: int) -> None:
-        """Take a processor for so long in all."""
-        while ns > 0:
-            async with self._free:
-                taken = min(ns, SLICE_NS)
-                await asyncio.sleep(taken / SECOND)
-            self.busy += taken
-            ns -= taken
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

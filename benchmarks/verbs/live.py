@@ -14,8 +14,20 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.chart import Bar
 from benchmarks.clips import add_clip_argument, add_layout_argument, add_rounds_argument, at_least, read_clip
-from benchmarks.live.camera import FPS, prepare
-from benchmarks.live.measurement import PICTURE_KERNELS, accounts, hops, kernels, losses, places, play, row, size
+from benchmarks.live.camera import FPS, load, prepare
+from benchmarks.live.measurement import (
+    PICTURE_KERNELS,
+    accounts,
+    hops,
+    kernels,
+    losses,
+    places,
+    play,
+    processes,
+    row,
+    size,
+    speaking,
+)
 from benchmarks.outcome import Outcome, add_output_arguments, spread
 from emopipe.pipeline.telemetry.audit import audit
 from emopipe.pipeline.text import count
@@ -42,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(arguments: argparse.Namespace) -> Outcome:
     clip = read_clip(arguments.clip)
     rounds: dict[int, list[dict[str, float]]] = {streams: [] for streams in arguments.streams}
+    cpu: dict[int, list[dict[str, float]]] = {streams: [] for streams in arguments.streams}
     dropped: list[dict[str, object]] = []
     ways: list[dict[str, object]] = []
     wrong: list[str] = []
@@ -49,9 +62,10 @@ def measure(arguments: argparse.Namespace) -> Outcome:
         folder = Path(name)
         played = prepare(clip.path, folder, arguments.size)
         own = kernels(played)
+        loop = max(each.end for each in load(str(played)))
         for number in range(arguments.rounds):
             for streams, of in rounds.items():
-                result, heard = play(
+                result, heard, beside = play(
                     played,
                     streams,
                     arguments.seconds,
@@ -63,6 +77,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
                 lost = losses(result)
                 kept = accounts(result, heard, lost)
                 of.append(row(result, heard, kept))
+                cpu[streams].append(processes(result, kept, beside))
                 wrong += audit(result.reports)
                 wrong += [f"{streams} streams: {each}: {its}" for each, its in kept.items() if its.unaccounted]
                 if number == 0:
@@ -70,6 +85,7 @@ def measure(arguments: argparse.Namespace) -> Outcome:
                     ways += hops(result, streams)
     found = {streams: spread(of) for streams, of in rounds.items()}
     medians = {streams: {name: values[0] for name, values in its.items()} for streams, its in found.items()}
+    by_process = {streams: {name: each[0] for name, each in spread(of).items()} for streams, of in cpu.items()}
     width, height = arguments.size
     return Outcome(
         f"Live{', with geometry' * arguments.geometry}: {clip.path.name} at {width}×{height}, {FPS} frames/s a stream, "
@@ -79,6 +95,8 @@ def measure(arguments: argparse.Namespace) -> Outcome:
             "streams": medians,
             "cpu_growth": _growth(medians[max(medians)], medians[min(medians)]),
             "kernel_ms": own,
+            "process_cpu_ms": by_process,
+            "speaking": {"share": speaking(result), "loop_s": loop},
             "dropped_at": dropped,
             "hops_ms": ways,
             "processes": sorted(result.processes),
@@ -88,6 +106,10 @@ def measure(arguments: argparse.Namespace) -> Outcome:
         [
             (f"A picture's kernels alone: {_alone(own)}", list(medians.values())),
             *([("Dropped, in the first round", dropped)] if dropped else []),
+            (
+                "CPU ms a result, process by process",
+                [{"streams": streams} | its for streams, its in by_process.items()],
+            ),
             ("ms between capture and subscriber, waiting for each stage and in it", ways),
         ],
         [

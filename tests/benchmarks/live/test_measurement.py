@@ -14,8 +14,10 @@ from benchmarks.live.measurement import (
     live_table,
     losses,
     places,
+    processes,
     row,
     size,
+    speaking,
 )
 from benchmarks.playing import GRAPH
 from benchmarks.subscriber import Arrivals
@@ -104,6 +106,17 @@ def test_a_row_tells_rates_ages_and_evenness() -> None:
     assert told["cpu_ms_a_result"] == 80
     assert told["evenness"] == pytest.approx(60 / 90)
     assert (told["p50_ms"], told["oldest_ms"], told["cores_used"]) == (20, 20, 1.2)
+
+
+def test_the_cpu_of_each_process_is_that_of_a_result() -> None:
+    kept = accounts(run_result(), heard(90, 60), losses(run_result()))
+    assert processes(run_result(), kept, beside=3 * SECOND) == pytest.approx({"vision": 80, "beside": 20})
+
+
+@pytest.mark.parametrize(("windows", "silent", "share"), [(3, 1, 0.75), (0, 4, 0.0), (0, 0, 0.0)])
+def test_how_much_was_spoken(windows: int, silent: int, share: float) -> None:
+    report = Report(stage="windows", counters={"windows": windows, "silent_hops": silent})
+    assert speaking(RunResult({"windows": report})) == share
 
 
 def test_where_frames_were_dropped() -> None:

@@ -70,7 +70,9 @@ def test_live(clip: Path, tmp_path: Path) -> None:
         assert streams["dropped"] >= 0
         assert streams["unaccounted"] == 0
         assert streams["streams"] == int(number)
+        assert sum(found["process_cpu_ms"][number].values()) > streams["cpu_ms_a_result"]
     assert found["cpu_growth"] > 0
+    assert 0 < found["speaking"]["share"] <= 1
 
 
 @SLOW

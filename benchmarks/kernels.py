@@ -28,10 +28,13 @@ class Kernels:
     """
 
     def __init__(self) -> None:
+        import cv2
+
         self.detector = FaceDetector()
         self.facial = FacialModel.load()
         self.speech = SpeechModel.load()
         set_torch_threads(1)  # as the inference stages do
+        cv2.setNumThreads(1)  # as face-detection does
         self.times: dict[str, list[float]] = {}
         self.faces_found = 0
 

@@ -81,14 +81,15 @@ def moment_from_arrays(ages: Doubles, faces: Doubles, voice: Sequence[SpeechObse
     step = STEPS - 1 - np.floor(ages / STEP_S).astype(int)
     kept = (step >= 0) & (step < STEPS)
     counts = np.bincount(step[kept], minlength=STEPS)
-    sums = np.stack([np.bincount(step[kept], column, STEPS) for column in faces[kept].T], 1)
+    places = step[kept][:, None] * len(FACE) + np.arange(len(FACE))
+    sums = np.bincount(places.ravel(), faces[kept].ravel(), STEPS * len(FACE)).reshape(STEPS, -1)
     newest = sorted((each for each in voice if each.age <= HISTORY_S), key=lambda each: -each.age)[-MAX_WINDOWS:]
     windows, length, heard = np.zeros((MAX_WINDOWS, len(SPEECH))), np.zeros(MAX_WINDOWS), np.zeros(MAX_WINDOWS)
     if newest:
-        places = slice(MAX_WINDOWS - len(newest), MAX_WINDOWS)
-        windows[places] = centred_log_ratios(np.stack([np.asarray(each.probabilities) for each in newest]))
-        length[places] = [min(1.0, each.seconds / _MAX_WINDOW_S) for each in newest]
-        heard[places] = 1
+        last = slice(MAX_WINDOWS - len(newest), MAX_WINDOWS)
+        windows[last] = centred_log_ratios([np.asarray(each.probabilities) for each in newest])
+        length[last] = [min(1.0, each.seconds / _MAX_WINDOW_S) for each in newest]
+        heard[last] = 1
     sound = newest[-1].timbre if newest else None
     return Moment(
         face=(sums / np.maximum(counts, 1)[:, None])[None],

@@ -69,6 +69,9 @@ class FaceDetection(Stage):
     settings: Settings
 
     async def setup(self) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)  # more would spin, waiting for a share of crops that are too small to be shared
         settings = self.settings
         self._detector = await self.exit.enter(FaceDetector, settings.min_confidence, settings.max_faces)
         await self.compute(self._detector.detect, np.zeros((180, 320, 3), np.uint8), 0)  # warm-up

@@ -23,7 +23,7 @@ class FacialInference(Inference[Crop]):
     """Infers the expression of every face crop, batched over frames, faces and streams."""
 
     name = "facial-inference"
-    work_ms = 3.1
+    work_ms = 2.0
     memory_mb = 70.0
     # The batcher holds what is to be inferred next: more that waits would only grow old, and hide an overload from
     # face detection, which knows what to drop.

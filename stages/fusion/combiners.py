@@ -84,7 +84,7 @@ class NetworkCombiner:
     def person(self, pts: int, face: FaceEmotion, windows: Sequence[SpeechEmotion], share: float = 1.0) -> Combined:
         history = self._extend_history(pts, face)
         ages = np.array([pts - at for at, _ in history], np.float64) / SECOND
-        faces = np.stack([evidence for _, evidence in history])
+        faces = np.concatenate([evidence for _, evidence in history]).reshape(len(history), -1)
         if not self._face_weight:
             ages, faces = ages[:0], faces[:0]
         both = moment_from_arrays(ages, faces, self._observations(pts, windows))

@@ -21,7 +21,8 @@ LUMA_SIZE_PX = 1280
 
 _SCALER = Interpolation.AREA
 _THREADS = 1  # more cost more than they save at these sizes
-_LINES = 64
+_BLACK = 16.0  # in limited range
+_HALF_UP = 0.004
 
 
 class FrameConverter:
@@ -90,19 +91,17 @@ def _full_range(frame: av.VideoFrame) -> bool:
 
 
 def _expand(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Limited range (16 is black, 235 white) to full range, in integers: 149/128 is 255/219 within 0.03 %.
+    """Limited range (16 is black, 235 white) to full range: 149/128 is 255/219 within 0.03 %, rounded half up.
 
     It matters: on FER2013's PublicTest the classifier gives 7 % of the faces another label in limited range, and is
-    right one point less often. Some lines at a time, which stay in the cache: five times as fast as all at once.
+    right one point less often. Two calls of OpenCV, which let go of Python's lock once each, take half as long as
+    integers in NumPy; the shift of less than 1/128 is what makes it round halves up.
     """
+    import cv2
+
     full = empty(luma.shape, np.uint8)
-    for top in range(0, len(luma), _LINES):
-        lines = np.clip(luma[top : top + _LINES], 16, 235).astype(np.uint16)
-        lines -= 16
-        lines *= 149
-        lines += 64
-        lines >>= 7
-        full[top : top + _LINES] = lines
+    cv2.subtract(luma, _BLACK, dst=full)
+    cv2.convertScaleAbs(full, dst=full, alpha=149 / 128, beta=_HALF_UP)
     return full
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import threading
+import weakref
 from typing import Any, ClassVar
 
 import pytest
 
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port
+from emopipe.pipeline.resources import ComputeThread
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import data, eos, run_stage
 from tests.support.payloads import Other
@@ -73,7 +75,7 @@ def test_what_a_stage_enters_is_made_and_closed_in_its_thread_also_after_an_erro
 
     with pytest.raises(LookupError, match="lost") if fails != "never" else contextlib.nullcontext():
         run_stage(Holder(), [("in", x(1))])
-    assert log == ["made in sink_0", "closed in sink_0"]
+    assert log == ["made in sink", "closed in sink"]
 
 
 def test_work_beside_the_messages_ends_with_the_stage_before_what_was_taken_earlier() -> None:
@@ -91,4 +93,72 @@ def test_work_beside_the_messages_ends_with_the_stage_before_what_was_taken_earl
                 log.append("work ended")
 
     run_stage(Busy(), [("in", x(1))])
-    assert log == ["made in sink_0", "work ended", "closed in sink_0"]
+    assert log == ["made in sink", "work ended", "closed in sink"]
+
+
+def test_a_thread_computes_one_call_after_the_other_and_gives_back_what_each_returns_or_raises() -> None:
+    order: list[int] = []
+
+    def compute(number: int) -> int:
+        order.append(number)
+        if number == 2:
+            raise LookupError("two")
+        if number == 3:
+            raise StopIteration
+        return 10 * number
+
+    async def run() -> list[int | BaseException]:
+        thread = ComputeThread("computes")
+        try:
+            return await asyncio.gather(*(thread.run(compute, number) for number in range(5)), return_exceptions=True)
+        finally:
+            thread.stop()
+
+    results = asyncio.run(run())
+    assert order == [0, 1, 2, 3, 4]
+    assert [result for result in results if isinstance(result, int)] == [0, 10, 40]
+    assert repr(results[2]) == "LookupError('two')"
+    assert isinstance(results[3], RuntimeError)
+    assert "StopIteration" in str(results[3])
+
+
+@pytest.mark.parametrize("end", ["cancel", "stop"])
+def test_a_call_that_waits_is_not_made_once_nobody_wants_it(end: str) -> None:
+    called: list[str] = []
+    release = threading.Event()
+
+    async def run() -> None:
+        thread = ComputeThread("computes")
+        first = asyncio.create_task(thread.run(release.wait))
+        second = asyncio.create_task(thread.run(called.append, "second"))
+        while thread.at_work is None:
+            await asyncio.sleep(0)
+        assert thread.at_work == 1
+        if end == "cancel":
+            second.cancel()
+        else:
+            thread.stop()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        release.set()
+        assert await first
+        if end == "cancel":
+            await thread.run(called.append, "third")
+            thread.stop()
+
+    asyncio.run(run())
+    assert called == (["third"] if end == "cancel" else [])
+
+
+def test_a_thread_keeps_nothing_of_a_call_that_is_over() -> None:
+    async def run() -> None:
+        thread = ComputeThread("computes")
+        result = await thread.run(Device, [])
+        kept = weakref.ref(result)
+        del result
+        async with asyncio.timeout(10):
+            while kept() is not None:
+                await asyncio.sleep(0)
+        thread.stop()
+
+    asyncio.run(run())

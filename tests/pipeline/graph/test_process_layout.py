@@ -119,8 +119,8 @@ def test_it_is_said_what_was_chosen_and_why(on: Any) -> None:
     on(2)
     assert explain(default_graph(), 2) == [
         "layout for 2 cores: 2 processes",
-        "  capture: capture, faces (61 % of the work; inside stays capture.video)",
-        "  facial: facial, windows, speech, fusion, console (39 % of the work)",
+        "  capture: capture, faces (67 % of the work; inside stays capture.video)",
+        "  facial: facial, windows, speech, fusion, console (33 % of the work)",
     ]
 
 

@@ -10,6 +10,7 @@ from emopipe.models.facial.model import FacialModel
 from emopipe.models.loading import set_torch_threads
 from emopipe.models.speech.model import SpeechModel
 from emopipe.models.speech.windower import SpeechWindower, Window
+from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
@@ -64,12 +65,13 @@ class Kernels:
                 "choose a recording of somebody who speaks"
             )
 
-    def loop(self, clip: Path, times: int) -> int:
-        """Go through the recording, `times` over; the number of frames."""
+    def loop(self, clip: Path, times: int, *, realtime: bool = False) -> int:
+        """Go through the recording, `times` over, with `realtime` at its own pace; the number of frames."""
         frames = 0
         start = 0
         for _ in range(times):
             windower = SpeechWindower()
+            began = time.monotonic_ns()
             with Recording(str(clip)) as recording:
                 items = iter(recording)
                 while True:
@@ -77,12 +79,14 @@ class Kernels:
                         item = next(items, None)
                     if item is None:
                         break
+                    if realtime:
+                        time.sleep(max(0, began + item.pts - time.monotonic_ns()) / SECOND)
                     if isinstance(item.payload, VideoFrame):
                         frames += 1
                         self.faces(item.payload, start + item.pts)
                     elif isinstance(item.payload, AudioBlock):
                         self.voice(windower, item.payload, item.pts)
-            start += recording.duration + 1_000_000_000
+            start += recording.duration + SECOND
         return frames
 
     def faces(self, frame: VideoFrame, pts: int) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +22,11 @@ LOCAL = "ray"
 CLIENT = "ray://"
 ADDRESS = "RAY_ADDRESS"
 CONNECT_TIMEOUT_S = 5.0
+JOIN_TIMEOUT_S = 90.0  # Ray itself waits for ever where a head that is there answers no more
 OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows: nothing of a run goes there
 NICENESS = "RAY_worker_niceness"  # of actors; Ray's own is 15, so that any other program goes first
+NOT_LET_IN = "ray client connection timeout"  # in Ray's words, after three tries in 30 s; also where a token is wrong
+TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the head"
 OPTIONS: dict[str, Any] = {"logging_level": "ERROR", "include_dashboard": False}
 
 
@@ -64,7 +69,7 @@ class Cluster:
             where = given
         try:
             if where == LOCAL:
-                await asyncio.to_thread(_join_here, verbose, cores)
+                await _in_time(_join_here, verbose, cores)
                 context = ray.get_runtime_context()
                 node = context.get_node_id()
                 return cls(ray.util.get_node_ip_address(), node)
@@ -73,8 +78,13 @@ class Cluster:
                 raise EmopipeError(f"--on {where}: expected {expected}")
             remedy = "is the head up, and this the port of its Ray client server (10001 where nobody chose another)?"
             address = await asyncio.to_thread(_reach, where, where, expected, remedy)
-            await asyncio.to_thread(_join_from_outside, where, verbose)
+            await _in_time(_join_from_outside, where, verbose)
             return cls(address, "")
+        except TimeoutError:
+            late = (
+                f"the head has not let this host in within {JOIN_TIMEOUT_S:g} s; does it still answer, to `ray status`?"
+            )
+            raise EmopipeError(f"--on {where}: {late}") from None
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EmopipeError(f"--on {where}: {_explained(error)}") from None
 
@@ -126,6 +136,26 @@ def need_room(graph: Graph, processes: Sequence[str], nodes: Sequence[Node]) -> 
 def process_gpus(graph: Graph, process: str) -> float:
     """The GPUs, or the part of one, that the stages of a process ask for."""
     return sum(graph.stages[name].gpus for name in graph.processes[process])
+
+
+async def _in_time(join: Callable[..., None], *arguments: object) -> None:
+    """Call what may never return, in a thread that nobody waits for, at the end of the process either.
+
+    Raises:
+        TimeoutError: it has not returned in `JOIN_TIMEOUT_S`.
+    """
+    joined: Future[None] = Future()
+    joined.set_running_or_notify_cancel()
+
+    def call() -> None:
+        try:
+            joined.set_result(join(*arguments))
+        except BaseException as error:
+            joined.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    async with asyncio.timeout(JOIN_TIMEOUT_S):
+        await asyncio.wrap_future(joined)
 
 
 def _join_here(verbose: bool, cores: int) -> None:
@@ -189,7 +219,9 @@ def _reach(address: str, given: str, expected: str, remedy: str) -> str:
 
 def _explained(error: Exception) -> str:
     if isinstance(error, ray.exceptions.AuthenticationError):
-        return "the cluster asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file of it"
+        return f"the cluster has a token, and this host not the same; {TOKEN}"
+    if str(error).startswith(NOT_LET_IN):
+        return f"Ray's client was not let in: the head is too busy, or has a token, and this host not the same; {TOKEN}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if "version mismatch" in str(error).lower():
         facts = ", ".join(dict.fromkeys(line for line in lines if line.startswith(("Ray:", "Python:"))))

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.hosts import can_isolate
 from tests.support.paths import ROOT
-from tests.support.ray_hosts import played, played_alone
+from tests.support.ray_hosts import played_alone
+from tests.support.ray_nodes import played
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow("starts Ray clusters and whole processes"), pytest.mark.timeout(600)]
@@ -77,7 +78,7 @@ def found(folder: Path) -> dict[str, Any]:
     """What became of the runs on two hosts."""
     if not can_isolate():
         pytest.skip("needs network namespaces: run as root, or allow users to make them")
-    return played(folder)
+    return played("ray_hosts", folder)
 
 
 def test_the_results_of_two_hosts_are_the_same_byte_for_byte(found: dict[str, Any], local: str) -> None:

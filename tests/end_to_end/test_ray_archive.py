@@ -13,7 +13,7 @@ from benchmarks.hosts import can_isolate
 from emopipe.__main__ import main
 from tests.support import archive_stages
 from tests.support.media import every, make
-from tests.support.ray_archive import archived
+from tests.support.ray_nodes import played
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(600)]
@@ -64,7 +64,7 @@ def found(folder: Path, local: dict[str, bytes]) -> dict[str, Any]:
     """What became of the archive on two hosts."""
     if not can_isolate():
         pytest.skip("needs network namespaces: run as root, or allow users to make them")
-    return archived(folder, arguments(folder, "far"))
+    return played("ray_archive", folder, *arguments(folder, "far"))
 
 
 def arguments(folder: Path, out: str) -> list[str]:

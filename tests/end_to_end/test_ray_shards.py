@@ -14,7 +14,7 @@ import pytest
 from benchmarks.hosts import can_isolate
 from emopipe.pipeline.graph.spec import original
 from tests.support.paths import ROOT
-from tests.support.ray_shards import played
+from tests.support.ray_nodes import played
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(560)]
@@ -85,7 +85,7 @@ def found(folder: Path) -> dict[str, Any]:
     """What became of the runs in two shards on two hosts."""
     if not can_isolate():
         pytest.skip("needs network namespaces: run as root, or allow users to make them")
-    return played(folder)
+    return played("ray_shards", folder)
 
 
 def test_the_results_are_the_same_byte_for_byte(found: dict[str, Any], local: dict[str, Any]) -> None:

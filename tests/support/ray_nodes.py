@@ -1,32 +1,74 @@
-"""A Ray cluster of two hosts, for programs that run in a network of their own (`benchmarks.hosts.isolated`)."""
+"""Graphs on Ray nodes of their own (`benchmarks.studies.cluster.nodes`), for the tests.
 
-import contextlib
-import os
-import secrets
-from collections.abc import Iterator
+What needs a network of its own is a module of this folder that prints what it has found as JSON.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.hosts import Host
-from tests.support.ray_hosts import COMMON, HEAD_PORT, RAY, start
+from benchmarks.hosts import isolated
+from benchmarks.studies.cluster.nodes import Nodes, until
+from tests.support.paths import ROOT
+from tests.support.processes import popen
+
+RUN_TIMEOUT_S = 200.0
+ACTOR = "ray::RayWorker"
+PLAYING = (ACTOR, "emopipe.pipeline.runtime.worker", "ray::RayPlayer", "emopipe.archive.job")
 
 
-@contextlib.contextmanager
-def two_nodes(folder: Path) -> Iterator[dict[str, str]]:
-    """The environment of a command that uses the cluster; the head, zone=a, is here, the other node is zone=b."""
-    with Host() as far, contextlib.ExitStack() as nodes:
-        environment = os.environ | {
-            "RAY_ADDRESS": f"{far.own_address}:{HEAD_PORT}",
-            "RAY_TMPDIR": f"{folder}/ray",
-            "TMPDIR": str(folder),
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        }
-        head = ["--head", f"--port={HEAD_PORT}", f"--node-ip-address={far.own_address}", "--include-dashboard=false"]
-        second = [f"--address={far.own_address}:{HEAD_PORT}", f"--node-ip-address={far.address}"]
-        for name, command in (
-            ("head", [RAY, "start", *head, "--labels=zone=a"]),
-            ("second", [*far.enter(), RAY, "start", *second, "--labels=zone=b"]),
-        ):
-            log = folder / f"{name}.log"
-            start(nodes, [*command, *COMMON], environment, log)
-        yield environment
+def played(module: str, folder: Path, *arguments: str) -> dict[str, Any]:
+    """What such a module has found."""
+    command = isolated([sys.executable, "-m", f"tests.support.{module}", str(folder), *arguments])
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=560)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def run(
+    folder: Path,
+    graph: str,
+    environment: Mapping[str, str],
+    *options: str,
+    on: str = "ray",
+    enter: Sequence[str] = (),
+    during: Callable[["subprocess.Popen[str]"], None] = lambda process: None,
+) -> dict[str, Any]:
+    """Play a graph of the folder on the cluster; its results are taken away.
+
+    Args:
+        enter: how the command line begins, for another host.
+        during: what to do meanwhile.
+    """
+    results, figures = folder / f"{graph}.jsonl", folder / "figures.json"
+    command = [*enter, sys.executable, "-m", "emopipe", "run", str(folder / f"{graph}.toml"), "--on", on, *options]
+    with popen([*command, "--json", str(figures)], env=environment) as process:
+        try:
+            during(process)
+            _, said = process.communicate(timeout=RUN_TIMEOUT_S)
+        finally:
+            process.kill()
+    text = results.read_text() if results.exists() else ""
+    results.unlink(missing_ok=True)
+    counted = json.loads(figures.read_text()) if figures.exists() else {}
+    figures.unlink(missing_ok=True)
+    return {"code": process.returncode, "said": said, "results": text, "figures": counted}
+
+
+def await_results(folder: Path, graph: str, process: "subprocess.Popen[str]") -> None:
+    """Wait until a run plays, or has ended."""
+    results = folder / f"{graph}.jsonl"
+    until(lambda: process.poll() is not None or (results.exists() and results.stat().st_size > 10_000), "results")
+
+
+def actors(nodes: Nodes) -> list[int]:
+    """The processes that take part in a run there."""
+    return [pid for pid, command in nodes.processes if command.startswith(ACTOR)]
+
+
+def left(nodes: Nodes) -> list[str]:
+    """What of runs is still there: actors, and processes on this host."""
+    return [command for _, command in nodes.processes if any(word in command for word in PLAYING)]

@@ -11,35 +11,30 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hosts import isolated
-from tests.support.paths import ROOT
-from tests.support.ray_hosts import kill_second_node, processes, run, workers_at_work
-from tests.support.ray_nodes import two_nodes
-
-
-def played(folder: Path) -> dict[str, Any]:
-    """What became of the runs."""
-    command = isolated([sys.executable, "-m", "tests.support.ray_shards", str(folder)])
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=480)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+from benchmarks.hosts import Host
+from benchmarks.studies.cluster.nodes import Nodes
+from tests.support.ray_nodes import actors, await_results, run
 
 
 def main() -> None:
+    folder = Path(sys.argv[1])
     found: dict[str, Any] = {}
-    with two_nodes(Path(sys.argv[1])) as environment:
+    with Host() as far, Nodes(folder, far) as nodes:
+        nodes.start_second()
 
-        def look(folder: Path) -> None:
-            found["actors"] = sorted(
-                Counter(Path(f"/proc/{pid}/ns/net").readlink() for pid in workers_at_work()).values()
-            )
-            (pid,) = [pid for pid, command in processes() if f"emopipe run {folder}/cluster.toml" in command]
-            top = [sys.executable, "-m", "emopipe", "top", str(pid), "--once", "--json"]
-            shown = subprocess.run(top, env=environment, capture_output=True, text=True, check=False)
+        def look(process: "subprocess.Popen[str]") -> None:
+            await_results(folder, "cluster", process)
+            found["actors"] = sorted(Counter(Path(f"/proc/{pid}/ns/net").readlink() for pid in actors(nodes)).values())
+            top = [sys.executable, "-m", "emopipe", "top", str(process.pid), "--once", "--json"]
+            shown = subprocess.run(top, env=nodes.environment, capture_output=True, text=True, check=False)
             found["top"] = json.loads(shown.stdout) if shown.returncode == 0 else shown.stderr
 
-        found["as it is"] = run(Path(sys.argv[1]), environment, during=look)
-        found["node"] = run(Path(sys.argv[1]), environment, during=kill_second_node)
+        def kill(process: "subprocess.Popen[str]") -> None:
+            await_results(folder, "cluster", process)
+            nodes.kill_second()
+
+        found["as it is"] = run(folder, "cluster", nodes.environment, during=look)
+        found["node"] = run(folder, "cluster", nodes.environment, during=kill)
     print(json.dumps(found))
 
 

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,16 @@ import pytest
 pytest.importorskip("ray")
 
 from benchmarks.procfs import PROC
-from benchmarks.studies.cluster import cost, shards
+from benchmarks.studies.cluster import cost, media, shards
 from benchmarks.studies.cluster.cost import CLUSTER, NO_CLUSTER, compare
+from benchmarks.studies.cluster.media import Comparison, Run
+from benchmarks.studies.cluster.transits import Transit, transits
 from emopipe.arguments import cluster
+from emopipe.pipeline.clock import MS
+from emopipe.pipeline.message import Hop, Message
+from emopipe.pipeline.port import LinkId
+from emopipe.pipeline.telemetry.trace import Tracer, TraceWriter
+from tests.support.traces import read_trace
 
 
 @pytest.fixture
@@ -47,7 +55,7 @@ def test_a_cost_is_the_median_of_the_differences_within_rounds() -> None:
     assert compare(rounds) == pytest.approx({"CPU %": 5, "p50 ms": 2, "first result s": 4})
 
 
-@pytest.mark.parametrize("study", [cost, shards])
+@pytest.mark.parametrize("study", [cost, media, shards])
 def test_what_cannot_be_played_is_said(
     study: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,6 +64,35 @@ def test_what_cannot_be_played_is_said(
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     assert study.main(["gone.mp4"]) == 2  # type: ignore[attr-defined]
     assert "Ray is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arrived", "ms", "possible"), [(43, 3, True), (40, 0, True), (38, -2, True), (37, -3, False)])
+def test_a_message_may_arrive_early_by_what_clocks_may_differ(
+    arrived: int, ms: float, possible: bool, tmp_path: Path
+) -> None:
+    here, there = Tracer(), Tracer()
+    sent, taken = Hop("capture", 40 * MS, 40 * MS), Hop("faces", arrived * MS, 50 * MS)
+    here.sent("video", Message(kind="data", stream="clip", seq=1, pts=0, trace=[sent]))
+    message = Message(kind="data", stream="clip", seq=1, pts=0, trace=[sent, taken])
+    there.taken(LinkId("capture", "video", "faces", "video"), message, 50 * MS)
+    path = tmp_path / "trace.json"
+    with closing(TraceWriter(path)) as writer:
+        writer.add("vision", 2, *there.take(), clock_error=2 * MS)
+        writer.add("near", 1, *here.take())
+    (transit,) = transits(read_trace(path), {"near": 0.0, "vision": 2.0})
+    assert transit.ms == pytest.approx(ms, abs=0.002)
+    assert (transit.output, transit.error, transit.possible) == ("capture.video", 2.0, possible)
+
+
+def test_results_that_differ_and_messages_that_come_too_early_are_seen() -> None:
+    good, early = Transit("faces.faces", -1.0, 1.0), Transit("capture.video", -1.1, 1.0)
+    run = Run("a\n", (10.0, 20.0), [good])
+    right = Comparison(run, run)
+    assert (right.same, right.early) == (True, [])
+    wrong = Comparison(run, Run("b\n", (11.0, 21.0), [good, early]))
+    assert (wrong.same, wrong.early) == (False, [early])
+    row = wrong.row()
+    assert (row["same bytes"], row["earliest ms"], row["clocks ± ms"], row["too early"]) == ("False", -1.1, 1.0, 1)
 
 
 @pytest.mark.slow("starts a Ray cluster and whole runs")

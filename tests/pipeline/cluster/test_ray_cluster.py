@@ -1,8 +1,10 @@
 """cluster.ray_cluster: whether a graph fits on the nodes, and why a cluster cannot be joined, each in one sentence."""
 
 import asyncio
+import contextlib
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 pytest.importorskip("ray")
 
+from emopipe.pipeline.cluster import ray_cluster
 from emopipe.pipeline.cluster.ray_cluster import NICENESS, Cluster, Node, need_room, process_gpus
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph, graph_from_table
@@ -107,6 +110,30 @@ def test_a_head_that_cannot_be_reached() -> None:
         assert joined(where).startswith(f"--on {where}: cannot be reached: Connection refused; is the head up")
 
 
+def test_a_host_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as head, contextlib.ExitStack() as stack:
+        for _ in range(4):  # nobody takes them, so that the next ones are not answered
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(head.getsockname())
+        where = f"ray://127.0.0.1:{head.getsockname()[1]}"
+        assert joined(where).startswith(f"--on {where}: cannot be reached: timed out; is the head up")
+
+
+def test_a_head_that_never_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr("ray.init", lambda *_, **__: over.wait())
+    monkeypatch.setattr(ray_cluster, "JOIN_TIMEOUT_S", 0.2)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as head:
+            where = f"ray://127.0.0.1:{head.getsockname()[1]}"
+            late = "the head has not let this host in within 0.2 s; does it still answer, to `ray status`?"
+            assert joined(where) == f"--on {where}: {late}"
+    finally:
+        over.set()
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -118,7 +145,17 @@ def test_a_head_that_cannot_be_reached() -> None:
             "the head runs other versions of Ray or Python than this host "
             "(Ray: 2.61.0, Python: 3.12.1, Ray: 2.60.0); install the same on both",
         ),
-        (ConnectionError("ray client connection timeout\nmore"), "ray client connection timeout"),
+        (
+            ConnectionError("ray client connection timeout"),
+            "Ray's client was not let in: the head is too busy, or has a token, and this host not the same; "
+            "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the head",
+        ),
+        (
+            ray_cluster.ray.exceptions.AuthenticationError("Invalid"),
+            "the cluster has a token, and this host not the same; "
+            "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the head",
+        ),
+        (ConnectionError("no more of it\nmore"), "no more of it"),
         (
             ConnectionAbortedError("Initialization failure from server:\nTraceback\n  line 1\nRuntimeError: failed.\n"),
             "Initialization failure from server: RuntimeError: failed.",

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import ray
 
@@ -27,6 +27,7 @@ OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows: nothing of a run g
 NICENESS = "RAY_worker_niceness"  # of actors; Ray's own is 15, so that any other program goes first
 NOT_LET_IN = "ray client connection timeout"  # in Ray's words, after three tries in 30 s; also where a token is wrong
 TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the head"
+T = TypeVar("T")
 OPTIONS: dict[str, Any] = {"logging_level": "ERROR", "include_dashboard": False}
 
 
@@ -69,7 +70,8 @@ class Cluster:
             where = given
         try:
             if where == LOCAL:
-                await _in_time(_join_here, verbose, cores)
+                if not await _in_time(_join_here, verbose):
+                    await asyncio.to_thread(_start_here, verbose, cores)
                 context = ray.get_runtime_context()
                 node = context.get_node_id()
                 return cls(ray.util.get_node_ip_address(), node)
@@ -138,13 +140,13 @@ def process_gpus(graph: Graph, process: str) -> float:
     return sum(graph.stages[name].gpus for name in graph.processes[process])
 
 
-async def _in_time(join: Callable[..., None], *arguments: object) -> None:
-    """Call what may never return, in a thread that nobody waits for, at the end of the process either.
+async def _in_time(join: Callable[..., T], *arguments: object) -> T:
+    """What `join` returns, which may never do so: it has a thread for which nobody waits, at the process' end either.
 
     Raises:
         TimeoutError: it has not returned in `JOIN_TIMEOUT_S`.
     """
-    joined: Future[None] = Future()
+    joined: Future[T] = Future()
     joined.set_running_or_notify_cancel()
 
     def call() -> None:
@@ -155,21 +157,27 @@ async def _in_time(join: Callable[..., None], *arguments: object) -> None:
 
     threading.Thread(target=call, daemon=True).start()
     async with asyncio.timeout(JOIN_TIMEOUT_S):
-        await asyncio.wrap_future(joined)
+        return await asyncio.wrap_future(joined)
 
 
-def _join_here(verbose: bool, cores: int) -> None:
+def _join_here(verbose: bool) -> bool:
+    """Join the cluster of RAY_ADDRESS, or of this host; False where there is none."""
     if ray.is_initialized():
-        return
+        return True
     options = {"log_to_driver": verbose, "logging_level": "ERROR"}
     if given := os.environ.get(ADDRESS, ""):
         _reach(given, f"{LOCAL}: {ADDRESS}={given}", "HOST:PORT of a cluster's head", "is the head up?")
         ray.init(given, **options)
-        return
+        return True
     if address := _own_cluster():
         with contextlib.suppress(ConnectionError):  # something else is there now
             ray.init(address, **options)
-            return
+            return True
+    return False
+
+
+def _start_here(verbose: bool, cores: int) -> None:
+    """Start a cluster; its processes end with the thread that does, and Ray gives itself 30 s."""
     os.environ.setdefault(NICENESS, "0")
     try:
         ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)

@@ -26,6 +26,7 @@ JOIN_TIMEOUT_S = 90.0  # Ray itself waits for ever where a head that is there an
 OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows: nothing of a run goes there
 NICENESS = "RAY_worker_niceness"  # of actors; Ray's own is 15, so that any other program goes first
 NOT_LET_IN = "ray client connection timeout"  # in Ray's words, after three tries in 30 s; also where a token is wrong
+NO_SERVER = ("Starting Ray client server failed", "Proxy failed to Connect", "ZombieProcess")  # for this client
 TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the head"
 T = TypeVar("T")
 OPTIONS: dict[str, Any] = {"logging_level": "ERROR", "include_dashboard": False}
@@ -230,6 +231,9 @@ def _explained(error: Exception) -> str:
         return f"the cluster has a token, and this host not the same; {TOKEN}"
     if str(error).startswith(NOT_LET_IN):
         return f"Ray's client was not let in: the head is too busy, or has a token, and this host not the same; {TOKEN}"
+    if any(words in str(error) for words in NO_SERVER):
+        remedy = "try again, or start the head with GRPC_ENABLE_FORK_SUPPORT=0"
+        return f"the head's process for this host died, as happens where that is busy; {remedy}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if "version mismatch" in str(error).lower():
         facts = ", ".join(dict.fromkeys(line for line in lines if line.startswith(("Ray:", "Python:"))))

@@ -19,14 +19,17 @@ from tests.support.ray_nodes import left, run
 
 PORT = 10001
 NOBODY = "10.78.0.77"  # in desk's network
-PATIENT = {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "80"}  # Ray's own are 30 s, which a busy machine can take
+HEAD = {
+    "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "80",  # for a client's process there; Ray's own are 30
+    "GRPC_ENABLE_FORK_SUPPORT": "0",  # else that process dies now and then on a busy host, when it is forked
+}
 # Ray's client tries three times, after 5, 10 and 15 s.
 HASTY = {"RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "1", "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "1"}
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    with Host() as desk, Nodes(folder, desk, PATIENT) as nodes:
+    with Host() as desk, Nodes(folder, desk, HEAD) as nodes:
         head = desk.own_address
         found: dict[str, Any] = {"shifted": bool(nodes.shift)}
         outside = {name: text for name, text in nodes.environment.items() if name != "RAY_ADDRESS"}

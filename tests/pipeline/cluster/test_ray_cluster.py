@@ -155,6 +155,11 @@ def test_a_head_that_never_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> N
             "the cluster has a token, and this host not the same; "
             "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the head",
         ),
+        (
+            ConnectionAbortedError("Initialization failure from server:\npsutil.ZombieProcess: PID still exists"),
+            "the head's process for this host died, as happens where that is busy; "
+            "try again, or start the head with GRPC_ENABLE_FORK_SUPPORT=0",
+        ),
         (ConnectionError("no more of it\nmore"), "no more of it"),
         (
             ConnectionAbortedError("Initialization failure from server:\nTraceback\n  line 1\nRuntimeError: failed.\n"),

@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", type=Path, metavar="FILE")
     given = parser.parse_args(arguments)
     try:
-        found = read(given.check or given.measured)
-        costs = measured(found)
+        live = read(given.check or given.measured)
+        costs = measured(live)
     except EmopipeError as error:
         print(f"emopipe: {error}", file=sys.stderr)
         return error.exit_code
     if given.check is not None:
-        return check(found, given.seconds, given.cores)
+        return check(live, given.seconds, given.cores)
 
     @cache
     def simulated(streams: int) -> Shard:

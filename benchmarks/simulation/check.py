@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.simulation.costs import measured, rate
 from benchmarks.simulation.shard import simulate
 
+AGE = "p50 ms"
 TOLERANCE = 0.2
 UNCERTAIN = 0.05  # of all work: what the same machine's measurements differ by from one to the next
 
@@ -60,7 +61,7 @@ def compare(found: Mapping[str, Any], seconds: float, cores: int) -> list[Compar
         ]
         for name, key, figures in (
             ("results/s", "results_per_s", [len(shard.ages) / (seconds - 1) for shard in shards]),
-            ("p50 ms", "p50_ms", [float(np.percentile(shard.ages, 50)) for shard in shards]),
+            (AGE, "p50_ms", [float(np.percentile(shard.ages, 50)) for shard in shards]),
         ):
             rows.append(Comparison(int(streams), name, its[key], figures[0], min(figures), max(figures)))
     return rows
@@ -74,7 +75,8 @@ def check(found: Mapping[str, Any], seconds: float, cores: int) -> int:
     for row in rows:
         between = f"{row.low:.1f} – {row.high:.1f}"
         ratio = row.simulated / row.measured
-        said = " | ".join("yes" if each else "no" for each in (row.near, row.inside))
+        near, inside = ("yes" if each else "no" for each in (row.near, row.inside))
+        inside = inside if row.name == AGE else ""  # of results a second most are what was offered, and no more
         told = f"| {row.streams} | {row.name} | {row.measured:.1f} | {row.simulated:.1f} | {between} | {ratio:.2f}"
-        print(f"{told} | {said} |")
+        print(f"{told} | {near} | {inside} |")
     return 0 if all(row.near for row in rows) else 1

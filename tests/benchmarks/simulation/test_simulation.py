@@ -149,7 +149,7 @@ def test_the_check_fails_where_a_figure_is_off(tmp_path: Path, capsys: pytest.Ca
         file.write_text(json.dumps(live(s2=two)))
         assert command.main(["--check", str(file), "--seconds", "2", "--cores", "2"]) == code
     told = capsys.readouterr().out
-    assert "| 1 | results/s | 30.0 |" in told
+    assert "| 1 | results/s | 30.0 | 30.0 | 30.0 – 30.0 | 1.00 | yes |  |" in told
     assert [line.split("|")[7].strip() for line in told.splitlines() if line.startswith("| 2 | p50")] == ["yes", "no"]
 
 

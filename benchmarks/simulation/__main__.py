@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--streams", type=int, nargs="+", default=[10, 100, 1_000, 10_000], metavar="N")
     parser.add_argument("--a-shard", type=int, default=2, metavar="N")
     parser.add_argument("--cores", type=int, default=2, metavar="N", help="of a shard, or of what was measured")
-    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="simulated; the first is not counted")
+    parser.add_argument("--seconds", type=float, default=16.0, metavar="S", help="simulated; the first is not counted")
     parser.add_argument("--core-hour", type=float, default=0.02, metavar="EUROS")
     parser.add_argument("--gpu-hour", type=float, default=2.5, metavar="EUROS")
     parser.add_argument("--measured", type=Path, default=DEFAULT, metavar="FILE")

@@ -17,7 +17,7 @@ class Comparison(NamedTuple):
     """One figure of a number of cameras.
 
     Attributes:
-        low, high: what the simulation has if all work takes `UNCERTAIN` less or more.
+        low, high: what the simulation has if all work is a little less or more.
     """
 
     streams: int
@@ -38,8 +38,11 @@ class Comparison(NamedTuple):
         return self.low <= self.measured <= self.high
 
 
-def compare(found: Mapping[str, Any], seconds: float, cores: int) -> list[Comparison]:
+def compare(found: Mapping[str, Any], seconds: float, cores: int, uncertain: float = UNCERTAIN) -> list[Comparison]:
     """Results a second and p50 of all numbers of cameras that were measured, simulated for `seconds` on so many cores.
+
+    Args:
+        uncertain: how much less or more all work is taken to be, for `low` and `high`.
 
     Raises:
         EmopipeError: what stages cost is not in what was measured.
@@ -47,7 +50,7 @@ def compare(found: Mapping[str, Any], seconds: float, cores: int) -> list[Compar
     costs = measured(found)
     rows = []
     for streams, its in sorted(found["streams"].items(), key=lambda pair: int(pair[0])):
-        factors = (1.0, 1 - UNCERTAIN, 1 + UNCERTAIN)
+        factors = dict.fromkeys((1.0, 1 - uncertain, 1 + uncertain))
         shards = [
             simulate(
                 int(streams),

@@ -10,7 +10,7 @@ from benchmarks.live.measurement import BESIDE
 from emopipe.pipeline.errors import EmopipeError
 
 DEFAULT = Path(__file__).with_name("live.json")
-"""Measured by `emopipe bench live CLIP --streams 1 2 3 4 6 8 --json benchmarks/simulation/live.json`."""
+"""What `emopipe bench live CLIP --streams 1 2 3 4 6 8 --layout stages --json live.json` has measured."""
 
 WAY = {"faces": "faces", "facial": "facial", "fusion": "fusion", "publish": "sink"}
 """The stages between capture and subscriber, and what they are called here."""

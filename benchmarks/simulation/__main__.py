@@ -6,9 +6,10 @@
 A shard is the whole graph on `--cores`; it is simulated once for each number of cameras that it may have. A fleet has
 as many shards as give `--a-shard` cameras each on average, placed evenly, or by the hash of their names. What stages
 cost is what `emopipe bench live CLIP --streams 1 2 3 4 6 8 --layout stages --json live.json` measures of one camera,
-here (`--measured`) or where the tables of docs/cluster.md were made. `--check` compares the simulation of as many cameras as
-were measured with what was: results a second and p50 within a fifth; and says between which p50 the simulation has
-the measured one if all work takes 5 % less or more. The exit code is 1 where a figure is not within a fifth.
+here (`--measured`) or where the tables of docs/cluster.md were made. `--check` compares the simulation of as many
+cameras as were measured with what was: results a second and p50 within a fifth; and says between which p50 the
+simulation has the measured one if all work takes 5 % less or more. The exit code is 1 where a figure is not within a
+fifth.
 """
 
 import argparse

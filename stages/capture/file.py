@@ -11,7 +11,7 @@ from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.port import Invalid, Port, about
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.text import show
-from emopipe.stages.capture.pacing import ahead, content, due, in_time, send
+from emopipe.stages.capture.pacing import BATCH_ITEMS, FAST_BATCH_ITEMS, ahead, content, due, in_time, send
 from emopipe.stages.media.audio import BLOCK_S
 from emopipe.stages.media.container import stream_names, unreadable
 from emopipe.stages.media.damage import Damage
@@ -131,7 +131,8 @@ class FileCapture(Source):
         items = self._repeat(recording)
         self._began = None
         try:
-            async with aclosing(ahead(self, items)) as coming:
+            batch = BATCH_ITEMS if self.settings.realtime else FAST_BATCH_ITEMS
+            async with aclosing(ahead(self, items, batch)) as coming:
                 async for item in coming:
                     seen = None
                     if self.settings.realtime:

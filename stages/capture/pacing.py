@@ -11,6 +11,7 @@ from emopipe.stages.media.tracks import Item
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 BATCH_ITEMS = 4  # items decoded in one go, while those before are sent
+FAST_BATCH_ITEMS = 8  # the same where nobody waits for the first of them
 ITEM_BYTES = 512  # what an item costs beside its payload
 MAX_AHEAD_BYTES = 32 << 20  # of items looked through, at most, for the one that is due first
 
@@ -51,20 +52,20 @@ def _bytes(item: Item) -> int:
     return ITEM_BYTES
 
 
-async def ahead(source: Source, items: Iterator[Item]) -> AsyncGenerator[Item, None]:
-    """`items`, made in the source's own thread: the next few while these are used, and no more.
+async def ahead(source: Source, items: Iterator[Item], batch: int = BATCH_ITEMS) -> AsyncGenerator[Item, None]:
+    """`items`, made in the source's own thread: the next `batch` while these are used, and no more.
 
     To be closed (`contextlib.aclosing`) before what `items` reads from is.
     """
 
     def take() -> list[Item]:
-        return list(islice(items, BATCH_ITEMS))
+        return list(islice(items, batch))
 
     coming = asyncio.create_task(source.compute(take))
     try:
-        while batch := await coming:
+        while taken := await coming:
             coming = asyncio.create_task(source.compute(take))
-            for item in batch:
+            for item in taken:
                 yield item
     finally:
         coming.cancel()

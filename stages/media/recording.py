@@ -30,7 +30,7 @@ from emopipe.stages.media.tracks import AudioTrack, Item, Track, VideoTrack
 
 __all__ = ["Item", "Recording"]
 
-AHEAD_EVENTS = 2  # decoded at once, while those before are converted
+AHEAD_EVENTS = 6  # decoded at once, while those before are converted
 PEEK_FRAMES = 16  # decoded before it is decided where running time begins
 MAX_LAG_NS = 3 * SECOND  # a track further behind the other has a gap
 MIN_GAP_NS = SECOND  # what is said of it at once, at least

@@ -24,6 +24,7 @@ HEAD = {
     "GRPC_ENABLE_FORK_SUPPORT": "0",  # else that process dies now and then on a busy host, when it is forked
 }
 # Ray's client tries three times, after 5, 10 and 15 s.
+TRIES = 3  # of a command that says that this has happened all the same: "try again"
 HASTY = {"RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "1", "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "1"}
 
 
@@ -36,7 +37,11 @@ def main() -> None:
 
         def play(environment: dict[str, str], host: str = head) -> dict[str, Any]:
             enter = [*desk.enter(), *nodes.shift]
-            return run(folder, "cluster", outside | environment, on=f"ray://{host}:{PORT}", enter=enter)
+            for _ in range(TRIES):
+                came = run(folder, "cluster", outside | environment, on=f"ray://{host}:{PORT}", enter=enter)
+                if "try again" not in came["said"]:
+                    break
+            return came
 
         found["nobody"] = play({}, NOBODY)
         until(lambda: accepts(head), "Ray client server")

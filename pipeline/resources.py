@@ -54,7 +54,10 @@ class ComputeThread:
             threading.Thread(target=self._work, args=(self._waiting,), name=self._name, daemon=True).start()
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put(_Call(partial(function, *args, **kwargs), answer))
-        return await answer
+        try:
+            return await answer
+        finally:
+            del answer  # it and what was raised would hold each other, and what was given
 
     def stop(self) -> None:
         """Let go of the thread once its present call has returned; what waits is not called any more."""
@@ -77,7 +80,10 @@ class ComputeThread:
         try:
             result = call.function()
         except BaseException as error:
-            self._tell(call.answer, _fail, error)
+            answer = call.answer
+            del call  # which the error's traceback would keep, and the answer, too
+            self._tell(answer, _fail, error)
+            del answer
         else:
             self._tell(call.answer, _succeed, result)
 
@@ -94,10 +100,12 @@ def _succeed(answer: "asyncio.Future[Any]", result: Any) -> None:
         answer.set_result(result)
 
 
-def _fail(answer: "asyncio.Future[Any]", error: Any) -> None:
+def _fail(answer: "asyncio.Future[Any]", error: BaseException) -> None:
     if not answer.done():
-        # A future refuses it: whoever awaits it would seem to be over.
-        answer.set_exception(RuntimeError(f"{error!r} was raised") if isinstance(error, StopIteration) else error)
+        if isinstance(error, StopIteration):  # a future refuses it: whoever awaits would seem to be over
+            refused, error = error, RuntimeError(f"{error!r} was raised")
+            error.__cause__ = refused
+        answer.set_exception(error)
 
 
 class Exit(AsyncExitStack):

@@ -84,9 +84,7 @@ class Cluster:
             await _in_time(_join_from_outside, where, verbose)
             return cls(address, "")
         except TimeoutError:
-            late = (
-                f"the head has not let this host in within {JOIN_TIMEOUT_S:g} s; does it still answer, to `ray status`?"
-            )
+            late = f"the head has not let this host in within {JOIN_TIMEOUT_S:g} s; does `ray status` answer there?"
             raise EmopipeError(f"--on {where}: {late}") from None
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EmopipeError(f"--on {where}: {_explained(error)}") from None
@@ -178,7 +176,7 @@ def _join_here(verbose: bool) -> bool:
 
 
 def _start_here(verbose: bool, cores: int) -> None:
-    """Start a cluster; its processes end with the thread that does, and Ray gives itself 30 s."""
+    """Start a cluster, within 30 s; its processes end when the thread that has started them does, so not `_in_time`."""
     os.environ.setdefault(NICENESS, "0")
     try:
         ray.init("local", log_to_driver=verbose, num_cpus=cores, object_store_memory=OBJECT_STORE_BYTES, **OPTIONS)

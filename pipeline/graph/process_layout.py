@@ -163,8 +163,8 @@ def _cost(groups: Mapping[int, Group], cores: int, joined: tuple[int, int] | Non
         loads[joined[0]] = (first[0] + second[0], first[1] + second[1] - saved, max(first[2], second[2]))
     hops = sum(hops for _, hops, _ in loads.values())
     all_cores = (sum(work for work, _, _ in loads.values()) + hops) / cores
-    one_process = max((work + hops) / PROCESS_CORES for work, hops, _ in loads.values())
-    one_stage = max(longest for _, _, longest in loads.values())
+    one_process = max(((work + hops) / PROCESS_CORES for work, hops, _ in loads.values()), default=0.0)
+    one_stage = max((longest for _, _, longest in loads.values()), default=0.0)
     slowest = max(all_cores, one_process, one_stage)
     return round(slowest + CPU_PRICE * hops, 6), round(one_process, 6)
 

@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 from tests.support.ray_nodes import played
 
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(560)]
+pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(600)]
 
 GRAPH = """
 [pipeline]

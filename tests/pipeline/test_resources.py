@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
 import weakref
 from typing import Any, ClassVar
@@ -119,7 +120,7 @@ def test_a_thread_computes_one_call_after_the_other_and_gives_back_what_each_ret
     assert [result for result in results if isinstance(result, int)] == [0, 10, 40]
     assert repr(results[2]) == "LookupError('two')"
     assert isinstance(results[3], RuntimeError)
-    assert "StopIteration" in str(results[3])
+    assert isinstance(results[3].__cause__, StopIteration)
 
 
 @pytest.mark.parametrize("end", ["cancel", "stop"])
@@ -150,15 +151,27 @@ def test_a_call_that_waits_is_not_made_once_nobody_wants_it(end: str) -> None:
     assert called == (["third"] if end == "cancel" else [])
 
 
-def test_a_thread_keeps_nothing_of_a_call_that_is_over() -> None:
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_thread_keeps_nothing_of_a_call_that_is_over(raises: bool) -> None:
+    def compute(given: Device) -> Device:
+        if raises:
+            raise LookupError("lost")
+        return given
+
     async def run() -> None:
         thread = ComputeThread("computes")
-        result = await thread.run(Device, [])
-        kept = weakref.ref(result)
-        del result
+        given = Device([])
+        kept = weakref.ref(given)
+        with pytest.raises(LookupError) if raises else contextlib.nullcontext():
+            await thread.run(compute, given)
+        del given
         async with asyncio.timeout(10):
             while kept() is not None:
                 await asyncio.sleep(0)
         thread.stop()
 
-    asyncio.run(run())
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()

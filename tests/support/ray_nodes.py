@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hosts import isolated
-from benchmarks.studies.cluster.nodes import Nodes, until
+from benchmarks.studies.cluster.nodes import ClusterProcesses, Nodes, until
 from tests.support.paths import ROOT
 from tests.support.processes import popen
 
@@ -23,7 +23,8 @@ PLAYING = (ACTOR, "emopipe.pipeline.runtime.worker", "ray::RayPlayer", "emopipe.
 def played(module: str, folder: Path, *arguments: str) -> dict[str, Any]:
     """What such a module has found."""
     command = isolated([sys.executable, "-m", f"tests.support.{module}", str(folder), *arguments])
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=560)
+    with ClusterProcesses(folder):  # which ends them where the module has not come to it
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=560)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

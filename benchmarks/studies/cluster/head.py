@@ -12,9 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmarks.procfs import PROC
-from benchmarks.studies.cluster.nodes import ClusterProcesses
+from benchmarks.studies.cluster.nodes import ClusterProcesses, until
 from emopipe.arguments.cluster import need_ray
-from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.process_layout import cores
 
 WORKER = "ray::"  # how the command line of a process begins that runs actors, or waits for one
@@ -40,10 +39,9 @@ class Head:
             log = Path(name, "head.log")
             where = ["--head", "--port=0", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
             self._processes.start([*where, f"--num-cpus={cores()}"], os.environ | common, log)
-            found = re.search(r"--address='([^']+)'", log.read_text())
-            if found is None:
-                raise EmopipeError("ray start: it does not say where the head is")
-            self.environment = common | {"RAY_ADDRESS": found[1]}
+            said = re.compile(r"--address='([^']+)'")
+            until(lambda: said.search(log.read_text()) is not None, "address of the head")
+            self.environment = common | {"RAY_ADDRESS": said.findall(log.read_text())[0]}
             self._exit = stack.pop_all()
         return self
 

@@ -23,6 +23,7 @@ DESCRIPTORS_PER_WORKER = 4
 STACKS_TIMEOUT_S = 0.2  # for that; one that is stopped by a signal does not
 KEPT_LINES = 20  # of its standard error are shown when it dies without a word
 IDLE_FILES = ("selectors.py", "threading.py", "thread.py", "queue.py")  # where a thread waits for work
+IDLE_FUNCTIONS = (("_exit_with_parent", "worker.py"), ("_work", "resources.py"))  # of our own
 MAX_LINE_BYTES = 2000  # of each: a progress bar may never end its line
 
 
@@ -176,6 +177,6 @@ def _signal_name(number: int) -> str:
 def _innermost(stacks: str) -> str:
     """`work (stage.py:12)`: where the main thread is, or if it only waits for events, where a thread of a stage is."""
     threads = [re.findall(r'File "([^"]*)", line (\d+) in (.*)', each) for each in stacks.split("hread 0x")]
-    frames = [thread[0] for thread in reversed(threads) if thread]
-    busy = [frame for frame in frames if Path(frame[0]).name not in IDLE_FILES and frame[2] != "_exit_with_parent"]
-    return next((f"{function} ({Path(file).name}:{line})" for file, line, function in busy), "")
+    frames = [(Path(thread[0][0]).name, *thread[0][1:]) for thread in reversed(threads) if thread]
+    busy = [frame for frame in frames if frame[0] not in IDLE_FILES and (frame[2], frame[0]) not in IDLE_FUNCTIONS]
+    return next((f"{function} ({file}:{line})" for file, line, function in busy), "")

@@ -128,7 +128,7 @@ def test_a_head_that_never_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> N
     try:
         with socket.create_server(("127.0.0.1", 0)) as head:
             where = f"ray://127.0.0.1:{head.getsockname()[1]}"
-            late = "the head has not let this host in within 0.2 s; does it still answer, to `ray status`?"
+            late = "the head has not let this host in within 0.2 s; does `ray status` answer there?"
             assert joined(where) == f"--on {where}: {late}"
     finally:
         over.set()

@@ -80,11 +80,21 @@ def test_the_same_graph_gets_the_same_processes_in_whatever_order_it_is_written(
     assert found == {frozenset(PICTURES), frozenset(REST)}
 
 
-def test_a_process_a_stage_stays_the_default() -> None:
+def test_a_graph_that_says_nothing_has_a_process_a_stage() -> None:
     table = read_table(ROOT / "pipeline.toml")
     table["pipeline"].pop("layout", None)
     graph = graph_from_table(table, "plain.toml")
     assert groups(graph) == [[name] for name in graph.stages]
+
+
+@pytest.mark.parametrize("stages", [{}, {"faces": {"use": "no-such-stage"}}])
+def test_a_graph_of_no_known_stage_is_refused_as_in_every_layout(stages: dict[str, Any]) -> None:
+    said = []
+    for layout in ("auto", "stages"):
+        with pytest.raises(GraphError) as refused:
+            graph_from_table({"pipeline": {"layout": layout}, "stages": stages}, "empty.toml")
+        said.append(str(refused.value))
+    assert said[0] == said[1]
 
 
 def test_what_a_graph_says_of_a_stage_holds(on: Any) -> None:

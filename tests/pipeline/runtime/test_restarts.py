@@ -70,7 +70,7 @@ def test_whatever_befalls_a_stage_no_line_is_lost_or_doubled(out: Path, how: str
         "kill": "the process was killed by SIGKILL",
         "stop": "stopped by a signal for 1.5 s; the process was killed",
         "block": "no sign of life for 1.5 s at _happen (restart_stages.py:",
-        "stuck": "busy with one message for 1.5 s at call (resources.py:",
+        "stuck": "busy with one message for 1.5 s at _answer (resources.py:",
         "raise": "ZeroDivisionError: a number broke",
     }[how] in restart.reason
 

@@ -1,5 +1,6 @@
 """telemetry.usage: memory, descriptors and processor time are this process's own, as the system has them."""
 
+import gc
 import os
 
 from emopipe.pipeline.telemetry.usage import Usage
@@ -9,6 +10,7 @@ MB = 1 << 20
 
 def test_what_a_process_takes_is_seen() -> None:
     usage = Usage()
+    gc.collect()  # what other tests have left open would be closed meanwhile
     before = usage.sample()
     # Every page of it is touched, and it is much more than the other tests of this process may give back meanwhile.
     ballast = bytearray(b"\1") * (256 * MB)

@@ -13,7 +13,7 @@ import pytest
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import MediaError
 from emopipe.stages.media.container import unreadable
-from emopipe.stages.media.recording import Item, Recording
+from emopipe.stages.media.recording import AHEAD_EVENTS, Item, Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 from tests.support.media import check_order, corner, cut_off, every, make, plainly, spoil, tone
 
@@ -156,7 +156,7 @@ def test_frames_are_let_go_without_the_garbage_collector(tmp_path: Path, ahead: 
     finally:
         gc.enable()
     assert recording.counters["frames"] == 50
-    assert most <= (8 if ahead else 4)  # those decoded ahead, and those of them that are looked at
+    assert most <= 4 + (2 * AHEAD_EVENTS if ahead else 0)  # those decoded ahead, and those before them that are used
 
 
 def test_nothing_read_is_kept(tmp_path: Path) -> None:

@@ -53,18 +53,19 @@ def _bytes(item: Item) -> int:
 
 
 async def ahead(source: Source, items: Iterator[Item], batch: int = BATCH_ITEMS) -> AsyncGenerator[Item, None]:
-    """`items`, made in the source's own thread: the next `batch` while these are used, and no more.
+    """`items`, made in the source's own thread: the next `batch` while these are used, and no more; at first fewer, so
+    that the first is soon there.
 
     To be closed (`contextlib.aclosing`) before what `items` reads from is.
     """
 
-    def take() -> list[Item]:
-        return list(islice(items, batch))
+    def take(count: int) -> list[Item]:
+        return list(islice(items, count))
 
-    coming = asyncio.create_task(source.compute(take))
+    coming = asyncio.create_task(source.compute(take, 1))
     try:
         while taken := await coming:
-            coming = asyncio.create_task(source.compute(take))
+            coming = asyncio.create_task(source.compute(take, min(2 * len(taken), batch)))
             for item in taken:
                 yield item
     finally:

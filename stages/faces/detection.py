@@ -69,15 +69,18 @@ class FaceDetection(Stage):
     settings: Settings
 
     async def setup(self) -> None:
-        import cv2
-
-        cv2.setNumThreads(1)  # more would spin, waiting for a share of crops that are too small to be shared
         settings = self.settings
         self._detector = await self.exit.enter(FaceDetector, settings.min_confidence, settings.max_faces)
-        await self.compute(self._detector.detect, np.zeros((180, 320, 3), np.uint8), 0)  # warm-up
+        await self.compute(self._warm_up)
         self._searches = self.per_stream(lambda: FaceSearch(self._detector, settings.range, settings.max_faces))
         self._trackers = self.per_stream(lambda: Tracker(max_gap=self.settings.max_gap))
         self._earlier = self.per_stream(deque[_Earlier])
+
+    def _warm_up(self) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)  # more would spin, waiting for a share of crops that are too small to be shared
+        self._detector.detect(np.zeros((180, 320, 3), np.uint8), 0)
 
     async def process(self, port: str, message: Message) -> None:
         frame: VideoFrame = message.payload

@@ -340,11 +340,11 @@ def _ahead(events: Iterator[_Event]) -> Generator[_Event, None, None]:
     core takes part.
     """
     with ThreadPoolExecutor(1, "decode") as thread:
-        coming = thread.submit(_take, events)
+        coming = thread.submit(_take, events, 1)  # at first fewer, so that the first is soon there
         while taken := coming.result():
-            coming = thread.submit(_take, events)
+            coming = thread.submit(_take, events, min(2 * len(taken), AHEAD_EVENTS))
             yield from taken
 
 
-def _take(events: Iterator[_Event]) -> list[_Event]:
-    return list(islice(events, AHEAD_EVENTS))
+def _take(events: Iterator[_Event], count: int) -> list[_Event]:
+    return list(islice(events, count))

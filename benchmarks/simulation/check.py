@@ -73,7 +73,7 @@ def compare(found: Mapping[str, Any], seconds: float, cores: int, uncertain: flo
 def check(found: Mapping[str, Any], seconds: float, cores: int) -> int:
     """Print the comparison; 1 if a figure is not within a fifth."""
     rows = compare(found, seconds, cores)
-    print("| cameras | | measured | simulated | with 5 % less to 5 % more work | ratio | within 20 % | inside |")
+    print("| cameras | | measured | simulated | with 5 % less to 5 % more work | ratio | within 20 % | within bounds |")
     print("|--:|---|--:|--:|--:|--:|---|---|")
     for row in rows:
         between = f"{row.low:.1f} – {row.high:.1f}"

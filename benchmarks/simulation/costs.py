@@ -10,9 +10,10 @@ from benchmarks.live.measurement import BESIDE
 from emopipe.pipeline.errors import EmopipeError
 
 DEFAULT = Path(__file__).with_name("live.json")
-"""What `emopipe bench live CLIP --streams 1 2 3 4 6 8 --layout stages --json live.json` has measured."""
+"""What `emopipe bench live CLIP --layout stages --json live.json` has measured: `--streams 1 2 4 8` and, six minutes
+later, `--streams 3 6`, put together."""
 
-WAY = {"faces": "faces", "facial": "facial", "fusion": "fusion", "publish": "sink"}
+STAGES_PASSED = {"faces": "faces", "facial": "facial", "fusion": "fusion", "publish": "sink"}
 """The stages between capture and subscriber, and what they are called here."""
 
 SOUND = ("windows", "speech")
@@ -29,7 +30,7 @@ class Costs(NamedTuple):
         hop: ms that a process takes to take a message in.
         spread: of the logarithm of a stage's time.
         speaking: the share of a conversation in which somebody speaks, which is all work of `speech`.
-        turn: s from one beginning of that to the next.
+        turn_s: from one beginning of that to the next.
         warm: what all this takes, of its time, on cores that are not idle in between.
     """
 
@@ -39,13 +40,13 @@ class Costs(NamedTuple):
     hop: float
     spread: float
     speaking: float
-    turn: float
+    turn_s: float
     warm: float
 
     @property
     def cpu(self) -> dict[str, float]:
         """ms of CPU by stage, without decoding."""
-        hops = dict.fromkeys((*WAY.values(), BESIDE), self.hop)
+        hops = dict.fromkeys((*STAGES_PASSED.values(), BESIDE), self.hop)
         parts = (self.work, self.beside, hops)
         return {name: sum(part.get(name, 0.0) for part in parts) for name in {**self.work, **self.beside}}
 
@@ -65,9 +66,9 @@ def measured(found: Mapping[str, Any]) -> Costs:
     try:
         row, cpu = found["streams"]["1"], dict(found["process_cpu_ms"]["1"])
         hops = {hop["stage"]: hop for hop in found["hops_ms"] if hop["streams"] == 1}
-        on_the_way = {name: hops[stage]["worked p50"] for stage, name in WAY.items()}
-        waits = [hops[stage]["waited p50"] for stage in WAY]
-        cpu = {WAY.get(name, name): ms for name, ms in cpu.items()} | {"capture": cpu["captures"]}
+        on_the_way = {name: hops[stage]["worked p50"] for stage, name in STAGES_PASSED.items()}
+        waits = [hops[stage]["waited p50"] for stage in STAGES_PASSED]
+        cpu = {STAGES_PASSED.get(name, name): ms for name, ms in cpu.items()} | {"capture": cpu["captures"]}
         sound = {name: cpu[name] for name in SOUND}
         warm = _warm(found["streams"], sum(sound.values()))
         speaking, turn = found["speaking"]["share"], found["speaking"]["loop_s"]

@@ -178,7 +178,7 @@ class Camera(Source):
                 )
                 # The next one ends a hop later, and none before.
                 placement = Placement(stream=self.label, pts=end, duration=HOP_NS, watermark=end + HOP_NS)
-                if (self._talk + end / SECOND / costs.turn) % 1 < costs.speaking:
+                if (self._talk + end / SECOND / costs.turn_s) % 1 < costs.speaking:
                     await self.emit("windows", window, **placement)
                 else:
                     await self.emit_gap("windows", **placement)

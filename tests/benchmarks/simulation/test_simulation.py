@@ -13,7 +13,7 @@ from benchmarks.simulation.fleet import cost, figures, loads
 from benchmarks.simulation.shard import Shard, simulate
 from emopipe.pipeline.errors import EmopipeError
 
-WAY = {"faces": 5.0, "facial": 3.0, "fusion": 1.0, "publish": 0.2}  # of a picture: ms in each stage
+STAGE_MS = {"faces": 5.0, "facial": 3.0, "fusion": 1.0, "publish": 0.2}  # of a picture: ms in each stage
 CPU = {"faces": 6.0, "facial": 3.5, "fusion": 1.5, "publish": 0.7, "captures": 8.0, "windows": 1.0, "speech": 0.8}
 LIVE: dict[str, Any] = {
     "streams": {"1": {"results_per_s": 30.0, "offered_per_s": 30.0, "p50_ms": 15.0, "cpu_ms_a_result": 21.5}},
@@ -22,7 +22,7 @@ LIVE: dict[str, Any] = {
     "kernel_ms": {"decode": 8.0, "convert": 2.0},
     "hops_ms": [
         {"streams": 1, "stage": stage, "waited p50": 0.5, "worked p50": ms, "worked p95": ms * 1.2}
-        for stage, ms in WAY.items()
+        for stage, ms in STAGE_MS.items()
     ],
 }
 COSTS = measured(LIVE)

@@ -59,7 +59,7 @@ class Double(Stage):
     outputs: ClassVar[dict[str, Port]] = {"numbers": Port(Number, "twice the numbers")}
 
     class Settings(Stage.Settings):
-        at: Annotated[int, about("the number at which it happens")] = -1
+        at: Annotated[int, about("the number at which it happens, or the next where that one was dropped")] = -1
         how: Annotated[
             str,
             about(
@@ -68,9 +68,11 @@ class Double(Stage):
             ),
         ] = ""
         slow: Annotated[float, about("time for each number", unit="s")] = 0.0
+        hangs: Annotated[str, about("a file that is made just before it hangs")] = ""
 
     settings: Settings
     _dtype = np.dtype(np.uint8)
+    _happened = False
 
     async def close(self) -> None:
         if self.settings.how == "close":
@@ -86,7 +88,8 @@ class Double(Stage):
             await asyncio.sleep(3600)
 
     async def process(self, port: str, message: Message) -> None:
-        if message.payload.value == self.settings.at:
+        if 0 <= self.settings.at <= message.payload.value and not self._happened:
+            self._happened = True
             self._misbehave()
             if self.settings.how == "crowd":
                 await self._crowd()
@@ -119,6 +122,7 @@ class Double(Stage):
             case "exit":
                 os._exit(3)
             case "hang":
+                Path(self.settings.hangs).touch()
                 time.sleep(3600)
             case "warn":
                 self.damaged("the number is scratched")

@@ -20,7 +20,7 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.telemetry.audit import audit
-from tests.support.processes import popen, wait_until_gone, workers_of
+from tests.support.processes import popen, wait_for, wait_until_gone, workers_of
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
 
@@ -311,8 +311,8 @@ import asyncio, sys
 from pathlib import Path
 from tests.pipeline.runtime.test_supervisor import graph
 from emopipe.pipeline.runtime.supervisor import Supervisor
-at = int(sys.argv[2])
-endless = graph(Path(sys.argv[1]), count={"count": 0, "pause": 0.001}, double={"at": at, "how": "hang"})
+hang = {"at": int(sys.argv[2]), "how": "hang", "hangs": sys.argv[1] + ".hangs"}
+endless = graph(Path(sys.argv[1]), count={"count": 0, "pause": 0.001}, double=hang)
 seen = []
 def updated(result):
     if not seen:
@@ -361,7 +361,7 @@ def test_ctrl_c_does_not_wait_for_a_stage_that_hangs(out: Path) -> None:
     with start(out, hang_at=20) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.5)
+        wait_for(Path(f"{out}.hangs").exists, process, "nothing hangs")
         workers = workers_of(process.pid)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=10)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from emopipe.pipeline.clock import SECOND
+
 Box = tuple[float, float, float, float]
 """Left, top, width, height, in one unit throughout (relative to the frame, say)."""
-
-SECOND = 1_000_000_000
 
 
 def overlap(a: Box, b: Box) -> float:

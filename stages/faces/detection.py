@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from emopipe.models import assets
 from emopipe.models.facial.detection import Detection, FaceDetector, colour_crop, crop, frame_face, quality
+from emopipe.models.facial.following import FaceFollower
 from emopipe.models.facial.mouth import MAX_INTERVAL_NS, MIN_INTERVAL_NS, mouth_speed
 from emopipe.models.facial.search import FaceSearch, Range
 from emopipe.models.facial.tracking import Tracker
+from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.stage import Stage
@@ -51,6 +53,16 @@ class FaceDetection(Stage):
                 "0.5 s, and in between where one was far"
             ),
         ] = "short"
+        interval: Annotated[
+            float,
+            about(
+                "between two looks of the detector at faces that hardly move: in between they are where their tracks "
+                "say; 0 looks at every frame",
+                unit="s",
+                ge=0,
+                le=1,
+            ),
+        ] = 0.0
         margin: Annotated[float, about("side of the crop, in units of FER2013's own framing", ge=0.5, le=3)] = 1.0
         picture: Annotated[
             int,
@@ -73,7 +85,8 @@ class FaceDetection(Stage):
         self._detector = await self.exit.enter(FaceDetector, settings.min_confidence, settings.max_faces)
         await self.compute(self._warm_up)
         self._searches = self.per_stream(lambda: FaceSearch(self._detector, settings.range, settings.max_faces))
-        self._trackers = self.per_stream(lambda: Tracker(max_gap=self.settings.max_gap))
+        interval = round(settings.interval * SECOND)
+        self._followers = self.per_stream(lambda: FaceFollower(Tracker(max_gap=settings.max_gap), interval))
         self._earlier = self.per_stream(deque[_Earlier])
 
     def _warm_up(self) -> None:
@@ -84,8 +97,13 @@ class FaceDetection(Stage):
 
     async def process(self, port: str, message: Message) -> None:
         frame: VideoFrame = message.payload
-        found = await self.compute(self._searches[message.stream].detect, frame.small, message.pts)
-        ids = self._trackers[message.stream].update([face.box for face in found], message.pts)
+        follower = self._followers[message.stream]
+        if expected := follower.expected(message.pts):
+            found, ids = expected
+            self.count("followed", message.stream, len(found))
+        else:
+            looked = await self.compute(self._searches[message.stream].detect, frame.small, message.pts)
+            found, ids = follower.looked(looked, message.pts)
         earlier = self._earlier[message.stream]
         while len(earlier) > 1 and message.pts - earlier[1].pts >= MIN_INTERVAL_NS:
             earlier.popleft()  # what is left first is the newest frame that is old enough

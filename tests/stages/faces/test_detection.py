@@ -98,3 +98,23 @@ def test_the_parts_of_a_frame_are_looked_at_where_asked_and_anew_after_a_jump(mo
     )
     looks = "".join("W" if size == (320, 180) else "p" for size in sizes[1:])  # the first is the warm-up
     assert looks == "Wpppppp" + "W" + "Wpppppp" + "Wpppppp"
+
+
+def test_between_two_looks_faces_are_followed_and_cut_out_of_each_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    class Seen(TwoFaces):
+        def detect(self, rgb: NDArray[np.uint8], pts: int) -> list[Detection]:
+            looked.append(pts // MS)
+            return super().detect(rgb, pts)
+
+    monkeypatch.setattr("emopipe.stages.faces.detection.FaceDetector", Seen)
+    frames = [("video", data(striped(), 40 * MS * number, stream="a")) for number in range(9)]
+    anew = [("video", data(striped(), 0, stream="a", epoch=1)), ("video", eos("a", epoch=1))]
+    stage = FaceDetection(FaceDetection.Settings(interval=0.1))
+    ran = run_stage(stage, [*frames, *anew])
+    assert looked[1:] == [0, 120, 240, 280, 0]  # at 240 ms nobody is seen, and a jump forgets; the first warms up
+    results: list[Faces] = ran.payloads("faces")
+    assert [[face.id for face in result.faces] for result in results] == [[0, 1]] * 6 + [[]] + [[0, 1]] * 3
+    assert {face.crop.shape for result in results for face in result.faces} == {(48, 48)}
+    assert stage.counters["followed"] == 2 * 5

@@ -1,5 +1,7 @@
 """MediaPipe on a machine that lacks what it is linked against: one sentence that names the remedy."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,3 +27,18 @@ def test_a_library_that_is_found_missing_when_a_network_is_made(
         ModelError, match=r"cannot be loaded: libEGL.so.1: .*; on Debian and Ubuntu: apt install .*libegl1"
     ):
         make()
+
+
+def test_what_draws_is_loaded_once_somebody_draws() -> None:
+    script = """
+import sys
+from emopipe.models.facial.detection import FaceDetector
+FaceDetector().close()
+assert "mediapipe" in sys.modules
+assert "matplotlib" not in sys.modules
+from mediapipe.tasks.python import vision
+vision.drawing_styles.get_default_face_mesh_tesselation_style()
+assert "matplotlib" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

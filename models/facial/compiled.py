@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from emopipe.models.facial.crops import SIZE, prepare
 from emopipe.models.facial.float_graph import FACES, ROWS
 
-TILE_SIZES = (8, 4, 2, 1)
+TILE_SIZES = (4, 2, 1)
 
 Faces = NDArray[np.float32]
 Rows = NDArray[np.float32]

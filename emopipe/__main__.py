@@ -5,9 +5,8 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-
-import shtab
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import emopipe
 from emopipe.commands import VERBS
@@ -21,17 +20,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a file that standard outp
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: 0 done · 1 failed · 2 something to mend · 130 interrupted."""
     verb = ""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        parser = argparse.ArgumentParser(
-            prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
-        )
-        parser.add_argument("--version", action="version", version=f"emopipe {emopipe.__version__}")
-        shtab.add_argument_to(parser, help="print a script for the completion of commands by your shell")
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        modules = {name: importlib.import_module(module) for name, module in VERBS.items()}
-        for name, module in modules.items():
-            module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
-        given = parser.parse_args(arguments)
+        # What others need, such as PyTorch's data sets or OpenCV, would hold up the one that is asked for.
+        names = arguments[:1] if arguments and arguments[0] in VERBS else VERBS
+        modules = {name: importlib.import_module(VERBS[name]) for name in names}
+        given = _parser(modules, complete=len(modules) > 1).parse_args(arguments)
         verb = given.verb
         code = int(modules[verb].main(given))
         sys.stdout.flush()
@@ -52,6 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still buffered goes at the end
         print(f"emopipe: standard output cannot be written ({error.strerror})", file=sys.stderr)
         return EmopipeError.exit_code
+
+
+def _parser(modules: Mapping[str, ModuleType], *, complete: bool) -> argparse.ArgumentParser:
+    """The command's parser with these verbs; where it is `complete`, with all that does without a verb."""
+    parser = argparse.ArgumentParser(
+        prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
+    )
+    if complete:
+        import shtab
+
+        parser.add_argument("--version", action="version", version=f"emopipe {emopipe.__version__}")
+        shtab.add_argument_to(parser, help="print a script for the completion of commands by your shell")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, module in modules.items():
+        module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
+    return parser
 
 
 if __name__ == "__main__":

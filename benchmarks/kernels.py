@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emopipe.models.facial.detection import FaceDetector, crop, frame_face
+from emopipe.models.face_detection.detection import FaceDetector, crop, frame_face
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.loading import set_torch_threads
 from emopipe.models.speech.model import SpeechModel

@@ -2,7 +2,7 @@
 
 What goes in and comes out of each, all of any number N:
 
-    facial   faces uint8 [N, 48, 48]: grey crops framed as FER2013's (`emopipe.models.facial.detection`)
+    facial   faces uint8 [N, 48, 48]: grey crops framed as FER2013's (`emopipe.models.face_detection.detection`)
     speech   mfcc float32 [N, T, 40]: windows of one length each call (`speech.features.mfcc`); deltas are made inside
     fusion   the fields of `emopipe.models.fusion.networks.Moment` that its network uses, float32
     out      logits and calibrated probabilities, float32 [N, labels]

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models import assets
-from emopipe.models.facial.detection import FaceDetector
-from emopipe.models.facial.search import Detector, FaceSearch
-from emopipe.models.facial.tracking import Box as FaceBox
+from emopipe.models.face_detection.detection import FaceDetector
+from emopipe.models.face_detection.search import Detector, FaceSearch
+from emopipe.models.face_detection.tracking import Box as FaceBox
 from emopipe.models.geometry.drawing import Points, draw_mask
 from emopipe.models.geometry.landmarker import FaceLandmarker, Mesh
 from emopipe.models.geometry.measures import measure

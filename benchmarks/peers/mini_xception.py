@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from emopipe.models.facial.detection import FaceDetector, crop, frame_face
+from emopipe.models.face_detection.detection import FaceDetector, crop, frame_face
 from emopipe.models.facial.model import FacialModel
 from emopipe.models.labels import FACE
 from emopipe.models.onnx.files import read

@@ -4,8 +4,8 @@
     python -m benchmarks.studies.framing --data fer2013.zip --recordings ravdess/Actor_01/*.mp4 crema-d/*.flv
 
 First, the face detector runs on Training images (enlarged, with their borders repeated around them) and tells where
-eyes and mouth lie in them: the constants of `models.facial.detection`. Then each recording, whose name tells its
-emotion, is classified at several margins around that framing.
+eyes and mouth lie in them: the constants of `models.face_detection.detection`. Then each recording, whose name tells
+its emotion, is classified at several margins around that framing.
 """
 
 import argparse
@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.studies.recordings import emotion_of
-from emopipe.models.facial.detection import EYES_Y, SIDE_PER_EYES, SIDE_PER_MOUTH, SIZE, FaceDetector, crop, frame_face
+from emopipe.models.face_detection.detection import (
+    EYES_Y,
+    SIDE_PER_EYES,
+    SIDE_PER_MOUTH,
+    SIZE,
+    FaceDetector,
+    crop,
+    frame_face,
+)
 from emopipe.models.labels import FACE
 from emopipe.training.facial import fer2013
 
@@ -51,7 +59,7 @@ def framing(data: Path, count: int) -> None:
         spread = 1.4826 * np.median(np.abs(np.log(column / median)))
         print(f"  {name:<15} median {median:.3f} · 10–90 % {low:.3f}–{high:.3f} · spread of its log {spread:.3f}")
     eyes_and_mouth = f"{SIDE_PER_EYES} eye distances or {SIDE_PER_MOUTH} to the mouth"
-    print(f"  models.facial.detection: eyes at {EYES_Y}, side {eyes_and_mouth}")
+    print(f"  models.face_detection.detection: eyes at {EYES_Y}, side {eyes_and_mouth}")
 
 
 def crops(path: Path) -> Iterator[list[NDArray[np.uint8]]]:

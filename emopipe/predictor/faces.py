@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import FaceDetector, Framing, crop, frame_face, quality
-from emopipe.models.facial.search import FaceSearch
+from emopipe.models.face_detection.detection import FaceDetector, Framing, crop, frame_face, quality
+from emopipe.models.face_detection.search import FaceSearch
 from emopipe.models.labels import FACE
 from emopipe.predictor.options import Options, own_vocabulary, torch_threads
 from emopipe.predictor.prediction import FacePrediction

@@ -3,7 +3,7 @@
 Pure and in event time, so usable without the runtime:
 
     attribution = VoiceAttribution()
-    attribution.see(pts, {0: 0.8, 1: 5.2})  # how fast each face's mouth moves (`models.facial.mouth`)
+    attribution.see(pts, {0: 0.8, 1: 5.2})  # how fast each face's mouth moves (`models.face_detection.mouth`)
     attribution.hear(end, hop, levels, level)  # the newest hop of a window of speech (`models.envelope`)
     attribution.probabilities()  # {0: 0.03, 1: 0.94}; what is missing from 1 is nobody's in view
 

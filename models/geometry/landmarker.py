@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models import assets
-from emopipe.models.facial.mediapipe_library import loading_mediapipe
-from emopipe.models.facial.native_log import without_chatter
-from emopipe.models.facial.tracking import Box
+from emopipe.models.face_detection.mediapipe_library import loading_mediapipe
+from emopipe.models.face_detection.native_log import without_chatter
+from emopipe.models.face_detection.tracking import Box
 from emopipe.models.geometry.head_pose import fit, lifted, read_head
 from emopipe.pipeline.errors import ModelError
 

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.models import assets
-from emopipe.models.facial.detection import Detection, FaceDetector, colour_crop, crop, frame_face, quality
-from emopipe.models.facial.following import FaceFollower
-from emopipe.models.facial.mouth import MAX_INTERVAL_NS, MIN_INTERVAL_NS, mouth_speed
-from emopipe.models.facial.search import FaceSearch, Range
-from emopipe.models.facial.tracking import Tracker
+from emopipe.models.face_detection.detection import Detection, FaceDetector, colour_crop, crop, frame_face, quality
+from emopipe.models.face_detection.following import FaceFollower
+from emopipe.models.face_detection.mouth import MAX_INTERVAL_NS, MIN_INTERVAL_NS, mouth_speed
+from emopipe.models.face_detection.search import FaceSearch, Range
+from emopipe.models.face_detection.tracking import Tracker
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.port import Port, about

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from emopipe.models.facial.detection import Detection
+from emopipe.models.face_detection.detection import Detection
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.counters import REMEMBERED

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from emopipe.models.facial.detection import Detection, FaceDetector
+from emopipe.models.face_detection.detection import Detection, FaceDetector
 from emopipe.models.geometry.landmarker import FaceLandmarker, Mesh
 from emopipe.models.geometry.measures import LEFT, RIGHT, measure
 from emopipe.pipeline.clock import MS

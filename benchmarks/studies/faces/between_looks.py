@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import percentiles, table
-from emopipe.models.facial.detection import Detection, FaceDetector, crop, frame_face
-from emopipe.models.facial.following import FaceFollower, Followed
+from emopipe.models.face_detection.detection import Detection, FaceDetector, crop, frame_face
+from emopipe.models.face_detection.following import FaceFollower, Followed
+from emopipe.models.face_detection.tracking import Tracker, overlap
 from emopipe.models.facial.model import FacialModel
-from emopipe.models.facial.tracking import Tracker, overlap
 from emopipe.pipeline.clock import SECOND
 from emopipe.stages.media.recording import Recording
 from emopipe.stages.types import VideoFrame

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import av
 
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages import privacy
 from emopipe.stages.media.frames import FrameConverter

@@ -21,9 +21,9 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import FaceDetector
-from emopipe.models.facial.search import FaceSearch, Range
-from emopipe.models.facial.tracking import Box, overlap
+from emopipe.models.face_detection.detection import FaceDetector
+from emopipe.models.face_detection.search import FaceSearch, Range
+from emopipe.models.face_detection.tracking import Box, overlap
 from emopipe.pipeline.clock import SECOND
 
 RGB = NDArray[np.uint8]

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import FaceDetector
-from emopipe.models.facial.tracking import Box
+from emopipe.models.face_detection.detection import FaceDetector
+from emopipe.models.face_detection.tracking import Box
 from emopipe.models.geometry.landmarker import FaceLandmarker, Mesh
 from emopipe.models.geometry.measures import EYE_MM, IRIS_MM, LEFT, RIGHT, Measures, angles, measure
 

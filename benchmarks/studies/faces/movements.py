@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.studies.faces.geometry import FACE_POINTS, Points, Seen, faces, painted, triangles
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 from emopipe.models.geometry.landmarker import FaceLandmarker
 from emopipe.models.geometry.measures import LEFT, RIGHT, measure
 

@@ -14,7 +14,7 @@ from benchmarks.flame.sampler import IMPORTS, Sampler
 from benchmarks.flame.tree import is_start, kernels, path, read
 
 LOOP = "emopipe.pipeline.runtime.host:StageHost._handle"
-DETECT = "emopipe.models.facial.detection:FaceDetector.detect"
+DETECT = "emopipe.models.face_detection.detection:FaceDetector.detect"
 
 
 def compute(milliseconds: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from emopipe.__main__ import main
 from emopipe.graphs.manifest import read_manifest
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 from emopipe.pipeline.clock import MS
 from emopipe.stages.messages.document import DocumentCodec
 from emopipe.stages.messages.reader import MessageRecording

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import Detection, Framing
+from emopipe.models.face_detection.detection import Detection, Framing
 from emopipe.pipeline.testing import data, eos, run_stage
 from emopipe.stages.faces.detection import FaceDetection
 from emopipe.stages.types import Faces, VideoFrame

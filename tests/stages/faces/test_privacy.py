@@ -2,7 +2,7 @@
 
 import pytest
 
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.testing import data, gap, run_stage
 from emopipe.stages.faces.privacy import FacePrivacy

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import StageHarness, data, eos, gap, run_stage, watermark

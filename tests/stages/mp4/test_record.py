@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 from emopipe.pipeline.message import Message
 from emopipe.pipeline.testing import StageHarness, data, gap, run_stage
 from emopipe.stages.mp4.record import Record

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import EYES_Y, Framing
-from emopipe.models.facial.mouth import mouth_speed
+from emopipe.models.face_detection.detection import EYES_Y, Framing
+from emopipe.models.face_detection.mouth import mouth_speed
 
 Gray = NDArray[np.uint8]
 SIDE = 120

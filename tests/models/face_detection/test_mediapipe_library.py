@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mediapipe.tasks.python import vision
 
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 from emopipe.models.geometry.landmarker import FaceLandmarker
 from emopipe.pipeline.errors import ModelError
 
@@ -32,7 +32,7 @@ def test_a_library_that_is_found_missing_when_a_network_is_made(
 def test_what_draws_is_loaded_once_somebody_draws() -> None:
     script = """
 import sys
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 FaceDetector().close()
 assert "mediapipe" in sys.modules
 assert "matplotlib" not in sys.modules

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emopipe.models.facial.detection import Detection, Point
-from emopipe.models.facial.tracking import Box, Tracker
+from emopipe.models.face_detection.detection import Detection, Point
+from emopipe.models.face_detection.tracking import Box, Tracker
 from emopipe.pipeline.clock import SECOND
 
 MAX_SHIFT = 0.1  # of a face's width: one that has moved further, as far as its track tells, is looked for again

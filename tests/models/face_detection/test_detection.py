@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emopipe.models import assets
-from emopipe.models.facial.detection import EYES_Y, Detection, FaceDetector, Framing, crop, frame_face, quality
+from emopipe.models.face_detection.detection import EYES_Y, Detection, FaceDetector, Framing, crop, frame_face, quality
 from emopipe.pipeline.errors import ModelError
 
 Gray = NDArray[np.uint8]
@@ -186,7 +186,7 @@ def test_a_process_survives_that_its_signal_handlers_are_reset() -> None:
     program = """
 import signal, time
 import numpy as np
-from emopipe.models.facial.detection import FaceDetector
+from emopipe.models.face_detection.detection import FaceDetector
 detector = FaceDetector()
 detector.detect(np.zeros((240, 320, 3), np.uint8), 0)
 signal.signal(signal.SIGPROF, signal.SIG_DFL)  # as Lightning does after a training
@@ -205,7 +205,7 @@ def test_what_it_warns_of_once_is_dropped_whatever_the_heap() -> None:
         "import os\n"
         "import numpy as np\n"
         "import mediapipe.tasks.python.vision\n"
-        "from emopipe.models.facial.detection import FaceDetector\n"
+        "from emopipe.models.face_detection.detection import FaceDetector\n"
         "for n in range(8):\n"
         "    if (child := os.fork()) == 0:\n"
         "        np.empty(20_000_000, np.uint8)  # freed at once; from here on large memory is the heap's, too\n"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import Framing, crop
+from emopipe.models.face_detection.detection import Framing, crop
 from emopipe.pipeline.clock import MS
 
 Gray = NDArray[np.uint8]

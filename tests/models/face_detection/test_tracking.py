@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emopipe.models.facial.tracking import Box, Tracker, distance, overlap
+from emopipe.models.face_detection.tracking import Box, Tracker, distance, overlap
 
 FRAME = 40_000_000  # ns: 25 frames a second
 

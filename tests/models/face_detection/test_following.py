@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emopipe.models.facial.detection import Detection
-from emopipe.models.facial.following import MAX_SHIFT, FaceFollower
-from emopipe.models.facial.tracking import Tracker
+from emopipe.models.face_detection.detection import Detection
+from emopipe.models.face_detection.following import MAX_SHIFT, FaceFollower
+from emopipe.models.face_detection.tracking import Tracker
 
 MS = 1_000_000
 FRAME = 40 * MS

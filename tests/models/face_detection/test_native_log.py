@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from emopipe.models.facial.native_log import without_chatter
+from emopipe.models.face_detection.native_log import without_chatter
 
 
 def test_information_and_warnings_are_dropped_and_all_else_is_kept(capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import Detection, FaceDetector
-from emopipe.models.facial.search import MIN_SIDE_PX, FaceSearch, Range, shared, split
-from emopipe.models.facial.tracking import Box, overlap
+from emopipe.models.face_detection.detection import Detection, FaceDetector
+from emopipe.models.face_detection.search import MIN_SIDE_PX, FaceSearch, Range, shared, split
+from emopipe.models.face_detection.tracking import Box, overlap
 
 MS = 1_000_000
 WIDTH, HEIGHT = 320, 180

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emopipe.models.facial.detection import Detection
-from emopipe.models.facial.tracking import Box
+from emopipe.models.face_detection.detection import Detection
+from emopipe.models.face_detection.tracking import Box
 from emopipe.pipeline.clock import MS
 
 Range = Literal["short", "full", "auto"]

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What others need, such as PyTorch's data sets or OpenCV, would hold up the one that is asked for.
         names = arguments[:1] if arguments and arguments[0] in VERBS else VERBS
         modules = {name: importlib.import_module(VERBS[name]) for name in names}
-        given = _parser(modules, complete=len(modules) > 1).parse_args(arguments)
+        given = _parse(modules, arguments)
         verb = given.verb
         code = int(modules[verb].main(given))
         sys.stdout.flush()
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EmopipeError.exit_code
 
 
-def _parser(modules: Mapping[str, ModuleType], *, complete: bool) -> argparse.ArgumentParser:
-    """The command's parser with these verbs; where it is `complete`, with all that does without a verb."""
+def _parse(modules: Mapping[str, ModuleType], arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one of these verbs; where there are several, also what is asked for without a verb."""
     parser = argparse.ArgumentParser(
         prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
     )
-    if complete:
+    if len(modules) > 1:
         import shtab
 
         parser.add_argument("--version", action="version", version=f"emopipe {emopipe.__version__}")
@@ -61,7 +61,10 @@ def _parser(modules: Mapping[str, ModuleType], *, complete: bool) -> argparse.Ar
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, module in modules.items():
         module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
-    return parser
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:  # the verb's own usage tells what there is instead
+        verbs.choices[given.verb].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return given
 
 
 if __name__ == "__main__":

@@ -62,3 +62,32 @@ def test_a_reader_that_has_had_enough_is_no_error() -> None:
 def test_what_an_error_quotes_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "\x1b[2Jnone.toml"]) == 2
     assert capsys.readouterr().err.startswith("emopipe: \\x1b[2Jnone.toml: no such file")
+
+
+def test_the_usage_that_a_wrong_option_shows_is_its_verbs_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["replay", "clip.mp4", "--realtme"])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage: emopipe replay ")
+    assert "--realtime" in said
+    assert said.endswith("emopipe replay: error: unrecognized arguments: --realtme\n")
+
+
+def test_a_misspelt_verb_is_told_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["replai"])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert all(f"'{verb}'" in said for verb in VERBS)
+
+
+def test_a_verb_imports_what_it_needs_alone() -> None:
+    script = """
+import sys
+from emopipe.__main__ import main
+main(["graph"])
+print(*{"cv2", "shtab", "torch"} & set(sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "\n")

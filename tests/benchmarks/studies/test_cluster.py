@@ -25,14 +25,14 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Hop, Message
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.telemetry.trace import Tracer, TraceWriter
+from tests.support.ray_nodes import short_folder
 from tests.support.traces import read_trace
 
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A folder with a short name: Ray's Unix sockets lie in it."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as name:
-        yield Path(name)
+    with short_folder() as folder:
+        yield folder
 
 
 def processes_below(folder: Path) -> list[str]:

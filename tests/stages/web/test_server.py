@@ -15,14 +15,9 @@ from benchmarks.attack.certificate import self_signed
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.stages.web.rate_limit import FairRateLimit
 from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint
+from tests.support.endpoints import free_endpoint
 
 TOKEN = "a-token-of-enough-characters"
-
-
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 async def hello(request: web.Request, name: str = "") -> web.StreamResponse:

@@ -1,6 +1,7 @@
 """What is read of a whole recording, and what is said of it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from emopipe.stages.media.recording import Item, Recording
 from emopipe.stages.types import AudioBlock, VideoFrame
 
 
-def read(path: Path, **settings: int) -> tuple[list[Item], Recording]:
+def read(path: Path, **settings: Any) -> tuple[list[Item], Recording]:
     """All items, which are the same where they are decoded ahead."""
     with Recording(path, **settings) as recording:
         items = list(recording)
@@ -40,4 +41,4 @@ def gaps(items: list[Item]) -> list[tuple[str, int, int]]:
 
 
 def heard(items: list[Item]) -> np.ndarray:
-    return np.concatenate([item.payload.samples for item in blocks(items)])
+    return np.concatenate([item.payload.samples for item in items if isinstance(item.payload, AudioBlock)])

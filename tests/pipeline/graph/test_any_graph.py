@@ -77,11 +77,7 @@ SOME = st.sampled_from(
         "\\",
     ]
 )
-
-
 LINE = st.integers(0, GOOD.count("\n"))
-
-
 thorough = profile(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -80,7 +80,7 @@ def test_learns_from_real_faces_and_is_used_everywhere(own: Path, capfd: pytest.
     assert all(set(face["probabilities"]) == set(card.labels) for face in faces)
 
     counts = '{ content = "happy", cross = "angry", amazed = "surprise" }'
-    assert verb("run", str(graph), "--set", f"stages.own.emotions={counts}") == 0
+    assert verb("run", str(graph), "--set", f"stages.facial.emotions={counts}") == 0
     results = [json.loads(line) for line in Path("results.jsonl").read_text().splitlines()]
     assert {face["emotion"] for each in results for face in each["faces"]} <= {"happy", "angry", "surprise"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.clips import add_clip_argument, add_layout_argument, add_rounds_argument, read_clip
-from benchmarks.commands import complaint, emopipe
+from benchmarks.commands import Command
 from benchmarks.outcome import Outcome, add_output_arguments, bars, spread, spread_table
 from benchmarks.procfs import PROC, Memory, memory, tree
 from emopipe.pipeline.errors import EmopipeError
@@ -67,13 +67,14 @@ def most_of(clip: Path, given: list[str]) -> dict[str, Memory]:
     """
     most: dict[str, Memory] = {}
     with TemporaryDirectory(prefix="emopipe-") as name:
-        folder = Path(name)
-        with emopipe("replay", clip, "--out", "results.jsonl", *given, folder=folder) as process:
-            while process.poll() is None:
-                now = {each: found for each, pid in tree(process.pid).items() if (found := memory(pid)) is not None}
+        failure = f"{clip}: it cannot be replayed"
+        replay = ("replay", clip, "--out", "results.jsonl", *given)
+        with Command(*replay, folder=Path(name), failure=failure) as command:
+            while not command.ended():
+                now = {each: found for each, pid in tree(command.pid).items() if (found := memory(pid)) is not None}
                 if sum(each.pss for each in now.values()) > sum(each.pss for each in most.values()):
                     most = now
                 time.sleep(LOOK_S)
-            if process.returncode or not most:
-                raise EmopipeError(f"{clip}: it cannot be replayed: {complaint(process)}")
+    if not most:
+        raise EmopipeError(failure)
     return most

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.clips import add_layout_argument, add_rounds_argument, read_clip
-from benchmarks.commands import complaint, emopipe
+from benchmarks.commands import Command
 from benchmarks.outcome import Outcome, add_output_arguments, bars, spread, spread_table
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
@@ -62,10 +62,11 @@ def first_result(clip: Path, folder: Path, given: list[str]) -> float:
     """
     out = folder / "results.jsonl"
     began = time.monotonic()
-    with emopipe("replay", clip, "--out", out, *given, folder=folder) as process:
+    failure = f"{clip}: no result came of it"
+    with Command("replay", clip, "--out", out, *given, folder=folder, failure=failure) as command:
         while not (out.exists() and out.stat().st_size):
-            if process.poll() is not None:
-                raise EmopipeError(f"{clip}: no result came of it: {complaint(process)}")
+            if command.ended():
+                raise EmopipeError(failure)
             time.sleep(LOOK_S)
         return time.monotonic() - began
 
@@ -82,8 +83,7 @@ def live_ready(clip: Path, folder: Path, given: list[str]) -> float:
     for key, value in source.items():
         live += ["--set", f"stages.capture.{key}={value}"]
     began = time.monotonic_ns()
-    with emopipe("run", *live, *given, folder=folder) as process:
-        if process.wait() or not figures.exists():
-            raise EmopipeError(f"{clip}: it cannot be played live: {complaint(process)}")
+    with Command("run", *live, *given, folder=folder, failure=f"{clip}: it cannot be played live") as command:
+        command.wait()
     counters = json.loads(figures.read_text())["stages"]["capture"]["counters"]
     return float(counters["base_time_ns"] - began) / SECOND

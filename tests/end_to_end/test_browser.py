@@ -2,37 +2,25 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
-from playwright.async_api import Page as Tab
 from playwright.async_api import async_playwright, expect
 
 from emopipe.pipeline.clock import MS
-from emopipe.pipeline.message import Hop, Message
-from emopipe.pipeline.testing import StageHarness, data, eos
-from emopipe.stages.palette import contrast
+from emopipe.pipeline.testing import data, eos
 from emopipe.stages.web.history import MAX_ENDED_STREAMS
-from emopipe.stages.web.page import Page
 from tests.support.browser import CHROMIUM, in_own_network
 from tests.support.endpoints import free_endpoint
 from tests.support.factories import result
+from tests.support.page_tab import ARTEFACTS, Served, artefact, drive, moment
 from tests.support.paths import ROOT
 from tests.support.pictures import striped
-
-ARTEFACTS = Path(os.environ.get("EMOPIPE_ARTEFACTS", ROOT / "runs" / "artefacts"))
-TOKEN = "a-token-of-enough-characters"
-FAKE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 pytestmark = [
     pytest.mark.slow("drives a browser"),
@@ -43,7 +31,6 @@ pytestmark = [
 # -- a call --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(600)
 def replayed(clip: Path, out: Path) -> tuple[Counter[str], Counter[str]]:
     """How often a replay says which emotion of the faces, and which is the voice's likeliest."""
     subprocess.run([sys.executable, "-m", "emopipe", "replay", str(clip), "--out", str(out)], check=True, timeout=200)
@@ -54,6 +41,7 @@ def replayed(clip: Path, out: Path) -> tuple[Counter[str], Counter[str]]:
     )
 
 
+@pytest.mark.timeout(600)
 def test_a_call_shows_what_face_and_voice_express_on_the_page_and_to_subscribers(
     shared_media: Path, tmp_path: Path
 ) -> None:
@@ -128,77 +116,6 @@ def test_a_recording_is_watched_while_it_is_replayed(shared_media: Path, tmp_pat
 # -- made-up results -----------------------------------------------------------------------------------------
 
 
-class Served:
-    """A page stage with results of the test's own, and a tab that shows it."""
-
-    def __init__(self, harness: StageHarness, stage: Page, tab: Tab, endpoint: str) -> None:
-        self.harness = harness
-        self.stage = stage
-        self.tab = tab
-        self.endpoint = endpoint
-        self.problems: list[str] = []
-        tab.on("pageerror", lambda error: self.problems.append(str(error)))
-
-    async def send(self, *messages: Message, port: str = "emotions") -> None:
-        for message in messages:
-            await self.harness.send(port, message)
-
-    async def show(self, path: str = "/") -> None:
-        await self.tab.goto(self.endpoint + path)
-
-    async def watched(self) -> None:
-        """Wait until the tab gets results."""
-        async with asyncio.timeout(30):
-            while not self.stage._pages:
-                await asyncio.sleep(0.02)
-
-    def take_offers(self, status: int, text: str, **headers: str) -> None:
-        """Let /whip answer so."""
-
-        async def offered(request: web.Request) -> web.StreamResponse:
-            return web.Response(status=status, text=text, headers=headers)
-
-        assert self.stage._server is not None
-        self.stage._server.route("POST", "/whip", offered)
-
-
-@asynccontextmanager
-async def opened(flags: tuple[str, ...], options: dict[str, Any], settings: dict[str, Any]) -> AsyncIterator[Served]:
-    endpoint = free_endpoint()
-    stage = Page(Page.Settings(**{"endpoint": endpoint, **settings}))
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flags])
-        try:
-            async with StageHarness(stage, mode="live") as harness:
-                tab = await (await browser.new_context(**options)).new_page()
-                served = Served(harness, stage, tab, endpoint)
-                yield served
-                assert served.problems == []
-        finally:
-            await browser.close()
-
-
-def drive(
-    scenario: Callable[[Served], Coroutine[Any, Any, None]],
-    *flags: str,
-    options: dict[str, Any] | None = None,
-    **settings: Any,
-) -> None:
-    async def run() -> None:
-        async with opened(flags, options or {}, settings) as served:
-            await scenario(served)
-
-    asyncio.run(run())
-
-
-def moment(number: int, *, share: float = 0.8, uncertain: bool = False, voice: str | None = "sad") -> Message:
-    message = result(number * 40 * MS, {1: "happy" if number < 60 else "fear"}, voice, stream="a", seq=number)
-    message.trace = [Hop("capture", 0, 0), Hop("faces", 1 * MS, 6 * MS)]
-    message.payload.faces[0].uncertain = uncertain
-    message.payload.faces[0].confidence = share
-    return message
-
-
 def test_an_observer_sees_pictures_results_uncertainty_and_the_end() -> None:
     async def scenario(served: Served) -> None:
         tab = served.tab
@@ -249,11 +166,6 @@ def test_labels_that_are_no_emotions_get_colours_of_their_own() -> None:
         assert len(set(found)) == len(found)
 
     drive(scenario)
-
-
-def artefact(name: str) -> Path:
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    return ARTEFACTS / name
 
 
 def test_a_server_that_starts_to_take_cameras_offers_that() -> None:
@@ -374,208 +286,6 @@ def test_changes_are_said_aloud() -> None:
         assert await said.inner_text() == "face 1: happy 80 %"  # not before three seconds have passed
 
     drive(scenario)
-
-
-# -- what goes wrong -----------------------------------------------------------------------------------------
-
-
-def start_and_read(served: Served, what: str, remedy: str) -> Coroutine[Any, Any, None]:
-    async def read() -> None:
-        await served.show()
-        await served.tab.get_by_role("button", name="Start camera and microphone").click()
-        alarm = served.tab.get_by_role("alert")
-        await expect(alarm).to_contain_text(what)
-        await expect(alarm).to_contain_text(remedy)
-        await expect(served.tab.get_by_role("button", name="Start camera and microphone")).to_be_enabled()
-
-    return read()
-
-
-def test_a_browser_without_a_camera_says_so() -> None:
-    async def scenario(served: Served) -> None:
-        served.take_offers(201, "")
-        await start_and_read(served, "There is no such camera or microphone.", "Plug one in")
-
-    drive(scenario, "--use-fake-ui-for-media-stream")
-
-
-def test_permission_refused_says_what_to_do() -> None:
-    async def scenario(served: Served) -> None:
-        served.take_offers(201, "")
-        await start_and_read(served, "was not allowed to use the camera", "Allow both in the address bar")
-
-    drive(scenario, "--use-fake-device-for-media-stream", "--deny-permission-prompts")
-
-
-def test_a_camera_in_use_and_an_insecure_page_are_told_apart() -> None:
-    async def scenario(served: Served) -> None:
-        served.take_offers(201, "")
-        failing = (
-            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotReadableError'); }"
-        )
-        await served.tab.add_init_script(failing)
-        await start_and_read(served, "in use by another program", "Close what uses it")
-        insecure = await served.tab.context.new_page()
-        await insecure.add_init_script("delete Navigator.prototype.mediaDevices")
-        await insecure.goto(served.endpoint)
-        await expect(insecure.get_by_role("alert")).to_contain_text("only to secure pages")
-        await expect(insecure.get_by_role("alert")).to_contain_text("https")
-
-    drive(scenario)
-
-
-def test_a_full_server_says_so_in_its_own_words() -> None:
-    async def scenario(served: Served) -> None:
-        served.take_offers(503, "All 8 places are taken; try again later.", **{"Retry-After": "5"})
-        await start_and_read(served, "All 8 places are taken", "Try again in 5 s.")
-
-    drive(scenario, *FAKE)
-
-
-def test_the_token_is_asked_for_and_taken_out_of_the_address() -> None:
-    async def scenario(served: Served) -> None:
-        tab = served.tab
-        await served.show("/?observe")
-        await expect(tab.get_by_role("heading", name="This server asks for a token")).to_be_visible()
-        field = tab.get_by_label("Token")
-        await expect(field).to_be_focused()
-        await field.fill("wrong")
-        await tab.keyboard.press("Enter")
-        await expect(tab.get_by_role("alert")).to_contain_text("The token is wrong")
-        await field.fill(TOKEN)
-        await tab.keyboard.press("Enter")
-        await expect(tab.get_by_role("heading", name="Time line")).to_be_visible()
-        other = await tab.context.new_page()
-        await other.goto(f"{served.endpoint}/?observe&token={TOKEN}")
-        await expect(other.get_by_role("heading", name="Time line")).to_be_visible()
-        assert TOKEN not in other.url
-
-    drive(scenario, token=TOKEN)
-
-
-def test_a_server_that_goes_away_is_noticed() -> None:
-    async def scenario(served: Served) -> None:
-        await served.show()
-        await served.watched()
-        await served.send(moment(0))
-        await expect(served.tab.locator("#state")).to_have_text("Watching: a")
-        for watcher in list(served.stage._pages):
-            await watcher.close()
-        await expect(served.tab.locator("#state")).to_contain_text("was lost")
-        await served.send(moment(1))  # and comes back by itself
-        await expect(served.tab.locator("#state")).not_to_contain_text("was lost")
-
-    drive(scenario)
-
-
-# -- for everybody -------------------------------------------------------------------------------------------
-
-# What has no name, no label or no focus; and every text with its colours.
-AUDIT = """() => {
-  const visible = (e) => e.getClientRects().length > 0;
-  const named = (e) => (e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim()
-    || e.getAttribute("aria-labelledby"));
-  const controls = [...document.querySelectorAll("button, input, select, a[href], summary, [tabindex='0'], [role=img]")]
-    .filter(visible);
-  const levels = [...document.querySelectorAll("h1, h2, h3")].filter(visible).map((e) => Number(e.tagName[1]));
-  const background = (e) => {
-    for (; e; e = e.parentElement) {
-      const colour = getComputedStyle(e).backgroundColor;
-      if (!colour.endsWith(", 0)") && colour !== "transparent") return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const written = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  const texts = [...document.querySelectorAll("body *")]
-    .filter((e) => visible(e) && !e.closest(".hidden, .skip") && written(e));
-  return {
-    language: document.documentElement.lang,
-    landmarks: ["header", "main", "footer"].map((name) => document.querySelectorAll(name).length),
-    unnamed: controls.filter((e) => !named(e)).map((e) => e.outerHTML.slice(0, 120)),
-    unlabelled: [...document.querySelectorAll("section, nav, [role=group]")].filter(visible)
-      .filter((e) => !e.getAttribute("aria-label") && !document.getElementById(e.getAttribute("aria-labelledby")))
-      .map((e) => e.outerHTML.slice(0, 120)),
-    images: [...document.querySelectorAll("img:not([alt])")].length,
-    duplicates: [...document.querySelectorAll("[id]")].map((e) => e.id).filter((id, n, all) => all.indexOf(id) !== n),
-    jumps: levels.filter((level, n) => n && level > levels[n - 1] + 1),
-    sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    small: controls.filter((e) => e.matches("button, select") && e.getBoundingClientRect().height < 24).length,
-    colours: [...new Map(texts.map((e) => [e.className + e.tagName,
-      { of: e.outerHTML.slice(0, 80), text: getComputedStyle(e).color, on: background(e) }])).values()],
-  };
-}"""
-
-# Where the focus stands, and whether that shows.
-FOCUS = """() => {
-  const e = document.activeElement;
-  const shown = e.matches(".choice input") ? e.nextElementSibling : e;
-  return [e.id || e.value || e.textContent.trim(), getComputedStyle(shown).outlineStyle !== "none"];
-}"""
-
-
-def hexadecimal(colour: str) -> str:
-    numbers = colour.partition("(")[2].rstrip(")").split(",")[:3]
-    return "#" + "".join(f"{round(float(number)):02x}" for number in numbers)
-
-
-async def audit(tab: Tab) -> None:
-    found = await tab.evaluate(AUDIT)
-    assert found["language"] == "en"
-    assert found["landmarks"] == [1, 1, 1]
-    for nothing in ("unnamed", "unlabelled", "duplicates", "jumps"):
-        assert found[nothing] == [], nothing
-    assert (found["images"], found["small"], found["sideways"]) == (0, 0, 0)
-    assert len(found["colours"]) > 10
-    for each in found["colours"]:
-        assert contrast(hexadecimal(each["text"]), hexadecimal(each["on"])) >= 4.5, each
-
-
-async def order(tab: Tab, keys: int) -> list[str]:
-    """What the tab key goes through, each of it visibly focused."""
-    names = []
-    for _ in range(keys):
-        await tab.keyboard.press("Tab")
-        name, shown = await tab.evaluate(FOCUS)
-        assert shown, f"the focus on {name} does not show"
-        names.append(name)
-    return names
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1280, 900), (360, 740)])
-def test_the_page_is_for_everybody(scheme: str, width: int, height: int) -> None:
-    async def scenario(served: Served) -> None:
-        tab = served.tab
-        served.take_offers(503, "Full.")
-        await served.show()
-        await expect(tab.get_by_role("heading", level=1)).to_be_visible()
-        await audit(tab)
-        await tab.screenshot(path=str(artefact(f"start-{scheme}-{width}.png")), full_page=True)
-        assert await order(tab, 4) == ["Skip to the content", "both", "go", "instead"]
-        await served.show("/?observe")
-        await served.watched()
-        await served.send(*(moment(number, uncertain=number % 25 > 15) for number in range(100)))
-        await expect(tab.locator("#now")).to_contain_text("face 1")
-        await tab.locator("details.details > summary").click()
-        await expect(tab.locator("#hops")).to_contain_text("faces")
-        await audit(tab)
-        await tab.screenshot(path=str(artefact(f"view-{scheme}-{width}.png")), full_page=True)
-        await tab.locator("#main").focus()
-        assert await order(tab, 5) == ["30 s", "60 s", "pause", "timeline", "How well it runs"]
-
-    drive(scenario, options={"color_scheme": scheme, "viewport": {"width": width, "height": height}})
-
-
-def test_nothing_moves_for_those_who_want_that() -> None:
-    async def scenario(served: Served) -> None:
-        await served.show("/?observe")
-        await served.watched()
-        await served.send(*(moment(number) for number in range(10)))
-        await expect(served.tab.locator("#now")).to_contain_text("face 1")
-        transition = "() => getComputedStyle(document.querySelector('.bar span')).transitionDuration"
-        assert await served.tab.evaluate(transition) == "0s"
-
-    drive(scenario, options={"reduced_motion": "reduce"})
 
 
 # -- the page's own modules ----------------------------------------------------------------------------------

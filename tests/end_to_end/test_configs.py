@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from emopipe.pipeline.graph.load import Graph, graph_from_table, load_graph, read_table
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.telemetry.audit import audit
+from tests.support.endpoints import free_port
 from tests.support.paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -21,11 +21,6 @@ DURATION = 4.5  # s: a face from 1 s on, a voice from 3 s on
 ELSEWHERE = {"webrtc.toml"}  # played by a test of its own: by real peers
 
 by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def made_up(config: Path, folder: Path) -> tuple[Graph, dict[str, dict[str, Any]]]:

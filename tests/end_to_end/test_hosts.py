@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.hosts import can_isolate
 from emopipe.pipeline.access.keys import write_pair
+from tests.support.emotion_graph import emotion_graph
 from tests.support.paths import ROOT
 from tests.support.two_hosts import played
 
@@ -16,51 +17,11 @@ pytestmark = [
     pytest.mark.skipif(not can_isolate(), reason="needs network namespaces: run as root, or allow users to make them"),
 ]
 
-GRAPH = """
-[pipeline]
-name = "split"
-{control}
-
-[stages.capture]
-use = "test-pattern"
-duration = {duration}
-realtime = false
-
-[stages.faces]
-use = "face-detection"
-inputs.video = "capture.video"
-process = "vision"
-
-[stages.facial]
-use = "facial-inference"
-inputs.faces = "faces.faces"
-process = "vision"
-
-[stages.windows]
-use = "speech-windows"
-inputs.audio = "capture.audio"
-
-[stages.speech]
-use = "speech-inference"
-inputs.windows = "windows.windows"
-
-[stages.fusion]
-use = "fusion"
-inputs.faces = "facial.emotions"
-inputs.speech = "speech.emotions"
-
-[stages.results]
-use = "jsonl"
-path = "{results}"
-inputs.emotions = "fusion.emotions"
-{processes}
-"""
-CONTROL = """
+REMOTE = """
 [pipeline.control]
 endpoint = "tcp://{{host}}:5570"
 secret_key = "{folder}/desk.key_secret"
-"""
-PROCESSES = """
+
 [processes.vision]
 remote = "{folder}/vision.key"
 wait = {wait}
@@ -74,20 +35,31 @@ def keys(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def written(folder: Path, name: str, duration: float, more: str = "") -> Path:
+    """A graph's file, of which faces are looked at in the process `vision`."""
+    text = emotion_graph(
+        folder / f"{name}.jsonl",
+        voice=True,
+        capture=f'use = "test-pattern"\nduration = {duration}\nrealtime = false',
+        faces='process = "vision"',
+        facial='process = "vision"',
+        more=more,
+    )
+    graph = folder / f"{name}.toml"
+    graph.write_text(text)
+    return graph
+
+
 def whole(folder: Path, duration: float) -> bytes:
     """The results of the graph on one host."""
-    graph = folder / "whole.toml"
-    graph.write_text(GRAPH.format(results=folder / "whole.jsonl", control="", processes="", duration=duration))
+    graph = written(folder, "whole", duration)
     subprocess.run([sys.executable, "-m", "emopipe", "run", str(graph)], cwd=ROOT, check=True, capture_output=True)
     return (folder / "whole.jsonl").read_bytes()
 
 
 def split(folder: Path, wait: float = 60.0, duration: float = 3) -> Path:
     """The graph's file, of which the process `vision` runs on another host."""
-    graph = folder / "split.toml"
-    tables = {"control": CONTROL.format(folder=folder), "processes": PROCESSES.format(folder=folder, wait=wait)}
-    graph.write_text(GRAPH.format(results=folder / "split.jsonl", duration=duration, **tables))
-    return graph
+    return written(folder, "split", duration, REMOTE.format(folder=folder, wait=wait))
 
 
 def test_the_results_are_the_same_byte_for_byte(keys: Path) -> None:

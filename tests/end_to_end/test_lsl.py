@@ -16,9 +16,9 @@ import pytest
 import emopipe
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages.lsl.library import load
-from tests.support.live_sources import until
 from tests.support.lsl import SENDER, Program
 from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 GRAPH = """
 [pipeline]

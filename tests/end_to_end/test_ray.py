@@ -1,8 +1,5 @@
 """A graph on a Ray cluster: one of two hosts with clocks of their own, and one that the run starts by itself."""
 
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,43 +7,13 @@ from typing import Any
 import pytest
 
 from benchmarks.hosts import can_isolate
-from tests.support.paths import ROOT
+from tests.support.emotion_graph import emotion_graph
 from tests.support.ray_hosts import played_alone
-from tests.support.ray_nodes import played
+from tests.support.ray_nodes import played, played_here, short_folder
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow("starts Ray clusters and whole processes"), pytest.mark.timeout(600)]
 
-GRAPH = """
-[pipeline]
-name = "cluster"
-
-[stages.capture]
-use = "test-pattern"
-duration = 12
-realtime = false
-process = "near"
-
-[stages.faces]
-use = "face-detection"
-inputs.video = "capture.video"
-process = "vision"
-
-[stages.facial]
-use = "facial-inference"
-inputs.faces = "faces.faces"
-
-[stages.fusion]
-use = "fusion"
-inputs.faces = "facial.emotions"
-process = "near"
-
-[stages.results]
-use = "jsonl"
-path = "{results}"
-inputs.emotions = "fusion.emotions"
-{processes}
-"""
 PROCESSES = """
 [processes]
 near.label = { zone = "a" }
@@ -57,20 +24,23 @@ facial.label = { zone = "b" }
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder with a short name: Ray's Unix sockets lie in it."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        results = f"{name}/cluster.jsonl"
-        Path(name, "cluster.toml").write_text(GRAPH.format(results=results, processes=PROCESSES))
-        Path(name, "local.toml").write_text(GRAPH.format(results=f"{name}/local.jsonl", processes=""))
-        yield Path(name)
+    with short_folder() as folder:
+        for name, processes in (("cluster", PROCESSES), ("local", "")):
+            graph = emotion_graph(
+                folder / f"{name}.jsonl",
+                capture='use = "test-pattern"\nduration = 12\nrealtime = false\nprocess = "near"',
+                faces='process = "vision"',
+                fusion='process = "near"',
+                more=processes,
+            )
+            (folder / f"{name}.toml").write_text(graph)
+        yield folder
 
 
 @pytest.fixture(scope="module")
 def local(folder: Path) -> str:
     """The results without a cluster."""
-    command = [sys.executable, "-m", "emopipe", "run", str(folder / "local.toml")]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return (folder / "local.jsonl").read_text()
+    return played_here(folder, "local")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,5 @@
 """A graph on a Ray cluster that is joined from outside, by Ray's client: the same bytes, nothing left, and refusals."""
 
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.hosts import can_isolate
-from tests.support.paths import ROOT
-from tests.support.ray_nodes import played
+from tests.support.emotion_graph import emotion_graph
+from tests.support.ray_nodes import played, played_here, short_folder
 
 pytest.importorskip("ray")
 pytestmark = [
@@ -20,54 +17,26 @@ pytestmark = [
     pytest.mark.skipif(not can_isolate(), reason="needs network namespaces: run as root, or allow users to make them"),
 ]
 
-GRAPH = """
-[pipeline]
-name = "cluster"
-
-[stages.capture]
-use = "test-pattern"
-fps = 10
-duration = 2
-realtime = false
-process = "vision"
-
-[stages.faces]
-use = "face-detection"
-inputs.video = "capture.video"
-process = "vision"
-
-[stages.facial]
-use = "facial-inference"
-inputs.faces = "faces.faces"
-
-[stages.fusion]
-use = "fusion"
-inputs.faces = "facial.emotions"
-process = "results"
-
-[stages.results]
-use = "jsonl"
-path = "{folder}/{name}.jsonl"
-inputs.emotions = "fusion.emotions"
-process = "results"
-"""
-
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder with a short name: Ray's Unix sockets lie in it."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        for graph in ("cluster", "local"):
-            Path(name, f"{graph}.toml").write_text(GRAPH.format(folder=name, name=graph))
-        yield Path(name)
+    with short_folder() as folder:
+        for name in ("cluster", "local"):
+            graph = emotion_graph(
+                folder / f"{name}.jsonl",
+                capture='use = "test-pattern"\nfps = 10\nduration = 2\nrealtime = false\nprocess = "vision"',
+                faces='process = "vision"',
+                fusion='process = "results"',
+                results='process = "results"',
+            )
+            (folder / f"{name}.toml").write_text(graph)
+        yield folder
 
 
 @pytest.fixture(scope="module")
 def local(folder: Path) -> str:
     """The results without a cluster."""
-    command = [sys.executable, "-m", "emopipe", "run", str(folder / "local.toml"), "--one-process"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return (folder / "local.jsonl").read_text()
+    return played_here(folder, "local", "--one-process")
 
 
 @pytest.fixture(scope="module")

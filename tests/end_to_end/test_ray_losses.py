@@ -1,9 +1,6 @@
 """A Ray cluster of two hosts with clocks of their own: real recordings, and a host that is lost."""
 
 import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,10 @@ import pytest
 
 from benchmarks.hosts import can_isolate
 from benchmarks.studies.cluster.media import CROSSING
+from tests.support.emotion_graph import emotion_graph
 from tests.support.paths import ROOT
 from tests.support.ray_losses import LINES
-from tests.support.ray_nodes import played
+from tests.support.ray_nodes import played, played_here, short_folder
 
 pytest.importorskip("ray")
 pytestmark = [
@@ -23,75 +21,33 @@ pytestmark = [
     pytest.mark.skipif(not can_isolate(), reason="needs network namespaces: run as root, or allow users to make them"),
 ]
 
-GRAPH = """
-[pipeline]
-name = "{name}"
-mode = "{mode}"
-{budget}
-
-[stages.capture]
-{capture}
-process = "near"
-
-[stages.faces]
-use = "face-detection"
-inputs.video = "capture.video"
-process = "vision"
-
-[stages.facial]
-use = "facial-inference"
-inputs.faces = "faces.faces"
-process = "vision"
-
-[stages.windows]
-use = "speech-windows"
-inputs.audio = "capture.audio"
-process = "voice"
-
-[stages.speech]
-use = "speech-inference"
-inputs.windows = "windows.windows"
-process = "voice"
-
-[stages.fusion]
-use = "fusion"
-inputs.faces = "facial.emotions"
-inputs.speech = "speech.emotions"
-process = "near"
-
-[stages.results]
-use = "jsonl"
-path = "{folder}/{name}.jsonl"
-inputs.emotions = "fusion.emotions"
-"""
-PATTERN = 'use = "test-pattern"\nfps = 10\nduration = '
 RECORDINGS = ("ravdess/Actor_01/01-01-08-01-01-02-01.mp4", "crema-d/1001_DFA_ANG_XX.flv", "faces/single_face.mp4")
-
-
-def written(folder: Path, name: str, capture: str, *, mode: str = "replay") -> None:
-    budget = "latency_budget = 60" if mode == "live" else ""  # a busy machine answers late
-    text = GRAPH.format(name=name, folder=folder, capture=capture, mode=mode, budget=budget)
-    (folder / f"{name}.toml").write_text(text)
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder with a short name: Ray's Unix sockets lie in it."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    with short_folder() as folder:
+        live = 'mode = "live"\nlatency_budget = 60'  # a busy machine answers late
+        for name, seconds, pipeline in (("live", 3600, live), ("short", 2, "")):
+            graph = emotion_graph(
+                folder / f"{name}.jsonl",
+                voice=True,
+                pipeline=pipeline,
+                capture=f'use = "test-pattern"\nfps = 10\nduration = {seconds}\nprocess = "near"',
+                faces='process = "vision"',
+                facial='process = "vision"',
+                windows='process = "voice"',
+                speech='process = "voice"',
+                fusion='process = "near"',
+            )
+            (folder / f"{name}.toml").write_text(graph)
+        yield folder
 
 
 @pytest.fixture(scope="module")
 def local(folder: Path) -> str:
-    """The results of the short graph in one process, without a cluster; all graphs are written first."""
-    written(folder, "live", f"{PATTERN}3600", mode="live")
-    written(folder, "short", f"{PATTERN}2")
-    results = folder / "short.jsonl"
-    command = [sys.executable, "-m", "emopipe", "run", str(folder / "short.toml"), "--one-process"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    text = results.read_text()
-    results.unlink()
-    return text
+    """The results of the short graph in one process, without a cluster."""
+    return played_here(folder, "short", "--one-process")
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,6 @@
 """A graph in several shards on a Ray cluster of two hosts: each plays one, and the results are those of one shard."""
 
 import json
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,71 +10,36 @@ import pytest
 
 from benchmarks.hosts import can_isolate
 from emopipe.pipeline.graph.spec import original
-from tests.support.paths import ROOT
-from tests.support.ray_nodes import played
+from tests.support.emotion_graph import emotion_graph
+from tests.support.ray_nodes import played, played_here, short_folder
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow("starts a Ray cluster and whole processes"), pytest.mark.timeout(600)]
 
-GRAPH = """
-[pipeline]
-name = "shards"
-shards = {shards}
-
-[stages.capture]
-use = "file-capture"
-uri = {recordings}
-loop = 4
-realtime = {realtime}
-
-[stages.faces]
-use = "face-detection"
-inputs.video = "capture.video"
-
-[stages.facial]
-use = "facial-inference"
-inputs.faces = "faces.faces"
-
-[stages.windows]
-use = "speech-windows"
-inputs.audio = "capture.audio"
-
-[stages.speech]
-use = "speech-inference"
-inputs.windows = "windows.windows"
-
-[stages.fusion]
-use = "fusion"
-inputs.faces = "facial.emotions"
-inputs.speech = "speech.emotions"
-
-[stages.results]
-use = "jsonl"
-path = "{results}"
-inputs.emotions = "fusion.emotions"
-"""
 COPIED = ("capture", "faces", "facial", "windows", "speech", "fusion")
 
 
 @pytest.fixture(scope="module")
 def folder(shared_media: Path) -> Iterator[Path]:
-    """A folder with a short name: Ray's Unix sockets lie in it."""
     recordings = [str(path.resolve()) for path in sorted((shared_media / "crema-d").glob("*.flv"))]
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        for graph, shards, realtime in (("cluster", 2, "true"), ("local", 1, "false")):  # the one is to be watched
-            given = {"shards": shards, "realtime": realtime, "recordings": recordings}
-            text = GRAPH.format(**given, results=f"{name}/{graph}.jsonl")
-            Path(name, f"{graph}.toml").write_text(text)
-        yield Path(name)
+    with short_folder() as folder:
+        for name, shards, realtime in (("cluster", 2, "true"), ("local", 1, "false")):  # the one is to be watched
+            graph = emotion_graph(
+                folder / f"{name}.jsonl",
+                voice=True,
+                pipeline=f"shards = {shards}",
+                capture=f'use = "file-capture"\nuri = {recordings}\nloop = 4\nrealtime = {realtime}',
+            )
+            (folder / f"{name}.toml").write_text(graph)
+        yield folder
 
 
 @pytest.fixture(scope="module")
 def local(folder: Path) -> dict[str, Any]:
     """The results and figures of one shard, without a cluster."""
     figures = folder / "local.json"
-    command = [sys.executable, "-m", "emopipe", "run", str(folder / "local.toml"), "--json", str(figures)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return {"results": (folder / "local.jsonl").read_text(), "figures": json.loads(figures.read_text())}
+    results = played_here(folder, "local", "--json", str(figures))
+    return {"results": results, "figures": json.loads(figures.read_text())}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from emopipe import EmotionPredictor
 from emopipe.__main__ import main
 from emopipe.models import checkpoint
 from emopipe.models.facial.model import FacialModel
+from tests.support.emotion_graph import emotion_graph
 from tests.support.own_files import noise_pictures
 from tests.support.verbs import verb
 
@@ -65,11 +66,11 @@ def test_learns_from_real_faces_and_is_used_everywhere(own: Path, capfd: pytest.
     assert "mine.safetensors learnt from everybody in it" in " ".join(capfd.readouterr().err.split())
     graph = Path("own.toml")
     graph.write_text(
-        '[pipeline]\nmode = "replay"\n[stages.capture]\nuse = "test-pattern"\nduration = 2.0\nrealtime = false\n'
-        '[stages.faces]\nuse = "face-detection"\ninputs.video = "capture.video"\n'
-        '[stages.own]\nuse = "facial-inference"\ninputs.faces = "faces.faces"\nweights = "mine.safetensors"\n'
-        '[stages.fusion]\nuse = "fusion"\ninputs.faces = "own.emotions"\n'
-        '[stages.results]\nuse = "jsonl"\ninputs.emotions = "fusion.emotions"\npath = "results.jsonl"\n'
+        emotion_graph(
+            Path("results.jsonl"),
+            capture='use = "test-pattern"\nduration = 2.0\nrealtime = false',
+            facial='weights = "mine.safetensors"',
+        )
     )
     assert verb("run", str(graph)) == 0
     assert "one of your own" in " ".join(capfd.readouterr().err.split())
@@ -79,7 +80,7 @@ def test_learns_from_real_faces_and_is_used_everywhere(own: Path, capfd: pytest.
     assert all(set(face["probabilities"]) == set(card.labels) for face in faces)
 
     counts = '{ content = "happy", cross = "angry", amazed = "surprise" }'
-    assert verb("run", str(graph), "--set", f"stages.own.emotions={counts}") == 0
+    assert verb("run", str(graph), "--set", f"stages.facial.emotions={counts}") == 0
     results = [json.loads(line) for line in Path("results.jsonl").read_text().splitlines()]
     assert {face["emotion"] for each in results for face in each["faces"]} <= {"happy", "angry", "surprise"}
 

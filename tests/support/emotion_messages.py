@@ -1,4 +1,4 @@
-"""Messages of both inference stages, for the tests of fusion."""
+"""Messages of both inference stages, for the tests of fusion, and what it has said of them."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from emopipe.models.envelope import STEP_NS
 from emopipe.models.labels import FACE, SPEECH
 from emopipe.pipeline.clock import MS
 from emopipe.pipeline.message import Message
-from emopipe.pipeline.testing import data
+from emopipe.pipeline.testing import Outputs, data
 from emopipe.stages.types import FaceEmotion, FaceEmotions, SpeechEmotion
 
 FRAME = 40 * MS
@@ -66,3 +66,11 @@ def window(
         envelope=np.full(HOP // STEP_NS, -20, np.float32),
     )
     return data(spoken, pts, duration=HOP, watermark=watermark, stream=stream, epoch=epoch)
+
+
+def said(outputs: Outputs, stream: str | None = None) -> list[tuple[int, str, str]]:
+    """Each result as (pts, source, whether a voice takes part)."""
+    return [
+        (message.pts, message.payload.source, "voice" if message.payload.voice else "")
+        for message in outputs.data("emotions", stream)
+    ]

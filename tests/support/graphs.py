@@ -35,6 +35,9 @@ process = "vision"
 use = "tests.support.stages:Show"
 inputs.scores = "fusion.scores"
 """
+CAMERA, LOOK, LISTEN, MIX, SHOW = (
+    f"tests.support.stages:{name}" for name in ("Camera", "Look", "Listen", "Mix", "Show")
+)
 
 
 def good() -> dict[str, Any]:

@@ -22,9 +22,9 @@ from emopipe.pipeline.message import Message
 from emopipe.pipeline.stage import Stage
 from emopipe.pipeline.testing import Outputs, StageHarness
 from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE, until
 
 S = TypeVar("S", bound=Stage)
-PATIENCE = 60.0  # s: other work may be going on on this machine
 FPS = 25
 RATE = 48_000
 
@@ -46,13 +46,6 @@ async def playing(stage: Stage) -> AsyncIterator[StageHarness]:
         await harness.drain()
 
 
-async def until(condition: Callable[[], Any], within: float = PATIENCE) -> None:
-    """Wait for something that takes real time; an error if it does not come."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 def play(stage: Stage, enough: Callable[[Outputs], Any]) -> Outputs:
     """Let a stage play until that is enough, and stop it as Ctrl-C does."""
 
@@ -62,12 +55,6 @@ def play(stage: Stage, enough: Callable[[Outputs], Any]) -> Outputs:
         return harness.outputs
 
     return asyncio.run(drive())
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Sender:

@@ -14,7 +14,7 @@ from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.stage import Stage
-from emopipe.stages.sinks.line_file import LineFile
+from tests.support.restart_stages import Lines
 
 HEADER = "pictures\n"
 KEPT_PICTURES = 20  # more than may be under way
@@ -98,28 +98,11 @@ class Keep(Stage):
             await self.emit("pictures", kept.popleft(), cause=message)
 
 
-class Digests(Stage):
-    """Writes a line a picture, and goes on from what it has left behind."""
+class Digests(Lines):
+    """Writes a line a picture, as `Lines` does."""
 
     name = "digests"
-    resumes = True
     inputs: ClassVar[dict[str, Port]] = {"pictures": Port(Picture, "pictures")}
 
-    class Settings(Stage.Settings):
-        path: Annotated[str, about("where to")]
-
-    settings: Settings
-
-    async def setup(self) -> None:
-        host = self.host
-        self._file = LineFile(self.settings.path, HEADER.encode(), journal=host.journal, finished=host.finished)
-        self.exit.callback(self._file.close)
-
-    async def process(self, port: str, message: Message) -> None:
-        self._file.write(f"{message.stream} {digest(message.payload.image)}\n".encode())
-
-    async def flush(self, stream: str) -> None:
-        self._file.end(stream)
-
-    async def finish(self) -> None:
-        self._file.finish()
+    def text(self, payload: Any) -> str:
+        return digest(payload.image)

@@ -1,5 +1,6 @@
 """Processes that a test starts: the command in one of its own, its workers, and waiting for their end."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import pytest
 
 from tests.support.paths import ROOT
 
@@ -62,6 +66,22 @@ def wait_until_gone(pids: list[int], seconds: float) -> list[int]:
     while time.monotonic() < deadline and any(map(_alive, pids)):
         time.sleep(0.02)
     return [pid for pid in pids if _alive(pid)]
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Whoever uses this leaves no worker behind, no open file, and nothing in the temporary folder that it has here."""
+    before = _open_files()
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(dir="/tmp") as temporary:  # short enough for sockets
+        patch.setenv("TMPDIR", temporary)
+        yield
+        assert list(Path(temporary).iterdir()) == []
+    assert workers_of(os.getpid()) == []
+    assert _open_files() == before
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
 def _alive(pid: int) -> bool:

@@ -6,7 +6,9 @@ What needs a network of its own is a module of this folder that prints what it h
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,23 @@ from tests.support.processes import popen
 RUN_TIMEOUT_S = 200.0
 ACTOR = "ray::RayWorker"
 PLAYING = (ACTOR, "emopipe.pipeline.runtime.worker", "ray::RayPlayer", "emopipe.archive.job")
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder with a short name: Ray's Unix sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def played_here(folder: Path, graph: str, *options: str) -> str:
+    """The results of a graph of the folder without a cluster; they are taken away."""
+    results = folder / f"{graph}.jsonl"
+    command = [sys.executable, "-m", "emopipe", "run", str(folder / f"{graph}.toml"), *options]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    text = results.read_text()
+    results.unlink()
+    return text
 
 
 def played(module: str, folder: Path, *arguments: str) -> dict[str, Any]:

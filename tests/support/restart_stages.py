@@ -97,7 +97,7 @@ class Fragile(Stage):
 
 
 class Lines(Stage):
-    """Writes a line a number, and goes on from what it has left behind."""
+    """Writes a line a number, below the input's name, and goes on from what it has left behind."""
 
     name = "lines"
     resumes = True
@@ -110,11 +110,15 @@ class Lines(Stage):
 
     async def setup(self) -> None:
         host = self.host
-        self._file = LineFile(self.settings.path, b"numbers\n", journal=host.journal, finished=host.finished)
+        header = f"{next(iter(self.inputs))}\n".encode()
+        self._file = LineFile(self.settings.path, header, journal=host.journal, finished=host.finished)
         self.exit.callback(self._file.close)
 
     async def process(self, port: str, message: Message) -> None:
-        self._file.write(f"{message.stream} {message.payload.value}\n".encode())
+        self._file.write(f"{message.stream} {self.text(message.payload)}\n".encode())
+
+    def text(self, payload: Any) -> str:
+        return str(payload.value)
 
     async def flush(self, stream: str) -> None:
         self._file.end(stream)

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emopipe.pipeline.clock import settle
 from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.message import Message, Payload
 from emopipe.pipeline.port import Port, about
 from emopipe.pipeline.report import RunSnapshot
@@ -26,6 +27,21 @@ from emopipe.pipeline.stage import Stage
 class Number(Payload):
     value: int
     ballast: NDArray[np.uint8]
+
+
+def toy_graph(path: Path, *, mode: str = "replay", together: bool = False, **settings: dict[str, Any]) -> Graph:
+    """Numbers that are doubled and written to a file; `settings` are more lines of each stage's table."""
+    stages: dict[str, Any] = {
+        "count": {"use": f"{__name__}:Numbers"},
+        "double": {"use": f"{__name__}:Double", "inputs": {"numbers": "count.numbers"}},
+        "write": {"use": f"{__name__}:Write", "inputs": {"numbers": "double.numbers"}, "path": str(path)},
+    }
+    for name, table in settings.items():
+        stages[name] |= table
+    if together:
+        for table in stages.values():
+            table["process"] = "all"
+    return graph_from_table({"pipeline": {"name": "toy", "mode": mode}, "stages": stages}, "toy.toml")
 
 
 class Numbers(Source):

@@ -31,13 +31,6 @@ async def serving(**settings: Any) -> AsyncIterator[StageHarness]:
         yield harness
 
 
-async def until(condition: Callable[[], Any], within: float = 20.0) -> None:
-    """Wait for something that takes real time; an error if it does not come."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 def ended(harness: StageHarness, stream: str) -> Callable[[], bool]:
     """Whether a stream has ended on both outputs."""
     messages = harness.outputs.messages.values()

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks.clips import read_clip
-from benchmarks.commands import complaint, emopipe
+from benchmarks.commands import Command
 from benchmarks.figures import machine, percentiles, table, write_json
 from benchmarks.hosts import Host, can_isolate, isolated
 from benchmarks.playing import GRAPH
@@ -121,12 +121,12 @@ def _run(
 ) -> Run:
     folder.mkdir(exist_ok=True)
     results, figures, trace = (folder / name for name in ("results.jsonl", "figures.json", "trace.json"))
-    given = settings | {f"stages.{SINK}.path": f'"{results}"'}
+    given = {**settings, f"stages.{SINK}.path": f'"{results}"'}
     sets = [text for key, value in given.items() for text in ("--set", f"{key}={value}")]
     command = ("run", GRAPH, *sets, *options, "--json", figures, "--trace", trace)
-    with emopipe(*command, folder=folder, more=environment) as process:
-        if process.wait():
-            raise EmopipeError(f"no result came of emopipe run {' '.join(options)}: {complaint(process)}")
+    failure = f"no result came of emopipe run {' '.join(options)}"
+    with Command(*command, folder=folder, failure=failure, more=environment) as running:
+        running.wait()
     found: dict[str, Any] = json.loads(figures.read_text())
     age = found["stages"][SINK]["age_ms"]
     errors = {name: process["clock_error_ms"] for name, process in found["processes"].items()}

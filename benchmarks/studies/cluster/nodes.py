@@ -31,6 +31,7 @@ END_TIMEOUT_S = 20.0
 LOOK_S = 0.01
 STARTS = 4  # Ray gives up after 30 s, which a busy machine can take
 OBJECT_STORE_BYTES = 80_000_000  # the least that Ray allows
+TRY_VARIABLE = "BENCHMARK_TRY"  # of the environment: the number of the try that a process of a cluster comes from
 OUTCOMES = ("Ray runtime started", "timed out during startup")
 
 
@@ -53,7 +54,7 @@ class ClusterProcesses:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
         }
-        self._mark = f"RAY_TMPDIR={folder}/ray\0".encode()
+        self._mark = f"RAY_TMPDIR={folder}/ray"
         self._started: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -62,26 +63,18 @@ class ClusterProcesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        deadline = time.monotonic() + END_TIMEOUT_S
-        while (left := list(self)) and time.monotonic() < deadline:
-            for pid, _ in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(LOOK_S)
+        _kill(self._mark)
         for process in self._started:
+            process.kill()
             process.wait()
 
     def __iter__(self) -> Iterator[tuple[int, str]]:
-        for entry in PROC.glob("[0-9]*"):
-            with suppress(OSError):  # it has ended, or is somebody else's
-                if self._mark in (entry / "environ").read_bytes():
-                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    yield int(entry.name), command
+        return _marked(self._mark)
 
     def start(
         self, options: Sequence[str], environment: Mapping[str, str], log: Path, *, enter: Sequence[str] = ()
     ) -> None:
-        """Let a node come up.
+        """Let a node come up; where a try fails, nothing of it is left to be in the way of the next.
 
         Args:
             options: of `ray start`.
@@ -94,17 +87,20 @@ class ClusterProcesses:
         ray = str(Path(sys.executable).with_name("ray"))
         command = [*enter, ray, "start", *options, f"--object-store-memory={OBJECT_STORE_BYTES}", "--block"]
         for _ in range(STARTS):
+            number = str(len(self._started))
             with log.open("w") as file:
-                process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+                process = subprocess.Popen(command, env={**environment, TRY_VARIABLE: number}, stdout=file, stderr=file)
             self._started.append(process)
 
             def decided(process: "subprocess.Popen[bytes]" = process) -> bool:
                 return process.poll() is not None or any(outcome in log.read_text() for outcome in OUTCOMES)
 
-            until(decided, f"{log.stem} node")
-            if OUTCOMES[0] in log.read_text():
-                return
-            process.kill()
+            with ExitStack() as failed:
+                failed.callback(_kill, self._mark, f"{TRY_VARIABLE}={number}")
+                until(decided, f"{log.stem} node")
+                if OUTCOMES[0] in log.read_text():
+                    failed.pop_all()
+                    return
         last = log.read_text().strip().rpartition("\n")[2]
         raise EmopipeError(f"ray start: no {log.stem} node came of it in {STARTS} tries: {last}")
 
@@ -176,4 +172,24 @@ def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise EmopipeError(f"{what}: still none after {WAIT_TIMEOUT_S:g} s")
+        time.sleep(LOOK_S)
+
+
+def _marked(*marks: str) -> Iterator[tuple[int, str]]:
+    """The processes with such variables in their environment, and their command lines."""
+    for entry in PROC.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            if all(mark.encode() in variables for mark in marks):
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                yield int(entry.name), command
+
+
+def _kill(*marks: str) -> None:
+    """Kill the processes with such variables in their environment, and those they start meanwhile."""
+    deadline = time.monotonic() + END_TIMEOUT_S
+    while (left := list(_marked(*marks))) and time.monotonic() < deadline:
+        for pid, _ in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(LOOK_S)

@@ -8,9 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from benchmarks.commands import complaint, emopipe
+from benchmarks.commands import Command
 from benchmarks.playing import GRAPH
-from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.spec import original
 
 LOOK_S = 0.005
@@ -53,7 +52,7 @@ def play(
         EmopipeError: nothing came of it.
     """
     uris = json.dumps([str(path) for path in recordings])
-    given = {"stages.capture.use": "file-capture", "stages.capture.uri": uris}
+    given: dict[str, object] = {"stages.capture.use": "file-capture", "stages.capture.uri": uris}
     given |= {f"stages.{SINK}.use": "jsonl", f"stages.{SINK}.path": RESULTS, **settings}
     options = [text for key, value in given.items() for text in ("--set", f"{key}={value}")]
     on = [] if cluster is None else ["--on", "ray"]
@@ -62,12 +61,12 @@ def play(
         results, figures = folder / RESULTS, folder / "figures.json"
         began = time.monotonic()
         command = ("run", GRAPH, *options, *on, "--json", figures)
-        with emopipe(*command, folder=folder, more=cluster or {}) as process:
-            while process.poll() is None and not (results.exists() and results.stat().st_size):
+        failure = f"no result came of {' '.join(['emopipe run', *on])}"
+        with Command(*command, folder=folder, failure=failure, more=cluster or {}) as running:
+            while not (running.ended() or (results.exists() and results.stat().st_size)):
                 time.sleep(LOOK_S)
             first = time.monotonic() - began
-            if process.wait():
-                raise EmopipeError(f"no result came of {' '.join(['emopipe run', *on])}: {complaint(process)}")
+            running.wait()
         found: dict[str, Any] = json.loads(figures.read_text())
         return Played(
             first,

@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for _ in range(given.rounds):
                 for shards in given.shards:
                     for name, cluster in (("this host", None), ("Ray", head.environment)):
-                        played = play(recordings, settings | {"pipeline.shards": shards}, cluster)
-                        runs.setdefault((shards, name), []).append(played)
+                        run = play(recordings, settings | {"pipeline.shards": shards}, cluster)
+                        runs.setdefault((shards, name), []).append(run)
     except EmopipeError as error:
         print(f"shards: {readable(error)}", file=sys.stderr)
         return error.exit_code

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from emopipe.pipeline.errors import EmopipeError
+
 ROUNDED_MS = 0.002  # a slice lasts 1 µs at least, and times are written in µs
 
 
@@ -32,7 +34,7 @@ def transits(events: Sequence[Mapping[str, Any]], errors: Mapping[str, float]) -
         errors: of the clock of each process (ms), as `--json` has them.
 
     Raises:
-        KeyError: a message was taken of which nobody says that it was sent, or in a process without an error.
+        EmopipeError: a message was taken of which nobody says that it was sent: the trace has lost events.
     """
     processes = {e["pid"]: e["args"]["name"].partition(" (clock")[0] for e in events if e["name"] == "process_name"}
     tracks = {(e["pid"], e["tid"]): e["args"]["name"].split()[1] for e in events if e["name"] == "thread_name"}
@@ -48,7 +50,12 @@ def transits(events: Sequence[Mapping[str, Any]], errors: Mapping[str, float]) -
             taken.append((event, waited))
     found = []
     for event, waited in taken:
-        origin = sent[_message(event)]
+        origin = sent.get(_message(event))
+        if origin is None:
+            raise EmopipeError(
+                f"trace: {event['args']['output']} is not said to have sent message {event['args']['seq']} of "
+                f"{event['name']}, which was taken: events were lost; play a shorter recording, or with less beside it"
+            )
         early = min(event["ts"] - origin["ts"] - origin["dur"], 0.0)  # taken slices begin when sent, or on arrival
         here, there = (processes[each["pid"]] for each in (origin, event))
         error = errors[here] + errors[there] if here != there else 0.0

@@ -1,8 +1,12 @@
 """The studies of a cluster: what Ray costs is a difference, shards are rows, and no process of Ray's is left."""
 
+import importlib.util
 import json
+import os
+import re
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,20 +18,21 @@ from benchmarks.procfs import PROC
 from benchmarks.studies.cluster import cost, media, shards
 from benchmarks.studies.cluster.cost import CLUSTER, NO_CLUSTER, compare
 from benchmarks.studies.cluster.media import Comparison, Run
+from benchmarks.studies.cluster.nodes import STARTS, ClusterProcesses
 from benchmarks.studies.cluster.transits import Transit, transits
-from emopipe.arguments import cluster
 from emopipe.pipeline.clock import MS
+from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.message import Hop, Message
 from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.telemetry.trace import Tracer, TraceWriter
+from tests.support.ray_nodes import short_folder
 from tests.support.traces import read_trace
 
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A folder with a short name: Ray's Unix sockets lie in it."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as name:
-        yield Path(name)
+    with short_folder() as folder:
+        yield folder
 
 
 def processes_below(folder: Path) -> list[str]:
@@ -61,7 +66,7 @@ def test_what_cannot_be_played_is_said(
 ) -> None:
     assert study.main(["gone.mp4"]) == 2  # type: ignore[attr-defined]
     assert "gone.mp4: no such file" in capsys.readouterr().err
-    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert study.main(["gone.mp4"]) == 2  # type: ignore[attr-defined]
     assert "Ray is not installed" in capsys.readouterr().err
 
@@ -84,6 +89,19 @@ def test_a_message_may_arrive_early_by_what_clocks_may_differ(
     assert (transit.output, transit.error, transit.possible) == ("capture.video", 2.0, possible)
 
 
+def test_a_message_that_nobody_is_said_to_have_sent_is_one_sentence(tmp_path: Path) -> None:
+    tracer = Tracer()
+    sent, taken = Hop("capture", 40 * MS, 40 * MS), Hop("faces", 43 * MS, 50 * MS)
+    message = Message(kind="data", stream="clip", seq=1, pts=0, trace=[sent, taken])
+    tracer.taken(LinkId("capture", "video", "faces", "video"), message, 50 * MS)
+    path = tmp_path / "trace.json"
+    with closing(TraceWriter(path)) as writer:
+        writer.add("vision", 2, *tracer.take())
+    expected = "trace: capture.video is not said to have sent message 1 of clip, which was taken: events were lost; "
+    with pytest.raises(EmopipeError, match=re.escape(expected)):
+        transits(read_trace(path), {"vision": 2.0})
+
+
 def test_results_that_differ_and_messages_that_come_too_early_are_seen() -> None:
     good, early = Transit("faces.faces", -1.0, 1.0), Transit("capture.video", -1.1, 1.0)
     run = Run("a\n", (10.0, 20.0), [good])
@@ -93,6 +111,54 @@ def test_results_that_differ_and_messages_that_come_too_early_are_seen() -> None
     assert (wrong.same, wrong.early) == (False, [early])
     row = wrong.row()
     assert (row["same bytes"], row["earliest ms"], row["clocks ± ms"], row["too early"]) == ("False", -1.1, 1.0, 1)
+
+
+RAY = """#!/bin/sh
+# Comes up, unless it is to fail a number of times yet; a child of its own that its death does not end either way.
+setsid sleep 1000 &
+read -r failures < "$0.failures"
+if [ "$failures" -gt 0 ]; then
+    echo $((failures - 1)) > "$0.failures"
+    echo "timed out during startup"
+else
+    echo "Ray runtime started"
+fi
+wait
+"""
+
+
+@pytest.fixture
+def failing_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Put a program in the place of `ray`, and say how often it is to fail yet."""
+    ray = tmp_path / "ray"
+    ray.write_text(RAY)
+    ray.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    def fail(times: int) -> None:
+        (tmp_path / "ray.failures").write_text(f"{times}\n")
+
+    return fail
+
+
+def test_nothing_is_left_of_a_try_that_fails_and_all_of_other_nodes(
+    failing_ray: Callable[[int], None], short: Path
+) -> None:
+    with ClusterProcesses(short) as processes:
+        environment = os.environ | processes.environment
+        failing_ray(0)
+        processes.start([], environment, short / "head.log")
+        head = {pid for pid, _ in processes}
+        failing_ray(2)
+        processes.start([], environment, short / "second.log")
+        second = {pid for pid, _ in processes} - head
+        assert (len(head), len(second)) == (2, 2)
+        assert head < {pid for pid, _ in processes}
+        failing_ray(STARTS)
+        with pytest.raises(EmopipeError, match=f"no third node came of it in {STARTS} tries: timed out during startup"):
+            processes.start([], environment, short / "third.log")
+        assert {pid for pid, _ in processes} == head | second
+    assert processes_below(short) == []
 
 
 @pytest.mark.slow("starts a Ray cluster and whole runs")

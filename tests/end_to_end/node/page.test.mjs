@@ -1,4 +1,4 @@
-// The page's pure modules: geometry, streams, words. Run by tests/test_browser.py with `node --test`.
+// The page's pure modules: geometry, streams, words. Run by tests/end_to_end/test_browser.py with `node --test`.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -3,10 +3,9 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zmq
@@ -16,6 +15,7 @@ from emopipe.pipeline.access.addresses import split_tcp
 from emopipe.pipeline.access.curve import CurveServer, be_client
 from emopipe.pipeline.access.keys import KeyPair
 from emopipe.pipeline.errors import EmopipeError
+from tests.support.waiting import until
 
 HOST, FRIEND, FOE = (KeyPair.new() for _ in range(3))
 
@@ -65,12 +65,6 @@ async def endpoint(folder: Path) -> AsyncIterator[Endpoint]:
     finally:
         made.close()
         await asyncio.sleep(0.01)  # for transports that are aborted
-
-
-async def until(condition: Callable[[], Any]) -> Any:
-    while not (found := condition()):
-        await asyncio.sleep(0.005)
-    return found
 
 
 def test_who_has_an_allowed_key_is_heard_and_known_by_it(tmp_path: Path) -> None:

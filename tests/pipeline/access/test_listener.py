@@ -11,6 +11,7 @@ import pytest
 from emopipe.pipeline.access.listener import BURST, MAX_LEAVING, Connection, Listener, bind_tcp
 from emopipe.pipeline.clock import SECOND, FakeClock
 from emopipe.pipeline.errors import EmopipeError
+from tests.support.waiting import until
 
 
 class Served(asyncio.Protocol):
@@ -39,11 +40,6 @@ class Server:
         caller.setblocking(False)
         self._callers.append(caller)
         return caller
-
-    async def until(self, condition: Callable[[], Any]) -> None:
-        async with asyncio.timeout(30):
-            while not condition():
-                await asyncio.sleep(0.005)
 
     async def close(self) -> None:
         self.listener.close()
@@ -79,9 +75,9 @@ def test_for_a_new_stranger_the_oldest_of_the_busiest_address_goes() -> None:
     async def work(server: Server) -> None:
         lonely = server.call("127.0.0.2")
         crowd = [server.call() for _ in range(3)]
-        await server.until(lambda: len(server.connections) == 4)
+        await until(lambda: len(server.connections) == 4)
         server.call("127.0.0.3")
-        await server.until(lambda: gone(crowd[0]))
+        await until(lambda: gone(crowd[0]))
         assert not any(map(gone, [lonely, *crowd[1:]]))
         assert server.listener.refused == 1
         assert len(server.listener.connections) == 4
@@ -94,12 +90,12 @@ def test_who_has_settled_makes_no_room() -> None:
         friends = []
         for number in range(3):
             friends.append(server.call())
-            await server.until(lambda: len(server.connections) > number)  # noqa: B023
+            await until(lambda: len(server.connections) > number)  # noqa: B023
             server.connections[number].settle()
         strangers = [server.call() for _ in range(2)]
-        await server.until(lambda: gone(strangers[0]))
+        await until(lambda: gone(strangers[0]))
         late = server.call()
-        await server.until(lambda: gone(strangers[1]))
+        await until(lambda: gone(strangers[1]))
         assert not any(map(gone, [*friends, late]))
 
     drive(work, most_silent=1)
@@ -108,11 +104,11 @@ def test_who_has_settled_makes_no_room() -> None:
 def test_where_all_have_settled_a_new_one_is_closed() -> None:
     async def work(server: Server) -> None:
         friends = [server.call() for _ in range(3)]
-        await server.until(lambda: len(server.connections) == 3)
+        await until(lambda: len(server.connections) == 3)
         for connection in server.connections:
             connection.settle()
         late = server.call()
-        await server.until(lambda: gone(late))
+        await until(lambda: gone(late))
         assert len(server.connections) == 3
         assert not any(map(gone, friends))
 
@@ -123,11 +119,11 @@ def test_no_more_are_taken_than_so_many_a_second() -> None:
     async def work(server: Server) -> None:
         for _ in range(BURST + 10):
             server.call()
-        await server.until(lambda: len(server.connections) == BURST)
+        await until(lambda: len(server.connections) == BURST)
         await asyncio.sleep(0.1)  # long enough for the pause to end several times, were the clock not standing still
         assert len(server.connections) == BURST
         await server.clock.advance(SECOND // 10)
-        await server.until(lambda: len(server.connections) == BURST + 5)
+        await until(lambda: len(server.connections) == BURST + 5)
 
     drive(work, rate=50)
 
@@ -160,10 +156,10 @@ def test_without_descriptors_it_pauses_and_says_so() -> None:
         bound = server.listener._bound
         server.listener._bound = Full()  # type: ignore[assignment]
         server.call()
-        await server.until(lambda: heard)
+        await until(lambda: heard)
         server.listener._bound = bound
         assert heard[0]["exception"].errno == errno.EMFILE
-        await server.until(lambda: server.connections)
+        await until(lambda: server.connections)
         assert len(heard) == 1
 
     drive(work)

@@ -17,7 +17,7 @@ from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.runtime.worker import COPY_VARIABLE
 from tests.support.picture_stages import GATES, KEPT_PICTURES, expected_digests, picture_graph
-from tests.support.processes import PATIENCE, popen, wait_for, wait_until_gone, workers_of
+from tests.support.processes import PATIENCE, nothing_left, popen, wait_for, wait_until_gone, workers_of
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
 
@@ -48,12 +48,9 @@ def users(pid: int) -> set[int]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with TemporaryDirectory(dir="/tmp") as temporary:  # short enough for sockets
-        monkeypatch.setenv("TMPDIR", temporary)
+def _nothing_left_behind() -> Iterator[None]:
+    with nothing_left():
         yield
-        assert list(Path(temporary).iterdir()) == []
-    assert workers_of(os.getpid()) == []
 
 
 def delivered(result: RunResult) -> int:

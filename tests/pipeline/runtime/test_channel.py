@@ -1,7 +1,7 @@
 """runtime.channel: who binds hears its known peers, and of everybody else only that they were there."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from emopipe.pipeline.runtime.channel import (
     Endpoint,
     new_key,
 )
+from tests.support.waiting import until
 
 KEY = new_key()
 
@@ -58,12 +59,6 @@ class Peers:
         self.bound.close()
         self._strangers.destroy()
         self.context.destroy()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until `condition` holds; the test's own limit ends what never does."""
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.telemetry.audit import audit
-from tests.support.processes import workers_of
+from tests.support.processes import nothing_left, workers_of
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
 
@@ -74,10 +74,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    yield
-    assert workers_of(os.getpid()) == []
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    with nothing_left():
+        yield
 
 
 @pytest.fixture

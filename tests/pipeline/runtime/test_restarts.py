@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from emopipe.pipeline.errors import EmopipeError, StageFailed
 from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.runtime.result import RunResult
 from emopipe.pipeline.runtime.supervisor import Supervisor
-from tests.support.processes import popen, workers_of
+from tests.support.processes import nothing_left, popen, workers_of
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
 
@@ -42,14 +41,9 @@ def run(graph: Graph) -> RunResult:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    with TemporaryDirectory(dir="/tmp") as temporary:  # short enough for sockets
-        monkeypatch.setenv("TMPDIR", temporary)
+def _nothing_left_behind() -> Iterator[None]:
+    with nothing_left():
         yield
-        assert list(Path(temporary).iterdir()) == []
-    assert workers_of(os.getpid()) == []
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
 @pytest.fixture

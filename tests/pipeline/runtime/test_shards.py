@@ -14,7 +14,7 @@ from emopipe.pipeline.graph.load import Graph, graph_from_table
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.telemetry.audit import audit
-from tests.support.processes import workers_of
+from tests.support.processes import nothing_left, workers_of
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
 
@@ -45,10 +45,8 @@ def pid_of(process: str) -> int:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    yield
-    assert workers_of(os.getpid()) == []
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    with nothing_left():
+        yield
 
 
 @pytest.mark.parametrize(("shards", "layout"), [(1, "stages"), (2, "stages"), (4, "stages"), (2, "auto")])

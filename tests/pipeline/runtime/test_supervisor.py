@@ -3,10 +3,7 @@
 import asyncio
 import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,25 +17,12 @@ from emopipe.pipeline.port import LinkId
 from emopipe.pipeline.runtime.result import RunResult, RunWarning
 from emopipe.pipeline.runtime.supervisor import Supervisor
 from emopipe.pipeline.telemetry.audit import audit
-from tests.support.processes import popen, wait_for, wait_until_gone, workers_of
+from tests.support.processes import workers_of
+from tests.support.toy_stages import toy_graph
 
 pytestmark = pytest.mark.slow("starts whole runs in processes of their own")
 
 TOY = "tests.support.toy_stages:"
-
-
-def graph(path: Path, *, mode: str = "replay", together: bool = False, **settings: dict[str, Any]) -> Graph:
-    stages: dict[str, Any] = {
-        "count": {"use": f"{TOY}Numbers"},
-        "double": {"use": f"{TOY}Double", "inputs": {"numbers": "count.numbers"}},
-        "write": {"use": f"{TOY}Write", "inputs": {"numbers": "double.numbers"}, "path": str(path)},
-    }
-    for name, table in settings.items():
-        stages[name] |= table
-    if together:
-        for table in stages.values():
-            table["process"] = "all"
-    return graph_from_table({"pipeline": {"name": "toy", "mode": mode}, "stages": stages}, "toy.toml")
 
 
 def run(graph: Graph) -> RunResult:
@@ -61,7 +45,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("together", [False, True])
 def test_everything_arrives_in_order_and_is_counted(out: Path, together: bool) -> None:
-    result = run(graph(out, together=together, count={"count": 500, "ballast": 100_000}))
+    result = run(toy_graph(out, together=together, count={"count": 500, "ballast": 100_000}))
     assert out.read_text().splitlines() == [*(f"s0 {2 * n} 100000" for n in range(500)), "closed"]
     assert result.reports["write"].counters == {"lines": 500}
     for link in (LinkId("count", "numbers", "double", "numbers"), LinkId("double", "numbers", "write", "numbers")):
@@ -72,7 +56,7 @@ def test_everything_arrives_in_order_and_is_counted(out: Path, together: bool) -
 
 
 def test_streams_stay_in_order_each(out: Path) -> None:
-    run(graph(out, count={"count": 90, "streams": 3}))
+    run(toy_graph(out, count={"count": 90, "streams": 3}))
     lines = out.read_text().splitlines()[:-1]
     for stream in range(3):
         mine = [int(line.split()[1]) for line in lines if line.startswith(f"s{stream} ")]
@@ -80,12 +64,12 @@ def test_streams_stay_in_order_each(out: Path) -> None:
 
 
 def test_a_slow_stage_holds_the_source_back_in_replay(out: Path) -> None:
-    result = run(graph(out, count={"count": 60}, double={"slow": 0.005}))
+    result = run(toy_graph(out, count={"count": 60}, double={"slow": 0.005}))
     assert result.reports["write"].counters == {"lines": 60}
 
 
 def test_a_slow_stage_drops_the_oldest_in_live_mode_and_counts_it(out: Path) -> None:
-    result = run(graph(out, mode="live", count={"count": 300, "pause": 0.001}, double={"slow": 0.02}))
+    result = run(toy_graph(out, mode="live", count={"count": 300, "pause": 0.001}, double={"slow": 0.02}))
     counts = result.reports["count"].links[LinkId("count", "numbers", "double", "numbers")]
     values = [int(line.split()[1]) for line in out.read_text().splitlines()[:-1]]
     assert counts.sent == 300
@@ -98,7 +82,7 @@ def test_a_slow_stage_drops_the_oldest_in_live_mode_and_counts_it(out: Path) -> 
 @pytest.mark.parametrize("together", [False, True])
 def test_a_stage_that_raises_is_named_with_its_error(out: Path, together: bool) -> None:
     with pytest.raises(StageFailed, match=r"toy\.toml: stages\.double: ZeroDivisionError: doubling failed") as caught:
-        run(graph(out, together=together, double={"at": 50, "how": "raise"}))
+        run(toy_graph(out, together=together, double={"at": 50, "how": "raise"}))
     assert caught.value.exit_code == 1
     lines = out.read_text().splitlines()
     assert lines[-1] == "closed"  # what was done is kept, and closed properly
@@ -107,50 +91,50 @@ def test_a_stage_that_raises_is_named_with_its_error(out: Path, together: bool) 
 
 def test_an_error_the_user_can_mend_keeps_its_exit_code(out: Path) -> None:
     with pytest.raises(EmopipeError, match=r"stages\.double: this number is not yours") as caught:
-        run(graph(out, double={"at": 3, "how": "mend"}))
+        run(toy_graph(out, double={"at": 3, "how": "mend"}))
     assert caught.value.exit_code == 2
 
 
 def test_nothing_plays_when_a_stage_cannot_be_set_up(out: Path) -> None:
     with pytest.raises(EmopipeError, match=r"stages\.double: nothing to double with; bring a two"):
-        run(graph(out, double={"how": "setup"}))
+        run(toy_graph(out, double={"how": "setup"}))
     assert not out.exists() or out.read_text() == "closed\n"
 
 
 def test_a_killed_stage_is_named_with_its_signal(out: Path) -> None:
     with pytest.raises(StageFailed, match="stage double: the process was killed by SIGKILL"):
-        run(graph(out, double={"at": 10, "how": "kill"}))
+        run(toy_graph(out, double={"at": 10, "how": "kill"}))
 
 
 def test_a_stage_that_exits_is_named_with_its_code(out: Path) -> None:
     with pytest.raises(StageFailed, match="stage double: the process exited with code 3"):
-        run(graph(out, double={"at": 10, "how": "exit"}))
+        run(toy_graph(out, double={"at": 10, "how": "exit"}))
 
 
 def test_a_child_of_a_stage_neither_delays_the_end_nor_outlives_it(out: Path) -> None:
     with pytest.raises(StageFailed, match="stage double: the process was killed by SIGKILL"):
-        run(graph(out, double={"at": 10, "how": "child"}))
+        run(toy_graph(out, double={"at": 10, "how": "child"}))
     listing = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert "import time; time.sleep(3600)" not in [line.partition("-c ")[2] for line in listing.splitlines()]
 
 
 def test_standard_error_of_any_length_and_shape_does_no_harm(out: Path) -> None:
     with pytest.raises(StageFailed, match=r"exited with code 3\n  x{2000}$"):
-        run(graph(out, double={"at": 10, "how": "noise"}))
+        run(toy_graph(out, double={"at": 10, "how": "noise"}))
 
 
 def test_a_message_that_does_not_decode_ends_the_run(out: Path) -> None:
     with pytest.raises(StageFailed, match=r"stages\.double: .*sent write\.numbers not a message of .*<f8"):
-        run(graph(out, double={"at": 10, "how": "dtype"}))
+        run(toy_graph(out, double={"at": 10, "how": "dtype"}))
 
 
 def test_a_stage_that_cannot_close_is_an_error(out: Path) -> None:
     with pytest.raises(EmopipeError, match=r"stages\.double: the last page does not fit; make room"):
-        run(graph(out, double={"how": "close"}))
+        run(toy_graph(out, double={"how": "close"}))
 
 
 def test_a_stage_has_time_to_close_once_all_is_done(out: Path) -> None:
-    result = run(graph(out, double={"how": "slow-close"}))
+    result = run(toy_graph(out, double={"how": "slow-close"}))
     assert result.reports["write"].counters == {"lines": 100}
 
 
@@ -161,14 +145,14 @@ def test_a_run_that_closes_its_stages_already_need_not_be_stopped_to_end(out: Pa
         if len(result.reports) == 3 and all(report.ended for report in result.reports.values()):
             answers.append(supervisor.drain())
 
-    supervisor = Supervisor(graph(out, double={"how": "slow-close"}), updated=updated)
+    supervisor = Supervisor(toy_graph(out, double={"how": "slow-close"}), updated=updated)
     asyncio.run(supervisor.run())
     assert answers  # at the least when the two others have closed
     assert all(answers)
 
 
 def test_a_server_that_runs_out_of_files_does_not_end_the_run(out: Path) -> None:
-    result = run(graph(out, double={"at": 7, "how": "crowd"}))
+    result = run(toy_graph(out, double={"at": 7, "how": "crowd"}))
     assert {(w.stage, w.text) for w in result.warnings} == {
         ("double", "no connection can be taken for a moment: Too many open files")
     }
@@ -180,7 +164,7 @@ def test_an_error_of_whoever_watches_ends_the_run(out: Path) -> None:
         raise BrokenPipeError("the terminal is gone")
 
     with pytest.raises(BrokenPipeError, match="the terminal is gone"):
-        asyncio.run(Supervisor(graph(out), updated=updated).run())
+        asyncio.run(Supervisor(toy_graph(out), updated=updated).run())
 
 
 def test_one_stream_from_two_stages_is_refused(out: Path) -> None:
@@ -194,7 +178,7 @@ def test_one_stream_from_two_stages_is_refused(out: Path) -> None:
 
 
 def test_damage_is_reported_and_does_not_stop_the_run(out: Path) -> None:
-    result = run(graph(out, double={"at": 7, "how": "warn"}))
+    result = run(toy_graph(out, double={"at": 7, "how": "warn"}))
     assert [(w.stage, w.text, w.damage) for w in result.warnings] == [("double", "the number is scratched", True)]
     assert result.damaged
     assert result.reports["write"].counters == {"lines": 100}
@@ -202,7 +186,7 @@ def test_damage_is_reported_and_does_not_stop_the_run(out: Path) -> None:
 
 def test_warnings_without_end_hold_up_nothing_and_are_all_counted(out: Path) -> None:
     told: list[RunWarning] = []
-    supervisor = Supervisor(graph(out, double={"at": 7, "how": "flood"}), warned=told.append)
+    supervisor = Supervisor(toy_graph(out, double={"at": 7, "how": "flood"}), warned=told.append)
     result = asyncio.run(supervisor.run())
     assert result.reports["write"].counters == {"lines": 100}
     assert sum(warning.count for warning in result.warnings) + result.forgotten == 50_000
@@ -213,12 +197,12 @@ def test_warnings_without_end_hold_up_nothing_and_are_all_counted(out: Path) -> 
 def test_a_start_that_takes_too_long_names_the_stage(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emopipe.pipeline.runtime.processes.workers.START_TIMEOUT_S", 6.0)
     with pytest.raises(StageFailed, match=r"^toy\.toml: not ready within 6 s: double$"):
-        run(graph(out, double={"how": "hang-setup"}))
+        run(toy_graph(out, double={"how": "hang-setup"}))
 
 
 def test_a_stage_may_wait_for_others_as_long_as_it_says(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emopipe.pipeline.runtime.processes.workers.START_TIMEOUT_S", 1.0)
-    patient = graph(out, double={"how": "hang-setup"})
+    patient = toy_graph(out, double={"how": "hang-setup"})
     monkeypatch.setattr(type(patient.stages["double"].settings), "waits", lambda self: 5.5)
     with pytest.raises(StageFailed, match=r"not ready within 6\.5 s"):
         run(patient)
@@ -234,7 +218,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_run_whose_folder_vanishes_while_it_loads_ends_and_says_so(out: Path, temporary: Path) -> None:
     async def drive() -> None:
-        running = asyncio.create_task(Supervisor(graph(out, double={"how": "hang-setup"})).run())
+        running = asyncio.create_task(Supervisor(toy_graph(out, double={"how": "hang-setup"})).run())
         while not (names := os.listdir(temporary)):  # noqa: PTH208
             await asyncio.sleep(0.01)
         shutil.rmtree(temporary / names[0])
@@ -304,76 +288,3 @@ def test_a_stage_that_watches_is_told_of_all_stages_and_time_is_the_same_everywh
         assert int(lines[-1][1]) > 1_000_000_000  # ns since play
         assert 0 < int(lines[-1][2]) <= 300
     assert {line[0] for lines in heard for line in lines} == {heard[0][0][0]} != {"0"}
-
-
-SCRIPT = """
-import asyncio, sys
-from pathlib import Path
-from tests.pipeline.runtime.test_supervisor import graph
-from emopipe.pipeline.runtime.supervisor import Supervisor
-hang = {"at": int(sys.argv[2]), "how": "hang", "hangs": sys.argv[1] + ".hangs"}
-endless = graph(Path(sys.argv[1]), count={"count": 0, "pause": 0.001}, double=hang)
-seen = []
-def updated(result):
-    if not seen:
-        seen.append(print("playing", flush=True))
-print("starting", flush=True)
-try:
-    asyncio.run(Supervisor(endless, updated=updated).run())
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
-
-
-def start(out: Path, hang_at: int = -1) -> "subprocess.Popen[str]":
-    """An endless run in a process of its own, about to start its workers."""
-    command = [sys.executable, "-c", SCRIPT, str(out), str(hang_at)]
-    process = popen(command)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "starting\n"
-    return process
-
-
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.5])
-def test_ctrl_c_at_any_moment_leaves_nothing(out: Path, delay: float) -> None:
-    with start(out) as process:
-        time.sleep(delay)
-        workers = workers_of(process.pid)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
-        assert wait_until_gone(workers, 0.5) == []
-        assert process.returncode == 130, errors
-
-
-def test_ctrl_c_closes_the_stages(out: Path) -> None:
-    with start(out) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "playing\n"
-        workers = workers_of(process.pid)
-        assert len(workers) == 3
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
-        assert wait_until_gone(workers, 0.5) == []
-    assert out.read_text().splitlines()[-1] == "closed"
-
-
-def test_ctrl_c_does_not_wait_for_a_stage_that_hangs(out: Path) -> None:
-    with start(out, hang_at=20) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        wait_for(Path(f"{out}.hangs").exists, process, "nothing hangs")
-        workers = workers_of(process.pid)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
-        assert wait_until_gone(workers, 0.5) == []
-
-
-def test_the_workers_go_with_a_supervisor_that_is_killed(out: Path) -> None:
-    with start(out) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        workers = workers_of(process.pid)
-        assert workers
-        process.kill()
-        process.communicate(timeout=10)
-    assert wait_until_gone(workers, 2.0) == []

@@ -14,7 +14,8 @@ from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.graph.settings import convert
 from emopipe.stages.capture import devices as live_devices
 from emopipe.stages.capture.camera import Camera
-from tests.support.live_sources import made, play, playing, until
+from tests.support.live_sources import made, play, playing
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow("plays made-up devices in real time")
 

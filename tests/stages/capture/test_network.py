@@ -22,8 +22,10 @@ from emopipe.pipeline.errors import MediaError
 from emopipe.pipeline.graph.settings import convert
 from emopipe.pipeline.testing import Outputs
 from emopipe.stages.capture.network import NetworkCapture
-from tests.support.live_sources import Sender, beeps, flashes, free_port, made, play, playing, sender_apart, until
+from tests.support.endpoints import free_port
+from tests.support.live_sources import Sender, beeps, flashes, made, play, playing, sender_apart
 from tests.support.media import make, tone
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow("waits for network streams in real time")
 

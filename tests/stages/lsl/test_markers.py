@@ -10,8 +10,8 @@ from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.testing import Outputs, StageHarness, run_stage
 from emopipe.stages.lsl.markers import LslMarkers
-from tests.support.live_sources import until
 from tests.support.lsl import SENDER, Program
+from tests.support.waiting import until
 
 Send = Callable[..., Program]
 TOLERANCE_NS = 20_000_000  # LSL estimates how clocks differ by how long messages take, on a busy machine too

@@ -1,7 +1,6 @@
-"""Whole recordings: what is in them comes out, once, at its time; what is damaged is said, and reading goes on."""
+"""Whole recordings: what is in them comes out, once, at its time."""
 
 import gc
-import struct
 import weakref
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +10,10 @@ import numpy as np
 import pytest
 
 from emopipe.pipeline.clock import MS, SECOND
-from emopipe.pipeline.errors import MediaError
-from emopipe.stages.media.container import unreadable
 from emopipe.stages.media.recording import AHEAD_EVENTS, Item, Recording
-from emopipe.stages.types import AudioBlock, VideoFrame
-from tests.support.media import check_order, corner, cut_off, every, make, plainly, spoil, tone
+from emopipe.stages.types import VideoFrame
+from tests.support.media import check_order, corner, every, make, plainly, tone
+from tests.support.recording_items import blocks, gaps, heard, pictures, read
 
 REAL = [
     "crema-d/1001_DFA_ANG_XX.flv",
@@ -31,41 +29,6 @@ REAL = [
     "ravdess/Actor_01/01-01-08-01-01-02-01.mp4",
     "ravdess/Actor_01/01-01-08-02-02-02-01.mp4",
 ]
-
-
-def read(path: Path, **settings: int) -> tuple[list[Item], Recording]:
-    """All items, which are the same where they are decoded ahead."""
-    with Recording(path, **settings) as recording:
-        items = list(recording)
-    with Recording(path, ahead=True, **settings) as ahead:
-        assert list(map(content, ahead)) == list(map(content, items))
-    assert (ahead.damage, ahead.counters) == (recording.damage, recording.counters)
-    return items, recording
-
-
-def content(item: Item) -> tuple[object, ...]:
-    match item.payload:
-        case VideoFrame(luma=luma, small=small):
-            return (*item[:3], luma.tobytes(), small.tobytes())
-        case AudioBlock(samples=samples):
-            return (*item[:3], samples.tobytes())
-    return item[:3]
-
-
-def pictures(items: list[Item]) -> list[Item]:
-    return [item for item in items if isinstance(item.payload, VideoFrame)]
-
-
-def blocks(items: list[Item]) -> list[Item]:
-    return [item for item in items if isinstance(item.payload, AudioBlock)]
-
-
-def gaps(items: list[Item]) -> list[tuple[str, int, int]]:
-    return [(item.kind, item.pts, item.duration) for item in items if item.payload is None]
-
-
-def heard(items: list[Item]) -> np.ndarray:
-    return np.concatenate([item.payload.samples for item in blocks(items)])
 
 
 def check_promises(items: list[Item], short: str, first: bool = False) -> None:
@@ -172,6 +135,14 @@ def test_nothing_read_is_kept(tmp_path: Path) -> None:
     gc.collect()
     assert len(alive) == 200
     assert most <= 2
+
+
+def test_closing_in_the_middle(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", pictures=every(25, 2))
+    with Recording(path) as recording:
+        assert next(iter(recording)).pts == 0
+    recording.close()
+    assert av.logging.get_level() is None
 
 
 # -- sound ---------------------------------------------------------------------------------------------------
@@ -295,101 +266,6 @@ def test_a_clock_that_starts_anew_goes_on(tmp_path: Path) -> None:
     assert sounds.pts + sounds.duration == pytest.approx(shown[-1].pts + shown[-1].duration, abs=0.1 * SECOND)
 
 
-# -- pictures ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("turn", "mirror", "bright"),
-    [
-        (0, False, (0, 0)),
-        (90, False, (1, 0)),
-        (180, False, (1, 1)),
-        (270, False, (0, 1)),
-        (0, True, (0, 1)),
-        (180, True, (1, 0)),
-    ],
-)
-def test_pictures_are_upright(tmp_path: Path, turn: int, mirror: bool, bright: tuple[int, int]) -> None:
-    path = make(tmp_path / "a.mp4", pictures=every(25, 0.2), draw=lambda _: corner(), turn=turn, mirror=mirror)
-    frame = pictures(read(path)[0])[0].payload
-    assert frame.luma.shape == ((160, 96) if turn in (90, 270) else (96, 160))
-    assert frame.small.shape == (*frame.luma.shape, 3)
-    for image in (frame.luma, frame.small[..., 1]):
-        height, width = image.shape
-        quarters = {
-            (y, x): image[y * height // 2 :, x * width // 2 :][: height // 2, : width // 2].mean()
-            for y in (0, 1)
-            for x in (0, 1)
-        }
-        assert max(quarters, key=lambda where: quarters[where]) == bright
-
-
-def test_odd_sizes(tmp_path: Path) -> None:
-    path = make(
-        tmp_path / "a.mkv", pictures=every(25, 0.2), draw=lambda _: corner(321, 179), video="ffv1", pix_fmt="yuv420p"
-    )
-    frame = pictures(read(path)[0])[0].payload
-    assert frame.luma.shape == (179, 321)
-    assert frame.small.shape == (178, 320, 3)
-    assert frame.luma[:50, :100].min() > 200
-    assert frame.luma[70:, 120:].max() < 60
-
-
-def test_lines_stored_from_the_bottom_up(tmp_path: Path) -> None:
-    path = make(
-        tmp_path / "a.avi",
-        pictures=[0],
-        draw=lambda _: corner(162, 96),
-        video="rawvideo",
-        pix_fmt="bgr24",
-        base=Fraction(1, 25),
-    )
-    data = bytearray(path.read_bytes())
-    height = data.index(b"strf") + 16  # of BITMAPINFOHEADER: below 0 from the top down, as FFmpeg writes it
-    assert struct.unpack_from("<i", data, height) == (-96,)
-    struct.pack_into("<i", data, height, 96)
-    path.write_bytes(data)
-    frame = pictures(read(path)[0])[0].payload
-    for image in (frame.luma, frame.small):
-        assert image[70:, :50].min() > 200
-        assert image[:60].max() < 60
-
-
-def test_only_as_large_as_asked_for(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mkv", pictures=[0], draw=lambda _: corner(1600, 800), video="mjpeg", pix_fmt="yuvj420p")
-    frame = pictures(read(path)[0])[0].payload
-    assert (frame.luma.shape, frame.small.shape) == ((640, 1280), (160, 320, 3))
-    frame = pictures(read(path, luma_size=1600, small_size=200)[0])[0].payload
-    assert (frame.luma.shape, frame.small.shape) == ((800, 1600), (100, 200, 3))
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_is_turned_and_mirrored_as_its_exif_says(tmp_path: Path, orientation: int) -> None:
-    from PIL import Image, ImageOps
-
-    stored = Image.fromarray(corner(160, 96))
-    exif = stored.getexif()
-    exif[0x0112] = orientation
-    stored.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    upright = ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg"))
-    assert upright is not None
-    (item,) = pictures(read(tmp_path / "a.jpg")[0])
-    assert isinstance(item.payload, VideoFrame)
-    expected = np.asarray(upright.convert("L")).astype(int)
-    assert item.payload.luma.shape == expected.shape
-    assert np.abs(item.payload.luma - expected).mean() < 2
-    assert item.payload.small.shape == (*expected.shape, 3)
-    assert np.abs(item.payload.small[..., 1] - expected).mean() < 3
-
-
-def test_a_kind_that_ffmpeg_lacks_is_named(tmp_path: Path) -> None:
-    """Nothing is wrong with the file, so copying it again would not help."""
-    path = tmp_path / "a.jxl"
-    path.write_bytes(bytes([0xFF, 0x0A]) + bytes(range(200)))
-    with pytest.raises(MediaError, match=r"holds: video, and this FFmpeg has no decoder for that\); convert it"):
-        Recording(path)
-
-
 # -- which streams -------------------------------------------------------------------------------------------
 
 
@@ -421,119 +297,3 @@ def test_the_default_of_several_audio_tracks_is_taken(tmp_path: Path) -> None:
             frame.sample_rate = 16_000
             container.mux(stream.encode(frame))
     assert heard(read(path)[0]).mean() == pytest.approx(0.5, abs=0.01)
-
-
-# -- damage --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "audio"), [("a.mp4", "aac"), ("a.mkv", "flac"), ("a.ts", "aac")])
-def test_a_corrupt_middle_is_reported_with_its_time_and_the_rest_is_read(tmp_path: Path, name: str, audio: str) -> None:
-    whole = make(tmp_path / name, pictures=every(25, 6), sound=tone(6, 16_000), audio=audio, gop=10)
-    spoil(whole, 0.5, 1500)
-    told: list[str] = []
-    with Recording(whole, on_damage=lambda place: told.append(str(place))) as recording:
-        items = list(recording)
-    check_order(items)
-    assert recording.damage
-    assert told == [str(place) for place in recording.damage]
-    assert all(SECOND < place.start < 5 * SECOND for place in recording.damage)
-    assert told[0].startswith("damaged ")
-    assert recording.counters["damaged"] == sum(place.errors for place in recording.damage)
-    assert recording.counters["frames"] == len(pictures(items)) == len(plainly(whole).pictures)
-    assert len(pictures(items)) >= 120
-    assert pictures(items)[-1].pts >= 5.9 * SECOND
-
-
-@pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.avi", "a.mp4"])
-def test_a_recording_that_was_cut_off(tmp_path: Path, name: str) -> None:
-    early_index = {"movflags": "faststart"} if name == "a.mp4" else None
-    codecs = {"video": "mpeg4", "audio": "pcm_s16le"} if name == "a.avi" else {}
-    path = make(
-        tmp_path / name, pictures=every(25, 6), sound=tone(6, 44_100), rate=44_100, options=early_index, **codecs
-    )
-    cut_off(path, 0.5)
-    items, recording = read(path)
-    check_order(items)
-    assert 40 < recording.counters["frames"] == len(plainly(path).pictures) < 120
-    ends = max(item.pts + item.duration for item in items)
-    last = recording.damage[-1]
-    assert last.end == pytest.approx(ends, abs=SECOND)
-    assert "cut off" in last.reason
-
-
-def test_what_is_silent_is_not_damaged_and_ffmpeg_says_nothing_itself(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = make(tmp_path / "a.mp4", pictures=every(25, 4), sound=tone(4, 16_000), gop=10)
-    capfd.readouterr()
-    assert read(path)[1].damage == []
-    spoil(path, 0.4, 2000)
-    assert read(path)[1].damage != []
-    assert capfd.readouterr() == ("", "")
-    assert av.logging.get_level() is None
-
-
-# -- what is no recording ------------------------------------------------------------------------------------
-
-
-def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"none\.mp4: no such file; check the path"):
-        Recording(tmp_path / "none.mp4")
-
-
-def test_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="is a directory, but a recording is expected"):
-        Recording(tmp_path)
-
-
-def test_an_address() -> None:
-    with pytest.raises(MediaError, match=r"https://example.org/a.mp4 is an address, but a file is expected"):
-        Recording("https://example.org/a.mp4")
-
-
-def test_an_empty_file(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").touch()
-    with pytest.raises(MediaError, match=r"a\.mp4 is empty \(0 bytes\)"):
-        Recording(tmp_path / "a.mp4")
-
-
-@pytest.mark.parametrize("name", ["a.mp4", "a.txt"])
-def test_a_text(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("This is no recording.\n" * 100)
-    with pytest.raises(MediaError, match=r"is not a recording or picture that FFmpeg can read \(.+\); copy it again"):
-        Recording(tmp_path / name)
-
-
-def test_a_recording_without_its_index(tmp_path: Path) -> None:
-    path = cut_off(make(tmp_path / "a.mp4", pictures=every(25, 2)), 0.6)
-    with pytest.raises(MediaError, match="cut off before its index"):
-        Recording(path)
-
-
-def test_neither_pictures_nor_sound(tmp_path: Path) -> None:
-    path = tmp_path / "a.srt"
-    path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
-    with pytest.raises(MediaError, match=r"neither video nor audio .* \(it holds: subtitle\)"):
-        Recording(path)
-
-
-def test_nothing_that_decodes(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mp4", pictures=every(25, 1), options={"movflags": "faststart"})
-    data = path.read_bytes()
-    start = data.index(b"mdat") + 4
-    path.write_bytes(data[:start] + bytes(len(data) - start))
-    with pytest.raises(MediaError, match="nothing in it can be decoded"), Recording(path) as recording:
-        list(recording)
-
-
-def test_unreadable_says_nothing_of_a_recording(tmp_path: Path) -> None:
-    assert unreadable(make(tmp_path / "a: 100% %03d é.mp4", pictures=every(25, 0.2))) == ""
-    assert read(tmp_path / "a: 100% %03d é.mp4")[1].counters["frames"] == 5
-
-
-def test_closing_in_the_middle(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mp4", pictures=every(25, 2))
-    with Recording(path) as recording:
-        assert next(iter(recording)).pts == 0
-    recording.close()
-    assert av.logging.get_level() is None

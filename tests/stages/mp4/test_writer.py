@@ -155,18 +155,23 @@ def test_a_finished_film_can_be_sought_in(tmp_path: Path) -> None:
         assert 2 < next(container.decode(video=0)).time <= 5
 
 
-@pytest.mark.parametrize("audio", ["aac", "mp3", "pcm_s16le"])
-def test_the_recordings_own_sound(tmp_path: Path, audio: str) -> None:
-    source = make(
-        tmp_path / "a.mkv", pictures=every(25, 2), sound=tone(2, 44_100), rate=44_100, layout="stereo", audio=audio
-    )
-    made = Mp4Writer(tmp_path / "a.mp4", source_audio=SourceAudio(source), has_audio=True)
+def rewritten(source: Path, path: Path, *, has_audio: bool = False) -> Path:
+    """A film of a recording's pictures and its own sound."""
+    made = Mp4Writer(path, source_audio=SourceAudio(source), has_audio=has_audio)
     with Recording(source) as recording:
         for item in recording:
             if isinstance(item.payload, VideoFrame):
                 made.add_frame(item.payload, item.pts, item.duration)
     made.finish()
-    seen = play(tmp_path / "a.mp4")
+    return path
+
+
+@pytest.mark.parametrize("audio", ["aac", "mp3", "pcm_s16le"])
+def test_the_recordings_own_sound(tmp_path: Path, audio: str) -> None:
+    source = make(
+        tmp_path / "a.mkv", pictures=every(25, 2), sound=tone(2, 44_100), rate=44_100, layout="stereo", audio=audio
+    )
+    seen = play(rewritten(source, tmp_path / "a.mp4", has_audio=True))
     assert seen.rate == 44_100
     assert sum(samples for _, samples in seen.sounds) / 44_100 == pytest.approx(2, abs=0.06)
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -183,26 +188,14 @@ def test_sound_that_goes_from_stereo_to_mono_and_back(tmp_path: Path) -> None:
     ]
     source = tmp_path / "all.ts"
     source.write_bytes(b"".join(part.read_bytes() for part in parts))
-    made = Mp4Writer(tmp_path / "a.mp4", source_audio=SourceAudio(source))
-    with Recording(source) as recording:
-        for item in recording:
-            if isinstance(item.payload, VideoFrame):
-                made.add_frame(item.payload, item.pts, item.duration)
-    made.finish()
-    seen = play(tmp_path / "a.mp4")
+    seen = play(rewritten(source, tmp_path / "a.mp4"))
     assert seen.rate == 48_000
     assert sum(samples for _, samples in seen.sounds) / 48_000 == pytest.approx(3, abs=0.15)
 
 
 def test_sound_that_begins_before_the_pictures_stays_with_them(tmp_path: Path) -> None:
     source = make(tmp_path / "a.mkv", pictures=every(25, 2, start=0.5), sound=tone(2.5, 16_000))
-    made = Mp4Writer(tmp_path / "a.mp4", source_audio=SourceAudio(source))
-    with Recording(source) as recording:
-        for item in recording:
-            if isinstance(item.payload, VideoFrame):
-                made.add_frame(item.payload, item.pts, item.duration)
-    made.finish()
-    seen = play(tmp_path / "a.mp4")
+    seen = play(rewritten(source, tmp_path / "a.mp4"))
     assert seen.pictures[1] == pytest.approx(0.54, abs=0.03)
     assert seen.sounds[0][0] == pytest.approx(0, abs=0.07)
 

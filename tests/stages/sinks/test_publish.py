@@ -17,12 +17,13 @@ from emopipe.pipeline.access.curve import be_client
 from emopipe.pipeline.access.keys import KeyPair, read_pair, write_pair
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.pipeline.message import FOREVER, Codec, Hop, Message
-from emopipe.pipeline.testing import StageHarness, gap, run_stage, watermark
-from emopipe.stages.sinks.endpoint import endpoint_problem
+from emopipe.pipeline.message import FOREVER, Codec, Hop
+from emopipe.pipeline.testing import StageHarness, gap, watermark
 from emopipe.stages.sinks.publish import Publish
 from emopipe.stages.types import Emotions
+from tests.support.endpoints import free_port
 from tests.support.factories import make_emotions, result
+from tests.support.publishing import publish, publisher
 from tests.support.subscribers import Subscriber
 
 Subscribe = Callable[..., Subscriber]
@@ -45,22 +46,6 @@ def subscribe(endpoint: str) -> Iterator[Subscribe]:
     yield start
     for subscriber in started:
         subscriber.kill()
-
-
-def publisher(endpoint: str, **settings: Any) -> Publish:
-    return Publish(Publish.Settings(endpoint=endpoint, **settings), label="results")
-
-
-def publish(endpoint: str, *messages: Message, **settings: Any) -> Publish:
-    stage = publisher(endpoint, **{"subscribers": 1, **settings})
-    run_stage(stage, [("emotions", message) for message in messages])
-    return stage
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # -- what arrives --------------------------------------------------------------------------------------------
@@ -211,99 +196,6 @@ def test_a_subscriber_that_does_not_read_holds_nothing_up_and_sees_what_it_has_l
     assert seqs[0] == 0
 
 
-# -- where it binds ------------------------------------------------------------------------------------------
-
-
-def test_a_port_in_use_is_named_with_a_remedy() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(EmopipeError) as caught:
-            publish(address)
-    assert str(caught.value) == (
-        f"endpoint: {address} is in use; stop the program that has bound it (another run, perhaps), "
-        "or choose another address"
-    )
-
-
-def test_a_path_in_use_is_not_taken_away_from_its_owner(endpoint: str, subscribe: Subscribe) -> None:
-    subscriber = subscribe()
-
-    async def drive() -> None:
-        async with StageHarness(publisher(endpoint, subscribers=1)) as first:
-            with pytest.raises(EmopipeError, match=re.escape(f"endpoint: {endpoint} is in use")):
-                async with StageHarness(publisher(endpoint)):
-                    pass
-            await first.send("emotions", result(0))
-            await first.finish()
-
-    asyncio.run(drive())
-    assert [message.kind for _, message in subscriber.received()] == ["data", "eos", "eos"]
-
-
-def test_a_file_is_never_replaced_by_a_socket(endpoint: str, tmp_path: Path) -> None:
-    (tmp_path / "emotions").write_text("precious")
-    with pytest.raises(EmopipeError, match=r"emotions exists and is not a socket; choose another path"):
-        publish(endpoint)
-    assert (tmp_path / "emotions").read_text() == "precious"
-
-
-def test_the_socket_of_a_killed_run_is_in_nobodys_way(endpoint: str, tmp_path: Path, subscribe: Subscribe) -> None:
-    with socket.socket(socket.AF_UNIX) as killed:
-        killed.bind(str(tmp_path / "emotions"))
-    subscriber = subscribe()
-    publish(endpoint, result(0))
-    assert len(subscriber.received()) == 3
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["tcp://127.0.0.1:5560", "tcp://localhost:1", "tcp://127.0.0.2:65535", "tcp://[::1]:5560", "ipc:///tmp/emotions"],
-)
-def test_addresses_that_will_do(address: str) -> None:
-    assert endpoint_problem(address) is None
-    assert Publish.Settings(endpoint=address).check() == []
-
-
-@pytest.mark.parametrize(
-    ("address", "problem"),
-    [
-        ("5560", "'5560' is not an address, expected tcp://127.0.0.1:PORT or ipc://PATH"),
-        ("udp://127.0.0.1:1", "'udp://127.0.0.1:1' is not an address, expected"),
-        ("inproc://here", "'inproc://here' is not an address, expected"),
-        ("tcp://127.0.0.1", "tcp://127.0.0.1 has no port between 1 and 65535"),
-        ("tcp://127.0.0.1:*", "tcp://127.0.0.1:* has no port between 1 and 65535"),
-        ("tcp://127.0.0.1:65536", "tcp://127.0.0.1:65536 has no port between 1 and 65535"),
-        ("tcp://*:5560", "tcp://*:5560 can be reached from other machines"),
-        ("tcp://0.0.0.0:5560", "can be reached from other machines, which takes encryption and an allow-list"),
-        ("tcp://192.168.1.2:5560", "or choose a loopback address such as tcp://127.0.0.1:5560"),
-        ("tcp://eth0:5560", "can be reached from other machines"),
-        ("tcp://[::]:5560", "can be reached from other machines"),
-        ("ipc://", "ipc:// names no path, expected one such as ipc:///tmp/emotions.ipc"),
-        ("ipc://*", "ipc://* names no path"),
-        ("ipc:///no/such/place", "the directory /no/such does not exist; create it, or choose another path"),
-        (f"ipc:///tmp/{'x' * 120}", f"the path is longer than the {zmq.IPC_PATH_MAX_LEN} bytes a socket's may have"),
-    ],
-)
-def test_addresses_that_will_not_do(address: str, problem: str) -> None:
-    found = endpoint_problem(address)
-    assert found is not None
-    assert problem in found
-    assert Publish.Settings(endpoint=address).check() == [("endpoint", found)]
-    with pytest.raises(EmopipeError, match=re.escape(f"endpoint: {found}")):
-        publish(address)
-
-
-def test_its_address_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def own(address: str) -> list[str]:
-        return Publish.Settings(endpoint=address).writes()
-
-    monkeypatch.chdir(tmp_path)
-    assert own("tcp://localhost:5560") == own("tcp://127.0.0.1:5560") == ["tcp://127.0.0.1:5560"]
-    assert own("ipc://results") == own(f"ipc://{tmp_path}/./results") == [str(tmp_path / "results")]
-
-
 FLOOD = """
 import sys, zmq
 socket = zmq.Context().socket(zmq.SUB)
@@ -360,7 +252,30 @@ def test_one_who_comes_and_goes_is_not_cut_off(endpoint: str) -> None:
     assert asyncio.run(drive()) == 0
 
 
-# -- for other machines --------------------------------------------------------------------------------------
+# -- where it binds ------------------------------------------------------------------------------------------
+
+
+def test_a_path_in_use_is_not_taken_away_from_its_owner(endpoint: str, subscribe: Subscribe) -> None:
+    subscriber = subscribe()
+
+    async def drive() -> None:
+        async with StageHarness(publisher(endpoint, subscribers=1)) as first:
+            with pytest.raises(EmopipeError, match=re.escape(f"endpoint: {endpoint} is in use")):
+                async with StageHarness(publisher(endpoint)):
+                    pass
+            await first.send("emotions", result(0))
+            await first.finish()
+
+    asyncio.run(drive())
+    assert [message.kind for _, message in subscriber.received()] == ["data", "eos", "eos"]
+
+
+def test_the_socket_of_a_killed_run_is_in_nobodys_way(endpoint: str, tmp_path: Path, subscribe: Subscribe) -> None:
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "emotions"))
+    subscriber = subscribe()
+    publish(endpoint, result(0))
+    assert len(subscriber.received()) == 3
 
 
 def test_beyond_loopback_it_publishes_for_allowed_keys_alone(tmp_path: Path) -> None:
@@ -388,24 +303,3 @@ def test_beyond_loopback_it_publishes_for_allowed_keys_alone(tmp_path: Path) -> 
         seqs = [Codec(Emotions).decode(friend.recv_multipart()[1:]).seq for _ in range(52) if friend.poll(1000)]
     assert seqs == [*range(50), 50, 0]  # and the two ends
     assert stage.counters["subscribed"] == 1
-
-
-def test_wrong_keys_are_said_before_anything_runs(tmp_path: Path) -> None:
-    desk, anna = write_pair(tmp_path, "desk"), write_pair(tmp_path / "allowed", "anna")
-    secret, allowed = str(desk.secret_file), str(tmp_path / "allowed")
-
-    def problems(endpoint: str = "tcp://0.0.0.0:5560", **keys: Any) -> list[tuple[str, str]]:
-        return [(key, text) for key, text in Publish.Settings(endpoint=endpoint, **keys).check()]
-
-    assert problems(secret_key=secret, allow=allowed) == []
-    assert problems("tcp://[::]:5560", secret_key=secret, allow=[anna.public]) == []
-    assert problems("ipc:///tmp/emotions", secret_key=secret, allow=allowed)[0][0] == "secret_key"
-    assert problems(allow=allowed)[0][1].startswith("missing: the file of our own secret key")
-    assert problems(secret_key=secret)[0][0] == "allow"
-    assert problems(secret_key=secret, allow="nowhere")[0][1].startswith("nowhere: no such folder")
-    assert problems(secret_key=secret, allow=["rubbish"])[0][1].startswith('"rubbish" is no public key')
-    assert problems(secret_key="nothing", allow=allowed)[0][1].startswith("nothing: no such key file")
-    desk.secret_file.chmod(0o644)
-    assert "others may read this secret key" in problems(secret_key=secret, allow=allowed)[0][1]
-    with pytest.raises(EmopipeError, match=r"^secret_key: .*others may read"):
-        publish("tcp://0.0.0.0:5560", secret_key=secret, allow=allowed)

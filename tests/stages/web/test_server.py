@@ -1,69 +1,17 @@
-"""The web server: who may ask, how much, and who answers."""
+"""The web server: who may ask, and who answers."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from benchmarks.attack.certificate import self_signed
 from emopipe.pipeline.errors import EmopipeError
-from emopipe.stages.web.rate_limit import FairRateLimit
-from emopipe.stages.web.server import WebServer, WebSettings, parse_endpoint
-
-TOKEN = "a-token-of-enough-characters"
-
-
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
-
-
-async def hello(request: web.Request, name: str = "") -> web.StreamResponse:
-    return web.Response(text=f"hello {name}")
-
-
-async def echo(request: web.Request) -> web.StreamResponse:
-    return web.Response(body=await request.read())
-
-
-async def fail(request: web.Request) -> web.StreamResponse:
-    raise ValueError("our own mistake")
-
-
-@asynccontextmanager
-async def serving(warn: Callable[[str], None] = lambda text: None, **settings: Any) -> AsyncIterator[WebServer]:
-    server = await WebServer.join(WebSettings(**{"endpoint": free_endpoint(), **settings}), warn)
-    server.route("GET", "/hello/{name}", hello)
-    server.route("GET", "/", hello, public=True)
-    server.route("POST", "/echo", echo)
-    server.route("GET", "/fail", fail)
-    server.route("GET", "/rare", hello, limit=FairRateLimit(0.1, 2))
-    try:
-        yield server
-    finally:
-        await server.leave()
-
-
-def ask(method: str, path: str, *, times: int = 1, settings: dict[str, Any] | None = None, **request: Any) -> Any:
-    """(status, text, headers) of the last of so many requests."""
-
-    async def drive() -> tuple[int, str, dict[str, str]]:
-        endpoint = free_endpoint()
-        async with serving(endpoint=endpoint, **(settings or {})), aiohttp.ClientSession() as client:
-            for _ in range(times):
-                async with client.request(method, endpoint + path, **request) as answer:
-                    last = answer.status, await answer.text(), dict(answer.headers)
-        return last
-
-    return asyncio.run(drive())
-
+from emopipe.stages.web.server import WebServer, WebSettings
+from tests.support.endpoints import free_endpoint
+from tests.support.web_server import TOKEN, ask, hello, serving
 
 # -- routes --------------------------------------------------------------------------------------------------
 
@@ -208,149 +156,6 @@ def test_only_our_own_pages_may_ask(origin: str, status: int) -> None:
     assert ask("GET", "/", headers={"Host": "localhost:1", "Origin": origin})[0] == status
 
 
-# -- how much ------------------------------------------------------------------------------------------------
-
-
-def test_a_body_may_not_be_larger_than_any_offer() -> None:
-    assert ask("POST", "/echo", data=b"x" * 200_000)[0] == 200
-    assert ask("POST", "/echo", data=b"x" * 300_000)[0] == 413
-
-
-def test_a_limited_route_says_when_to_come_again() -> None:
-    assert ask("GET", "/rare", times=2)[0] == 200
-    status, _, headers = ask("GET", "/rare", times=3)
-    assert (status, headers["Retry-After"]) == (429, "10")
-
-
-async def half_a_request(endpoint: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    host, port = endpoint.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET / HTTP/1.1\r\nHost: ")
-    return reader, writer
-
-
-def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.FIRST_REQUEST_TIMEOUT_S", 0.2)
-
-    async def drive() -> None:
-        endpoint = free_endpoint()
-        async with serving(endpoint=endpoint), asyncio.timeout(20):
-            reader, writer = await half_a_request(endpoint)
-            assert await reader.read() == b""
-            writer.close()
-
-    asyncio.run(drive())
-
-
-@pytest.mark.slow("real time")
-def test_half_requests_keep_nobody_out() -> None:
-    """600 of them, of which the server has room for 512: whoever asks for something is answered at once."""
-
-    async def drive() -> float:
-        endpoint = free_endpoint()
-        async with serving(endpoint=endpoint), asyncio.timeout(60):
-            held = [await half_a_request(endpoint) for _ in range(600)]
-            began = asyncio.get_running_loop().time()
-            for _ in range(10):
-                async with aiohttp.ClientSession() as client, client.get(endpoint) as answer:
-                    assert answer.status == 200
-            took = asyncio.get_running_loop().time() - began
-            for _, writer in held:
-                writer.close()
-        return took
-
-    assert asyncio.run(drive()) < 8  # s; half a request may stay for 10
-
-
-def test_where_all_are_busy_a_new_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 1)
-
-    async def drive() -> None:
-        endpoint = free_endpoint()
-        async with serving(endpoint=endpoint), aiohttp.ClientSession() as client, asyncio.timeout(20):
-            async with client.get(endpoint) as answer:
-                assert answer.status == 200  # and the connection is kept alive
-            reader, writer = await half_a_request(endpoint)
-            assert await reader.read() == b""
-            writer.close()
-
-    asyncio.run(drive())
-
-
-def test_who_asks_without_the_token_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.MAX_CONNECTIONS", 3)
-
-    async def drive() -> None:
-        endpoint = free_endpoint()
-        async with serving(endpoint=endpoint, token=TOKEN), asyncio.timeout(20):
-            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as friend:
-                async with friend.get(f"{endpoint}/hello/a") as answer:
-                    assert answer.status == 200  # and the connection is kept alive
-                for path in ("/", "/hello/a", "/", "/hello/a"):
-                    async with aiohttp.ClientSession() as stranger, stranger.get(f"{endpoint}{path}") as answer:
-                        assert answer.status in (200, 401)
-                        async with friend.get(f"{endpoint}/hello/a") as again:
-                            assert again.status == 200
-
-    asyncio.run(drive())
-
-
-def test_who_asks_without_the_token_and_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.STRANGERS_BURST", 20.0)
-    monkeypatch.setattr("emopipe.stages.web.server.STRANGERS_RATE_HZ", 0.01)
-
-    async def drive() -> int:
-        endpoint = free_endpoint()
-        async with serving(endpoint=endpoint, token=TOKEN), asyncio.timeout(20):
-            host, port = endpoint.removeprefix("http://").split(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode() * 1000)
-            answers = (await reader.read(-1)).count(b"HTTP/1.1 200")
-            writer.close()
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            async with aiohttp.ClientSession(headers=headers) as friend, friend.get(f"{endpoint}/hello/a") as answer:
-                assert answer.status == 200
-        return answers
-
-    assert 0 < asyncio.run(drive()) <= 20
-
-
-def test_a_body_that_nobody_wants_is_not_read_to_its_end() -> None:
-    async def drive() -> int:
-        endpoint = free_endpoint()
-        async with serving(endpoint=endpoint), asyncio.timeout(60):
-            host, port = endpoint.removeprefix("http://").split(":")
-            _, writer = await asyncio.open_connection(host, int(port))
-            writer.write(f"POST /nothing HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {1 << 40}\r\n\r\n".encode())
-            sent = 0
-            try:
-                while sent < 1 << 28:
-                    writer.write(bytes(1 << 16))
-                    await writer.drain()
-                    sent += 1 << 16
-            except ConnectionError:
-                pass
-            writer.close()
-        return sent
-
-    assert asyncio.run(drive()) < 1 << 24  # what fits into buffers, and 256 KiB
-
-
-def test_a_connection_that_asks_for_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emopipe.stages.web.server.KEEP_ALIVE_S", 0.2)
-
-    async def drive() -> None:
-        endpoint = free_endpoint()
-        where = parse_endpoint(endpoint)
-        async with serving(endpoint=endpoint), asyncio.timeout(20):
-            reader, writer = await asyncio.open_connection(where.host, where.port)
-            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert (await reader.read()).startswith(b"HTTP/1.1 200")  # up to the end of the connection
-            writer.close()
-
-    asyncio.run(drive())
-
-
 # -- settings ------------------------------------------------------------------------------------------------
 
 
@@ -376,27 +181,5 @@ def test_a_page_is_served_encrypted(tmp_path: Path) -> None:
         async with serving(endpoint=endpoint, certificate=certificate, key=key), aiohttp.ClientSession() as client:
             async with client.get(endpoint, ssl=False) as answer:
                 assert answer.status == 200
-
-    asyncio.run(drive())
-
-
-def test_handshakes_that_never_end_keep_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They count as connections from the first byte on, and make room like others that ask for nothing."""
-    monkeypatch.setattr("emopipe.stages.web.server.MAX_TLS_SILENT", 8)
-    certificate, key = self_signed(tmp_path)
-
-    async def drive() -> None:
-        endpoint = free_endpoint().replace("http:", "https:")
-        async with serving(endpoint=endpoint, certificate=certificate, key=key) as server, asyncio.timeout(60):
-            host, port = endpoint.removeprefix("https://").split(":")
-            held = [await asyncio.open_connection(host, int(port)) for _ in range(30)]
-            reader, _ = held[0]
-            assert await reader.read() == b""  # the oldest has gone
-            async with aiohttp.ClientSession() as client, client.get(endpoint, ssl=False) as answer:
-                assert answer.status == 200
-            assert server._listener is not None
-            assert len(server._listener.connections) <= 8
-            for _, writer in held:
-                writer.close()
 
     asyncio.run(drive())

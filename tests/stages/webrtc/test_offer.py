@@ -13,7 +13,8 @@ from emopipe.stages.web.callers import plain_address
 from emopipe.stages.webrtc.offer import MAX_CANDIDATES, MAX_NAMES, MAX_PAIRS, OfferError, parse_offer
 from emopipe.stages.webrtc.peer import own_addresses
 from tests.support.offers import make_offer, with_candidates
-from tests.support.webrtc import serving, until
+from tests.support.waiting import until
+from tests.support.webrtc import serving
 
 LINE_ENDS = ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
 FAR = ipaddress.ip_address("198.51.100.7")  # for documentation (RFC 5737): nobody is there

@@ -17,7 +17,8 @@ from benchmarks.peers.whip_client import PacketTrack, WhipClient, recorded
 from emopipe.pipeline.clock import MS, SECOND
 from emopipe.pipeline.testing import StageHarness
 from emopipe.stages.web.server import Session, WebServer
-from tests.support.webrtc import Never, beeps, ended, flashes, flashes_and_beeps, serving, until
+from tests.support.waiting import until
+from tests.support.webrtc import Never, beeps, ended, flashes, flashes_and_beeps, serving
 
 pytestmark = pytest.mark.slow("sends over WebRTC in real time")
 

@@ -16,7 +16,8 @@ from emopipe.stages.webrtc.places import free_name
 from emopipe.stages.webrtc.source import WebRtc
 from tests.support.endpoints import free_endpoint
 from tests.support.offers import make_offer
-from tests.support.webrtc import Never, ended, flashes_and_beeps, serving, until
+from tests.support.waiting import until
+from tests.support.webrtc import Never, ended, flashes_and_beeps, serving
 
 pytestmark = pytest.mark.slow("sends over WebRTC in real time")
 

@@ -62,3 +62,44 @@ def test_a_reader_that_has_had_enough_is_no_error() -> None:
 def test_what_an_error_quotes_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "\x1b[2Jnone.toml"]) == 2
     assert capsys.readouterr().err.startswith("emopipe: \\x1b[2Jnone.toml: no such file")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("rnu", 'emopipe: error: argument VERB: no "rnu"; did you mean "run"?'),
+        ("replay clip.mp4 --output x.csv", "emopipe replay: error: --output: no such option; did you mean --out?"),
+        ("predict face.jpg", "emopipe predict: error: face.jpg: name it behind --image or --audio or --video"),
+        ("keys new anna bob", "emopipe keys: error: bob: one word too many"),
+        ("train facal --data x", 'emopipe train: error: argument MODEL: no "facal"; did you mean "facial"?'),
+        ("replay -odd.mp4", "emopipe replay: error: -odd.mp4: no such option; the file of that name is ./-odd.mp4"),
+    ],
+)
+def test_a_mistyped_word_is_said_with_the_usage_of_its_verb_and_what_was_meant(
+    line: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-odd.mp4").touch()
+    with pytest.raises(SystemExit) as left:
+        main(line.split())
+    assert left.value.code == 2
+    usage, *_, last = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: " + said.partition(": ")[0])
+    assert last == said
+
+
+@pytest.mark.parametrize("module", ["shtab", "numpy", "emopipe.commands.playing.run"])
+def test_ctrl_c_while_the_command_is_still_being_imported_is_one_line(module: str) -> None:
+    # The signal comes at the moment that a module is looked for, whatever the speed of the machine.
+    program = (
+        "import os, signal, sys\n"
+        "from emopipe.__main__ import main\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.exit(main(['check']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "emopipe: interrupted\n")

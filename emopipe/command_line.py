@@ -1,0 +1,54 @@
+"""One command line from its words to its exit code."""
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import shtab
+
+import emopipe
+from emopipe.arguments.parser import Parser
+from emopipe.commands import VERBS
+from emopipe.pipeline.errors import EmopipeError
+from emopipe.pipeline.text import readable
+
+INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a file that standard output goes to may say
+MODULES = {name: importlib.import_module(module) for name, module in VERBS.items()}
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run one command line and return its exit code; without `arguments` that of this process."""
+    verb = ""
+    try:
+        parser = Parser(
+            prog="emopipe", description="What a face and a voice express, on one time line, with honest confidence."
+        )
+        parser.add_argument("--version", action="version", version=f"emopipe {emopipe.__version__}")
+        shtab.add_argument_to(parser, help="print a script for the completion of commands by your shell")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        for name, module in MODULES.items():
+            module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
+        given = parser.parse_args(arguments)
+        verb = given.verb
+        code = int(MODULES[verb].main(given))
+        sys.stdout.flush()
+        return code
+    except EmopipeError as error:
+        print(f"emopipe: {readable(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as interrupt:
+        how = f"ended by {interrupt}" if interrupt.args else "interrupted"
+        print(f"emopipe: {how}; the files written so far are whole", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `emopipe inspect | head` has all it wanted; a run that nobody watches any more has not
+        sys.stderr.close()
+        return 1 if verb in ("run", "replay") else 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still buffered goes at the end
+        print(f"emopipe: standard output cannot be written ({error.strerror})", file=sys.stderr)
+        return EmopipeError.exit_code

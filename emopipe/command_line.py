@@ -15,6 +15,7 @@ from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import readable
 
 INTERRUPTED = 130
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)  # paths of a user
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a file that standard output goes to may say
 MODULES = {name: importlib.import_module(module) for name, module in VERBS.items()}
 
@@ -47,6 +48,10 @@ def run(arguments: Sequence[str] | None) -> int:
         sys.stderr.close()
         return 1 if verb in ("run", "replay") else 0
     except OSError as error:
+        if error.filename is not None and error.errno in UNUSABLE:
+            path = readable(os.fsdecode(error.filename))
+            print(f"emopipe: {path}: {error.strerror}; check the path, and who may enter its folders", file=sys.stderr)
+            return EmopipeError.exit_code
         if error.filename is not None or error.errno not in FULL:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still buffered goes at the end

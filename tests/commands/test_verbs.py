@@ -103,3 +103,29 @@ def test_ctrl_c_while_the_command_is_still_being_imported_is_one_line(module: st
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "emopipe: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run {}.toml",
+        "check {}",
+        "graph webcam --out {}.svg",
+        "replay --check {}.jsonl",
+        "predict --image {}.jpg",
+        "archive {} --out results",
+        "compare {}.jsonl {}.eaf",
+        "train facial --data {}",
+        "evaluate facial --data {}",
+        "export facial --weights {} --out own.onnx",
+        "keys show {}",
+    ],
+)
+def test_a_path_that_the_system_refuses_is_one_line_of_any_verb(
+    line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line.replace("{}", "a" * 300).split()) == 2  # as with a folder that may not be entered, which root may
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "File name too long" in said

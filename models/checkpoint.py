@@ -97,6 +97,8 @@ def read_card(path: Path) -> Card:
 def _read(path: Path, task: str | None, framework: str) -> tuple[dict[str, Any], Card]:
     from safetensors import SafetensorError, safe_open
 
+    if path.is_dir():
+        raise ModelError(f"{path}: a folder; give the file of weights in it, whose name ends in .safetensors")
     if not path.is_file():
         raise ModelError(
             f"{path}: no such weights; train them with `emopipe train {task or 'MODEL'}` or restore the file"
@@ -109,7 +111,9 @@ def _read(path: Path, task: str | None, framework: str) -> tuple[dict[str, Any],
     except KeyError:
         raise ModelError(f"{path}: not an emopipe checkpoint (its metadata has no card)") from None
     except (SafetensorError, msgspec.MsgspecError, OSError) as error:
-        raise ModelError(f"{path}: damaged weights ({error}); restore the file or train it again") from None
+        raise ModelError(
+            f"{path}: damaged weights, or another kind of file ({error}); restore the file or train it again"
+        ) from None
     if task is not None and card.task != task:
         raise ModelError(f"{path}: a {card.task} model, but a {task} model is needed")
     return state, card

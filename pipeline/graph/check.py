@@ -145,10 +145,12 @@ def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> Non
             if owner != stage.name:
                 problems.add(("stages", stage.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
     _check_served(stages, owners, problems)
+    told: set[str] = set()  # a sink may name what it links or copies from, which its source has read before
     for stage in stages.values():
         files = [file for hook in ("reads", "loads") for file in ask(stage, hook, texts, problems) or []]
         for file in files:
-            if (writer := owners.get(_identity(file))) is not None:
+            if (writer := owners.get(_identity(file))) is not None and _identity(file) not in told:
+                told.add(_identity(file))
                 text = f"would overwrite {show(file)}, which {{other}} reads; choose another path"
                 problems.add(("stages", writer), text, other=stage.name)
 

@@ -70,7 +70,7 @@ def read_table(path: str | Path) -> dict[str, Any]:
         problem = f"cannot be read: {error.strerror or error}"
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        problem = f"line {line}: this is not UTF-8 text; expected a graph in TOML"
+        problem = f"line {line}: this is not UTF-8 text; expected a graph in TOML (`emopipe replay` plays recordings)"
     except tomllib.TOMLDecodeError as error:
         problem = _syntax(str(error), text)
     except RecursionError:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from emopipe.pipeline.clock import SECOND
+from emopipe.pipeline.clock import MS, SECOND
 from emopipe.stages.sinks.findings import face_finding, findings, percent, pointing
 from emopipe.stages.sinks.segments import MAX_GAP_NS, Segment, Timeline, VoiceTimeline
 from emopipe.stages.types import Emotions, FaceGeometry
@@ -158,7 +158,7 @@ def verdict_sentence(who: str, timeline: Timeline) -> str:
     total = timeline.total
     if not total:
         return f"{who} is there for a moment only."
-    length = f"{total / SECOND:.1f} s"
+    length = f"{total / SECOND:.1f} s" if total >= SECOND // 10 else f"{total / MS:.0f} ms"  # of a picture
     doubt = timeline.uncertain.total() / total
     if doubt > MAX_DOUBT:
         emotion, ns = _longest(timeline.uncertain)

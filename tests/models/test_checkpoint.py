@@ -77,3 +77,8 @@ def test_a_damaged_file_and_one_for_another_task_are_told_apart(tmp_path: Path) 
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ModelError, match="damaged weights"):
         checkpoint.load(path, "facial")
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ModelError, match="or another kind of file"):
+        checkpoint.load(path, "facial")
+    with pytest.raises(ModelError, match="a folder; give the file of weights in it"):
+        checkpoint.load(tmp_path, "facial")

@@ -25,7 +25,7 @@ from emopipe.models.loading import Backend
 from emopipe.pipeline.errors import DataError, EmopipeError, MediaError
 from emopipe.pipeline.graph.load import overridden, read_table
 from emopipe.pipeline.graph.registry import GRAPH_KEYS
-from emopipe.pipeline.text import count, printable, readable
+from emopipe.pipeline.text import count, listing, printable, readable
 
 if TYPE_CHECKING:
     from emopipe.predictor.prediction import Prediction
@@ -68,7 +68,11 @@ def main(args: argparse.Namespace) -> int:
     for text in left_out([*args.image, *args.audio, *args.video], {*images, *sounds, *films}):
         print(f"emopipe: {text}", file=sys.stderr)
     if not (images or sounds or films):
-        raise EmopipeError("nothing to predict: name files with --image, --audio or --video, or folders that hold some")
+        given = dict.fromkeys([*args.image, *args.audio, *args.video])
+        empty = f" in {listing(map(str, given), 'or')}" if given else ""
+        raise EmopipeError(
+            f"nothing to predict{empty}: name files with --image, --audio or --video, or folders that hold some"
+        )
     if not args.every >= 0:
         raise EmopipeError(f"--every {args.every:g}: expected seconds, at least 0")
     graph = find_graph(args.graph)
@@ -101,7 +105,8 @@ def main(args: argparse.Namespace) -> int:
                 note(prediction, problems)
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"
-        print(f"emopipe: {len(problems)} {noun} with files; all else is done", file=sys.stderr)
+        rest = "; all else is done" if len(problems) < len(images) + len(sounds) + len(films) else ""
+        print(f"emopipe: {len(problems)} {noun} with files{rest}", file=sys.stderr)
     return FAILED if problems else 0
 
 

@@ -91,6 +91,13 @@ def test_a_folder_of_faces_and_voices_as_json_lines(
     assert "1 problem with files; all else is done" in errors
 
 
+def test_of_a_single_file_that_is_broken_nothing_else_is_said_to_be_done(
+    files: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verb("predict", "--image", str(files / "broken.png"), *weights) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "emopipe: 1 problem with files"
+
+
 def test_json_to_standard_output_holds_nothing_else(
     files: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +115,8 @@ def test_one_moment_in_so_many_seconds() -> None:
     ("arguments", "message"),
     [
         ([], "nothing to predict: name files with --image"),
-        (["--image", "{empty}"], "nothing to predict"),
+        (["--image", "{empty}"], r"nothing to predict in \".*\": name files"),
+        (["--image", "x.png", "--weights", "{empty}"], "a folder; give the file of weights in it"),
         (["--image", "x.png", "--weights", "{empty}/none"], "no such weights"),
         (["--image", "x.png", "--every", "-1"], "--every -1: expected seconds"),
         (["--image", "x.png", "--every", "nan"], "--every nan: expected seconds"),

@@ -64,7 +64,10 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_stages() -> None:
         (b"[stages.a]\nuse = \n", "line 2, column 7: not valid TOML: invalid value"),
         (b"[a]\n[a]\n", "line 2, column 3: not valid TOML: cannot declare ('a',) twice"),
         (b"x = '''abc", "line 1, column 11: not valid TOML: expected \"'''\""),
-        (b"ok = 1\n\xff\xfe", "line 2: this is not UTF-8 text; expected a graph in TOML"),
+        (
+            b"ok = 1\n\xff\xfe",
+            "line 2: this is not UTF-8 text; expected a graph in TOML (`emopipe replay` plays recordings)",
+        ),
         (b"x = " + b"[" * 5000, "tables or lists are nested too deeply"),
         (b"x = " + b"9" * 5000, "Exceeds the limit (4300 digits) for integer string conversion"),
         (b"", 'stages: no stages; expected a table for each, such as [stages.capture] with use = "…"'),

@@ -76,7 +76,7 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"nonsense" * 8)
     with pytest.raises(
-        ModelError, match=r"damaged\.safetensors: damaged weights .*; restore the file or train it again"
+        ModelError, match=r"damaged\.safetensors: damaged weights, .*; restore the file or train it again"
     ):
         run_stage(stage(damaged))
 

@@ -87,6 +87,7 @@ def test_with_and_without_the_voice_are_told_apart() -> None:
     ("parts", "sentence"),
     [
         ([("happy", 2, False)], "Face 0 expresses happy, all of 2.0 s."),
+        ([("happy", 0.04, False)], "Face 0 expresses happy, all of 40 ms."),
         ([("happy", 6, False), ("sad", 4, False)], "Face 0 mostly expresses happy, 60 % of 10.0 s."),
         (
             [("happy", 3, True), ("sad", 4, False), ("fear", 2, False), ("happy", 1, False)],
@@ -99,10 +100,10 @@ def test_with_and_without_the_voice_are_told_apart() -> None:
         ([], "Face 0 is there for a moment only."),
     ],
 )
-def test_the_verdict_in_a_sentence(parts: list[tuple[str, int, bool]], sentence: str) -> None:
-    made, at = Timeline(), 0
+def test_the_verdict_in_a_sentence(parts: list[tuple[str, float, bool]], sentence: str) -> None:
+    made, at = Timeline(), 0.0
     for label, seconds, uncertain in parts:
-        made.add(Finding(0, False, distribution(label), uncertain), at * SECOND, (at + seconds) * SECOND)
+        made.add(Finding(0, False, distribution(label), uncertain), round(at * SECOND), round((at + seconds) * SECOND))
         at += seconds
     assert verdict_sentence("face 0", made) == sentence
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import shtab
 
 import emopipe
+from emopipe.arguments.outputs import need_apart
 from emopipe.arguments.parser import Parser
 from emopipe.commands import VERBS
 from emopipe.pipeline.errors import EmopipeError
@@ -34,6 +35,7 @@ def run(arguments: Sequence[str] | None) -> int:
             module.add_arguments(verbs.add_parser(name, help=module.HELP, description=module.__doc__))
         given = parser.parse_args(arguments)
         verb = given.verb
+        need_apart(vars(given))
         code = int(MODULES[verb].main(given))
         sys.stdout.flush()
         return code

@@ -129,3 +129,42 @@ def test_a_path_that_the_system_refuses_is_one_line_of_any_verb(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "File name too long" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "replay {} --trace {}",
+        "replay x.mp4 {} --trace {}",
+        "predict --image x.jpg {} --json {}",
+        "graph {} --out {}",
+        "run {} --json {}",
+        "run --trace pipeline.toml",
+        "record {} --out {}",
+        "export facial --weights {} --out {}",
+        "train facial --data {} --out {}",
+        "evaluate facial --data {} --json {}",
+        "certify {} --json {}",
+        "compare {} x.eaf --json {}",
+    ],
+)
+def test_no_verb_overwrites_what_it_reads(
+    line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pipeline.toml").write_text("precious")
+    Path("other name").hardlink_to("pipeline.toml")
+    words = line.replace("{}", "pipeline.toml").split()
+    for last in (words[-1], "other name"):
+        assert main([*words[:-1], last]) == 2
+        assert f"{last}: would overwrite pipeline.toml; choose another name\n" in capsys.readouterr().err
+        assert Path("pipeline.toml").read_text() == "precious"
+
+
+@pytest.mark.parametrize("line", ["record --out field.csv", "export facial --out clip.mp4"])
+def test_a_file_is_named_by_what_it_is(line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    *words, name = line.split()
+    (tmp_path / name).write_text("precious")
+    assert main([*words, str(tmp_path / name)]) == 2
+    assert "expected a name that ends in ." in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "precious"

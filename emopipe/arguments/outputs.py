@@ -43,11 +43,21 @@ def need_apart(given: Mapping[str, object]) -> None:
     if given.get("graph", "") is None:
         taken["graph"] = "pipeline.toml"
     for name in WRITTEN:
-        value = given.get(name)
-        for out in _files([] if isinstance(value, list) else [value]):
-            for read in _files(taken.values()):
-                if out.samefile(read):
-                    raise EmopipeError(f"--{name} {out}: would overwrite {read}; choose another name")
+        if not isinstance(given.get(name), list):  # several outputs of a replay, which its graph holds to this
+            keep_apart([given.get(name)], f"--{name}", taken.values())
+
+
+def keep_apart(written: Iterable[object], option: str, read: Iterable[object]) -> None:
+    """Make sure that no file of `written` is one of `read`; what is no file that is there is neither.
+
+    Raises:
+        EmopipeError: they are one file, by whatever names.
+    """
+    files = list(read)
+    for out in _files(written):
+        for file in _files(files):
+            if out.samefile(file):
+                raise EmopipeError(f"{option} {out}: would overwrite {file}; choose another name")
 
 
 def _files(values: Iterable[object]) -> Iterator[Path]:

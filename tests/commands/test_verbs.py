@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,18 @@ def test_a_file_is_named_by_what_it_is(line: str, capsys: pytest.CaptureFixture[
     assert main([*words, str(tmp_path / name)]) == 2
     assert "expected a name that ends in ." in capsys.readouterr().err
     assert (tmp_path / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("option", ["--json", "--trace"])
+def test_a_run_overwrites_no_recording_of_its_graph(
+    option: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.wav"
+    with wave.open(str(clip), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(bytes(32_000))
+    before = clip.read_bytes()
+    words = ["run", "--set", "stages.capture.use=file-capture", "--set", f"stages.capture.uri={clip}"]
+    assert main([*words, option, str(clip)]) == 2
+    assert capsys.readouterr().err == f"emopipe: {option} {clip}: would overwrite {clip}; choose another name\n"
+    assert clip.read_bytes() == before

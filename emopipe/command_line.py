@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 import emopipe
+from emopipe.arguments.outputs import need_apart
 from emopipe.arguments.parser import Parser
 from emopipe.commands import VERBS
 from emopipe.pipeline.errors import EmopipeError
@@ -33,6 +34,7 @@ def run(arguments: Sequence[str], modules: Mapping[str, ModuleType]) -> int:
     try:
         given = _parser(modules).parse_args(arguments)
         verb = given.verb
+        need_apart(vars(given))
         code = int(modules[verb].main(given))
         sys.stdout.flush()
         return code

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from emopipe.pipeline.errors import EmopipeError
+
+WRITTEN = ("out", "json", "trace")  # the options that name one file to write
 
 
 def need_writable(path: Path, option: str) -> None:
@@ -26,6 +28,44 @@ def need_writable(path: Path, option: str) -> None:
         raise _unwritable(path, option, error) from None
     if not existed:
         path.unlink()
+
+
+def need_apart(given: Mapping[str, object]) -> None:
+    """Make sure that no file that a command line says to write is one that it names to be read.
+
+    Args:
+        given: what stands on the command line, by the options' names; the graph is `pipeline.toml` where none is named.
+
+    Raises:
+        EmopipeError: they are one file, by whatever names.
+    """
+    taken = {name: value for name, value in given.items() if name not in WRITTEN or isinstance(value, list)}
+    if given.get("graph", "") is None:
+        taken["graph"] = "pipeline.toml"
+    for name in WRITTEN:
+        if not isinstance(given.get(name), list):  # several outputs of a replay, which its graph holds to this
+            keep_apart([given.get(name)], f"--{name}", taken.values())
+
+
+def keep_apart(written: Iterable[object], option: str, read: Iterable[object]) -> None:
+    """Make sure that no file of `written` is one of `read`; what is no file that is there is neither.
+
+    Raises:
+        EmopipeError: they are one file, by whatever names.
+    """
+    files = list(read)
+    for out in _files(written):
+        for file in _files(files):
+            if out.samefile(file):
+                raise EmopipeError(f"{option} {out}: would overwrite {file}; choose another name")
+
+
+def _files(values: Iterable[object]) -> Iterator[Path]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _files(value)
+        elif isinstance(value, str | Path) and os.path.isfile(value):  # noqa: PTH113 – of no text whatever an error
+            yield Path(value)
 
 
 def need_folder(path: Path, option: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emopipe.arguments.outputs import need_writable
+from emopipe.arguments.outputs import keep_apart, need_writable
 from emopipe.pipeline.clock import SECOND
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.graph.load import Graph
@@ -81,7 +81,7 @@ def play(
             if elapsed:
                 progress.update(task, speed=f"{done / SECOND / elapsed:.1f}× real time")
 
-    with progress, _tracing(trace, screen) as writer:
+    with progress, _tracing(trace, graph, screen) as writer:
         supervisor = Supervisor(
             graph, updated=updated, warned=warned, trace=writer, state=state, launcher=launcher, verbose=verbose
         )
@@ -92,11 +92,12 @@ def play(
 
 
 @contextlib.contextmanager
-def _tracing(path: Path | None, screen: Console) -> Iterator[TraceWriter | None]:
+def _tracing(path: Path | None, graph: Graph, screen: Console) -> Iterator[TraceWriter | None]:
     """Write a trace, and say at its end what is missing there."""
     if path is None:
         yield None
         return
+    need_apart_from(graph, path, "--trace")
     need_writable(path, "--trace")
     writer = TraceWriter(path)
     try:
@@ -106,6 +107,16 @@ def _tracing(path: Path | None, screen: Console) -> Iterator[TraceWriter | None]
         if writer.lost or writer.full:
             what = "is full: what came later is not in it" if writer.full else f"{_many(writer.lost, 'event')} missing"
             screen.print(f"emopipe: --trace {path}: {what}", markup=False, soft_wrap=True)
+
+
+def need_apart_from(graph: Graph, path: Path, option: str) -> None:
+    """Make sure that `path` is none of the recordings and weights that a graph's stages read.
+
+    Raises:
+        EmopipeError: it is.
+    """
+    for stage in graph.stages.values():
+        keep_apart([path], option, [*stage.settings.reads(), *stage.settings.loads()])
 
 
 async def _watched(

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,57 @@ print(*{"cv2", "shtab", "torch"} & set(sys.modules), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "replay {} --trace {}",
+        "replay x.mp4 {} --trace {}",
+        "predict --image x.jpg {} --json {}",
+        "graph {} --out {}",
+        "run {} --json {}",
+        "run --trace pipeline.toml",
+        "record {} --out {}",
+        "export facial --weights {} --out {}",
+        "train facial --data {} --out {}",
+        "evaluate facial --data {} --json {}",
+        "certify {} --json {}",
+        "compare {} x.eaf --json {}",
+    ],
+)
+def test_no_verb_overwrites_what_it_reads(
+    line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pipeline.toml").write_text("precious")
+    Path("other name").hardlink_to("pipeline.toml")
+    words = line.replace("{}", "pipeline.toml").split()
+    for last in (words[-1], "other name"):
+        assert main([*words[:-1], last]) == 2
+        assert f"{last}: would overwrite pipeline.toml; choose another name\n" in capsys.readouterr().err
+        assert Path("pipeline.toml").read_text() == "precious"
+
+
+@pytest.mark.parametrize("line", ["record --out field.csv", "export facial --out clip.mp4"])
+def test_a_file_is_named_by_what_it_is(line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    *words, name = line.split()
+    (tmp_path / name).write_text("precious")
+    assert main([*words, str(tmp_path / name)]) == 2
+    assert "expected a name that ends in ." in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("option", ["--json", "--trace"])
+def test_a_run_overwrites_no_recording_of_its_graph(
+    option: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.wav"
+    with wave.open(str(clip), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(bytes(32_000))
+    before = clip.read_bytes()
+    words = ["run", "--set", "stages.capture.use=file-capture", "--set", f"stages.capture.uri={clip}"]
+    assert main([*words, option, str(clip)]) == 2
+    assert capsys.readouterr().err == f"emopipe: {option} {clip}: would overwrite {clip}; choose another name\n"
+    assert clip.read_bytes() == before

@@ -61,9 +61,6 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.results.suffix != ".jsonl":
         raise EmopipeError(f"{arguments.results}: expected results whose name ends in .jsonl")
     if arguments.json is not None:
-        for read in (arguments.results, arguments.annotations):
-            if arguments.json.exists() and arguments.json.samefile(read):
-                raise EmopipeError(f"--json {arguments.json}: would overwrite {read}; choose another name")
         need_writable(arguments.json, "--json")
     stream, found = _of_stream(arguments)
     said = answers(found)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from emopipe.arguments.outputs import need_writable
+from emopipe.pipeline.errors import EmopipeError
 
 HELP = "write a trained model as ONNX"
 TASKS = ("facial", "speech", "fusion")
@@ -19,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     need_writable(args.out, "--out")
+    if args.out.suffix != ".onnx":
+        raise EmopipeError(f"--out {args.out}: expected a name that ends in .onnx")
     from emopipe.models.export import export
 
     difference = export(args.task, args.weights, args.out, args.check)

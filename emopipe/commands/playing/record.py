@@ -12,7 +12,7 @@ from typing import Any
 from emopipe.arguments.graph import add_playing_arguments, add_set_argument
 from emopipe.arguments.playing import conclude, play
 from emopipe.graphs.manifest import Manifests
-from emopipe.graphs.messages import RECORDER, record_table, recordable, subscription_table
+from emopipe.graphs.messages import RECORDER, SUFFIX, record_table, recordable, subscription_table
 from emopipe.graphs.ready import find_graph
 from emopipe.pipeline.access.folder import run_folder
 from emopipe.pipeline.errors import EmopipeError
@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.out.suffix != SUFFIX:
+        raise EmopipeError(f"--out {arguments.out}: expected a name that ends in {SUFFIX}, by which it is replayed")
     path, table = _table(arguments.graph)
     table = overridden(table, path, arguments.overrides)
     outputs, raw = recordable(graph_from_table(table, path))

@@ -10,7 +10,7 @@ from pathlib import Path
 from emopipe.arguments.cluster import add_on_argument, need_ray
 from emopipe.arguments.graph import add_graph_arguments, add_playing_arguments
 from emopipe.arguments.outputs import need_writable, write_json
-from emopipe.arguments.playing import conclude, play
+from emopipe.arguments.playing import conclude, need_apart_from, play
 from emopipe.graphs.manifest import Manifests
 from emopipe.graphs.ready import find_graph
 from emopipe.graphs.replay import keep_results
@@ -43,6 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
             graph = graph.in_one_process()
         launcher = _launcher(arguments, graph)
         if arguments.json is not None:
+            need_apart_from(graph, arguments.json, "--json")
             need_writable(arguments.json, "--json")
         with Manifests(graph, without=[results]) as manifests:
             manifests.keep_identity(folder)

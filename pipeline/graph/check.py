@@ -274,5 +274,9 @@ def ask(stage: ParsedStage, hook: str, read: Callable[[Any], T], problems: Probl
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: it is not the stage that decides when we end
-        problems.add(("stages", stage.name), f"{hook}() of {stage.use} failed: {type(error).__name__}: {error}")
+        if isinstance(error, OSError) and isinstance(error.filename, str):  # a path that it was given
+            problem = f"{error.filename}: {error.strerror}; check the path, and who may enter its folders"
+        else:
+            problem = f"{hook}() of {stage.use} failed: {type(error).__name__}: {error}"
+        problems.add(("stages", stage.name), problem)
     return None

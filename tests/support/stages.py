@@ -1,5 +1,6 @@
 """Small stages for the tests of graphs: a camera with a microphone, a filter, a mixer, a slow one, a sink."""
 
+import errno
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -146,6 +147,9 @@ class Broken(Source):
 
         def writes(self) -> list[str]:
             raise OSError("two\nlines")
+
+        def reads(self) -> list[str]:
+            raise PermissionError(errno.EACCES, "Permission denied", "/locked/clip.mp4")
 
         def latency(self) -> float:
             return float("nan")

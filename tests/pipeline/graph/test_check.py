@@ -259,6 +259,7 @@ def test_a_stages_failing_hooks_are_problems_too() -> None:
     assert problems(lambda stages: stages.update(bad={"use": broken})) == [
         f"pipeline.toml: stages.bad: check() of {broken} failed: KeyError: 'lost'",
         f"pipeline.toml: stages.bad: writes() of {broken} failed: OSError: two lines",
+        "pipeline.toml: stages.bad: /locked/clip.mp4: Permission denied; check the path, and who may enter its folders",
         f"pipeline.toml: stages.bad: latency() of {broken} failed: ValueError: nan s",
     ]
     assert problems(lambda stages: stages["capture"].update(use="tests.support.stages:Picky", uri="")) == [

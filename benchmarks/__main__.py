@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from benchmarks.outcome import conduct
 from benchmarks.verbs import VERBS
+from emopipe.arguments.outputs import need_apart
+from emopipe.arguments.parser import Parser
 from emopipe.pipeline.errors import EmopipeError
 from emopipe.pipeline.text import readable
 
@@ -17,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         EmopipeError: it cannot be measured.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="emopipe bench",
         description="Measure emopipe on this machine. The figures mean something where it does nothing else; each "
         "says how busy it was. docs/performance.md has those of ours.",
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         each = verbs.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=formatter)
         module.add_arguments(each)
     given = parser.parse_args(arguments)
+    need_apart(vars(given))
     return conduct(given, modules[given.verb].measure)
 
 

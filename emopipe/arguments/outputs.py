@@ -9,7 +9,7 @@ from typing import Any
 
 from emopipe.pipeline.errors import EmopipeError
 
-WRITTEN = ("out", "json", "trace")  # the options that name one file to write
+WRITTEN = ("out", "json", "svg", "trace")  # the options that name one file to write
 
 
 def need_writable(path: Path, option: str) -> None:

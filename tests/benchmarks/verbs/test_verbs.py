@@ -141,6 +141,7 @@ def silent_film(tmp_path: Path) -> Path:
         (["peers", "short.mp4"], "emopipe: bench peers needs --python, the Python of an environment"),
         (["peers", "nobody.mp4", "--python", "./gone"], "emopipe: --python ./gone: cannot be run (No such file"),
         (["peers", "nobody.mp4", "--python", sys.executable], f"emopipe: --python {sys.executable}: fer does not run"),
+        (["replay", "nobody.mp4", "--svg", "./nobody.mp4"], "emopipe: --svg nobody.mp4: would overwrite nobody.mp4"),
         (["startup", "nobody.mp4", "--json", "."], "emopipe: --json .: a folder; give the name of a file"),
     ],
 )

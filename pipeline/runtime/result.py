@@ -128,8 +128,8 @@ def snapshot(
         state=state,
         at=now,
         seconds=(now - base_time) / SECOND if base_time else 0.0,
-        reports=result.reports,
-        processes=result.processes,
+        reports={name: result.reports[name] for name in graph.stages if name in result.reports},  # not as they came
+        processes={name: result.processes[name] for name in graph.processes if name in result.processes},
         supervisor=supervisor,
         queues={link.id: link.queue for link in graph.links},
         warnings=sum(warning.count for warning in result.warnings) + result.forgotten,

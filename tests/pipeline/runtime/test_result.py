@@ -80,6 +80,17 @@ def test_a_snapshot_holds_all_that_is_known() -> None:
     assert snapshot(graph, result, ProcessReport(pid=7), "loading", base_time=0).seconds == 0
 
 
+def test_a_snapshot_is_in_the_graphs_order_and_not_in_that_of_the_reports() -> None:
+    graph = graph_from_table(good(), "interview.toml")
+    stages, processes = list(graph.stages), list(graph.processes)
+    result = RunResult()
+    for name in reversed(processes):
+        own = [Report(stage=stage) for stage in reversed(graph.processes[name])]
+        result.report(name, ProcessReport(pid=7), own)
+    run = snapshot(graph, result, ProcessReport(pid=7), "playing", base_time=1)
+    assert (list(run.reports), list(run.processes)) == (stages, processes)
+
+
 def test_a_file_whose_name_is_not_utf8_has_a_snapshot_that_can_be_sent() -> None:
     graph = replace(graph_from_table(good(), "interview.toml"), path=Path("caf\udce9.toml"), name="caf\udce9")
     run = snapshot(graph, RunResult(), ProcessReport(pid=7), "playing", base_time=0)

@@ -14,10 +14,12 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code: 0 done · 1 failed · 2 something to mend · 130 interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run one command line, by default that of this process, and return its exit code: 0 done · 1 failed · 2 something
+    to mend · 130 interrupted."""
     before = signal.getsignal(signal.SIGINT)
-    watched = before is signal.default_int_handler and current_thread() is main_thread()
+    own = arguments is None and current_thread() is main_thread()  # else the process is somebody else's
+    watched = own and before is signal.default_int_handler
+    arguments = sys.argv[1:] if arguments is None else arguments
     if watched:
         signal.signal(signal.SIGINT, _leave)
     try:

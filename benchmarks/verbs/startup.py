@@ -83,7 +83,10 @@ def live_ready(clip: Path, folder: Path, given: list[str]) -> float:
     for key, value in source.items():
         live += ["--set", f"stages.capture.{key}={value}"]
     began = time.monotonic_ns()
-    with Command("run", *live, *given, folder=folder, failure=f"{clip}: it cannot be played live") as command:
+    failure = f"{clip}: it cannot be played live"
+    with Command("run", *live, *given, folder=folder, failure=failure) as command:
         command.wait()
+    if not figures.exists():
+        raise EmopipeError(failure)
     counters = json.loads(figures.read_text())["stages"]["capture"]["counters"]
     return float(counters["base_time_ns"] - began) / SECOND

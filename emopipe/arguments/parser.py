@@ -1,11 +1,10 @@
 """The parser of a command line, which says of a mistake where it is and what was probably meant."""
 
 import argparse
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import os
+from typing import Any, NoReturn
 
-from emopipe.pipeline.text import instead, nearest, show
+from emopipe.pipeline.text import instead, nearest, readable, show
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,9 +14,13 @@ class Parser(argparse.ArgumentParser):
         """As argparse's: exit with 2 and a sentence where something is wrong."""
         given, strays = self.parse_known_args(args, namespace)
         if strays:
-            verb = self._verbs().get(getattr(given, "verb", ""), self)
+            verb = self._used(given)
             verb.error(f"{strays[0]}: {verb._advice(strays[0])}")
         return given
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse's; what it quotes cannot steer the terminal."""
+        super().error(readable(message))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse what is none of an argument's choices, with the nearest of them."""
@@ -31,22 +34,16 @@ class Parser(argparse.ArgumentParser):
                 action.option_strings[-1] for action in self._actions if action.option_strings and action.nargs == "+"
             ]
             return f"name it behind {' or '.join(named)}" if named else "one word too many"
-        if Path(stray).exists():
+        if os.path.lexists(stray):
             return f"no such option; the file of that name is ./{stray}"
         name, _, _ = stray.partition("=")
-        near = nearest(name, self._options())
+        near = nearest(name, [option for action in self._actions for option in action.option_strings])
         return "no such option" + (f"; did you mean {near}?" if near else "")
 
-    def _options(self) -> Iterator[str]:
-        """All options, those of the verbs below too."""
-        for action in self._actions:
-            yield from (option for option in action.option_strings if option.startswith("--"))
-        for verb in self._verbs().values():
-            yield from verb._options()
-
-    def _verbs(self) -> dict[str, "Parser"]:
-        found: dict[str, Parser] = {}
+    def _used(self, given: argparse.Namespace) -> "Parser":
+        """The parser of the verb that was given, and of the verb below it, where there is one."""
         for action in self._actions:
             if isinstance(action, argparse._SubParsersAction):
-                found |= action.choices
-        return found
+                below = action.choices.get(str(getattr(given, action.dest, "")))
+                return below._used(given) if isinstance(below, Parser) else self
+        return self

@@ -145,8 +145,8 @@ def _check_written(stages: Mapping[str, ParsedStage], problems: Problems) -> Non
             if owner != stage.name:
                 problems.add(("stages", stage.name), f"{show(endpoint)} is taken by {{other}} already", other=owner)
     _check_served(stages, owners, problems)
-    told: set[str] = set()  # a sink may name what it links or copies from, which its source has read before
-    for stage in stages.values():
+    told: set[str] = set()  # a sink may name what it links or copies from, which a source reads: that is what to say
+    for stage in sorted(stages.values(), key=lambda stage: bool(stage.inputs)):
         files = [file for hook in ("reads", "loads") for file in ask(stage, hook, texts, problems) or []]
         for file in files:
             if (writer := owners.get(_identity(file))) is not None and _identity(file) not in told:

@@ -57,7 +57,7 @@ class FaceDetection(Stage):
             float,
             about(
                 "between two looks of the detector at faces that hardly move: in between they are where their tracks "
-                "say; 0 looks at every frame",
+                "say, even if they have left or the film is cut; 0 looks at every frame",
                 unit="s",
                 ge=0,
                 le=1,
@@ -73,7 +73,10 @@ class FaceDetection(Stage):
                 le=1024,
             ),
         ] = 0
-        max_gap: Annotated[float, about("a face out of sight for longer comes back as a new one", unit="s", gt=0)] = 1.0
+        max_gap: Annotated[
+            float,
+            about("a face out of sight for longer, and `interval` besides, comes back as a new one", unit="s", gt=0),
+        ] = 1.0
 
         def loads(self) -> list[str]:
             return [str((assets.FOLDER / assets.FACE_DETECTOR).resolve())]
@@ -86,7 +89,8 @@ class FaceDetection(Stage):
         await self.compute(self._warm_up)
         self._searches = self.per_stream(lambda: FaceSearch(self._detector, settings.range, settings.max_faces))
         interval = round(settings.interval * SECOND)
-        self._followers = self.per_stream(lambda: FaceFollower(Tracker(max_gap=settings.max_gap), interval))
+        max_gap = settings.max_gap + settings.interval  # or each look would be a return
+        self._followers = self.per_stream(lambda: FaceFollower(Tracker(max_gap=max_gap), interval))
         self._earlier = self.per_stream(deque[_Earlier])
 
     def _warm_up(self) -> None:

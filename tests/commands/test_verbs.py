@@ -63,6 +63,12 @@ def test_a_reader_that_has_had_enough_is_no_error() -> None:
 def test_what_an_error_quotes_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "\x1b[2Jnone.toml"]) == 2
     assert capsys.readouterr().err.startswith("emopipe: \\x1b[2Jnone.toml: no such file")
+    for words in (["check", "a.toml", "\x1b[2Jb"], ["check", "--\x1b[2Jb"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        said = capsys.readouterr().err
+        assert "\\x1b[2Jb: " in said
+        assert "\x1b[2J" not in said
 
 
 @pytest.mark.parametrize(
@@ -71,8 +77,11 @@ def test_what_an_error_quotes_cannot_steer_the_terminal(capsys: pytest.CaptureFi
         ("rnu", 'emopipe: error: argument VERB: no "rnu"; did you mean "run"?'),
         ("replay clip.mp4 --output x.csv", "emopipe replay: error: --output: no such option; did you mean --out?"),
         ("predict face.jpg", "emopipe predict: error: face.jpg: name it behind --image or --audio or --video"),
-        ("keys new anna bob", "emopipe keys: error: bob: one word too many"),
+        ("keys new anna bob", "emopipe keys new: error: bob: one word too many"),
         ("train facal --data x", 'emopipe train: error: argument MODEL: no "facal"; did you mean "facial"?'),
+        ("train facial --dta x", "emopipe train facial: error: --dta: no such option; did you mean --data?"),
+        ("train fusion --people x", "emopipe train fusion: error: --people: no such option"),
+        (f"check -{'a' * 300}", f"emopipe check: error: -{'a' * 300}: no such option"),
         ("replay -odd.mp4", "emopipe replay: error: -odd.mp4: no such option; the file of that name is ./-odd.mp4"),
     ],
 )
@@ -103,7 +112,8 @@ def test_ctrl_c_while_the_command_is_still_being_imported_is_one_line(argument: 
         f"        if name == {module!r}:\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupt())\n"
-        f"sys.exit(main([{argument!r}]))\n"
+        f"sys.argv[1:] = [{argument!r}]\n"
+        "sys.exit(main())\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "emopipe: interrupted\n")

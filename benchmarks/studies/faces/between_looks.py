@@ -6,7 +6,7 @@ Each recording is played as it is, and again through a window of three quarters 
 side and back in `SWING_S`, so that faces move as before a camera that is panned. For each interval: which share of the
 faces was followed instead of found; how far their crops lie from those of a detector that sees every frame, in sides of
 the crop; how often the network gives both the same label, and by how many points their probabilities differ; in how
-many frames the ids are others; and the CPU of detection.
+many frames the ids are others; how many of the followed faces were there no more, and the CPU of detection.
 """
 
 import argparse
@@ -69,12 +69,12 @@ def follow(shown: Sequence[Picture], interval: float) -> list[tuple[Followed, bo
 
 
 def compare(picture: Picture, followed: Followed, model: FacialModel) -> Iterator[Compared]:
-    """Each followed face beside the found one that it overlaps most."""
+    """Each followed face beside the found one that it overlaps most; those that are there no more are left out."""
     height, width = picture.frame.luma.shape
     for face in followed.faces:
-        if not picture.found:
+        there = max(picture.found, key=lambda other: overlap(face.box, other.box), default=None)
+        if there is None or not overlap(face.box, there.box):
             continue
-        there = max(picture.found, key=lambda other: overlap(face.box, other.box))
         framings = [frame_face(each, width, height) for each in (face, there)]
         crops = np.stack([crop(picture.frame.luma, framing) for framing in framings])
         offset = math.dist(framings[0][:2], framings[1][:2]) / framings[1].side
@@ -117,6 +117,7 @@ class Tally:
             "followed_percent": 100 * self.followed / max(1, self.faces),
             "offset_p50": f"{median:.4f}",
             "offset_p95": f"{p95:.4f}",
+            "gone_percent": 100 * (1 - len(self.compared) / max(1, self.followed)),
             "same_label_percent": 100 * float(np.mean(same)),
             "points_off": 100 * float(np.mean(points)),
             "other_ids_percent": 100 * self.other_ids / self.frames,

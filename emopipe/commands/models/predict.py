@@ -79,6 +79,7 @@ def main(args: argparse.Namespace) -> int:
     table = overridden(read_table(graph), graph, args.overrides)
     weights = {checkpoint.read_card(path).task: path for path in args.weights}
     problems: list[str] = []
+    done = 0
     with (
         EmotionPredictor(
             facial=weights.get("facial"),
@@ -96,16 +97,18 @@ def main(args: argparse.Namespace) -> int:
             with naming_errors(problems):
                 prediction = predictor.predict_from_file(image, sound, whole=args.whole)
                 write(prediction)
+                done += 1
                 note(prediction, problems)
         show_progress = partial(play, bar=True, verbose=False)
         if films := openable(films, problems):
             for prediction in predictor.predict_videos(films, graph, args.overrides, show_progress):
                 decimate(prediction, args.every)
                 write(prediction)
+                done += 1
                 note(prediction, problems)
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"
-        rest = "; all else is done" if len(problems) < len(images) + len(sounds) + len(films) else ""
+        rest = "; all else is done" if done else ""
         print(f"emopipe: {len(problems)} {noun} with files{rest}", file=sys.stderr)
     return FAILED if problems else 0
 

@@ -91,10 +91,12 @@ def test_a_folder_of_faces_and_voices_as_json_lines(
     assert "1 problem with files; all else is done" in errors
 
 
-def test_of_a_single_file_that_is_broken_nothing_else_is_said_to_be_done(
-    files: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("voice", [[], ["--audio", "{files}/anna.wav"]])
+def test_where_nothing_was_predicted_nothing_is_said_to_be_done(
+    files: Path, weights: list[str], capsys: pytest.CaptureFixture[str], voice: list[str]
 ) -> None:
-    assert verb("predict", "--image", str(files / "broken.png"), *weights) == 2
+    heard = [word.format(files=files) for word in voice]  # with a picture it is one prediction
+    assert verb("predict", "--image", str(files / "broken.png"), *heard, *weights) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "emopipe: 1 problem with files"
 
 

@@ -31,14 +31,19 @@ def test_a_library_that_is_found_missing_when_a_network_is_made(
 
 def test_what_draws_is_loaded_once_somebody_draws() -> None:
     script = """
-import sys
+import inspect, sys
 from emopipe.models.face_detection.detection import FaceDetector
 FaceDetector().close()
+import torch
+inspect.stack()  # asks all modules for their files
 assert "mediapipe" in sys.modules
 assert "matplotlib" not in sys.modules
 from mediapipe.tasks.python import vision
+assert not hasattr(vision.drawing_utils, "__path__")
+assert "matplotlib" not in sys.modules
 vision.drawing_styles.get_default_face_mesh_tesselation_style()
 assert "matplotlib" in sys.modules
+assert not hasattr(vision.drawing_utils, "nothing_of_that_name")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -279,3 +279,14 @@ def test_the_documentation_shows_what_check_really_says(tmp_path: Path, monkeypa
     Path("right.toml").write_text(right)
     make(Path("clip.mp4"), pictures=every(10, 0.5))
     assert list(load_graph("right.toml").processes) == ["capture", "vision", "fusion", "results"]
+
+
+def test_of_those_who_read_what_is_overwritten_the_source_is_named(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.mp4", pictures=every(25, 0.2))
+    film = {"use": "overlay", "inputs": {"video": "capture.video"}, "path": str(path), "sound": str(path)}
+    capture = {"use": "file-capture", "uri": str(path)}
+    for stages in ({"film": film, "capture": capture}, {"capture": capture, "film": film}):
+        with pytest.raises(GraphError) as caught:
+            graph_from_table({"pipeline": {"mode": "replay"}, "stages": stages}, "g.toml")
+        said = [line for line in str(caught.value).splitlines() if "overwrite" in line]
+        assert [line.partition(", which ")[2] for line in said] == ["stages.capture reads; choose another path"]

@@ -118,3 +118,19 @@ def test_between_two_looks_faces_are_followed_and_cut_out_of_each_frame(monkeypa
     assert [[face.id for face in result.faces] for result in results] == [[0, 1]] * 6 + [[]] + [[0, 1]] * 3
     assert {face.crop.shape for result in results for face in result.faces} == {(48, 48)}
     assert stage.counters["followed"] == 2 * 5
+
+
+@pytest.mark.parametrize(("interval", "max_gap"), [(0.0, 0.1), (0.5, 0.3), (0.5, 0.5), (1.0, 1.0), (1.0, 0.1)])
+def test_a_face_that_stays_keeps_its_id_however_seldom_it_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, interval: float, max_gap: float
+) -> None:
+    class Resting(TwoFaces):
+        def detect(self, rgb: NDArray[np.uint8], pts: int) -> list[Detection]:
+            self._frames = 0
+            return super().detect(rgb, pts)
+
+    monkeypatch.setattr("emopipe.stages.faces.detection.FaceDetector", Resting)
+    frames = [("video", data(striped(), number * 1001 * MS // 30, stream="a")) for number in range(200)]
+    stage = FaceDetection(FaceDetection.Settings(interval=interval, max_gap=max_gap))
+    results: list[Faces] = run_stage(stage, [*frames, ("video", eos("a"))]).payloads("faces")
+    assert [[face.id for face in result.faces] for result in results] == [[0, 1]] * 200

@@ -147,6 +147,12 @@ class Rejoined(msgspec.Struct, tag=True):
     ended: dict[LinkId, list[str]]
 
 
+class Noted(msgspec.Struct, tag=True):
+    """The worker goes on as `Rejoined` said, whose `epochs` these are."""
+
+    epochs: dict[str, int]
+
+
 class Status(msgspec.Struct, tag=True):
     """How the run is doing; about once a second, to workers with a stage that watches."""
 
@@ -218,6 +224,7 @@ FromWorker = (
     | Alive
     | Bound
     | WasCut
+    | Noted
     | Loading
     | Ready
     | Reported

@@ -180,7 +180,7 @@ class Supervisor(RunListener):
         return wait
 
     def _begin(self, workers: Workers) -> None:
-        """All have begun to play: say what is missing, where they have done so before."""
+        """All are about to play: say what is missing, where they have done so before, ahead of the first that comes."""
         self._usage.start()
         if self._interruption is not None:
             self._interruption.seconds = (workers.base_time - self._interrupted) / SECOND

@@ -230,6 +230,7 @@ class Worker:
             if (receiver := self._hosts.get(link.receiver)) is not None:
                 for stream in streams:
                     receiver.end_input(link, stream)
+        self._send(control.Noted(order.interruption.epochs))
 
     async def _connect(self, endpoints: dict[LinkId, Endpoint]) -> None:
         for link in self._links:

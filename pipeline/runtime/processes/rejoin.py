@@ -1,14 +1,16 @@
 """A process that has died in live mode comes back while the others play on.
 
 cut        its neighbours bind anew what it fed, lose what was on its way to it, and say which streams pass it
-start      it is spawned, bound, connected and set up like any other, and plays
-rejoined   sources begin a new epoch of each stream that passes it, so that all forget alike; then it is fed again
+start      it is spawned, bound, connected and set up like any other
+rejoined   those without a source are told first, so that they know what is missing when what follows it comes; then it
+           plays, and sources begin a new epoch of each stream that passes it, so that all forget alike
 """
 
 import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from emopipe.pipeline.clock import SECOND
@@ -20,6 +22,8 @@ from emopipe.pipeline.runtime.channel import Endpoint
 from emopipe.pipeline.runtime.processes.launcher import Place
 from emopipe.pipeline.source import Source
 from emopipe.pipeline.supervision.restarts import Failure
+
+NOTING_TIMEOUT_S = 1.0  # a worker that is held up, as by a terminal that is stopped, holds up nobody else
 
 
 class Neighbours(Protocol):
@@ -34,9 +38,6 @@ class Neighbours(Protocol):
 
     def send(self, name: str, message: control.ToWorker) -> None:
         """Tell one worker."""
-
-    def send_all(self, message: control.ToWorker) -> None:
-        """Tell every worker."""
 
     def plan(self, name: str, received: dict[LinkId, int], epochs: dict[str, int]) -> control.Prepare:
         """What a worker is to prepare."""
@@ -70,6 +71,9 @@ class Rejoining:
         self._replaced: set[Place] = set()
         self._answers: dict[str, asyncio.Queue[control.WasCut]] = defaultdict(asyncio.Queue)
         self._steps: asyncio.Queue[control.FromWorker | Failure] = asyncio.Queue()
+        self._noting: set[str] = set()  # who has not gone on yet with what was said last
+        self._epochs: dict[str, int] = {}  # that were said last
+        self._noted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def lost(self, failure: Failure) -> None:
@@ -96,6 +100,11 @@ class Rejoining:
         """Whether a message is about a process that comes back."""
         if isinstance(message, control.WasCut):
             self._answers[sender].put_nowait(message)
+        elif isinstance(message, control.Noted):
+            if message.epochs == self._epochs:
+                self._noting.discard(sender)
+            if not self._noting:
+                self._noted.set()
         elif sender == self._name:
             self._steps.put_nowait(message)
         else:
@@ -159,15 +168,35 @@ class Rejoining:
         assert isinstance(bound, control.Bound)
         workers.send(name, control.Connect(cut.endpoints))
         await self._step(control.Ready)
-        workers.send(name, control.Play(workers.base_time))
         interruption = Interruption(
             stages=self._graph.processes[name],
             reason=failure.reason,
             seconds=(time.monotonic_ns() - failed_at) / SECOND,
             epochs=cut.epochs,
         )
-        workers.send_all(control.Rejoined(interruption, bound.endpoints, cut.ended(self._graph, name)))
+        await self._tell(control.Rejoined(interruption, bound.endpoints, cut.ended(self._graph, name)), name)
         return interruption
+
+    async def _tell(self, rejoined: control.Rejoined, name: str) -> None:
+        """Tell all, and those first that would take what is sent anew for what they have waited for.
+
+        Raises:
+            Failure: the process has failed again.
+        """
+        sending = {name} | {stage.process for stage in self._graph.stages.values() if issubclass(stage.cls, Source)}
+        self._epochs = rejoined.interruption.epochs
+        self._noting = self._graph.processes.keys() - sending
+        self._noted.clear()
+        for process in sorted(self._noting):
+            self._workers.send(process, rejoined)
+        if self._noting:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._noted.wait(), NOTING_TIMEOUT_S)
+        if not self._steps.empty() and isinstance(failure := self._steps.get_nowait(), Failure):
+            raise failure
+        self._workers.send(name, control.Play(self._workers.base_time))
+        for process in sorted(sending):
+            self._workers.send(process, rejoined)
 
     async def _cut(self, name: str) -> "_Cut":
         links: dict[str, list[LinkId]] = defaultdict(list)

@@ -100,10 +100,11 @@ class Workers:
 
     # -- the life of a run -----------------------------------------------------------------------------------
 
-    async def play(self, snapshot: Callable[[], RunSnapshot], began: Callable[[], None]) -> None:
+    async def play(self, snapshot: Callable[[], RunSnapshot], beginning: Callable[[], None]) -> None:
         """Bring everybody up, and play until every stage has ended and is closed.
 
-        `snapshot` gives what is known of the run, for the stages that watch; `began` is called when all have begun.
+        `snapshot` gives what is known of the run, for the stages that watch; `beginning` is called when all are ready
+        and `base_time` is known, before they are told to play.
 
         Raises:
             StageFailed: they are not ready, or not closed, in time.
@@ -113,9 +114,9 @@ class Workers:
         try:
             await self._start_in_time()
             self.base_time = time.monotonic_ns()
+            beginning()
             self.send_all(control.Play(self.base_time))
             self.playing = True
-            began()
             telling = [asyncio.create_task(each) for each in (self._send_status(snapshot), self._clocks.watch())]
             try:
                 await self._each(control.Finished)
@@ -319,7 +320,7 @@ class Workers:
                     self._exits.append(asyncio.create_task(self._on_lost(failure)))
                 else:
                     self._rejoining.lost(failure)
-            case control.WasCut():
+            case control.WasCut() | control.Noted():
                 self._rejoining.takes(sender, message)
             case control.Loading(stage):
                 self._loading[sender] = stage

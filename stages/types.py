@@ -66,9 +66,7 @@ class Face(Payload):
     score: float  # the detector's, 0..1
     quality: float  # 0..1: how far the crop can be trusted (size, sharpness, pose)
     crop: NDArray[np.uint8]  # [48, 48], framed as FER2013's are
-    mouth: float | None = (
-        None  # how fast it opens and closes (`emopipe.models.face_detection.mouth`); none if that is unknown
-    )
+    mouth: float | None = None  # how fast it opens and closes (`models.face_detection.mouth`); none if unknown
     picture: NDArray[np.uint8] | None = None  # the same in RGB, [side, side, 3], where `picture` asks for it
     geometry: FaceGeometry | msgspec.UnsetType = msgspec.UNSET  # by the stage `face-geometry`, where it saw the face
 

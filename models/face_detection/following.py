@@ -8,7 +8,9 @@ from emopipe.models.face_detection.detection import Detection, Point
 from emopipe.models.face_detection.tracking import Box, Tracker
 from emopipe.pipeline.clock import SECOND
 
-MAX_SHIFT = 0.1  # of a face's width: one that has moved further, as far as its track tells, is looked for again
+MAX_SHIFT_WIDTHS = (
+    0.1  # a face that has moved further, in its own widths, as far as its track tells, is looked for again
+)
 
 
 class Followed(NamedTuple):
@@ -51,7 +53,7 @@ class FaceFollower:
         moved = []
         for face, id in zip(*self._last, strict=True):
             x, y = (speed * since / SECOND for speed in velocities[id])
-            if _widths(face.box, x, y) > MAX_SHIFT:
+            if _widths(face.box, x, y) > MAX_SHIFT_WIDTHS:
                 return None
             moved.append(_shifted(face, x, y))
         return Followed(moved, self._last.ids)

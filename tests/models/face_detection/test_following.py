@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emopipe.models.face_detection.detection import Detection
-from emopipe.models.face_detection.following import MAX_SHIFT, FaceFollower
+from emopipe.models.face_detection.following import MAX_SHIFT_WIDTHS, FaceFollower
 from emopipe.models.face_detection.tracking import Tracker
 
 MS = 1_000_000
@@ -64,7 +64,7 @@ def test_a_face_is_looked_for_once_it_may_have_moved_by_a_tenth_of_its_width(spe
     moving = follower(500 * MS, *looks, tracker=tracker)
     (track,) = tracker.tracks
     shift = track.velocity[0] * at / 1000 / 0.2
-    assert (moving.expected(looks[-1][1] + at * MS) is None) == (shift > MAX_SHIFT)
+    assert (moving.expected(looks[-1][1] + at * MS) is None) == (shift > MAX_SHIFT_WIDTHS)
 
 
 def test_ids_are_those_of_the_looks_alone() -> None:

@@ -8,9 +8,8 @@ from emopipe.models.face_detection.detection import Detection, Point
 from emopipe.models.face_detection.tracking import Box, Tracker
 from emopipe.pipeline.clock import SECOND
 
-MAX_SHIFT_WIDTHS = (
-    0.1  # a face that has moved further, in its own widths, as far as its track tells, is looked for again
-)
+# A face that has moved further, in its own widths and as far as its track tells, is looked for again.
+MAX_SHIFT_WIDTHS = 0.1
 
 
 class Followed(NamedTuple):
